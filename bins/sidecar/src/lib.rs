@@ -1,0 +1,1 @@
+//! The sidecar: settings, routes, socket and command line.

@@ -1,0 +1,1 @@
+//! Agents as Markdown files with front matter, one file an agent.

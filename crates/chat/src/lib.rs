@@ -1,0 +1,1 @@
+//! One turn from command to log: prompt, engine, store, events.

@@ -1,0 +1,1 @@
+//! Conversations, turns and the event log in SQLite, with a live tail.

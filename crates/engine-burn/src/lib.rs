@@ -1,0 +1,1 @@
+//! The local transformer on burn, with the StreamingLLM cache.

@@ -1,0 +1,1 @@
+//! The engine trait: a request in, a bounded stream of events out.

@@ -1,0 +1,1 @@
+//! Block-quantised tensors: layouts and dequantisers.
