@@ -1,0 +1,181 @@
+//! What can go wrong in the store, named for what was tried.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use crate::{TurnKey, TurnState};
+
+/// Why the store refused or failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The data folder couldn't be made.
+    #[error("cannot make the data folder {}", path.display())]
+    MakeFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// The database couldn't be opened or brought up to date.
+    #[error("cannot open the database {}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: Arc<rusqlite::Error>,
+    },
+    /// The file is not a database, or a damaged one.
+    #[error("the database {} is damaged", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: Arc<rusqlite::Error>,
+    },
+    /// The tables couldn't be made or changed to this version's.
+    #[error("cannot bring the database {} up to date", path.display())]
+    Migrate {
+        /// The file.
+        path: PathBuf,
+        /// What the migration said; a database of a newer version says so here.
+        source: Arc<rusqlite_migration::Error>,
+    },
+    /// A thread of the store couldn't be started.
+    #[error("cannot start the store's writer thread")]
+    StartWriter {
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// SQLite couldn't read.
+    #[error("cannot read {what}")]
+    Read {
+        /// What was to be read.
+        what: &'static str,
+        /// What SQLite said.
+        source: Arc<rusqlite::Error>,
+    },
+    /// SQLite couldn't write, as on a full disk. Nothing of the command was stored.
+    #[error("cannot write {what}")]
+    Write {
+        /// What was to be written.
+        what: &'static str,
+        /// What SQLite said.
+        source: Arc<rusqlite::Error>,
+    },
+    /// A stored value is not what this version writes.
+    #[error("turn {turn} holds a stored {column} that cannot be read")]
+    BadRecord {
+        /// The turn.
+        turn: TurnKey,
+        /// The column.
+        column: &'static str,
+    },
+    /// The store is shutting down, or its writer is gone.
+    #[error("the conversation store is closed")]
+    Closed,
+    /// No conversation of that id.
+    #[error("conversation \"{conversation}\" not found")]
+    ConversationNotFound {
+        /// Its id.
+        conversation: String,
+    },
+    /// The conversation was deleted; its id stays taken.
+    #[error("conversation \"{conversation}\" was deleted")]
+    Gone {
+        /// Its id.
+        conversation: String,
+    },
+    /// No such turn in that conversation.
+    #[error("turn \"{turn}\" not found in conversation \"{conversation}\"")]
+    TurnNotFound {
+        /// The conversation.
+        conversation: String,
+        /// The turn, by its id or number.
+        turn: String,
+    },
+    /// A turn of that id exists with another body.
+    #[error("turn \"{turn_id}\" exists already in conversation \"{conversation}\" with another body")]
+    DuplicateTurn {
+        /// The conversation.
+        conversation: String,
+        /// The turn's id.
+        turn_id: String,
+    },
+    /// The turn's state doesn't allow the step, as a second terminal event.
+    #[error("turn {turn} is {from} and cannot become {to}")]
+    IllegalTransition {
+        /// The turn.
+        turn: TurnKey,
+        /// Its state.
+        from: TurnState,
+        /// The state that was asked for.
+        to: TurnState,
+    },
+    /// Events or answers were appended to a turn that can't take them.
+    #[error("turn {turn} is {state} and takes no {what}")]
+    NotWritable {
+        /// The turn.
+        turn: TurnKey,
+        /// Its state.
+        state: TurnState,
+        /// What was appended.
+        what: &'static str,
+    },
+    /// An append without an event.
+    #[error("an append to turn {turn} has no event")]
+    NoEvents {
+        /// The turn.
+        turn: TurnKey,
+    },
+    /// An earlier append to the same turn failed, so this one would leave a hole in the answer. The turn can
+    /// only be ended.
+    #[error("an earlier append to turn {turn} failed")]
+    AfterFailure {
+        /// The turn.
+        turn: TurnKey,
+    },
+    /// A command is larger than the store takes at once.
+    #[error("{what} of {bytes} bytes is over the limit of {limit}")]
+    TooLarge {
+        /// What was to be written.
+        what: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// The most that is taken.
+        limit: usize,
+    },
+    /// A page was asked for with a cursor that no page gave.
+    #[error("cursor \"{cursor}\" is not one that a page gave")]
+    InvalidCursor {
+        /// The cursor.
+        cursor: String,
+    },
+}
+
+impl StoreError {
+    /// Turns SQLite's error into a failed write of `what`.
+    pub(crate) fn writing(what: &'static str) -> impl Fn(rusqlite::Error) -> Self {
+        move |source| Self::Write {
+            what,
+            source: Arc::new(source),
+        }
+    }
+
+    /// Says whether SQLite failed, rather than the command being refused.
+    pub(crate) fn is_failure(&self) -> bool {
+        matches!(self, Self::Write { .. } | Self::Read { .. })
+    }
+}
+
+/// A read inside a command failed or a query did; [`crate::readers`] and the commands say what was tried.
+impl From<rusqlite::Error> for StoreError {
+    fn from(source: rusqlite::Error) -> Self {
+        Self::Read {
+            what: "the database",
+            source: Arc::new(source),
+        }
+    }
+}
+
+/// The crate's results.
+pub(crate) type Result<T, E = StoreError> = std::result::Result<T, E>;

@@ -1,0 +1,30 @@
+//! The answer of a running turn, joined from its parts.
+
+use rusqlite::{Connection, named_params};
+
+use crate::{TurnKey, error::Result};
+
+/// An answer's text and its ids as a blob.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) text: String,
+    pub(crate) ids: Option<Vec<u8>>,
+}
+
+impl Answer {
+    /// Joins the parts of a turn that have been committed, or are part of this transaction.
+    pub(crate) fn join_parts(db: &Connection, turn: TurnKey) -> Result<Self> {
+        let mut statement = db.prepare_cached("SELECT text, ids FROM answer_part WHERE turn = :turn ORDER BY seq")?;
+        let mut rows = statement.query(named_params! { ":turn": turn.cast_signed() })?;
+        let mut answer = Self::default();
+        while let Some(row) = rows.next()? {
+            answer
+                .text
+                .push_str(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?);
+            if let Some(ids) = row.get_ref(1)?.as_blob_or_null().map_err(rusqlite::Error::from)? {
+                answer.ids.get_or_insert_default().extend_from_slice(ids);
+            }
+        }
+        Ok(answer)
+    }
+}

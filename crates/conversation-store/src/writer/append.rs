@@ -1,0 +1,112 @@
+//! Appends events to a running turn, and what they add to its answer.
+
+use rusqlite::named_params;
+
+use super::{Apply, Batch, batch::check_size};
+use crate::{
+    AnswerDelta, AppendEvents, NewEvent, Seqs, StartedFacts, StoreError, TurnKey, TurnState, error::Result, queries,
+    token_ids,
+};
+
+impl Apply for AppendEvents {
+    type Output = Seqs;
+
+    fn apply(&self, batch: &mut Batch<'_>) -> Result<Seqs> {
+        if batch.holes.contains(&self.turn) {
+            return Err(StoreError::AfterFailure { turn: self.turn });
+        }
+        if let Err(error) = check_size("an append", self.bytes()) {
+            batch.holes.insert(self.turn);
+            return Err(error);
+        }
+        if self.events.is_empty() {
+            return Err(StoreError::NoEvents { turn: self.turn });
+        }
+        let conversation = queries::find_known(&batch.db, &self.conversation)?;
+        self.check_state(batch.turn(&self.conversation, conversation.key, self.turn)?.state)?;
+        let seqs = batch.append_events((&self.conversation, conversation), self.turn, &self.events)?;
+        if let Some(started) = &self.started {
+            start(batch, self.turn, started)?;
+        }
+        if let Some(answer) = &self.answer {
+            add_part(batch, self.turn, seqs, answer)?;
+        }
+        Ok(seqs)
+    }
+
+    fn is_durable(&self) -> bool {
+        false
+    }
+
+    fn leaves_hole_in(&self) -> Option<TurnKey> {
+        Some(self.turn)
+    }
+}
+
+impl AppendEvents {
+    fn bytes(&self) -> usize {
+        let events: usize = self.events.iter().map(NewEvent::bytes).sum();
+        let answer = self
+            .answer
+            .as_ref()
+            .map_or(0, |answer| answer.text.len() + size_of_val(answer.ids.as_slice()));
+        events + answer + self.started.as_ref().map_or(0, |started| started.model.len())
+    }
+
+    fn check_state(&self, state: TurnState) -> Result<()> {
+        let turn = self.turn;
+        if state.is_terminal() {
+            return Err(StoreError::NotWritable {
+                turn,
+                state,
+                what: "events",
+            });
+        }
+        if self.started.is_some() {
+            if !state.may_become(TurnState::Streaming) {
+                return Err(StoreError::IllegalTransition {
+                    turn,
+                    from: state,
+                    to: TurnState::Streaming,
+                });
+            }
+        } else if self.answer.is_some() && state != TurnState::Streaming {
+            return Err(StoreError::NotWritable {
+                turn,
+                state,
+                what: "answer",
+            });
+        }
+        Ok(())
+    }
+}
+
+fn start(batch: &Batch<'_>, turn: TurnKey, started: &StartedFacts) -> Result<()> {
+    batch.execute(
+        "a turn's start",
+        "UPDATE turn SET state = 'streaming', model = :model, prompt_tokens = :prompt_tokens, epoch = :epoch
+         WHERE key = :key",
+        named_params! {
+            ":model": started.model,
+            ":prompt_tokens": started.prompt_tokens.cast_signed(),
+            ":epoch": started.epoch.map(u64::cast_signed),
+            ":key": turn.cast_signed(),
+        },
+    )?;
+    Ok(())
+}
+
+/// Adds a row, never rewrites one: the cost of a token doesn't depend on those before it.
+fn add_part(batch: &Batch<'_>, turn: TurnKey, seqs: Seqs, answer: &AnswerDelta) -> Result<()> {
+    let mut blob = Vec::new();
+    token_ids::encode(&answer.ids, &mut blob);
+    let ids = (!answer.ids.is_empty()).then_some(blob);
+    batch.execute(
+        "a piece of an answer",
+        "INSERT INTO answer_part (turn, seq, text, ids) VALUES (:turn, :seq, :text, :ids)",
+        named_params! {
+            ":turn": turn.cast_signed(), ":seq": seqs.first.cast_signed(), ":text": answer.text, ":ids": ids,
+        },
+    )?;
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! Begins a turn: conversation, agent snapshot, turn and `user` event in one go.
+
+use rusqlite::{OptionalExtension as _, named_params};
+
+use super::{Apply, Batch, batch::check_size};
+use crate::{
+    Begun, NewTurn, Parent, StoreError, TurnKey,
+    error::Result,
+    queries::{self, ConversationRow},
+};
+
+impl Apply for NewTurn {
+    type Output = Begun;
+
+    fn apply(&self, batch: &mut Batch<'_>) -> Result<Begun> {
+        check_size("a turn", self.bytes())?;
+        let found = queries::find(&batch.db, &self.conversation)?;
+        if let Some(conversation) = found
+            && let Some(begun) = self.find_same(batch, conversation)?
+        {
+            return Ok(begun);
+        }
+        let parent = self.find_parent(batch, found)?;
+        let conversation = match found {
+            Some(conversation) => conversation,
+            None => self.insert_conversation(batch)?,
+        };
+        self.insert_agent(batch)?;
+        let key = self.insert_turn(batch, conversation, parent)?;
+        let seqs = batch.append_events(
+            (&self.conversation, conversation),
+            key,
+            std::slice::from_ref(&self.event),
+        )?;
+        batch.execute(
+            "a conversation's head",
+            "UPDATE conversation SET head = :head WHERE key = :key",
+            named_params! { ":head": key.cast_signed(), ":key": conversation.key },
+        )?;
+        Ok(Begun {
+            key,
+            first_seq: seqs.first,
+            parent,
+            joined: false,
+        })
+    }
+
+    fn is_durable(&self) -> bool {
+        true
+    }
+}
+
+impl NewTurn {
+    fn bytes(&self) -> usize {
+        let texts = [
+            &self.conversation,
+            &self.turn_id,
+            &self.user_text,
+            &self.agent_id,
+            &self.agent_hash,
+            &self.agent_json,
+            &self.options_json,
+            &self.body_hash,
+            &self.event.kind,
+            &self.event.json,
+        ];
+        texts.into_iter().map(String::len).sum()
+    }
+
+    /// Finds the turn of that id: the same command again joins it, another one is refused.
+    fn find_same(&self, batch: &Batch<'_>, conversation: ConversationRow) -> Result<Option<Begun>> {
+        let mut statement = batch.db.prepare_cached(
+            "SELECT key, first_seq, parent, body_hash FROM turn WHERE conversation = :conversation AND id = :id",
+        )?;
+        let found = statement
+            .query_row(
+                named_params! { ":conversation": conversation.key, ":id": self.turn_id },
+                |row| {
+                    let begun = Begun {
+                        key: row.get::<_, i64>(0)?.cast_unsigned(),
+                        first_seq: row.get::<_, i64>(1)?.cast_unsigned(),
+                        parent: row.get::<_, Option<i64>>(2)?.map(i64::cast_unsigned),
+                        joined: true,
+                    };
+                    Ok((begun, row.get::<_, String>(3)?))
+                },
+            )
+            .optional()?;
+        match found {
+            Some((_, body_hash)) if body_hash != self.body_hash => Err(StoreError::DuplicateTurn {
+                conversation: self.conversation.clone(),
+                turn_id: self.turn_id.clone(),
+            }),
+            found => Ok(found.map(|(begun, _)| begun)),
+        }
+    }
+
+    fn find_parent(&self, batch: &Batch<'_>, conversation: Option<ConversationRow>) -> Result<Option<TurnKey>> {
+        let turn_id = match &self.parent {
+            Parent::Head => return Ok(conversation.and_then(|conversation| conversation.head)),
+            Parent::Root => return Ok(None),
+            Parent::Turn(turn_id) => turn_id,
+        };
+        let found = match conversation {
+            Some(conversation) => queries::turn_key(&batch.db, conversation.key, turn_id)?,
+            None => None,
+        };
+        let not_found = || StoreError::TurnNotFound {
+            conversation: self.conversation.clone(),
+            turn: turn_id.clone(),
+        };
+        found.map(Some).ok_or_else(not_found)
+    }
+
+    fn insert_conversation(&self, batch: &Batch<'_>) -> Result<ConversationRow> {
+        batch.execute(
+            "a conversation",
+            "INSERT INTO conversation (id, created_at, updated_at) VALUES (:id, :at, :at)",
+            named_params! { ":id": self.conversation, ":at": self.event.at_ms },
+        )?;
+        Ok(ConversationRow {
+            key: batch.db.last_insert_rowid(),
+            head: None,
+            last_seq: 0,
+        })
+    }
+
+    fn insert_agent(&self, batch: &Batch<'_>) -> Result<()> {
+        let sql = "INSERT INTO agent_snapshot (hash, json) VALUES (:hash, :json) ON CONFLICT DO NOTHING";
+        let params = named_params! { ":hash": self.agent_hash, ":json": self.agent_json };
+        batch.execute("an agent snapshot", sql, params).map(|_| ())
+    }
+
+    fn insert_turn(
+        &self,
+        batch: &Batch<'_>,
+        conversation: ConversationRow,
+        parent: Option<TurnKey>,
+    ) -> Result<TurnKey> {
+        batch.execute(
+            "a turn",
+            "INSERT INTO turn (conversation, id, parent, state, first_seq, user_text, agent_id, agent_hash, options,
+                               seed, body_hash, created_at)
+             VALUES (:conversation, :id, :parent, 'pending', :first_seq, :user_text, :agent_id, :agent_hash,
+                     :options, :seed, :body_hash, :created_at)",
+            named_params! {
+                ":conversation": conversation.key,
+                ":id": self.turn_id,
+                ":parent": parent.map(u64::cast_signed),
+                ":first_seq": conversation.last_seq.cast_signed() + 1,
+                ":user_text": self.user_text,
+                ":agent_id": self.agent_id,
+                ":agent_hash": self.agent_hash,
+                ":options": self.options_json,
+                ":seed": self.seed.cast_signed(),
+                ":body_hash": self.body_hash,
+                ":created_at": self.event.at_ms,
+            },
+        )?;
+        Ok(batch.db.last_insert_rowid().cast_unsigned())
+    }
+}

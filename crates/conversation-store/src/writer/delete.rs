@@ -1,0 +1,83 @@
+//! Deletes a conversation: a tombstone at once, its rows bit by bit.
+
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, named_params};
+
+use super::{Apply, Batch};
+use crate::{error::Result, queries};
+
+/// Rows that go in one transaction: a few milliseconds, so that live turns hardly notice.
+const ROWS_AT_ONCE: i64 = 2_000;
+
+/// Leaves a tombstone.
+#[derive(Debug)]
+pub(crate) struct Delete {
+    pub(crate) conversation: String,
+}
+
+impl Apply for Delete {
+    type Output = ();
+
+    fn apply(&self, batch: &mut Batch<'_>) -> Result<()> {
+        let conversation = queries::find_known(&batch.db, &self.conversation)?;
+        batch.execute(
+            "a deletion",
+            "UPDATE conversation SET deleted = 1, head = NULL WHERE key = :key",
+            named_params! { ":key": conversation.key },
+        )?;
+        batch.wake(&self.conversation, conversation.last_seq);
+        batch.remove_later();
+        Ok(())
+    }
+
+    fn is_durable(&self) -> bool {
+        true
+    }
+}
+
+/// Removes some rows of one deleted conversation; says whether there may be more.
+pub(super) fn remove_some(connection: &mut Connection) -> rusqlite::Result<bool> {
+    let next = "SELECT key FROM conversation WHERE deleted = 1 LIMIT 1";
+    let Some(key) = connection
+        .prepare_cached(next)?
+        .query_row([], |row| row.get::<_, i64>(0))
+        .optional()?
+    else {
+        return Ok(false);
+    };
+    let db = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if remove_events(&db, key)? == 0 && remove_turns(&db, key)? == 0 {
+        let done = "UPDATE conversation SET deleted = 2 WHERE key = :key";
+        db.prepare_cached(done)?.execute(named_params! { ":key": key })?;
+    }
+    db.commit()?;
+    Ok(true)
+}
+
+fn remove_events(db: &Connection, conversation: i64) -> rusqlite::Result<usize> {
+    db.prepare_cached(
+        "DELETE FROM event WHERE conversation = :conversation AND seq IN
+         (SELECT seq FROM event WHERE conversation = :conversation ORDER BY seq LIMIT :rows)",
+    )?
+    .execute(named_params! { ":conversation": conversation, ":rows": ROWS_AT_ONCE })
+}
+
+/// Removes one turn a go: its answer may still be in many parts, and its agent's snapshot may go with it.
+fn remove_turns(db: &Connection, conversation: i64) -> rusqlite::Result<usize> {
+    let next = "SELECT key, agent_hash FROM turn WHERE conversation = :conversation ORDER BY key LIMIT 1";
+    let found = db
+        .prepare_cached(next)?
+        .query_row(named_params! { ":conversation": conversation }, |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+        })
+        .optional()?;
+    let Some((turn, agent_hash)) = found else { return Ok(0) };
+    db.prepare_cached("DELETE FROM answer_part WHERE turn = :turn")?
+        .execute(named_params! { ":turn": turn })?;
+    db.prepare_cached("DELETE FROM turn WHERE key = :turn")?
+        .execute(named_params! { ":turn": turn })?;
+    db.prepare_cached(
+        "DELETE FROM agent_snapshot WHERE hash = :hash AND NOT EXISTS (SELECT 1 FROM turn WHERE agent_hash = :hash)",
+    )?
+    .execute(named_params! { ":hash": agent_hash })?;
+    Ok(1)
+}

@@ -1,0 +1,76 @@
+//! Ends a turn: its state, its whole answer and its one terminal event in one go.
+
+use rusqlite::named_params;
+
+use super::{Apply, Batch, batch::check_size};
+use crate::{
+    EndTurn, StoreError,
+    error::Result,
+    queries::{self, Answer},
+    token_ids,
+};
+
+impl Apply for EndTurn {
+    type Output = u64;
+
+    fn apply(&self, batch: &mut Batch<'_>) -> Result<u64> {
+        check_size("the end of a turn", self.bytes())?;
+        let conversation = queries::find_known(&batch.db, &self.conversation)?;
+        let from = batch.turn(&self.conversation, conversation.key, self.turn)?.state;
+        if !self.state.is_terminal() || !from.may_become(self.state) {
+            return Err(StoreError::IllegalTransition {
+                turn: self.turn,
+                from,
+                to: self.state,
+            });
+        }
+        let answer = self.answer(batch)?;
+        let events = std::slice::from_ref(&self.event);
+        let end_seq = batch
+            .append_events((&self.conversation, conversation), self.turn, events)?
+            .last;
+        batch.execute(
+            "a turn's end",
+            "UPDATE turn SET state = :state, answer_text = :text, answer_ids = :ids, end_seq = :seq, ended_at = :at
+             WHERE key = :key",
+            named_params! {
+                ":state": self.state.as_str(), ":text": answer.text, ":ids": answer.ids,
+                ":seq": end_seq.cast_signed(), ":at": self.event.at_ms, ":key": self.turn.cast_signed(),
+            },
+        )?;
+        let sql = "DELETE FROM answer_part WHERE turn = :turn";
+        batch.execute(
+            "an answer's pieces",
+            sql,
+            named_params! { ":turn": self.turn.cast_signed() },
+        )?;
+        batch.holes.remove(&self.turn);
+        Ok(end_seq)
+    }
+
+    fn is_durable(&self) -> bool {
+        true
+    }
+}
+
+impl EndTurn {
+    fn bytes(&self) -> usize {
+        let text = self.answer_text.as_ref().map_or(0, String::len);
+        let ids = self.answer_ids.as_ref().map_or(0, |ids| size_of_val(ids.as_slice()));
+        text + ids + self.event.bytes()
+    }
+
+    /// What was appended, unless the command brings the whole answer itself.
+    fn answer(&self, batch: &Batch<'_>) -> Result<Answer> {
+        let mut answer = Answer::join_parts(&batch.db, self.turn)?;
+        if let Some(text) = &self.answer_text {
+            answer.text.clone_from(text);
+        }
+        if let Some(ids) = &self.answer_ids {
+            let mut blob = Vec::new();
+            token_ids::encode(ids, &mut blob);
+            answer.ids = Some(blob);
+        }
+        Ok(answer)
+    }
+}
