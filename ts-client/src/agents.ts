@@ -1,0 +1,56 @@
+// The four REST calls about agents.
+import { ApiError } from './errors.js'
+import { isRecord } from './json.js'
+import { request, type RequestOptions } from './rest.js'
+import { DEFAULT_BASE } from './url.js'
+import type { Agent, AgentDraft } from './wire.js'
+
+export type { Agent, AgentDraft }
+
+/** Lists the agents. */
+export async function listAgents(
+  base: string = DEFAULT_BASE,
+  options?: RequestOptions
+): Promise<readonly Agent[]> {
+  const body = await request({ method: 'GET', base, path: '/agents', options })
+  const agents = isRecord(body) ? body['agents'] : undefined
+  if (!Array.isArray(agents)) throw new ApiError('GET /agents answered without a list of agents', 200)
+  return agents as readonly Agent[]
+}
+
+/** Reads one agent; rejects with the server's words when there is none. */
+export async function getAgent(
+  id: string,
+  base: string = DEFAULT_BASE,
+  options?: RequestOptions
+): Promise<Agent> {
+  return (await request({ method: 'GET', base, path: agentPath(id), options })) as Agent
+}
+
+/** Creates an agent, or replaces the one that has this id, and returns it as it is stored. */
+export async function updateAgent(
+  agent: AgentDraft,
+  base: string = DEFAULT_BASE,
+  options?: RequestOptions
+): Promise<Agent> {
+  const { id, name, system_prompt, markdown_context } = agent
+  const body = { name, system_prompt, markdown_context }
+  return (await request({ method: 'PUT', base, path: agentPath(id), body, options })) as Agent
+}
+
+/** Deletes an agent; rejects with the server's words when there is none. */
+export async function deleteAgent(
+  id: string,
+  base: string = DEFAULT_BASE,
+  options?: RequestOptions
+): Promise<void> {
+  await request({ method: 'DELETE', base, path: agentPath(id), options })
+}
+
+/** Encodes the id. Dots alone would be taken for a path, however they are encoded. */
+function agentPath(id: string): string {
+  if (/^\.{0,2}$/.test(id)) {
+    throw new ApiError(`Invalid agent id ${JSON.stringify(id)}`, 0, 'invalid_request')
+  }
+  return `/agents/${encodeURIComponent(id)}`
+}

@@ -1,0 +1,55 @@
+// How long to wait before the next attempt to connect.
+
+/** Runs `callback` after `delayMs` and returns what calls it off. */
+export type Schedule = (callback: () => void, delayMs: number) => () => void
+
+/** How a lost connection is taken up again. */
+export interface ReconnectOptions {
+  /** Attempts in a row, without a word from the server between them, before giving up. */
+  readonly maxAttempts?: number
+  /** The longest first delay; each further attempt doubles it. */
+  readonly initialDelayMs?: number
+  /** The longest delay of all. */
+  readonly maxDelayMs?: number
+  /** Replaces `Math.random`, so that tests know the delays. */
+  readonly random?: () => number
+  /** Replaces `setTimeout`, so that tests don't wait. */
+  readonly schedule?: Schedule
+}
+
+/** `ReconnectOptions` with every field decided. */
+export type ReconnectPolicy = Required<ReconnectOptions>
+
+/** Defaults: ten attempts take about a minute and a half, enough for a sidecar to restart and load its model. */
+const DEFAULTS: ReconnectPolicy = {
+  maxAttempts: 10,
+  initialDelayMs: 250,
+  maxDelayMs: 30_000,
+  random: Math.random,
+  schedule: (callback, delayMs) => {
+    const timer = setTimeout(callback, delayMs)
+    return () => clearTimeout(timer)
+  }
+}
+
+/** Fills in the defaults; `false` means that no attempt is made. */
+export function reconnectPolicy(options: ReconnectOptions | false | undefined): ReconnectPolicy {
+  if (options === false) return { ...DEFAULTS, maxAttempts: 0 }
+  return {
+    maxAttempts: options?.maxAttempts ?? DEFAULTS.maxAttempts,
+    initialDelayMs: options?.initialDelayMs ?? DEFAULTS.initialDelayMs,
+    maxDelayMs: options?.maxDelayMs ?? DEFAULTS.maxDelayMs,
+    random: options?.random ?? DEFAULTS.random,
+    schedule: options?.schedule ?? DEFAULTS.schedule
+  }
+}
+
+/**
+ * The delay before attempt `attempt` (from 0), between half and the whole of its bound.
+ *
+ * Half of it is random, so that the clients of a restarted server don't come back all at once.
+ */
+export function delayMs(policy: ReconnectPolicy, attempt: number): number {
+  const bound = Math.min(policy.maxDelayMs, policy.initialDelayMs * 2 ** attempt)
+  return Math.round(bound * (0.5 + policy.random() / 2))
+}

@@ -1,0 +1,92 @@
+// From a frame's data to an event. It never throws, whatever the server sends.
+import type { ChatEvent, EventOrigin } from './events.js'
+import { countIn, isRecord, stringIn, type JsonRecord } from './json.js'
+import { errorCode, isRetryable } from './error-codes.js'
+
+/** What one frame holds. */
+export type Decoded =
+  /** An event of the closed union, and the first `seq` that it covers. */
+  | { readonly kind: 'event'; readonly event: ChatEvent; readonly firstSeq: number | undefined }
+  /** Anything else: a type that this version doesn't know, or a frame that isn't what its type promises. */
+  | { readonly kind: 'unknown'; readonly value: unknown; readonly origin: EventOrigin }
+
+type Shape = Readonly<Record<string, 'string' | 'number' | 'object'>>
+
+/**
+ * The fields without which an event is of no use. `done` has none: an older server says no more than that.
+ */
+const REQUIRED: Readonly<Record<ChatEvent['type'], Shape>> = {
+  ready: { model: 'string', limits: 'object', lastSeq: 'number' },
+  user: { text: 'string' },
+  started: { model: 'string', promptTokens: 'number', cachedTokens: 'number', windowTokens: 'number' },
+  token: { token: 'string' },
+  evicted: { tokens: 'number' },
+  done: {},
+  error: {},
+  pong: {},
+  reset: { lastSeq: 'number' }
+}
+
+/** Reads one frame. */
+export function decode(data: unknown): Decoded {
+  const value = parse(data)
+  if (!isRecord(value)) return { kind: 'unknown', value, origin: {} }
+  const origin = originOf(value)
+  const type = value['type']
+  if (!isKnown(type) || !fits(value, REQUIRED[type])) return { kind: 'unknown', value, origin }
+  // `fits` has checked what the type promises and can't be filled in.
+  const event = { ...value, ...defaults(type, value), ...origin } as unknown as ChatEvent
+  return { kind: 'event', event, firstSeq: countIn(value, 'firstSeq', 'first_seq') ?? origin.seq }
+}
+
+/** The JSON value of a text frame; the data itself when it is none. */
+function parse(data: unknown): unknown {
+  if (typeof data !== 'string') return data
+  try {
+    return JSON.parse(data) as unknown
+  } catch {
+    return data
+  }
+}
+
+function originOf(value: JsonRecord): EventOrigin {
+  const seq = countIn(value, 'seq')
+  const conversationId = stringIn(value, 'conversationId', 'conversation_id')
+  const turnId = stringIn(value, 'turnId', 'turn_id')
+  const at = stringIn(value, 'at')
+  return {
+    ...(seq === undefined ? {} : { seq }),
+    ...(conversationId === undefined ? {} : { conversationId }),
+    ...(turnId === undefined ? {} : { turnId }),
+    ...(at === undefined ? {} : { at })
+  }
+}
+
+function isKnown(type: unknown): type is ChatEvent['type'] {
+  return typeof type === 'string' && Object.hasOwn(REQUIRED, type)
+}
+
+function fits(value: JsonRecord, shape: Shape): boolean {
+  return Object.entries(shape).every(([field, type]) =>
+    type === 'object' ? isRecord(value[field]) : typeof value[field] === type
+  )
+}
+
+/** What older servers leave out of the two events that end a turn. */
+function defaults(type: ChatEvent['type'], value: JsonRecord): JsonRecord {
+  if (type === 'done') {
+    const reason = value['finishReason']
+    const isReason = reason === 'stop' || reason === 'length' || reason === 'cancelled'
+    return { finishReason: isReason ? reason : 'stop' }
+  }
+  if (type === 'error') {
+    const code = errorCode(value['code'])
+    const retryable = value['retryable']
+    return {
+      code,
+      message: stringIn(value, 'message', 'detail') ?? 'The server reported an error',
+      retryable: typeof retryable === 'boolean' ? retryable : 'code' in value && isRetryable(code)
+    }
+  }
+  return {}
+}

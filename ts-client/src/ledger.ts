@@ -1,0 +1,43 @@
+// The turns in flight on one stream, oldest first, and which of them an event belongs to.
+import type { ChatEvent } from './events.js'
+import type { Turn } from './turn.js'
+
+/** The turns that have been sent, or wait to be, and have not ended. */
+export class Ledger {
+  readonly #turns = new Map<string, Turn>()
+
+  get size(): number {
+    return this.#turns.size
+  }
+
+  add(turn: Turn): void {
+    this.#turns.set(turn.turnId, turn)
+  }
+
+  get(turnId: string): Turn | undefined {
+    return this.#turns.get(turnId)
+  }
+
+  remove(turn: Turn): void {
+    this.#turns.delete(turn.turnId)
+  }
+
+  /** A copy in the order of sending, so that turns may end while it is walked. */
+  all(): readonly Turn[] {
+    return [...this.#turns.values()]
+  }
+
+  /**
+   * The turn that an event belongs to, if it is one of ours.
+   *
+   * An event without `turnId` (older servers answer one message after the other and name none) belongs to
+   * the oldest turn; an error without one first of all to the oldest turn that the server has not spoken of.
+   */
+  owner(event: ChatEvent): Turn | undefined {
+    if (event.turnId !== undefined) return this.#turns.get(event.turnId)
+    if (event.type === 'ready' || event.type === 'pong' || event.type === 'reset') return undefined
+    const sent = this.all().filter((turn) => turn.sent)
+    const unanswered = event.type === 'error' ? sent.find((turn) => !turn.acknowledged) : undefined
+    return unanswered ?? sent[0]
+  }
+}

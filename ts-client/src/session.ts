@@ -1,0 +1,289 @@
+// One stream: turns on one side, the link on the other, and the rules that join them.
+import { callSafely } from './callbacks.js'
+import { READER_GONE, type Closed } from './connection.js'
+import { Cursors } from './cursors.js'
+import { decode } from './decode.js'
+import { isRetryable, refusal } from './error-codes.js'
+import { ChatError } from './errors.js'
+import type { ChatEvent, ErrorCode, ResetEvent } from './events.js'
+import { mergeOptions, messageFrame, type ChatOptions, type Frame } from './frames.js'
+import { newId } from './ids.js'
+import { Ledger } from './ledger.js'
+import { Link, type ConnectionState } from './link.js'
+import type { ReconnectPolicy } from './backoff.js'
+import type { SocketFactory } from './socket.js'
+import type { OutgoingMessage } from './stream-chat.js'
+import { Turn, type TurnResult } from './turn.js'
+
+/** Turns in flight on one stream; the server takes 8 of one conversation. */
+const MAX_TURNS = 512
+
+/** The client stopped. */
+const NORMAL_CLOSE = 1000
+
+/** The server waited in vain for the first frame. */
+const HELLO_TIMEOUT = 4408
+
+/** What a session needs, every default decided. */
+export interface SessionOptions {
+  readonly url: string
+  readonly factory: SocketFactory
+  readonly policy: ReconnectPolicy
+  readonly agentId: string
+  readonly conversationId: string | undefined
+  readonly options: ChatOptions
+  readonly isEager: boolean
+  readonly apiKey: string | undefined
+  readonly onEvent: ((event: ChatEvent) => void) | undefined
+  readonly onUnknownEvent: ((frame: unknown) => void) | undefined
+  readonly onCallbackError: ((error: unknown) => void) | undefined
+  readonly onConnection: ((state: ConnectionState) => void) | undefined
+}
+
+/** A stream of chat, over as many connections as it takes. */
+export class Session {
+  readonly #options: SessionOptions
+  readonly #link: Link
+  readonly #ledger = new Ledger()
+  readonly #cursors = new Cursors()
+  #conversationId: string
+  /** Whether the server numbers its events, so that a turn can be resumed. */
+  #isNumbered = false
+  /** Whether the server has said anything but an error on this connection. */
+  #isAccepted = false
+  /** Whether this connection has sent its first frame, which carries the key. */
+  #hasSpoken = false
+  #isFirstConnection = true
+
+  constructor(options: SessionOptions) {
+    this.#options = options
+    // The client names the conversation, so that a first message that is sent again finds its own turn.
+    this.#conversationId = options.conversationId ?? newId()
+    this.#link = new Link({
+      url: options.url,
+      factory: options.factory,
+      policy: options.policy,
+      onState: (state) => this.#call(options.onConnection, state),
+      onUp: () => this.#greet(),
+      onData: (data) => this.#receive(data),
+      onDown: (closed) => this.#lose(closed),
+      onGiveUp: (closed) => this.#giveUp(closed)
+    })
+  }
+
+  get conversationId(): string {
+    return this.#conversationId
+  }
+
+  open(): Promise<void> {
+    return this.#link.open()
+  }
+
+  sendMessage(outgoing: OutgoingMessage): Promise<TurnResult> {
+    if (this.#link.state === 'closed') throw new Error('Cannot send message: socket already closed')
+    const {
+      agentId = this.#options.agentId,
+      conversationId = this.#conversationId,
+      message,
+      signal
+    } = outgoing
+    let options: ChatOptions
+    try {
+      options = mergeOptions(this.#options.options, outgoing.options)
+    } catch (cause) {
+      return rejected(new ChatError('invalid_request', (cause as RangeError).message, false, { cause }))
+    }
+    if (this.#ledger.size >= MAX_TURNS) {
+      return rejected(new ChatError('busy', `${MAX_TURNS} turns wait for their answer already`, true))
+    }
+    const turn = new Turn(messageFrame({ turnId: newId(), agentId, conversationId, message, options }))
+    if (signal?.aborted === true) {
+      turn.finish('cancelled')
+      return turn.result
+    }
+    if (signal !== undefined) turn.watch(signal, () => this.cancel(turn.turnId))
+    this.#conversationId = conversationId
+    this.#ledger.add(turn)
+    this.#post(turn)
+    this.#link.wake()
+    return turn.result
+  }
+
+  cancel(turnId?: string): void {
+    const turns =
+      turnId === undefined ? this.#ledger.all() : this.#ledger.all().filter((turn) => turn.turnId === turnId)
+    for (const turn of turns) {
+      turn.cancelRequested = true
+      // What never left needs no server to be cancelled.
+      if (!turn.sent) this.#end(turn, () => turn.finish('cancelled'))
+    }
+    this.#sendCancel(turnId)
+  }
+
+  stop(): void {
+    this.#link.close(NORMAL_CLOSE, '')
+    for (const turn of this.#ledger.all()) this.#end(turn, () => turn.finish('cancelled'))
+  }
+
+  detach(): void {
+    this.#link.close(READER_GONE, 'detached')
+    const error = new ChatError('interrupted', 'Detached: the turn goes on without this reader', true)
+    for (const turn of this.#ledger.all()) this.#end(turn, () => turn.fail(error))
+  }
+
+  /** Says what a new connection has to hear: who we are, where we stopped, and what may not have arrived. */
+  #greet(): void {
+    const isReturn = !this.#isFirstConnection
+    this.#isFirstConnection = false
+    this.#isAccepted = false
+    this.#hasSpoken = false
+    if (this.#options.isEager) this.#hello()
+    if (!isReturn) return
+    const turns = this.#ledger.all()
+    const running = new Set(turns.filter((turn) => turn.acknowledged).map((turn) => turn.conversationId))
+    for (const conversationId of new Set([...running, this.#conversationId])) {
+      this.#resume(conversationId, running.has(conversationId))
+    }
+    for (const turn of turns) {
+      if (!turn.acknowledged) this.#post(turn)
+      if (turn.cancelRequested) this.#sendCancel(turn.turnId)
+    }
+  }
+
+  #hello(): void {
+    const { agentId, options } = this.#options
+    this.#send({
+      type: 'hello',
+      agentId,
+      conversationId: this.#conversationId,
+      ...(Object.keys(options).length > 0 ? { options } : {})
+    })
+  }
+
+  /** Reads on where reading stopped; owns the running turn only when it was ours, for `stop` would stop it. */
+  #resume(conversationId: string, isOurs: boolean): void {
+    const after = this.#cursors.after(conversationId)
+    if (after === undefined) return
+    this.#cursors.rereading(conversationId)
+    this.#send({ type: 'resume', conversationId, after, ...(isOurs ? { own: true as const } : {}) })
+  }
+
+  /** A connection that has said nothing yet has nothing to cancel. */
+  #sendCancel(turnId: string | undefined): void {
+    if (!this.#hasSpoken) return
+    const conversationId = turnId === undefined ? undefined : this.#ledger.get(turnId)?.conversationId
+    this.#send({
+      type: 'cancel',
+      ...(turnId === undefined ? {} : { turnId }),
+      ...(conversationId === undefined ? {} : { conversationId })
+    })
+  }
+
+  #post(turn: Turn): void {
+    if (this.#send(turn.frame)) turn.sent = true
+  }
+
+  /** Sends a frame if the connection is open; the first one carries the key. */
+  #send(frame: Frame): boolean {
+    if (!this.#link.isUp) return false
+    const { apiKey } = this.#options
+    const isFirst = !this.#hasSpoken
+    this.#hasSpoken = true
+    return this.#link.send(JSON.stringify(isFirst && apiKey !== undefined ? { ...frame, apiKey } : frame))
+  }
+
+  #receive(data: unknown): void {
+    const decoded = decode(data)
+    const origin = decoded.kind === 'event' ? decoded.event : decoded.origin
+    const firstSeq = decoded.kind === 'event' ? decoded.firstSeq : origin.seq
+    if (decoded.kind === 'event' && decoded.event.type !== 'error') this.#accept()
+    if (!this.#isDue(origin.conversationId, firstSeq, origin.seq)) return
+    if (decoded.kind === 'event') this.#deliver(decoded.event)
+    else this.#call(this.#options.onUnknownEvent, decoded.value)
+  }
+
+  #accept(): void {
+    this.#isAccepted = true
+    this.#link.forgive()
+  }
+
+  /** Whether a logged event is the next one. What was seen is dropped; beyond a gap, the log is read again. */
+  #isDue(conversationId: string | undefined, first: number | undefined, last: number | undefined): boolean {
+    if (conversationId === undefined || first === undefined || last === undefined) return true
+    this.#isNumbered = true
+    const place = this.#cursors.place(conversationId, first, last)
+    if (place === 'seen') return false
+    if (place === 'beyond' && this.#link.renew(READER_GONE, 'gap')) return false
+    this.#cursors.advance(conversationId, last)
+    return true
+  }
+
+  #deliver(event: ChatEvent): void {
+    if (event.type === 'reset') this.#reset(event)
+    const turn = this.#ledger.owner(event)
+    if (turn === undefined) {
+      this.#call(this.#options.onEvent, event)
+      return
+    }
+    const isLatest = turn.conversationId === this.#conversationId
+    const isOver = turn.take(event)
+    if (isLatest) this.#conversationId = turn.conversationId
+    if (isOver) this.#ledger.remove(turn)
+    const { conversationId, turnId } = turn
+    this.#call(this.#options.onEvent, { ...event, conversationId, turnId })
+  }
+
+  /** The log has lost what was read of it: turns that were in the lost part can't be taken up again. */
+  #reset({ conversationId, lastSeq }: ResetEvent): void {
+    if (conversationId === undefined) return
+    this.#cursors.advance(conversationId, lastSeq)
+    for (const turn of this.#ledger.all()) {
+      if (turn.conversationId !== conversationId || turn.lastSeq <= lastSeq) continue
+      this.#break(turn, 'interrupted', 'The server has lost this turn')
+    }
+  }
+
+  /** Decides what becomes of the turns when the connection is lost, and whether it is worth coming back. */
+  #lose(closed: Closed): 'reconnect' | 'rest' {
+    const refused = refusal(closed.code)
+    for (const turn of this.#ledger.all()) {
+      if (refused !== undefined && (!turn.acknowledged || !this.#isAccepted)) {
+        this.#break(turn, refused, closed.reason || `The server closed the connection (${closed.code})`)
+      } else if (turn.acknowledged && !this.#isNumbered) {
+        this.#break(turn, 'interrupted', 'The connection was lost, and this server can not resume')
+      }
+    }
+    if (this.#ledger.size > 0) return 'reconnect'
+    const isOver = refused !== undefined || [1000, 1005, HELLO_TIMEOUT].includes(closed.code)
+    return isOver ? 'rest' : 'reconnect'
+  }
+
+  #giveUp(closed: Closed): void {
+    const code = refusal(closed.code) ?? 'interrupted'
+    for (const turn of this.#ledger.all()) this.#break(turn, code, closed.reason || 'The connection was lost')
+  }
+
+  /** Ends a turn with an error that the server can't report any more. */
+  #break(turn: Turn, code: ErrorCode, message: string): void {
+    const retryable = isRetryable(code)
+    const { conversationId, turnId } = turn
+    this.#end(turn, () => turn.fail(new ChatError(code, message, retryable)))
+    this.#call(this.#options.onEvent, { type: 'error', code, message, retryable, conversationId, turnId })
+  }
+
+  #end(turn: Turn, settle: () => void): void {
+    this.#ledger.remove(turn)
+    settle()
+  }
+
+  #call<T>(callback: ((value: T) => void) | undefined, value: T): void {
+    if (callback !== undefined) callSafely(() => callback(value), this.#options.onCallbackError)
+  }
+}
+
+/** A rejection that is never unhandled. */
+function rejected(error: ChatError): Promise<never> {
+  const result = Promise.reject(error)
+  result.catch(() => undefined)
+  return result
+}
