@@ -1,0 +1,29 @@
+//! Runs a scripted answer and prints it: the shape of every engine, from request to end.
+
+use streaming_llm_engine::{Engine, EngineEvent, Message, Options, Request, Role, Script, ScriptedEngine, Tag};
+
+fn main() {
+    let engine = ScriptedEngine::new([Script::Tokens(vec!["Hello".to_owned(), ", world".to_owned()])]);
+    let request = Request {
+        conversation: "example".to_owned(),
+        system: Some("You are brief.".to_owned()),
+        continues_from: None,
+        messages: vec![Message {
+            role: Role::User,
+            text: "Greet me.".to_owned(),
+            ids: None,
+            tag: Tag(1),
+        }],
+        options: Options::default(),
+        seed: 7,
+    };
+    let mut generation = engine.generate(request).expect("the scripted engine is never busy");
+    while let Some(event) = generation.blocking_next() {
+        match event {
+            EngineEvent::Token { text, .. } => print!("{text}"),
+            EngineEvent::Finished(finished) => println!("\nfinished: {:?}", finished.reason),
+            EngineEvent::Failed(error) => eprintln!("failed: {error}"),
+            EngineEvent::Started(_) | EngineEvent::Evicted { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What an engine is asked: messages, options and the seed, all checked and complete.
+
+/// Names a turn to the engine, which only ever compares it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tag(pub u64);
+
+/// Who speaks in a [`Message`]. The system's words are [`Request::system`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The person or program that asks.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// One message of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// The text, exactly as it was said.
+    pub text: String,
+    /// An earlier answer's token ids, when this same model made it: they are used in place of encoding `text` again, which
+    /// could give other tokens than the model saw.
+    pub ids: Option<Vec<u32>>,
+    /// The turn that the message belongs to; question and answer of one turn share it.
+    pub tag: Tag,
+}
+
+/// One answer to be generated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// The conversation, whose cache is kept for its next turn.
+    pub conversation: String,
+    /// The system part (system prompt and context), which never leaves the model's view. Always sent, so that a change is noticed.
+    pub system: Option<String>,
+    /// The turn that the engine's cache ends with (see [`Engine::cached_through`](crate::Engine::cached_through)); `messages` are those after it.
+    /// `None`: `messages` are the history, and the engine starts a new epoch with the newest whole turns that fit.
+    pub continues_from: Option<Tag>,
+    /// Oldest first, users' and assistants' in turn; the last one is a user's, and its tag becomes the answer's.
+    pub messages: Vec<Message>,
+    /// How to sample and when to stop.
+    pub options: Options,
+    /// Seed of the turn: with the index of a token it determines that token's random number.
+    pub seed: u64,
+}
+
+/// How to sample, when to stop, and how much stays in view. All values are in range: whoever makes one has checked them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// Softmax temperature, 0 and up; 0 is greedy.
+    pub temperature: f32,
+    /// Keeps the smallest set of tokens whose probability reaches this, in (0, 1]; 1 is off.
+    pub top_p: f32,
+    /// Keeps this many most probable tokens; 0 is off.
+    pub top_k: u32,
+    /// Drops tokens less probable than this share of the most probable one, in [0, 1); 0 is off.
+    pub min_p: f32,
+    /// Divides the logits of tokens seen lately (multiplies negative ones); 1 is off.
+    pub repeat_penalty: f32,
+    /// The answer ends after this many tokens, at least 1.
+    pub max_new_tokens: u32,
+    /// The answer ends before any of these; none is empty.
+    pub stop: Vec<String>,
+    /// Attention sinks, at the least; the system part is always one. `None`: the engine's setting.
+    pub sink_tokens: Option<u32>,
+    /// Tokens of the rolling window. `None`: the engine's setting.
+    pub window_tokens: Option<u32>,
+}
+
+impl Default for Options {
+    /// Plain sampling at temperature 0.7 and top-p 0.95, at most 512 tokens.
+    fn default() -> Self {
+        Self {
+            temperature: 0.7,
+            top_p: 0.95,
+            top_k: 0,
+            min_p: 0.0,
+            repeat_penalty: 1.0,
+            max_new_tokens: 512,
+            stop: Vec::new(),
+            sink_tokens: None,
+            window_tokens: None,
+        }
+    }
+}

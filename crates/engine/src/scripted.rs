@@ -1,0 +1,276 @@
+//! An engine that answers from a script: for tests, and for measuring everything around a model.
+//!
+//! It needs no model, gives the same tokens for the same request, and can be held before every token, so that a test
+//! decides when an answer goes on. It keeps the promise of [`Engine::cached_through`] as the real one does.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use crate::{
+    Emitter, Engine, EngineError, EngineEvent, FinishReason, Finished, Generation, ModelInfo, Readiness, Rendered,
+    Request, Role, Span, SpanKind, Started, Tag, Timings, Usage, channel,
+};
+
+/// Events between a scripted answer and its reader; small, so that tests meet a full channel.
+const CHANNEL_EVENTS: usize = 16;
+
+/// What a [`ScriptedEngine`] answers next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Script {
+    /// These tokens, then the end.
+    Tokens(Vec<String>),
+    /// These tokens, then this error.
+    Fails(Vec<String>, EngineError),
+    /// `echo: ` and the user's message, word by word.
+    Echo,
+}
+
+/// Answers from a script, one thread an answer.
+#[derive(Debug, Clone, Default)]
+pub struct ScriptedEngine {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    released: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    scripts: VecDeque<Script>,
+    requests: Vec<Request>,
+    cached: HashMap<String, Tag>,
+    epochs: HashMap<String, Tag>,
+    /// `None`: nothing is held.
+    permits: Option<u64>,
+}
+
+impl ScriptedEngine {
+    /// An engine that gives these answers in order, and then echoes.
+    #[must_use]
+    pub fn new(scripts: impl IntoIterator<Item = Script>) -> Self {
+        let engine = Self::default();
+        engine.lock().scripts.extend(scripts);
+        engine
+    }
+
+    /// Holds every answer before each of its tokens until [`ScriptedEngine::release`].
+    #[must_use]
+    pub fn held(self) -> Self {
+        self.lock().permits = Some(0);
+        self
+    }
+
+    /// Lets `tokens` more tokens through, over all answers.
+    pub fn release(&self, tokens: u64) {
+        if let Some(permits) = &mut self.lock().permits {
+            *permits = permits.saturating_add(tokens);
+        }
+        self.shared.released.notify_all();
+    }
+
+    /// Every request so far, oldest first.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        self.lock().requests.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Engine for ScriptedEngine {
+    fn model(&self) -> ModelInfo {
+        ModelInfo {
+            name: "scripted".to_owned(),
+            fingerprint: "scripted-1".to_owned(),
+            context_tokens: 8_192,
+            sink_tokens: 4,
+            window_tokens: 2_048,
+        }
+    }
+
+    fn readiness(&self) -> Readiness {
+        Readiness::Ready
+    }
+
+    fn generate(&self, request: Request) -> Result<Generation, EngineError> {
+        let (emitter, generation) = channel(CHANNEL_EVENTS);
+        let script = {
+            let mut state = self.lock();
+            state.requests.push(request.clone());
+            state.scripts.pop_front().unwrap_or(Script::Echo)
+        };
+        let engine = self.clone();
+        thread::Builder::new()
+            .name("scripted-answer".to_owned())
+            .spawn(move || {
+                // A reader that is gone has dropped the turn; the script has nothing to undo.
+                let _gone = engine.answer(&request, script, &emitter);
+            })
+            .map_err(|error| EngineError::Internal {
+                reason: error.to_string(),
+            })?;
+        Ok(generation)
+    }
+
+    fn cached_through(&self, conversation: &str) -> Option<Tag> {
+        self.lock().cached.get(conversation).copied()
+    }
+
+    fn forget(&self, conversation: &str) {
+        self.lock().cached.remove(conversation);
+    }
+
+    fn render(&self, request: &Request) -> Result<Rendered, EngineError> {
+        let mut rendered = Rendered {
+            text: String::new(),
+            ids: Vec::new(),
+            spans: Vec::new(),
+        };
+        let system = request.system.iter().map(|text| (SpanKind::System, None, text));
+        let messages = request.messages.iter().map(|message| {
+            let kind = match message.role {
+                Role::User => SpanKind::User,
+                Role::Assistant => SpanKind::Assistant,
+            };
+            (kind, Some(message.tag), &message.text)
+        });
+        for (kind, tag, text) in system.chain(messages) {
+            rendered.text.push_str(text);
+            rendered.text.push('\n');
+            rendered.spans.push(Span {
+                tokens: 0..0,
+                kind,
+                tag,
+            });
+        }
+        Ok(rendered)
+    }
+}
+
+impl ScriptedEngine {
+    fn answer(&self, request: &Request, script: Script, emitter: &Emitter) -> Result<(), crate::NotSent> {
+        let Some(last) = request.messages.last() else {
+            let error = EngineError::InvalidRequest {
+                reason: "a request needs a message".to_owned(),
+            };
+            return emitter.blocking_send(EngineEvent::Failed(error));
+        };
+        if let Some(tag) = request.continues_from
+            && self.cached_through(&request.conversation) != Some(tag)
+        {
+            return emitter.blocking_send(EngineEvent::Failed(EngineError::NotCached { tag }));
+        }
+        let epoch = self.epoch(request);
+        let (tokens, error) = match script {
+            Script::Tokens(tokens) => (tokens, None),
+            Script::Fails(tokens, error) => (tokens, Some(error)),
+            Script::Echo => (echo(&last.text), None),
+        };
+        emitter.blocking_send(EngineEvent::Started(self.started(request, epoch)))?;
+        let (reason, ids) = self.stream(&tokens, request, emitter)?;
+        if let Some(error) = error.filter(|_| reason == FinishReason::Stop) {
+            self.forget(&request.conversation);
+            return emitter.blocking_send(EngineEvent::Failed(error));
+        }
+        self.lock().cached.insert(request.conversation.clone(), last.tag);
+        let usage = Usage {
+            completion_tokens: ids.len() as u64,
+            context_limit: self.model().context_tokens,
+            ..Usage::default()
+        };
+        emitter.blocking_send(EngineEvent::Finished(Finished {
+            reason,
+            answer_ids: ids,
+            usage,
+            timings: Timings::default(),
+        }))
+    }
+
+    /// The turn that the request's epoch starts with: as before when it continues, else its first message's.
+    fn epoch(&self, request: &Request) -> Tag {
+        let first = request.messages.first().map_or(Tag(0), |message| message.tag);
+        let mut state = self.lock();
+        match (request.continues_from, state.epochs.get(&request.conversation)) {
+            (Some(_), Some(epoch)) => *epoch,
+            _ => {
+                state.epochs.insert(request.conversation.clone(), first);
+                first
+            }
+        }
+    }
+
+    fn started(&self, request: &Request, epoch: Tag) -> Started {
+        let prompt_tokens = request
+            .messages
+            .iter()
+            .map(|message| message.text.split_whitespace().count() as u64)
+            .sum();
+        let model = self.model();
+        Started {
+            prompt_tokens,
+            cached_tokens: 0,
+            sink_tokens: model.sink_tokens,
+            window_tokens: model.window_tokens,
+            epoch,
+        }
+    }
+
+    /// Sends the tokens, up to the request's limit; token `i` has the id `i`.
+    fn stream(
+        &self,
+        tokens: &[String],
+        request: &Request,
+        emitter: &Emitter,
+    ) -> Result<(FinishReason, Vec<u32>), crate::NotSent> {
+        let mut ids = Vec::new();
+        for text in tokens {
+            if ids.len() >= request.options.max_new_tokens as usize {
+                return Ok((FinishReason::Length, ids));
+            }
+            self.wait_for_permit(emitter);
+            if emitter.is_cancelled() {
+                return Ok((FinishReason::Cancelled, ids));
+            }
+            let id = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+            emitter.blocking_send(EngineEvent::Token {
+                text: text.clone(),
+                ids: vec![id],
+            })?;
+            ids.push(id);
+        }
+        Ok((FinishReason::Stop, ids))
+    }
+
+    fn wait_for_permit(&self, emitter: &Emitter) {
+        /// How often a held answer looks whether it was cancelled.
+        const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(1);
+        let mut state = self.lock();
+        loop {
+            match &mut state.permits {
+                None => return,
+                Some(permits) if *permits > 0 => {
+                    *permits -= 1;
+                    return;
+                }
+                Some(_) if emitter.is_cancelled() || emitter.is_closed() => return,
+                Some(_) => {}
+            }
+            let waited = self.shared.released.wait_timeout(state, LOOK_EVERY);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// `echo: ` and the message, split after each space.
+fn echo(message: &str) -> Vec<String> {
+    std::iter::once("echo: ")
+        .chain(message.split_inclusive(' '))
+        .map(str::to_owned)
+        .collect()
+}
