@@ -1,1 +1,32 @@
-//! GGUF and Hugging Face folders, tokenizer and chat template, as one checked ModelFiles.
+//! A model on disk, as one checked [`ModelFiles`].
+//!
+//! In goes the path of a GGUF file (v2, v3) or of a Hugging Face folder (`config.json`, safetensors,
+//! `tokenizer.json`); out come the numbers of its architecture, its tensors as views of the mapped file,
+//! its tokenizer, and its chat template cut into turn segments.
+//!
+//! Everything in every header is checked before anything is allocated for it, and whatever is wrong or
+//! not supported is a named [`ModelFileError`]. This crate computes nothing: it knows no tensor library
+//! and no device, fetches nothing, and never writes.
+
+mod architecture;
+mod chat_format;
+mod config;
+mod error;
+mod files;
+mod gguf;
+mod hf;
+mod limits;
+mod mapped;
+mod tensor;
+mod tokenizer;
+
+pub use chat_format::{ChatFormat, Piece};
+pub use config::{ModelConfig, RopeLayout};
+pub use error::ModelFileError;
+pub use files::ModelFiles;
+pub use quant::BlockType;
+pub use tensor::{LayerTensor, TensorName, TensorView};
+pub use tokenizer::Tokenizer;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! The tensors that a Llama model has, their shapes, and their names in both kinds of file.
+
+use std::collections::HashMap;
+
+use crate::{LayerTensor, ModelConfig, ModelFileError, TensorName, files::Located, limits};
+
+/// Which of the two vocabularies of tensor names a file uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Naming {
+    Gguf,
+    HuggingFace,
+}
+
+/// Finds every tensor of the architecture among `found` and checks its shape; nothing may be left over.
+pub(crate) fn assign(
+    config: &ModelConfig,
+    naming: Naming,
+    mut found: HashMap<String, Located>,
+) -> Result<HashMap<TensorName, Located>, ModelFileError> {
+    let mut tensors = HashMap::with_capacity(found.len());
+    for tensor in all(config) {
+        let name = naming.name(tensor);
+        let Some(located) = found.remove(&name) else {
+            return Err(ModelFileError::MissingTensor { name });
+        };
+        let (expected, is) = (shape(config, tensor), [located.rows, located.cols]);
+        if is != expected {
+            return Err(ModelFileError::WrongShape {
+                name,
+                expected,
+                found: is,
+            });
+        }
+        tensors.insert(tensor, located);
+    }
+    let mut rest: Vec<String> = found
+        .into_keys()
+        .filter(|name| !naming.is_harmless(name, config))
+        .collect();
+    rest.sort_unstable();
+    match rest.into_iter().next() {
+        None => Ok(tensors),
+        Some(name) => Err(unexpected(name)),
+    }
+}
+
+/// Checks what must hold between the numbers, so that no product of them can surprise anyone later.
+pub(crate) fn check_sizes(config: &ModelConfig) -> Result<(), ModelFileError> {
+    let bad = |key: &str, expected, found: usize| {
+        Err(ModelFileError::BadValue {
+            key: key.to_owned(),
+            expected,
+            found: found.to_string(),
+        })
+    };
+    if config.n_layers > limits::MAX_LAYERS {
+        return bad("number of layers", "at most 1024", config.n_layers);
+    }
+    if config.n_kv_heads > config.n_heads || !config.n_heads.is_multiple_of(config.n_kv_heads) {
+        return bad(
+            "number of key-value heads",
+            "a divisor of the number of heads",
+            config.n_kv_heads,
+        );
+    }
+    if !config.head_dim.is_multiple_of(2) {
+        return bad("head size", "an even number", config.head_dim);
+    }
+    if !(config.norm_eps.is_finite() && config.norm_eps > 0.0) {
+        let found = config.norm_eps.to_string();
+        return Err(ModelFileError::BadValue {
+            key: "norm epsilon".to_owned(),
+            expected: "above 0",
+            found,
+        });
+    }
+    if !(config.rope_base.is_finite() && config.rope_base > 1.0) {
+        let found = config.rope_base.to_string();
+        return Err(ModelFileError::BadValue {
+            key: "rope base".to_owned(),
+            expected: "above 1",
+            found,
+        });
+    }
+    Ok(())
+}
+
+/// A size of the architecture: above 0, and within [`limits::MAX_SIZE`].
+pub(crate) fn size(key: &str, value: u64) -> Result<usize, ModelFileError> {
+    match usize::try_from(value) {
+        Ok(size) if size > 0 && value <= limits::MAX_SIZE => Ok(size),
+        _ => Err(ModelFileError::BadValue {
+            key: key.to_owned(),
+            expected: "1 to 2147483648",
+            found: value.to_string(),
+        }),
+    }
+}
+
+fn all(config: &ModelConfig) -> impl Iterator<Item = TensorName> {
+    let layers =
+        (0..config.n_layers).flat_map(|layer_idx| LayerTensor::ALL.map(|tensor| TensorName::Layer(layer_idx, tensor)));
+    let output = (!config.tied_embedding).then_some(TensorName::Output);
+    [TensorName::Embedding, TensorName::OutputNorm]
+        .into_iter()
+        .chain(output)
+        .chain(layers)
+}
+
+/// Rows and columns by the configuration.
+fn shape(config: &ModelConfig, tensor: TensorName) -> [usize; 2] {
+    let hidden = config.hidden_size;
+    match tensor {
+        TensorName::Embedding | TensorName::Output => [config.vocab_size, hidden],
+        TensorName::OutputNorm => [1, hidden],
+        TensorName::Layer(_, tensor) => match tensor {
+            LayerTensor::AttnNorm | LayerTensor::FfnNorm => [1, hidden],
+            LayerTensor::Query => [config.query_size(), hidden],
+            LayerTensor::Key | LayerTensor::Value => [config.kv_size(), hidden],
+            LayerTensor::AttnOutput => [hidden, config.query_size()],
+            LayerTensor::FfnGate | LayerTensor::FfnUp => [config.intermediate_size, hidden],
+            LayerTensor::FfnDown => [hidden, config.intermediate_size],
+        },
+    }
+}
+
+impl Naming {
+    pub(crate) fn name(self, tensor: TensorName) -> String {
+        match (self, tensor) {
+            (Self::Gguf, TensorName::Embedding) => "token_embd.weight".to_owned(),
+            (Self::Gguf, TensorName::OutputNorm) => "output_norm.weight".to_owned(),
+            (Self::Gguf, TensorName::Output) => "output.weight".to_owned(),
+            (Self::Gguf, TensorName::Layer(idx, tensor)) => format!("blk.{idx}.{}.weight", gguf_layer_name(tensor)),
+            (Self::HuggingFace, TensorName::Embedding) => "model.embed_tokens.weight".to_owned(),
+            (Self::HuggingFace, TensorName::OutputNorm) => "model.norm.weight".to_owned(),
+            (Self::HuggingFace, TensorName::Output) => "lm_head.weight".to_owned(),
+            (Self::HuggingFace, TensorName::Layer(idx, tensor)) => {
+                format!("model.layers.{idx}.{}.weight", hf_layer_name(tensor))
+            }
+        }
+    }
+
+    /// Tensors that are no weights, or say again what another one says.
+    fn is_harmless(self, name: &str, config: &ModelConfig) -> bool {
+        let stored_angles = name.ends_with(".rotary_emb.inv_freq");
+        let second_embedding = config.tied_embedding && name == "lm_head.weight";
+        self == Self::HuggingFace && (stored_angles || second_embedding)
+    }
+}
+
+fn unexpected(name: String) -> ModelFileError {
+    if name.ends_with(".bias") {
+        return ModelFileError::Unsupported {
+            feature: "bias",
+            value: name,
+            supported: "matrices without one",
+        };
+    }
+    if name.starts_with("rope_") {
+        return ModelFileError::Unsupported {
+            feature: "rope scaling",
+            value: name,
+            supported: "plain rotary positions",
+        };
+    }
+    ModelFileError::UnexpectedTensor { name }
+}
+
+fn gguf_layer_name(tensor: LayerTensor) -> &'static str {
+    match tensor {
+        LayerTensor::AttnNorm => "attn_norm",
+        LayerTensor::Query => "attn_q",
+        LayerTensor::Key => "attn_k",
+        LayerTensor::Value => "attn_v",
+        LayerTensor::AttnOutput => "attn_output",
+        LayerTensor::FfnNorm => "ffn_norm",
+        LayerTensor::FfnGate => "ffn_gate",
+        LayerTensor::FfnUp => "ffn_up",
+        LayerTensor::FfnDown => "ffn_down",
+    }
+}
+
+fn hf_layer_name(tensor: LayerTensor) -> &'static str {
+    match tensor {
+        LayerTensor::AttnNorm => "input_layernorm",
+        LayerTensor::Query => "self_attn.q_proj",
+        LayerTensor::Key => "self_attn.k_proj",
+        LayerTensor::Value => "self_attn.v_proj",
+        LayerTensor::AttnOutput => "self_attn.o_proj",
+        LayerTensor::FfnNorm => "post_attention_layernorm",
+        LayerTensor::FfnGate => "mlp.gate_proj",
+        LayerTensor::FfnUp => "mlp.up_proj",
+        LayerTensor::FfnDown => "mlp.down_proj",
+    }
+}

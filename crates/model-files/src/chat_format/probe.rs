@@ -1,0 +1,199 @@
+//! Finds a template's literals by rendering conversations of marks.
+
+use super::template::{Message, Template};
+use crate::ModelFileError;
+
+/// The literals of a template. Joined with the messages between them they are what it renders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Literals {
+    /// Before the first user's opening when no system text is given.
+    pub(super) without_system: String,
+    pub(super) system: SystemStyle,
+    pub(super) user_open: String,
+    /// From the end of a user's message to where the answer starts.
+    pub(super) user_close: String,
+    pub(super) answer_end: String,
+}
+
+/// What becomes of a system text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum SystemStyle {
+    /// The template has a place for it before the first message's text.
+    Own { open: String, close: String },
+    /// The template refuses it; it goes in front of the first message's text.
+    InFirstMessage,
+}
+
+/// Stand for the contents; no template and no trimming changes them.
+const SYSTEM: &str = "\u{E000}system\u{E001}";
+const USERS: [&str; 3] = [
+    "\u{E000}user-1\u{E001}",
+    "\u{E000}user-2\u{E001}",
+    "\u{E000}user-3\u{E001}",
+];
+const ANSWERS: [&str; 3] = [
+    "\u{E000}answer-1\u{E001}",
+    "\u{E000}answer-2\u{E001}",
+    "\u{E000}answer-3\u{E001}",
+];
+
+/// What lies around the messages of one or more turns, in order.
+struct Turns {
+    /// Before the first user's message.
+    before: String,
+    /// From a user's message to the answer.
+    user_close: String,
+    /// From an answer to the next user's message.
+    between: String,
+}
+
+/// Renders and compares until every literal is known, and known to stay.
+pub(super) fn literals(template: &Template) -> Result<Literals, ModelFileError> {
+    let turns = turns(template, None)?;
+    let with_system = match refuses_system(template) {
+        true => None,
+        false => Some(turns_after_system(template, &turns)?),
+    };
+    let answer_end = answer_end(template, &turns)?;
+    let user_open = &turns.between[answer_end.len()..];
+    let before_all = [Some(&turns.before), with_system.as_ref().map(|(_, close)| close)];
+    let same_opening = before_all.iter().flatten().all(|before| before.ends_with(user_open));
+    // A system text without a place before the first message has to come after that message's opening.
+    if !same_opening || with_system.is_none() {
+        return Ok(Literals {
+            system: system_style(with_system, 0),
+            without_system: turns.before,
+            user_open: String::new(),
+            user_close: turns.user_close,
+            answer_end: turns.between,
+        });
+    }
+    let without_system = &turns.before[..turns.before.len() - user_open.len()];
+    Ok(Literals {
+        system: system_style(with_system, user_open.len()),
+        without_system: without_system.to_owned(),
+        user_open: user_open.to_owned(),
+        user_close: turns.user_close,
+        answer_end,
+    })
+}
+
+fn system_style(with_system: Option<(String, String)>, opening_bytes: usize) -> SystemStyle {
+    match with_system {
+        None => SystemStyle::InFirstMessage,
+        Some((open, mut close)) => {
+            close.truncate(close.len() - opening_bytes);
+            SystemStyle::Own { open, close }
+        }
+    }
+}
+
+/// Whether rendering a system message fails where the same without it has worked.
+fn refuses_system(template: &Template) -> bool {
+    let messages = [message("system", SYSTEM), message("user", USERS[0])];
+    match template.render(&messages, true) {
+        Ok(text) => !text.contains(SYSTEM),
+        Err(_) => true,
+    }
+}
+
+/// The literals before and after a system text; all others must be as without it.
+fn turns_after_system(template: &Template, plain: &Turns) -> Result<(String, String), ModelFileError> {
+    let with = turns(template, Some(SYSTEM))?;
+    if with.user_close != plain.user_close || with.between != plain.between {
+        return not_by_turns("the literals of a turn depend on whether there is a system text");
+    }
+    let Some((open, close)) = with.before.split_once(SYSTEM) else {
+        return not_by_turns("the system text doesn't come before the first message");
+    };
+    Ok((open.to_owned(), close.to_owned()))
+}
+
+/// The literals of a turn, the same in conversations of one, two and three.
+fn turns(template: &Template, system: Option<&'static str>) -> Result<Turns, ModelFileError> {
+    let one = cut(&render(template, system, 1)?, 1)?;
+    let two = cut(&render(template, system, 2)?, 2)?;
+    let three = cut(&render(template, system, 3)?, 3)?;
+    let [before, user_close] = &one[..] else {
+        return not_by_turns("the end of a conversation can't be found");
+    };
+    // What precedes a finished answer may differ from what precedes a new one by white space only: the
+    // answer's own tokens bring theirs.
+    let same = |literal: &String| literal.trim_end_matches(' ') == user_close.trim_end_matches(' ');
+    let closes = [&two[1], &two[3], &three[1], &three[3], &three[5]];
+    if !closes.into_iter().all(same) {
+        return not_by_turns("what precedes an answer changes once it is finished");
+    }
+    if two[0] != *before || three[0] != *before {
+        return not_by_turns("what precedes the first message changes as the conversation grows");
+    }
+    if three[2] != two[2] || three[4] != two[2] {
+        return not_by_turns("what separates two turns changes as the conversation grows");
+    }
+    Ok(Turns {
+        before: before.clone(),
+        user_close: user_close.clone(),
+        between: two[2].clone(),
+    })
+}
+
+fn render(template: &Template, system: Option<&'static str>, n_turns: usize) -> Result<String, ModelFileError> {
+    template.render(&conversation(system, n_turns, false), true)
+}
+
+/// `n_turns` users' messages with answers between them, and after the last one too if it is `answered`.
+fn conversation(system: Option<&'static str>, n_turns: usize, answered: bool) -> Vec<Message<'static>> {
+    let turns = (0..n_turns).flat_map(|turn| [message("user", USERS[turn]), message("assistant", ANSWERS[turn])]);
+    let mut messages: Vec<_> = system
+        .map(|text| message("system", text))
+        .into_iter()
+        .chain(turns)
+        .collect();
+    messages.truncate(messages.len() - usize::from(!answered));
+    messages
+}
+
+/// Cuts a rendered conversation at every user's mark and every answer's, which must each occur once and
+/// in order: `n_turns * 2` literals.
+fn cut(rendered: &str, n_turns: usize) -> Result<Vec<String>, ModelFileError> {
+    let marks = (0..n_turns)
+        .flat_map(|turn| [USERS[turn], ANSWERS[turn]])
+        .take(n_turns * 2 - 1);
+    let mut literals = Vec::with_capacity(n_turns * 2);
+    let mut rest = rendered;
+    for mark in marks {
+        let Some((literal, after)) = rest.split_once(mark) else {
+            return not_by_turns("a message is missing, changed or out of order");
+        };
+        literals.push(literal.to_owned());
+        rest = after;
+    }
+    literals.push(rest.to_owned());
+    let repeated = |literal: &String| USERS.iter().chain(&ANSWERS).any(|mark| literal.contains(mark));
+    let system_inside = |literal: &String| literal.contains(SYSTEM);
+    if literals.iter().any(repeated) || literals[1..].iter().any(system_inside) {
+        return not_by_turns("a message occurs twice or out of order");
+    }
+    Ok(literals)
+}
+
+/// What the template writes after an answer that is the last message: the answer's own end, without the
+/// opening of a next message.
+fn answer_end(template: &Template, turns: &Turns) -> Result<String, ModelFileError> {
+    let rendered = template.render(&conversation(None, 1, true), false)?;
+    let Some((_, end)) = rendered.split_once(ANSWERS[0]) else {
+        return not_by_turns("the end of an answer can't be found");
+    };
+    if !turns.between.starts_with(end) {
+        return not_by_turns("what ends an answer changes when a message follows");
+    }
+    Ok(end.to_owned())
+}
+
+fn message(role: &'static str, content: &'static str) -> Message<'static> {
+    Message { role, content }
+}
+
+fn not_by_turns<T>(problem: &'static str) -> Result<T, ModelFileError> {
+    Err(ModelFileError::TemplateNotByTurns { problem })
+}

@@ -1,0 +1,83 @@
+//! The block layouts by name, number and size.
+
+use std::fmt;
+
+use crate::QuantError;
+
+/// How the values of a tensor are stored, as ggml names it.
+///
+/// All are little endian. In the 4-bit layouts, byte `i` of a block holds value `i` in its low half and
+/// value `i + 16` in its high half.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BlockType {
+    /// One IEEE single a value.
+    F32,
+    /// One IEEE half a value.
+    F16,
+    /// One bfloat16 a value: the upper half of an f32.
+    Bf16,
+    /// 32 values: an f16 scale `d`, 16 bytes of 4-bit `q`; the value is `d * (q - 8)`.
+    Q4_0,
+    /// 32 values: an f16 scale `d`, an f16 minimum `m`, 16 bytes of 4-bit `q`; the value is `d * q + m`.
+    Q4_1,
+    /// 32 values: an f16 scale `d`, 32 signed bytes `q`; the value is `d * q`.
+    Q8_0,
+}
+
+impl BlockType {
+    /// The layout with this number in ggml and so in a GGUF file.
+    ///
+    /// # Errors
+    /// [`QuantError::UnknownType`] for any number that is not one of the six layouts.
+    pub fn from_ggml(id: u32) -> Result<Self, QuantError> {
+        match id {
+            0 => Ok(Self::F32),
+            1 => Ok(Self::F16),
+            2 => Ok(Self::Q4_0),
+            3 => Ok(Self::Q4_1),
+            8 => Ok(Self::Q8_0),
+            30 => Ok(Self::Bf16),
+            id => Err(QuantError::UnknownType { id }),
+        }
+    }
+
+    /// How many values one block holds: 1 for the plain types, else 32.
+    pub const fn block_len(self) -> usize {
+        match self {
+            Self::F32 | Self::F16 | Self::Bf16 => 1,
+            Self::Q4_0 | Self::Q4_1 | Self::Q8_0 => 32,
+        }
+    }
+
+    /// How many bytes one block takes.
+    pub const fn block_bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+            Self::Q4_0 => 2 + 16,
+            Self::Q4_1 => 2 + 2 + 16,
+            Self::Q8_0 => 2 + 32,
+        }
+    }
+
+    /// How many bytes `n_values` take; `None` if they are not whole blocks or the number overflows.
+    pub const fn bytes_for(self, n_values: usize) -> Option<usize> {
+        if !n_values.is_multiple_of(self.block_len()) {
+            return None;
+        }
+        (n_values / self.block_len()).checked_mul(self.block_bytes())
+    }
+}
+
+impl fmt::Display for BlockType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::Bf16 => "BF16",
+            Self::Q4_0 => "Q4_0",
+            Self::Q4_1 => "Q4_1",
+            Self::Q8_0 => "Q8_0",
+        })
+    }
+}

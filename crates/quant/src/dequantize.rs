@@ -1,0 +1,89 @@
+//! From stored blocks to f32, block by block.
+//!
+//! Every loop runs over arrays of a size known at compile time, which is what lets the compiler
+//! vectorise it; there is nothing else to it.
+
+use half::{bf16, f16};
+
+use crate::{BlockType, QuantError};
+
+/// Values in a quantised block; all of ggml's simple layouts have the same.
+const BLOCK: usize = 32;
+
+/// Writes the values that `bytes` hold to `out`.
+///
+/// `out` may be one row, several, or a whole tensor: blocks follow each other without gaps.
+/// NaN and infinite scales are passed on as they come.
+///
+/// # Errors
+/// [`QuantError::PartialBlock`] if `out` is not whole blocks long, [`QuantError::WrongLength`] if `bytes`
+/// are not exactly the bytes of `out.len()` values.
+pub fn dequantize(block_type: BlockType, bytes: &[u8], out: &mut [f32]) -> Result<(), QuantError> {
+    let values = out.len();
+    let expected = block_type
+        .bytes_for(values)
+        .ok_or(QuantError::PartialBlock { block_type, values })?;
+    if bytes.len() != expected {
+        return Err(QuantError::WrongLength {
+            block_type,
+            values,
+            bytes: bytes.len(),
+        });
+    }
+    match block_type {
+        BlockType::F32 => each_value(bytes, out, f32::from_le_bytes),
+        BlockType::F16 => each_value(bytes, out, f16_at),
+        BlockType::Bf16 => each_value(bytes, out, |b| bf16::from_le_bytes(b).to_f32()),
+        BlockType::Q4_0 => each_block(bytes, out, q4_0),
+        BlockType::Q4_1 => each_block(bytes, out, q4_1),
+        BlockType::Q8_0 => each_block(bytes, out, q8_0),
+    }
+    Ok(())
+}
+
+/// Applies `read` to each value of a plain type of `N` bytes.
+fn each_value<const N: usize>(bytes: &[u8], out: &mut [f32], read: impl Fn([u8; N]) -> f32) {
+    let (values, _) = bytes.as_chunks::<N>();
+    for (value, out) in values.iter().zip(out) {
+        *out = read(*value);
+    }
+}
+
+/// Applies `read` to each block of `N` bytes.
+fn each_block<const N: usize>(bytes: &[u8], out: &mut [f32], read: impl Fn(&[u8; N], &mut [f32; BLOCK])) {
+    let (blocks, _) = bytes.as_chunks::<N>();
+    let (outs, _) = out.as_chunks_mut::<BLOCK>();
+    for (block, out) in blocks.iter().zip(outs) {
+        read(block, out);
+    }
+}
+
+fn f16_at(bytes: [u8; 2]) -> f32 {
+    f16::from_le_bytes(bytes).to_f32()
+}
+
+fn q4_0(block: &[u8; 18], out: &mut [f32; BLOCK]) {
+    let d = f16_at([block[0], block[1]]);
+    for i in 0..BLOCK / 2 {
+        let byte = block[2 + i];
+        out[i] = d * f32::from((byte & 15) as i8 - 8);
+        out[i + BLOCK / 2] = d * f32::from((byte >> 4) as i8 - 8);
+    }
+}
+
+fn q4_1(block: &[u8; 20], out: &mut [f32; BLOCK]) {
+    let d = f16_at([block[0], block[1]]);
+    let m = f16_at([block[2], block[3]]);
+    for i in 0..BLOCK / 2 {
+        let byte = block[4 + i];
+        out[i] = d * f32::from(byte & 15) + m;
+        out[i + BLOCK / 2] = d * f32::from(byte >> 4) + m;
+    }
+}
+
+fn q8_0(block: &[u8; 34], out: &mut [f32; BLOCK]) {
+    let d = f16_at([block[0], block[1]]);
+    for i in 0..BLOCK {
+        out[i] = d * f32::from(block[2 + i] as i8);
+    }
+}
