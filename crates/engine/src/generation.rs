@@ -75,7 +75,7 @@ impl Canceller {
 #[derive(Debug)]
 pub enum NotSent {
     /// The reader is behind: sit out the step and try again.
-    Full(EngineEvent),
+    Full(Box<EngineEvent>),
     /// The reader is gone.
     Closed,
 }
@@ -94,7 +94,7 @@ impl Emitter {
     /// Gives the event back when the channel is full, or says that the reader is gone.
     pub fn try_send(&self, event: EngineEvent) -> Result<(), NotSent> {
         self.sender.try_send(event).map_err(|error| match error {
-            TrySendError::Full(event) => NotSent::Full(event),
+            TrySendError::Full(event) => NotSent::Full(Box::new(event)),
             TrySendError::Closed(_) => NotSent::Closed,
         })
     }
