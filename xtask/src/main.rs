@@ -1,2 +1,55 @@
-//! The project's own commands.
-fn main() {}
+//! The project's own commands: `cargo xtask test`, `tidy` and `model`.
+//!
+//! Plain steps that anyone could type, in one place and in the right order. It starts other programs and
+//! reads the tree; it depends on no other crate of the workspace, so it builds in seconds.
+
+mod error;
+mod model;
+mod process;
+mod system;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{error::Result, workspace::Workspace};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's own commands")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs every test there is, Rust and TypeScript, and installs what they need
+    Test,
+    /// Checks the conventions that no compiler checks
+    Tidy,
+    /// Fetches the default model into models/ unless it is there
+    Model,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {}", error.with_causes());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<ExitCode> {
+    let workspace = Workspace::locate()?;
+    match command {
+        Command::Test => return Ok(test::run(&workspace)),
+        Command::Tidy => tidy::run(&workspace)?,
+        Command::Model => drop(model::ensure(&workspace)?),
+    }
+    Ok(ExitCode::SUCCESS)
+}

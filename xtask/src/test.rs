@@ -1,0 +1,62 @@
+//! `cargo xtask test`: every test of the project, with whatever it needs installed first.
+//!
+//! A step that fails doesn't keep the next ones from running, unless they need what it makes. The last line
+//! says `N passed, M failed`, Rust and TypeScript together; each check that isn't a test runner counts as one.
+
+mod rust;
+mod tally;
+mod tools;
+mod typescript;
+
+use std::process::ExitCode;
+
+use self::{rust::RustTests, tally::Tally, typescript::TypeScriptTests};
+use crate::{model, tidy, workspace::Workspace};
+
+/// Runs everything; success only if nothing failed.
+pub(crate) fn run(workspace: &Workspace) -> ExitCode {
+    let mut tally = Tally::default();
+    check_the_tree(workspace, &mut tally);
+    tally.prepare("default model", || model::ensure(workspace).map(drop));
+    tally.prepare("software GPU driver", tools::ensure_vulkan_driver);
+    let rust = RustTests::new(workspace);
+    run_rust_tests(workspace, &rust, &mut tally);
+    run_typescript_tests(workspace, &mut tally);
+    // Last among the Rust steps: it compiles every dependency once more, for its metadata.
+    tally.check("clippy", || rust.clippy());
+    tally.check("documentation", || rust.documentation());
+    tally.finish()
+}
+
+/// What needs no build: seconds, so its findings come first.
+fn check_the_tree(workspace: &Workspace, tally: &mut Tally) {
+    tally.check("formatting", || {
+        crate::process::run(&mut workspace.cargo(&["fmt", "--all", "--check"]))
+    });
+    tally.check("tidy", || tidy::run(workspace));
+    tally.check("dependencies", || tools::check_dependencies(workspace));
+}
+
+fn run_rust_tests(workspace: &Workspace, rust: &RustTests<'_>, tally: &mut Tally) {
+    if tally.prepare("cargo-nextest", || tools::ensure_nextest(workspace)) {
+        tally.count("Rust tests", || rust.nextest());
+    }
+    if tally.prepare("examples and binaries", || rust.build_programs()) {
+        for example in rust.examples() {
+            tally.check(&format!("example {example}"), || rust.run_example(example));
+        }
+    }
+    tally.count("Rust documentation tests", || rust.doc_tests());
+}
+
+fn run_typescript_tests(workspace: &Workspace, tally: &mut Tally) {
+    let typescript = TypeScriptTests::new(workspace);
+    if tally.prepare("npm packages", || typescript.install()) {
+        tally.check("TypeScript types", || typescript.script("check"));
+        tally.check("TypeScript build", || typescript.script("build"));
+        tally.count("TypeScript tests", || typescript.vitest());
+    }
+}
+
+#[cfg(test)]
+mod tests;

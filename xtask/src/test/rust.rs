@@ -1,0 +1,148 @@
+//! The Rust side: tests, examples, documentation and clippy, all with one profile and one feature set.
+
+use std::{fs, time::Duration};
+
+use super::{tally::Counts, tools};
+use crate::{
+    error::{Context as _, Result, XtaskError},
+    process::{command, run, run_within, tee},
+    workspace::Workspace,
+};
+
+/// The same for every command, and for the run script: burn and wgpu are compiled once.
+pub(crate) const FEATURE_SET: [&str; 3] = ["--workspace", "--all-features", "--locked"];
+
+/// Where nextest's report lies below the root (`.config/nextest.toml` asks for it).
+const JUNIT_FILE: &str = "target/nextest/default/junit.xml";
+
+/// An example is a first look at a crate: seconds, even where it loads the model on two slow cores.
+const EXAMPLE_LIMIT: Duration = Duration::from_secs(120);
+
+/// The steps of the Rust side.
+pub(crate) struct RustTests<'a> {
+    workspace: &'a Workspace,
+}
+
+impl<'a> RustTests<'a> {
+    /// Prepares nothing, runs nothing.
+    pub(crate) fn new(workspace: &'a Workspace) -> Self {
+        Self { workspace }
+    }
+
+    /// Builds and runs every test; a failing one fails nothing but itself.
+    pub(crate) fn nextest(&self) -> Result<Counts> {
+        let report = self.workspace.root().join(JUNIT_FILE);
+        if report.exists() {
+            fs::remove_file(&report).while_trying("remove", &report)?;
+        }
+        let outcome = run(&mut tools::nextest(
+            self.workspace,
+            &[&["run"], &FEATURE_SET[..]].concat(),
+        ));
+        if !report.exists() {
+            return Err(outcome.err().unwrap_or_else(|| unreadable("it isn't there")));
+        }
+        let text = fs::read_to_string(&report).while_trying("read", &report)?;
+        let counts = junit_counts(&text).ok_or_else(|| unreadable("it has no <testsuites> with counts"))?;
+        // The runner may fail without a failed test, and then its word counts.
+        if counts.failed == 0 {
+            outcome.map(|()| counts)
+        } else {
+            Ok(counts)
+        }
+    }
+
+    /// Builds what the next steps start.
+    pub(crate) fn build_programs(&self) -> Result<()> {
+        run(&mut self.cargo("build", &["--bins", "--examples"]))
+    }
+
+    /// The examples of the library crates.
+    pub(crate) fn examples(&self) -> impl Iterator<Item = &'a str> {
+        let libraries = self
+            .workspace
+            .packages()
+            .filter(|package| package.folder.starts_with("crates"));
+        libraries.flat_map(|package| package.targets("example").collect::<Vec<_>>())
+    }
+
+    /// Runs one example, already built, from the root.
+    pub(crate) fn run_example(&self, name: &str) -> Result<()> {
+        let program = self.workspace.build_output().join("examples").join(name);
+        let mut example = command(&program.to_string_lossy(), [""; 0]);
+        run_within(example.current_dir(self.workspace.root()), EXAMPLE_LIMIT)
+    }
+
+    /// Runs the code blocks in the documentation.
+    pub(crate) fn doc_tests(&self) -> Result<Counts> {
+        let mut cargo = self.cargo("test", &["--doc", "--no-fail-fast", "--quiet"]);
+        let (printed, succeeded) = tee(&mut cargo)?;
+        let counts = doc_test_counts(&printed);
+        if succeeded || counts.failed > 0 {
+            return Ok(counts);
+        }
+        Err(XtaskError::Failed {
+            command: "cargo test --doc".to_owned(),
+            status: "no test was run".to_owned(),
+        })
+    }
+
+    /// Lints everything, tests and examples too; a warning fails it.
+    pub(crate) fn clippy(&self) -> Result<()> {
+        run(&mut self.cargo("clippy", &["--all-targets", "--quiet", "--", "--deny=warnings"]))
+    }
+
+    /// Builds the documentation; a broken link fails it.
+    pub(crate) fn documentation(&self) -> Result<()> {
+        run(self
+            .cargo("doc", &["--no-deps", "--quiet"])
+            .env("RUSTDOCFLAGS", "--deny=warnings"))
+    }
+
+    fn cargo(&self, verb: &str, arguments: &[&str]) -> std::process::Command {
+        self.workspace.cargo(&[&[verb], &FEATURE_SET[..], arguments].concat())
+    }
+}
+
+/// The sums in the root element of nextest's JUnit report.
+pub(super) fn junit_counts(report: &str) -> Option<Counts> {
+    let (_, element) = report.split_once("<testsuites ")?;
+    let (element, _) = element.split_once('>')?;
+    let attribute = |name: &str| {
+        let (_, value) = element.split_once(&format!("{name}=\""))?;
+        value.split_once('"')?.0.parse::<u64>().ok()
+    };
+    let failed = attribute("failures")? + attribute("errors")?;
+    Some(Counts {
+        passed: attribute("tests")?.checked_sub(failed)?,
+        failed,
+    })
+}
+
+/// The sum over the closing lines (`test result: ok. 2 passed; 0 failed; …`) of all crates.
+pub(super) fn doc_test_counts(printed: &str) -> Counts {
+    let mut counts = Counts::default();
+    for line in printed.lines().filter(|line| line.starts_with("test result:")) {
+        counts += Counts {
+            passed: number_before(line, " passed"),
+            failed: number_before(line, " failed"),
+        };
+    }
+    counts
+}
+
+fn number_before(line: &str, word: &str) -> u64 {
+    let before = line.split_once(word).map_or("", |(before, _)| before);
+    before
+        .rsplit(' ')
+        .next()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0)
+}
+
+fn unreadable(reason: &str) -> XtaskError {
+    XtaskError::Report {
+        what: format!("nextest's report {JUNIT_FILE}"),
+        reason: reason.to_owned(),
+    }
+}

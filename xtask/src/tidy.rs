@@ -1,0 +1,87 @@
+//! `cargo xtask tidy`: the conventions that no compiler checks, read off the text of the tree.
+//!
+//! It sees every file that git would commit, code for other platforms and other features too, and it needs
+//! no build. It never changes a file. What needs types (sizes of functions, disallowed methods, missing
+//! documentation) is clippy's and rustc's.
+
+mod arrows;
+mod blank;
+mod file;
+mod layout;
+mod rust;
+mod typescript;
+mod words;
+
+use std::fmt;
+
+use self::file::File;
+use crate::{
+    error::{Result, XtaskError},
+    workspace::Workspace,
+};
+
+/// One broken convention.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    path: String,
+    line: usize,
+    message: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}: {}", self.path, self.line, self.message)
+    }
+}
+
+/// A convention: looks at one file, and adds what breaks it.
+type Rule = fn(&File, &mut Vec<Finding>);
+
+const RULES: &[Rule] = &[
+    layout::file_fits_one_sitting,
+    layout::file_is_small,
+    layout::no_mod_rs,
+    layout::starts_with_its_purpose,
+    words::path_says_what_it_is,
+    words::declared_name_says_what_it_is,
+    words::no_unfinished_mark,
+    words::no_registry_host,
+    words::no_machine_path,
+    rust::lint_exception_has_a_reason,
+    rust::unsafe_is_safe_for_a_reason,
+    rust::unsafe_is_where_it_may_be,
+    rust::no_unfinished_macro,
+    rust::library_does_not_panic,
+    rust::test_does_not_sleep,
+    typescript::nothing_is_switched_off,
+    typescript::client_is_typed_and_quiet,
+];
+
+/// Prints every broken convention of the tree.
+///
+/// # Errors
+/// [`XtaskError::Untidy`] if there is one.
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    let mut findings = Vec::new();
+    for file in file::all(workspace.root())? {
+        look_at(&file, &mut findings);
+    }
+    arrows::check(workspace, &mut findings)?;
+    for finding in &findings {
+        println!("{finding}");
+    }
+    if findings.is_empty() {
+        Ok(())
+    } else {
+        Err(XtaskError::Untidy { count: findings.len() })
+    }
+}
+
+fn look_at(file: &File, findings: &mut Vec<Finding>) {
+    for rule in RULES {
+        rule(file, findings);
+    }
+}
+
+#[cfg(test)]
+mod tests;

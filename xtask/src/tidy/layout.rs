@@ -1,0 +1,49 @@
+//! Rules about files as a whole: how long, how large, what they are called, and how they begin.
+
+use super::{Finding, file::File};
+
+/// A file reads in one sitting.
+const LONGEST_FILE_LINES: usize = 400;
+
+/// Large enough for every lock file and fixture, too small for a model that slipped in.
+const LARGEST_FILE_BYTES: usize = 1 << 20;
+
+/// Code has at most 400 lines; tests and generated files may have more.
+pub(super) fn file_fits_one_sitting(file: &File, findings: &mut Vec<Finding>) {
+    let is_code = [".rs", ".ts", ".tsx", ".sh", ".py"]
+        .iter()
+        .any(|ending| file.path.ends_with(ending));
+    let lines = file.text.lines().count();
+    if is_code && lines > LONGEST_FILE_LINES && !file.is_test() && !file.is_generated() {
+        file.report(
+            0,
+            format!("{lines} lines; split it (at most {LONGEST_FILE_LINES})"),
+            findings,
+        );
+    }
+}
+
+/// Nothing large is committed: models are fetched, fixtures are small.
+pub(super) fn file_is_small(file: &File, findings: &mut Vec<Finding>) {
+    if file.bytes > LARGEST_FILE_BYTES {
+        file.report(
+            0,
+            format!("{} bytes; nothing over {LARGEST_FILE_BYTES} is committed", file.bytes),
+            findings,
+        );
+    }
+}
+
+/// A module is `turn.rs` with `turn/` beside it.
+pub(super) fn no_mod_rs(file: &File, findings: &mut Vec<Finding>) {
+    if let Some(folder) = file.path.strip_suffix("/mod.rs") {
+        file.report(0, format!("call it {folder}.rs"), findings);
+    }
+}
+
+/// The first line of a Rust file says what it is for.
+pub(super) fn starts_with_its_purpose(file: &File, findings: &mut Vec<Finding>) {
+    if file.rust.is_some() && !file.is_test() && !file.is_generated() && !file.text.starts_with("//! ") {
+        file.report(0, "begin with `//!` and what this file is for", findings);
+    }
+}

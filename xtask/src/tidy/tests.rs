@@ -1,0 +1,262 @@
+//! Every rule finds its violation, on the right line, and leaves its look-alikes alone.
+
+use super::{File, Finding, arrows, blank::blank, look_at};
+
+/// Expects exactly these findings (`line: part of the message`) in a file with a proper first line.
+#[track_caller]
+fn check(path: &str, body: &str, expected: &[(usize, &str)]) {
+    let text = if path.ends_with(".rs") {
+        format!("//! A file.\n{body}")
+    } else {
+        body.to_owned()
+    };
+    check_text(path, &text, expected);
+}
+
+#[track_caller]
+fn check_text(path: &str, text: &str, expected: &[(usize, &str)]) {
+    let mut findings = Vec::new();
+    look_at(&File::new(path, text), &mut findings);
+    let shown: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    assert_eq!(findings.len(), expected.len(), "{shown:#?}");
+    for (line, part) in expected {
+        let found = findings
+            .iter()
+            .any(|finding| finding.line == *line && finding.message.contains(part));
+        assert!(found, "no finding on line {line} says {part:?}: {shown:#?}");
+    }
+}
+
+const LIB: &str = "crates/chat/src/turn.rs";
+const TEST: &str = "crates/chat/src/tests.rs";
+const MAPPED: &str = "crates/model-files/src/mapped.rs";
+
+#[test]
+fn long_files_are_found() {
+    check(LIB, &"\n".repeat(399), &[]);
+    check(LIB, &"\n".repeat(400), &[(1, "401 lines")]);
+    check(TEST, &"\n".repeat(1000), &[]);
+    check("ts-client/src/generated/protocol.ts", &"\n".repeat(1000), &[]);
+    check("ts-client/src/socket.ts", &"\n".repeat(401), &[(1, "401 lines")]);
+    check("xtask/src/test/rust.rs", &"\n".repeat(400), &[(1, "401 lines")]);
+}
+
+#[test]
+fn large_files_are_found() {
+    check("fixtures/model.gguf", &"x".repeat(1 << 20), &[]);
+    check(
+        "fixtures/model.gguf",
+        &"x".repeat((1 << 20) + 1),
+        &[(1, "1048577 bytes")],
+    );
+}
+
+#[test]
+fn mod_rs_is_found() {
+    check(
+        "crates/chat/src/turn/mod.rs",
+        "",
+        &[(1, "call it crates/chat/src/turn.rs")],
+    );
+    check("crates/chat/src/turn/model.rs", "", &[]);
+}
+
+#[test]
+fn a_missing_purpose_is_found() {
+    check_text(LIB, "use std::fs;\n", &[(1, "begin with")]);
+    check_text(LIB, "", &[(1, "begin with")]);
+    check_text(TEST, "use super::*;\n", &[]);
+    check_text("bins/sidecar/tests/it/main.rs", "mod chat;\n", &[]);
+}
+
+#[test]
+fn empty_names_are_found() {
+    check("crates/chat/src/utils.rs", "", &[(1, "`utils.rs` says nothing")]);
+    check("crates/common/src/lib.rs", "", &[(1, "`common` says nothing")]);
+    check(LIB, "struct TurnManager;\nfn commonly() {}\n", &[(2, "`TurnManager`")]);
+    check(
+        LIB,
+        "mod test_helpers;\nfn common_prefix() {}\n",
+        &[(2, "`test_helpers`")],
+    );
+    check(LIB, "// struct Manager;\nconst TEXT: &str = \"struct Manager\";\n", &[]);
+}
+
+#[test]
+fn unfinished_work_is_found() {
+    check(LIB, "// TODO: later\n", &[(2, "`TODO`")]);
+    check(LIB, "/* a\n FIXME */\n", &[(3, "`FIXME`")]);
+    check(LIB, "// TODOS are a list\nconst TODO: u8 = 0;\n", &[]);
+    check(LIB, "fn f() {\n    todo!()\n}\n", &[(3, "`todo!`")]);
+    check(
+        LIB,
+        "fn f() { dbg!(1); unimplemented!() }\n",
+        &[(2, "`dbg!`"), (2, "`unimplemented!`")],
+    );
+    check(TEST, "#[test]\n#[ignore = \"slow\"]\nfn f() {}\n", &[(3, "`#[ignore`")]);
+    check(
+        LIB,
+        "/// Never `todo!`, see \"dbg!\".\nconst TEXT: &str = \"todo!\";\n",
+        &[],
+    );
+}
+
+#[test]
+fn registry_hosts_are_found() {
+    let host = concat!("pypi", ".org");
+    check("README.md", &format!("one\nsee {host}\n"), &[(2, "names the registry")]);
+    check(
+        "Cargo.lock",
+        concat!(
+            "source = \"registry+https://github.com/rust-lang/crates",
+            ".io-index\"\n"
+        ),
+        &[],
+    );
+}
+
+#[test]
+fn paths_of_one_machine_are_found() {
+    check(
+        "README.md",
+        concat!("cd /ho", "me/me/project\n"),
+        &[(1, "path of one machine")],
+    );
+    check(
+        LIB,
+        concat!("const DIR: &str = \"/ro", "ot/models\";\n"),
+        &[(2, "path of one machine")],
+    );
+    check(
+        "README.md",
+        concat!(
+            "$HOME/.cache ~/wo",
+            "rk/ https://example.com/ho",
+            "me/ /api/workspaces/1\n"
+        ),
+        &[],
+    );
+}
+
+#[test]
+fn lint_exceptions_without_a_reason_are_found() {
+    check(LIB, "#[expect(dead_code)]\nfn f() {}\n", &[(2, "without `reason")]);
+    check(LIB, "#![allow(missing_docs)]\n", &[(2, "without `reason")]);
+    check(
+        LIB,
+        "#[cfg_attr(test, allow(\n    dead_code,\n))]\nfn f() {}\n",
+        &[(2, "without `reason")],
+    );
+    check(LIB, "#[expect(dead_code, reason = \"kept for [x]\")]\nfn f() {}\n", &[]);
+    check(LIB, "fn f(v: Option<[u8; 2]>) { v.expect(\"a reason\"); }\n", &[]);
+}
+
+#[test]
+fn unsafe_without_a_reason_is_found() {
+    check(MAPPED, "fn f() {\n    unsafe { g() }\n}\n", &[(3, "SAFETY")]);
+    check(
+        MAPPED,
+        "// SAFETY: no.\nfn f() {\n    unsafe { g() }\n}\n",
+        &[(4, "SAFETY")],
+    );
+    check(
+        MAPPED,
+        "fn f() {\n    // SAFETY: the file is\n    // never changed.\n    let map =\n        unsafe { g() };\n}\n",
+        &[],
+    );
+    check(
+        MAPPED,
+        "fn f() {\n    let map = unsafe { g() }; // SAFETY: read-only.\n}\n",
+        &[],
+    );
+    check(MAPPED, "unsafe impl Send for X {}\n", &[(2, "SAFETY")]);
+}
+
+#[test]
+fn unsafe_elsewhere_is_found() {
+    check(LIB, "// SAFETY: none.\nunsafe impl Send for X {}\n", &[(3, "only for")]);
+    check(TEST, "unsafe fn f() {}\n", &[(2, "only for")]);
+    check(
+        LIB,
+        "#![forbid(unsafe_code)]\n// unsafe {}\nconst T: &str = \"unsafe {\";\n",
+        &[],
+    );
+}
+
+#[test]
+fn panics_in_libraries_are_found() {
+    check(
+        LIB,
+        "fn f() {\n    g().unwrap();\n    panic!(\"no\");\n}\n",
+        &[(3, "`.unwrap()`"), (4, "`panic!(`")],
+    );
+    check(
+        LIB,
+        "fn f() {}\n#[cfg(test)]\nmod tests {\n    fn g() { h().unwrap(); }\n}\n",
+        &[],
+    );
+    check(TEST, "fn f() { g().unwrap() }\n", &[]);
+    check("crates/chat/examples/chat.rs", "fn main() { g().unwrap() }\n", &[]);
+    check(LIB, "fn f() { g().unwrap_or(1); std::panic::catch_unwind(g); }\n", &[]);
+}
+
+#[test]
+fn sleeping_tests_are_found() {
+    check(TEST, "fn f() { std::thread::sleep(D); }\n", &[(2, "`sleep`")]);
+    check(LIB, "fn f() { std::thread::sleep(D); }\n", &[]);
+}
+
+#[test]
+fn switched_off_typescript_is_found() {
+    check(
+        "ts-client/test/chat.test.ts",
+        "it.only('x', () => {})\n// @ts-ignore\n",
+        &[(1, ".only("), (2, "@ts-ignore")],
+    );
+    check(
+        "ts-client/src/chat.ts",
+        "console.log(1)\nlet a: any\n",
+        &[(1, "console."), (2, ": any")],
+    );
+    check(
+        "ts-client/src/chat.ts",
+        "/**\n * console.log(event)\n */\nconst company = 1\n",
+        &[],
+    );
+}
+
+#[test]
+fn code_is_set_apart_from_comments_and_strings() {
+    let expect = |text: &str, code: &str| assert_eq!(blank(text).code, code);
+    expect("a // b\nc", "a     \nc");
+    expect("a /* b /* c */ d */ e", "a                   e");
+    expect(r#"f("a\"b // c")"#, "f(           )");
+    expect("br#\"a\"b\"# c", "b         c");
+    expect("'\"' 'a '\\'' b", "    'a      b");
+    expect("\"é\" x", "     x");
+    expect("\"é", "   ");
+    expect("/* é", "     ");
+    assert_eq!(blank("a // b\n\"// c\"/* é\n*/").comments, "  // b\n      /* é\n*/");
+}
+
+#[test]
+fn arrows_on_one_side_only_are_found() {
+    let text = "text\n```arrows\nsidecar -> chat engine\nchat    -> engine\nengine  ->\n```\n";
+    let drawn = arrows::drawn(text);
+    let mut findings: Vec<Finding> = Vec::new();
+    arrows::compare(&drawn, &drawn, &mut findings);
+    assert_eq!(findings, []);
+
+    let other = "```arrows\nsidecar -> engine\nengine -> chat\nrelay ->\n```";
+    arrows::compare(&drawn, &arrows::drawn(other), &mut findings);
+    let messages: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "`engine` uses `chat`, and no arrow is drawn",
+            "`relay` isn't drawn",
+            "`chat` is drawn and doesn't exist",
+            "`sidecar -> chat` is drawn and isn't used",
+        ]
+    );
+}
