@@ -1,1 +1,42 @@
-//! What is said on the sidecar's wire: REST objects, WebSocket frames, error codes.
+//! What is said on the sidecar's wire: WebSocket frames, REST objects, error codes and limits.
+//!
+//! A client's text frame goes in and comes out as a [`ClientMessage`], or as a [`ProtocolError`] that names what is wrong with
+//! it. A [`ServerEvent`] goes in and comes out as a text frame. Values are in range when they have passed through here, and never
+//! clamped. Nothing here knows a socket, a store or a model. `PROTOCOL.md`, beside this crate's manifest, is the same in words.
+
+mod client;
+mod error;
+mod error_code;
+mod fields;
+mod ids;
+mod limits;
+mod options;
+mod rest;
+#[cfg(any(test, feature = "schema"))]
+mod schema;
+mod server;
+#[cfg(test)]
+mod tests;
+
+pub use client::{ApiKey, Cancel, ClientMessage, Hello, Leave, Message, Ping, Resume};
+pub use error::ProtocolError;
+pub use error_code::ErrorCode;
+pub use ids::{check_conversation_id, check_turn_id};
+pub use limits::Limits;
+pub use options::{EffectiveOptions, OptionsPatch, Setting};
+pub use rest::{
+    Agent, AgentDraft, AgentList, Conversation, ConversationPage, ConversationSummary, ErrorBody, EventPage, Prompt,
+    PromptPart, PromptPartKind, PromptWindow, Turn, TurnState,
+};
+#[cfg(any(test, feature = "schema"))]
+pub use schema::typescript;
+pub use server::{
+    Done, Envelope, ErrorEvent, Evicted, FinishReason, Pong, Ready, Reset, ServerEvent, Started, Timings, Token, Usage,
+    User, frame,
+};
+
+/// The version of the wire that `ready` announces and the subprotocol `sidecar.v1` names.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// The WebSocket subprotocol that is offered, never required.
+pub const SUBPROTOCOL: &str = "sidecar.v1";

@@ -1,0 +1,267 @@
+//! What a client may say on the socket.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::error::shortened;
+use crate::fields::{Fields, Key, Table};
+use crate::options::OPTIONS;
+use crate::{OptionsPatch, ProtocolError};
+
+/// Every key of every frame. `user_message` is how an older client spells `message`.
+const FRAME: Table = Table {
+    keys: &[
+        Key::new(&["type"]),
+        Key::new(&["message", "user_message", "userMessage"]),
+        Key::new(&["agentId", "agent_id"]),
+        Key::new(&["conversationId", "conversation_id"]),
+        Key::new(&["turnId", "turn_id"]),
+        Key::new(&["parentTurnId", "parent_turn_id"]),
+        Key::new(&["apiKey", "api_key"]),
+        Key::new(&["after"]),
+        Key::new(&["own"]),
+        Key::new(&["id"]),
+        Key {
+            spellings: &["options"],
+            holds_options: true,
+        },
+    ],
+    options: Some(&OPTIONS),
+    closed: false,
+};
+
+/// One text frame from a client.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum ClientMessage {
+    /// Checks and binds the socket.
+    Hello(Hello),
+    /// A user's turn.
+    Message(Message),
+    /// Stops answers, keeps the socket.
+    Cancel(Cancel),
+    /// Reads a conversation's log, then follows it.
+    Resume(Resume),
+    /// Stops reading a conversation.
+    Leave(Leave),
+    /// Asks for a `pong`.
+    Ping(Ping),
+}
+
+/// The first frame of a socket, without a message.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[serde(rename_all = "camelCase")]
+pub struct Hello {
+    /// The agent that answers messages which name none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<String>,
+    /// The conversation of messages which name none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<String>,
+    /// Options under those of every message.
+    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<OptionsPatch>"))]
+    pub options: OptionsPatch,
+    /// The key, where one is set.
+    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<String>"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<ApiKey>,
+}
+
+/// A user's turn. As the first frame of a socket it is its hello too.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[serde(rename_all = "camelCase")]
+pub struct Message {
+    /// What the user says.
+    pub message: String,
+    /// The agent that answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<String>,
+    /// The conversation; a new one when neither this nor the hello names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<String>,
+    /// Options of this turn.
+    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<OptionsPatch>"))]
+    pub options: OptionsPatch,
+    /// The client's own name for the turn: sent again, it joins the turn instead of starting another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn_id: Option<String>,
+    /// The turn that this one follows; the conversation's newest by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_turn_id: Option<String>,
+    /// The key, where one is set and this is the first frame.
+    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<String>"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<ApiKey>,
+}
+
+/// Stops answers.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[serde(rename_all = "camelCase")]
+pub struct Cancel {
+    /// The turn; all that the socket owns when none is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn_id: Option<String>,
+    /// The turn's conversation; the socket's current one by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<String>,
+}
+
+/// Reads a log.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[serde(rename_all = "camelCase")]
+pub struct Resume {
+    /// Whose log.
+    pub conversation_id: String,
+    /// The last `seq` that was seen; from now on when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// Whether to own the turns that run in it.
+    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<bool>"))]
+    pub own: bool,
+    /// The key, where one is set and this is the first frame.
+    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<String>"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<ApiKey>,
+}
+
+/// Stops reading a log.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub struct Leave {
+    /// Whose log.
+    pub conversation_id: String,
+}
+
+/// Asks for a `pong`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[serde(rename_all = "camelCase")]
+pub struct Ping {
+    /// Comes back in the `pong`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+/// A key, which no log may show.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct ApiKey(String);
+
+impl ApiKey {
+    /// Takes a key as it was sent.
+    #[must_use]
+    pub fn new(key: String) -> Self {
+        Self(key)
+    }
+
+    /// The key itself, to be compared in constant time.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ApiKey(…)")
+    }
+}
+
+impl ClientMessage {
+    /// Reads one text frame, with its keys in either spelling.
+    ///
+    /// Without a `type` it is a message when it has one, and a hello otherwise. Keys that no frame has are ignored.
+    ///
+    /// # Errors
+    /// [`ProtocolError`] naming the key, type or option that is wrong.
+    pub fn parse(text: &str) -> Result<Self, ProtocolError> {
+        let fields = Fields::parse(text, &FRAME)?;
+        let sent = fields.string("type")?;
+        let implied = if fields.get("message").is_some() {
+            "message"
+        } else {
+            "hello"
+        };
+        match sent.as_deref().unwrap_or(implied) {
+            "hello" => hello(&fields).map(Self::Hello),
+            "message" => message(&fields).map(Self::Message),
+            "cancel" => cancel(&fields).map(Self::Cancel),
+            "resume" => resume(&fields).map(Self::Resume),
+            "leave" => leave(&fields).map(Self::Leave),
+            "ping" => ping(&fields).map(Self::Ping),
+            unknown => Err(ProtocolError::UnknownType {
+                name: shortened(unknown),
+            }),
+        }
+    }
+}
+
+fn hello(fields: &Fields<'_>) -> Result<Hello, ProtocolError> {
+    Ok(Hello {
+        agent_id: fields.string("agentId")?,
+        conversation_id: fields.id("conversationId")?,
+        options: options(fields)?,
+        api_key: fields.string("apiKey")?.map(ApiKey),
+    })
+}
+
+fn message(fields: &Fields<'_>) -> Result<Message, ProtocolError> {
+    Ok(Message {
+        message: fields
+            .string("message")?
+            .ok_or(ProtocolError::MissingKey { key: "message" })?,
+        agent_id: fields.string("agentId")?,
+        conversation_id: fields.id("conversationId")?,
+        options: options(fields)?,
+        turn_id: fields.id("turnId")?,
+        parent_turn_id: fields.id("parentTurnId")?,
+        api_key: fields.string("apiKey")?.map(ApiKey),
+    })
+}
+
+fn cancel(fields: &Fields<'_>) -> Result<Cancel, ProtocolError> {
+    Ok(Cancel {
+        turn_id: fields.id("turnId")?,
+        conversation_id: fields.id("conversationId")?,
+    })
+}
+
+fn resume(fields: &Fields<'_>) -> Result<Resume, ProtocolError> {
+    Ok(Resume {
+        conversation_id: conversation(fields)?,
+        after: fields.whole_number("after")?,
+        own: fields.boolean("own")?.unwrap_or(false),
+        api_key: fields.string("apiKey")?.map(ApiKey),
+    })
+}
+
+fn leave(fields: &Fields<'_>) -> Result<Leave, ProtocolError> {
+    Ok(Leave {
+        conversation_id: conversation(fields)?,
+    })
+}
+
+fn ping(fields: &Fields<'_>) -> Result<Ping, ProtocolError> {
+    Ok(Ping {
+        id: fields.string("id")?,
+    })
+}
+
+fn conversation(fields: &Fields<'_>) -> Result<String, ProtocolError> {
+    fields
+        .id("conversationId")?
+        .ok_or(ProtocolError::MissingKey { key: "conversationId" })
+}
+
+fn options(fields: &Fields<'_>) -> Result<OptionsPatch, ProtocolError> {
+    fields
+        .options()
+        .map_or(Ok(OptionsPatch::default()), OptionsPatch::from_fields)
+}

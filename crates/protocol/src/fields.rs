@@ -1,0 +1,256 @@
+//! Reads one JSON object by a table of keys, before anything is allocated for its values.
+//!
+//! Values stay slices of the frame until a frame type asks for them, so depth and size of what nobody asks for cost nothing.
+//! Keys that the table doesn't know are skipped in frames, and refused in options.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::ProtocolError;
+use crate::error::{shortened, shortened_reason};
+use crate::ids::check_id;
+
+/// One key of an object, with all its spellings; the first one is the one that is sent.
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub spellings: &'static [&'static str],
+    /// Whether the value is the options object, which has a table of its own.
+    pub holds_options: bool,
+}
+
+impl Key {
+    pub(crate) const fn new(spellings: &'static [&'static str]) -> Self {
+        Self {
+            spellings,
+            holds_options: false,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        self.spellings[0]
+    }
+}
+
+/// What an object may hold.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub keys: &'static [Key],
+    /// The table of the key that holds options, if there is one.
+    pub options: Option<&'static Table>,
+    /// Whether a key outside the table is refused rather than skipped.
+    pub closed: bool,
+}
+
+/// The known fields of one object.
+#[derive(Debug, Default)]
+pub(crate) struct Fields<'a> {
+    fields: Vec<Field<'a>>,
+    options: Option<Box<Fields<'a>>>,
+}
+
+/// One field, still as it was written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Field<'a> {
+    /// The spelling that was used.
+    pub key: &'static str,
+    pub raw: &'a str,
+    name: &'static str,
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn parse(text: &'a str, table: &'static Table) -> Result<Self, ProtocolError> {
+        if text.starts_with('\u{feff}') {
+            return Err(ProtocolError::ByteOrderMark);
+        }
+        let trace = RefCell::new(Trace::default());
+        let mut json = serde_json::Deserializer::from_str(text);
+        let read = ObjectSeed { table, trace: &trace }.deserialize(&mut json);
+        let ended = read.and_then(|fields| {
+            trace.borrow_mut().key = None;
+            json.end().map(|()| fields)
+        });
+        ended.map_err(|error| trace.into_inner().into_error(&error))
+    }
+
+    /// The value of a key as it was written; `null` counts as absent.
+    pub(crate) fn get(&self, name: &str) -> Option<Field<'a>> {
+        self.get_nullable(name).filter(|field| field.raw != "null")
+    }
+
+    /// As [`Fields::get`], for keys to which `null` means something.
+    pub(crate) fn get_nullable(&self, name: &str) -> Option<Field<'a>> {
+        self.fields.iter().find(|field| field.name == name).copied()
+    }
+
+    /// The options object; empty when there is none.
+    pub(crate) fn options(&self) -> Option<&Fields<'a>> {
+        self.options.as_deref()
+    }
+
+    pub(crate) fn string(&self, name: &str) -> Result<Option<String>, ProtocolError> {
+        self.get(name).map(|field| field.read("a string")).transpose()
+    }
+
+    pub(crate) fn id(&self, name: &str) -> Result<Option<String>, ProtocolError> {
+        let Some(field) = self.get(name) else { return Ok(None) };
+        let id: String = field.read("a string")?;
+        check_id(field.key, &id)?;
+        Ok(Some(id))
+    }
+
+    pub(crate) fn whole_number(&self, name: &str) -> Result<Option<u64>, ProtocolError> {
+        self.get(name)
+            .map(|field| field.read("a whole number, 0 or more"))
+            .transpose()
+    }
+
+    pub(crate) fn boolean(&self, name: &str) -> Result<Option<bool>, ProtocolError> {
+        self.get(name).map(|field| field.read("true or false")).transpose()
+    }
+
+    fn insert(&mut self, field: Field<'a>) -> Result<(), ProtocolError> {
+        if let Some(earlier) = self.get_nullable(field.name) {
+            if earlier.key == field.key {
+                return Err(ProtocolError::RepeatedKey { key: field.key });
+            }
+            if !earlier.same_value(&field) {
+                return Err(ProtocolError::Contradiction {
+                    first: earlier.key,
+                    second: field.key,
+                });
+            }
+            return Ok(());
+        }
+        self.fields.push(field);
+        Ok(())
+    }
+}
+
+impl Field<'_> {
+    /// Reads the value; `expected` says what is allowed.
+    pub(crate) fn read<T: serde::de::DeserializeOwned>(&self, expected: &str) -> Result<T, ProtocolError> {
+        serde_json::from_str(self.raw).map_err(|_| self.wrong(expected))
+    }
+
+    pub(crate) fn wrong(&self, expected: &str) -> ProtocolError {
+        ProtocolError::WrongValue {
+            key: self.key,
+            expected: expected.to_owned(),
+            found: shortened(self.raw),
+        }
+    }
+
+    /// Whether two spellings were given the same value, however each is written (`"a"` and `"\u0061"`).
+    fn same_value(&self, other: &Self) -> bool {
+        let parsed = |raw| serde_json::from_str::<serde_json::Value>(raw).ok();
+        self.raw == other.raw || parsed(self.raw).is_some_and(|value| parsed(other.raw) == Some(value))
+    }
+}
+
+/// Where the parser is, so that an error can name the key.
+#[derive(Debug, Default)]
+struct Trace {
+    key: Option<String>,
+    fault: Option<ProtocolError>,
+}
+
+impl Trace {
+    fn into_error(self, error: &serde_json::Error) -> ProtocolError {
+        let reason = shortened_reason(error);
+        match (self.fault, self.key) {
+            (Some(fault), _) => fault,
+            (None, Some(key)) => ProtocolError::MalformedValue { key, reason },
+            (None, None) => ProtocolError::Malformed { reason },
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct ObjectSeed<'s> {
+    table: &'static Table,
+    trace: &'s RefCell<Trace>,
+}
+
+impl ObjectSeed<'_> {
+    fn fault<E: serde::de::Error>(&self, fault: ProtocolError) -> E {
+        let error = E::custom(&fault);
+        self.trace.borrow_mut().fault = Some(fault);
+        error
+    }
+
+    fn read_known<'de, A: MapAccess<'de>>(
+        &self,
+        fields: &mut Fields<'de>,
+        (key, spelling): (&'static Key, &'static str),
+        map: &mut A,
+    ) -> Result<(), A::Error> {
+        let options = self.table.options.filter(|_| key.holds_options);
+        if let Some(table) = options {
+            if fields.options.is_some() {
+                return Err(self.fault(ProtocolError::RepeatedKey { key: spelling }));
+            }
+            let nested = map.next_value_seed(ObjectSeed {
+                table,
+                trace: self.trace,
+            })?;
+            fields.options = Some(Box::new(nested));
+            return Ok(());
+        }
+        let raw: &RawValue = map.next_value()?;
+        fields
+            .insert(Field {
+                key: spelling,
+                raw: raw.get(),
+                name: key.name(),
+            })
+            .map_err(|fault| self.fault(fault))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for ObjectSeed<'_> {
+    type Value = Fields<'de>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, json: D) -> Result<Fields<'de>, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ObjectSeed<'_> {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    /// `null` where options may stand: there are none.
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Fields<'de>, E> {
+        if self.table.closed {
+            Ok(Fields::default())
+        } else {
+            Err(E::custom("invalid type: null, expected an object"))
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+        let mut fields = Fields::default();
+        while let Some(name) = map.next_key::<String>()? {
+            self.trace.borrow_mut().key = Some(shortened(&name));
+            let known = self.table.keys.iter().find_map(|key| {
+                let spelling = key.spellings.iter().find(|&&spelling| spelling == name)?;
+                Some((key, *spelling))
+            });
+            match known {
+                Some(known) => self.read_known(&mut fields, known, &mut map)?,
+                None if self.table.closed => {
+                    return Err(self.fault(ProtocolError::UnknownOption { key: shortened(&name) }));
+                }
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+            self.trace.borrow_mut().key = None;
+        }
+        Ok(fields)
+    }
+}

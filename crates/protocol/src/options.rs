@@ -1,0 +1,272 @@
+//! Generation options: what a client may say ([`OptionsPatch`]) and what a turn runs with ([`EffectiveOptions`]).
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::ProtocolError;
+use crate::fields::{Field, Fields, Key, Table};
+
+/// The most tokens that one answer may ask for: minutes of generation, not hours.
+pub(crate) const MAX_NEW_TOKENS: u32 = 8_192;
+/// Stop strings are searched after every token; more than this is a mistake.
+pub(crate) const MAX_STOP_STRINGS: u32 = 16;
+/// A stop string holds back this much of the answer while it may still match.
+pub(crate) const MAX_STOP_STRING_BYTES: u32 = 256;
+/// Above this every token is as likely as any other.
+const MAX_TEMPERATURE: f32 = 10.0;
+/// No vocabulary is larger.
+const MAX_TOP_K: u32 = 1_000_000;
+/// Penalties outside of a tenth to ten times make every logit infinite or nothing.
+const REPEAT_PENALTY: std::ops::RangeInclusive<f32> = 0.1..=10.0;
+/// The largest whole number that every JSON reader keeps exactly (2^53 - 1).
+const MAX_SEED: u64 = (1 << 53) - 1;
+/// The largest context that models are trained for.
+const MAX_CACHE_TOKENS: u32 = 131_072;
+
+/// The keys of an options object.
+pub(crate) const OPTIONS: Table = Table {
+    keys: &[
+        Key::new(&["temperature"]),
+        Key::new(&["topP", "top_p"]),
+        Key::new(&["topK", "top_k"]),
+        Key::new(&["minP", "min_p"]),
+        Key::new(&["repeatPenalty", "repeat_penalty"]),
+        Key::new(&["seed"]),
+        Key::new(&["maxNewTokens", "max_new_tokens"]),
+        Key::new(&["stop"]),
+        Key::new(&["sinkTokens", "sink_tokens"]),
+        Key::new(&["windowTokens", "window_tokens"]),
+    ],
+    options: None,
+    closed: true,
+};
+
+/// What one layer says of one option.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Setting<T> {
+    /// Nothing: the layer below decides.
+    #[default]
+    Absent,
+    /// `null`: back to the default, whatever the layers below say.
+    Default,
+    /// This value, which is in range.
+    Value(T),
+}
+
+impl<T> Setting<T> {
+    /// Whether the layer says nothing.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    /// This setting where it says something, `lower` where it doesn't.
+    #[must_use]
+    pub fn over(self, lower: Self) -> Self {
+        if self.is_absent() { lower } else { self }
+    }
+
+    /// The value, or `default` without one.
+    pub fn unwrap_or(self, default: T) -> T {
+        match self {
+            Self::Value(value) => value,
+            Self::Absent | Self::Default => default,
+        }
+    }
+}
+
+impl<T: Serialize> Serialize for Setting<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Value(value) => value.serialize(serializer),
+            Self::Absent | Self::Default => serializer.serialize_none(),
+        }
+    }
+}
+
+/// Options of one layer: an agent's, a socket's or a message's. Every value in it is in range.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub struct OptionsPatch {
+    /// Softmax temperature, 0 to 10; 0 is greedy.
+    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<f32>", optional = nullable))]
+    #[serde(skip_serializing_if = "Setting::is_absent")]
+    pub temperature: Setting<f32>,
+    /// Keeps the smallest set of tokens whose probability reaches this, above 0 and at most 1.
+    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<f32>", optional = nullable))]
+    #[serde(skip_serializing_if = "Setting::is_absent")]
+    pub top_p: Setting<f32>,
+    /// Keeps this many most probable tokens; 0 is off.
+    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<u32>", optional = nullable))]
+    #[serde(skip_serializing_if = "Setting::is_absent")]
+    pub top_k: Setting<u32>,
+    /// Drops tokens less probable than this share of the most probable one, 0 and up, below 1.
+    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<f32>", optional = nullable))]
+    #[serde(skip_serializing_if = "Setting::is_absent")]
+    pub min_p: Setting<f32>,
+    /// Divides the logits of tokens seen lately, 0.1 to 10; 1 is off.
+    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<f32>", optional = nullable))]
+    #[serde(skip_serializing_if = "Setting::is_absent")]
+    pub repeat_penalty: Setting<f32>,
+    /// Seed of the turn, below 2^53; a random one by default.
+    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<u64>", optional = nullable))]
+    #[serde(skip_serializing_if = "Setting::is_absent")]
+    pub seed: Setting<u64>,
+    /// The answer ends after this many tokens, 1 to 8,192.
+    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<u32>", optional = nullable))]
+    #[serde(skip_serializing_if = "Setting::is_absent")]
+    pub max_new_tokens: Setting<u32>,
+    /// The answer ends before any of these; at most 16 of at most 256 bytes, none empty.
+    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<Vec<String>>", optional = nullable))]
+    #[serde(skip_serializing_if = "Setting::is_absent")]
+    pub stop: Setting<Vec<String>>,
+    /// Attention sinks at the least, at most 131,072.
+    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<u32>", optional = nullable))]
+    #[serde(skip_serializing_if = "Setting::is_absent")]
+    pub sink_tokens: Setting<u32>,
+    /// Tokens of the rolling window, 1 to 131,072.
+    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<u32>", optional = nullable))]
+    #[serde(skip_serializing_if = "Setting::is_absent")]
+    pub window_tokens: Setting<u32>,
+}
+
+/// The options that a turn runs with; its seed is beside them in the `user` event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub struct EffectiveOptions {
+    /// As in [`OptionsPatch`].
+    pub temperature: f32,
+    /// As in [`OptionsPatch`]; 1 is off.
+    pub top_p: f32,
+    /// As in [`OptionsPatch`].
+    pub top_k: u32,
+    /// As in [`OptionsPatch`].
+    pub min_p: f32,
+    /// As in [`OptionsPatch`].
+    pub repeat_penalty: f32,
+    /// As in [`OptionsPatch`].
+    pub max_new_tokens: u32,
+    /// As in [`OptionsPatch`].
+    pub stop: Vec<String>,
+    /// Attention sinks asked for; the system part counts even when it is longer.
+    pub sink_tokens: u32,
+    /// Window asked for; `started` says the one in force.
+    pub window_tokens: u32,
+}
+
+impl OptionsPatch {
+    /// Reads an options object, in either spelling.
+    ///
+    /// # Errors
+    /// [`ProtocolError`] naming the key: unknown, given twice, of the wrong type, or out of range.
+    pub fn parse(text: &str) -> Result<Self, ProtocolError> {
+        Self::from_fields(&Fields::parse(text, &OPTIONS)?)
+    }
+
+    /// These options over those of the layer below, key by key.
+    #[must_use]
+    pub fn over(self, lower: Self) -> Self {
+        Self {
+            temperature: self.temperature.over(lower.temperature),
+            top_p: self.top_p.over(lower.top_p),
+            top_k: self.top_k.over(lower.top_k),
+            min_p: self.min_p.over(lower.min_p),
+            repeat_penalty: self.repeat_penalty.over(lower.repeat_penalty),
+            seed: self.seed.over(lower.seed),
+            max_new_tokens: self.max_new_tokens.over(lower.max_new_tokens),
+            stop: self.stop.over(lower.stop),
+            sink_tokens: self.sink_tokens.over(lower.sink_tokens),
+            window_tokens: self.window_tokens.over(lower.window_tokens),
+        }
+    }
+
+    pub(crate) fn from_fields(fields: &Fields<'_>) -> Result<Self, ProtocolError> {
+        let temperature = |value| (0.0..=MAX_TEMPERATURE).contains(&value);
+        let top_p = |value| value > 0.0 && value <= 1.0;
+        let min_p = |value| (0.0..1.0).contains(&value);
+        let penalty = |value| REPEAT_PENALTY.contains(&value);
+        Ok(Self {
+            temperature: real(fields, "temperature", "a number from 0 to 10", temperature)?,
+            top_p: real(fields, "topP", "a number above 0 and at most 1", top_p)?,
+            top_k: whole(fields, "topK", 0..=MAX_TOP_K)?,
+            min_p: real(fields, "minP", "a number from 0 to below 1", min_p)?,
+            repeat_penalty: real(fields, "repeatPenalty", "a number from 0.1 to 10", penalty)?,
+            seed: seed(fields)?,
+            max_new_tokens: whole(fields, "maxNewTokens", 1..=MAX_NEW_TOKENS)?,
+            stop: setting(fields, "stop", read_stop)?,
+            sink_tokens: whole(fields, "sinkTokens", 0..=MAX_CACHE_TOKENS)?,
+            window_tokens: whole(fields, "windowTokens", 1..=MAX_CACHE_TOKENS)?,
+        })
+    }
+}
+
+fn setting<T>(
+    fields: &Fields<'_>,
+    name: &str,
+    read: impl Fn(&Field<'_>) -> Result<T, ProtocolError>,
+) -> Result<Setting<T>, ProtocolError> {
+    match fields.get_nullable(name) {
+        None => Ok(Setting::Absent),
+        Some(field) if field.raw == "null" => Ok(Setting::Default),
+        Some(field) => read(&field).map(Setting::Value),
+    }
+}
+
+fn real(
+    fields: &Fields<'_>,
+    name: &str,
+    expected: &str,
+    in_range: impl Fn(f32) -> bool,
+) -> Result<Setting<f32>, ProtocolError> {
+    setting(fields, name, |field| {
+        let value: f32 = field.read(expected)?;
+        if in_range(value) {
+            Ok(value)
+        } else {
+            Err(field.wrong(expected))
+        }
+    })
+}
+
+fn whole(fields: &Fields<'_>, name: &str, range: std::ops::RangeInclusive<u32>) -> Result<Setting<u32>, ProtocolError> {
+    let expected = format!("a whole number from {} to {}", range.start(), range.end());
+    setting(fields, name, |field| {
+        let value: u32 = field.read(&expected)?;
+        if range.contains(&value) {
+            Ok(value)
+        } else {
+            Err(field.wrong(&expected))
+        }
+    })
+}
+
+fn seed(fields: &Fields<'_>) -> Result<Setting<u64>, ProtocolError> {
+    let expected = format!("a whole number from 0 to {MAX_SEED}");
+    setting(fields, "seed", |field| {
+        let value: u64 = field.read(&expected)?;
+        if value <= MAX_SEED {
+            Ok(value)
+        } else {
+            Err(field.wrong(&expected))
+        }
+    })
+}
+
+fn read_stop(field: &Field<'_>) -> Result<Vec<String>, ProtocolError> {
+    let expected = format!("a list of at most {MAX_STOP_STRINGS} strings of 1 to {MAX_STOP_STRING_BYTES} bytes");
+    // Room for the longest list with every byte escaped, and for white space; nothing larger is taken apart.
+    const LONGEST_LIST_BYTES: usize = 64 << 10;
+    if field.raw.len() > LONGEST_LIST_BYTES {
+        return Err(field.wrong(&expected));
+    }
+    let strings: Vec<String> = field.read(&expected)?;
+    let too_many = strings.len() > MAX_STOP_STRINGS as usize;
+    if too_many
+        || strings
+            .iter()
+            .any(|stop| stop.is_empty() || stop.len() > MAX_STOP_STRING_BYTES as usize)
+    {
+        return Err(field.wrong(&expected));
+    }
+    Ok(strings)
+}

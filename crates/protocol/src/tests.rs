@@ -1,0 +1,3 @@
+//! What the wire promises.
+
+mod generated;
