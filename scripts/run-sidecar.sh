@@ -17,7 +17,8 @@ fi
 cargo build --workspace --all-features --bins --locked
 
 # The last setting of a name wins, as the sidecar reads it; a comment may follow the value.
-model="${STREAMING_LLM_MODEL:-$(sed -n 's/^ *STREAMING_LLM_MODEL *= *\([^ #]*\).*/\1/p' .env.sidecar 2>/dev/null | tail -n 1)}"
+setting='s/^ *\(export  *\)\{0,1\}STREAMING_LLM_MODEL *= *["'\'']\{0,1\}\([^ "'\''#]*\).*/\2/p'
+model="${STREAMING_LLM_MODEL:-$(sed -n "$setting" .env.sidecar 2>/dev/null | tail -n 1)}"
 if [[ "${model:-smollm2-135m-instruct}" == smollm2-135m-instruct ]]; then
   "$output/xtask" model
 fi
