@@ -1,11 +1,13 @@
 // The four REST calls about agents.
 import { ApiError } from './errors.js'
+import type { Frozen } from './frozen.js'
+import type * as wire from './generated/protocol.js'
 import { isRecord } from './json.js'
 import { request, type RequestOptions } from './rest.js'
 import { DEFAULT_BASE } from './url.js'
-import type { Agent, AgentDraft } from './wire.js'
 
-export type { Agent, AgentDraft }
+/** An agent: who it is (`system_prompt`) and what it knows (`markdown_context`). */
+export type Agent = Frozen<wire.Agent>
 
 /** Lists the agents. */
 export async function listAgents(
@@ -29,7 +31,7 @@ export async function getAgent(
 
 /** Creates an agent, or replaces the one that has this id, and returns it as it is stored. */
 export async function updateAgent(
-  agent: AgentDraft,
+  agent: Agent,
   base: string = DEFAULT_BASE,
   options?: RequestOptions
 ): Promise<Agent> {

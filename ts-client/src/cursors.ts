@@ -1,8 +1,5 @@
 // How far each conversation's log has been read, so that nothing is shown twice and nothing is missed.
 
-/** As many conversations as one socket may read; the one that was quiet longest is forgotten first. */
-const MAX_CONVERSATIONS = 64
-
 /** What a logged event is to the reader: the next one, one that it has, or one from beyond a gap. */
 export type Place = 'next' | 'seen' | 'beyond'
 
@@ -28,14 +25,18 @@ export class Cursors {
 
   /** Notes that the log has been read to `last`. */
   advance(conversationId: string, last: number): void {
-    this.#lastSeq.delete(conversationId)
     this.#lastSeq.set(conversationId, last)
-    if (this.#lastSeq.size <= MAX_CONVERSATIONS) return
-    for (const oldest of this.#lastSeq.keys()) {
-      this.#lastSeq.delete(oldest)
-      this.#holes.delete(oldest)
-      break
-    }
+  }
+
+  /** The conversations that are being read. */
+  conversations(): readonly string[] {
+    return [...this.#lastSeq.keys()]
+  }
+
+  /** Forgets a conversation that is read no more. */
+  forget(conversationId: string): void {
+    this.#lastSeq.delete(conversationId)
+    this.#holes.delete(conversationId)
   }
 
   /** Notes that the log is read again from here, and that a gap which is still there must be accepted. */

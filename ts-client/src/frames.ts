@@ -1,48 +1,22 @@
 // The frames that this client sends.
-import type { Options } from './wire.js'
+import type { Frozen } from './frozen.js'
+import type * as wire from './generated/protocol.js'
 
 /** Settings of an answer; an absent key leaves the choice to the agent, `null` goes back to the default. */
-export type ChatOptions = Options
+export type ChatOptions = Frozen<wire.OptionsPatch>
 
-/** A user's turn. Both spellings of the older protocol are in it, with equal values. */
-export interface MessageFrame {
-  readonly type: 'message'
-  readonly turnId: string
-  readonly agentId: string
-  readonly agent_id: string
-  readonly conversationId: string
-  readonly conversation_id: string
-  readonly message: string
-  readonly user_message: string
-  readonly options?: ChatOptions
-}
-
-/** Binds the socket to an agent and a conversation before the first message. */
-export interface HelloFrame {
-  readonly type: 'hello'
-  readonly agentId: string
-  readonly conversationId?: string
-  readonly options?: ChatOptions
-}
-
-/** Reads a conversation's log from after `after`, then live. */
-export interface ResumeFrame {
-  readonly type: 'resume'
-  readonly conversationId: string
-  readonly after: number
-  /** Takes over the turn that runs in it, so that stopping this socket stops that turn. */
-  readonly own?: true
-}
-
-/** Stops one answer, or all that this socket owns. */
-export interface CancelFrame {
-  readonly type: 'cancel'
-  readonly turnId?: string
-  readonly conversationId?: string
-}
+/** A user's turn. The spellings of the older protocol are in it too, with equal values. */
+export type MessageFrame = { readonly type: 'message' } & Frozen<
+  Required<Pick<wire.Message, 'turnId' | 'agentId' | 'conversationId' | 'message'>> &
+    Pick<wire.Message, 'options'>
+> & {
+    readonly agent_id: string
+    readonly conversation_id: string
+    readonly user_message: string
+  }
 
 /** Everything that this client says. */
-export type Frame = MessageFrame | HelloFrame | ResumeFrame | CancelFrame
+export type Frame = MessageFrame | Exclude<Frozen<wire.ClientMessage>, { readonly type: 'message' | 'ping' }>
 
 /** Puts a message into words. */
 export function messageFrame(turn: {

@@ -4,7 +4,7 @@
 export { deleteAgent, getAgent, listAgents, updateAgent } from './agents.js'
 export { DEFAULT_BASE } from './url.js'
 export type { RequestOptions } from './rest.js'
-export type { Agent, AgentDraft } from './agents.js'
+export type { Agent } from './agents.js'
 
 // Chat, over a WebSocket.
 export { streamChat } from './stream-chat.js'

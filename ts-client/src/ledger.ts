@@ -27,17 +27,25 @@ export class Ledger {
     return [...this.#turns.values()]
   }
 
+  /** The turns of one conversation, oldest first. */
+  of(conversationId: string): readonly Turn[] {
+    return this.all().filter((turn) => turn.conversationId === conversationId)
+  }
+
   /**
    * The turn that an event belongs to, if it is one of ours.
    *
-   * An event without `turnId` (older servers answer one message after the other and name none) belongs to
-   * the oldest turn; an error without one first of all to the oldest turn that the server has not spoken of.
+   * Older servers answer one message after the other and name no turn: then it is the oldest one, of the
+   * event's conversation if that is named, else of those whose conversation the server has yet to name.
    */
   owner(event: ChatEvent): Turn | undefined {
     if (event.turnId !== undefined) return this.#turns.get(event.turnId)
     if (event.type === 'ready' || event.type === 'pong' || event.type === 'reset') return undefined
     const sent = this.all().filter((turn) => turn.sent)
-    const unanswered = event.type === 'error' ? sent.find((turn) => !turn.acknowledged) : undefined
-    return unanswered ?? sent[0]
+    const { conversationId } = event
+    if (conversationId === undefined) return sent[0]
+    return (
+      sent.find((turn) => turn.conversationId === conversationId) ?? sent.find((turn) => !turn.acknowledged)
+    )
   }
 }

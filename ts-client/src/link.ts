@@ -79,12 +79,11 @@ export class Link {
     this.#attempts = 0
   }
 
-  /** Drops the connection and makes another at once. Returns false when that isn't allowed. */
+  /** Drops the connection and makes another after the usual delay. Returns false when that isn't allowed. */
   renew(code: number, reason: string): boolean {
     if (this.#options.policy.maxAttempts === 0) return false
     this.#connection?.close(code, reason)
-    this.#retry()
-    this.#enter('reconnecting')
+    this.#wait({ code, reason, opened: true })
     return true
   }
 

@@ -5,13 +5,14 @@ import { Cursors } from './cursors.js'
 import { decode } from './decode.js'
 import { isRetryable, refusal } from './error-codes.js'
 import { ChatError } from './errors.js'
-import type { ChatEvent, ErrorCode, ResetEvent } from './events.js'
-import { mergeOptions, messageFrame, type ChatOptions, type Frame } from './frames.js'
+import type { ChatEvent, ErrorCode, EventOf } from './events.js'
+import { mergeOptions, messageFrame, type ChatOptions } from './frames.js'
 import { newId } from './ids.js'
 import { Ledger } from './ledger.js'
 import { Link, type ConnectionState } from './link.js'
 import type { ReconnectPolicy } from './backoff.js'
 import type { SocketFactory } from './socket.js'
+import { Speaker } from './speaker.js'
 import type { OutgoingMessage } from './stream-chat.js'
 import { Turn, type TurnResult } from './turn.js'
 
@@ -44,16 +45,14 @@ export interface SessionOptions {
 export class Session {
   readonly #options: SessionOptions
   readonly #link: Link
+  readonly #speaker: Speaker
   readonly #ledger = new Ledger()
   readonly #cursors = new Cursors()
   #conversationId: string
-  /** Whether the server numbers its events, so that a turn can be resumed. */
+  /** Whether the server numbers its events and names their turns, so that a turn can be resumed. */
   #isNumbered = false
   /** Whether the server has said anything but an error on this connection. */
   #isAccepted = false
-  /** Whether this connection has sent its first frame, which carries the key. */
-  #hasSpoken = false
-  #isFirstConnection = true
 
   constructor(options: SessionOptions) {
     this.#options = options
@@ -68,6 +67,12 @@ export class Session {
       onData: (data) => this.#receive(data),
       onDown: (closed) => this.#lose(closed),
       onGiveUp: (closed) => this.#giveUp(closed)
+    })
+    this.#speaker = new Speaker({
+      ...options,
+      link: this.#link,
+      ledger: this.#ledger,
+      cursors: this.#cursors
     })
   }
 
@@ -104,7 +109,8 @@ export class Session {
     if (signal !== undefined) turn.watch(signal, () => this.cancel(turn.turnId))
     this.#conversationId = conversationId
     this.#ledger.add(turn)
-    this.#post(turn)
+    this.#speaker.leaveIdle(this.#conversationId)
+    this.#speaker.post(turn)
     this.#link.wake()
     return turn.result
   }
@@ -117,7 +123,7 @@ export class Session {
       // What never left needs no server to be cancelled.
       if (!turn.sent) this.#end(turn, () => turn.finish('cancelled'))
     }
-    this.#sendCancel(turnId)
+    this.#speaker.cancel(turnId)
   }
 
   stop(): void {
@@ -131,65 +137,9 @@ export class Session {
     for (const turn of this.#ledger.all()) this.#end(turn, () => turn.fail(error))
   }
 
-  /** Says what a new connection has to hear: who we are, where we stopped, and what may not have arrived. */
   #greet(): void {
-    const isReturn = !this.#isFirstConnection
-    this.#isFirstConnection = false
     this.#isAccepted = false
-    this.#hasSpoken = false
-    if (this.#options.isEager) this.#hello()
-    if (!isReturn) return
-    const turns = this.#ledger.all()
-    const running = new Set(turns.filter((turn) => turn.acknowledged).map((turn) => turn.conversationId))
-    for (const conversationId of new Set([...running, this.#conversationId])) {
-      this.#resume(conversationId, running.has(conversationId))
-    }
-    for (const turn of turns) {
-      if (!turn.acknowledged) this.#post(turn)
-      if (turn.cancelRequested) this.#sendCancel(turn.turnId)
-    }
-  }
-
-  #hello(): void {
-    const { agentId, options } = this.#options
-    this.#send({
-      type: 'hello',
-      agentId,
-      conversationId: this.#conversationId,
-      ...(Object.keys(options).length > 0 ? { options } : {})
-    })
-  }
-
-  /** Reads on where reading stopped; owns the running turn only when it was ours, for `stop` would stop it. */
-  #resume(conversationId: string, isOurs: boolean): void {
-    const after = this.#cursors.after(conversationId)
-    if (after === undefined) return
-    this.#cursors.rereading(conversationId)
-    this.#send({ type: 'resume', conversationId, after, ...(isOurs ? { own: true as const } : {}) })
-  }
-
-  /** A connection that has said nothing yet has nothing to cancel. */
-  #sendCancel(turnId: string | undefined): void {
-    if (!this.#hasSpoken) return
-    const conversationId = turnId === undefined ? undefined : this.#ledger.get(turnId)?.conversationId
-    this.#send({
-      type: 'cancel',
-      ...(turnId === undefined ? {} : { turnId }),
-      ...(conversationId === undefined ? {} : { conversationId })
-    })
-  }
-
-  #post(turn: Turn): void {
-    if (this.#send(turn.frame)) turn.sent = true
-  }
-
-  /** Sends a frame if the connection is open; the first one carries the key. */
-  #send(frame: Frame): boolean {
-    if (!this.#link.isUp) return false
-    const { apiKey } = this.#options
-    const isFirst = !this.#hasSpoken
-    this.#hasSpoken = true
-    return this.#link.send(JSON.stringify(isFirst && apiKey !== undefined ? { ...frame, apiKey } : frame))
+    this.#speaker.greet(this.#conversationId)
   }
 
   #receive(data: unknown): void {
@@ -219,22 +169,40 @@ export class Session {
   }
 
   #deliver(event: ChatEvent): void {
+    if (event.type === 'ready') this.#isNumbered = true
     if (event.type === 'reset') this.#reset(event)
-    const turn = this.#ledger.owner(event)
+    const turn = this.#ownerOf(event)
     if (turn === undefined) {
       this.#call(this.#options.onEvent, event)
       return
     }
-    const isLatest = turn.conversationId === this.#conversationId
+    const isCurrent = turn.conversationId === this.#conversationId
     const isOver = turn.take(event)
-    if (isLatest) this.#conversationId = turn.conversationId
+    if (isCurrent) this.#conversationId = turn.conversationId
     if (isOver) this.#ledger.remove(turn)
     const { conversationId, turnId } = turn
     this.#call(this.#options.onEvent, { ...event, conversationId, turnId })
+    if (isOver) this.#speaker.leaveIdle(this.#conversationId)
+  }
+
+  /**
+   * Whose event it is.
+   *
+   * A server that names turns means none when it names none: such an error is about a conversation that can't
+   * be read. What may be cured by a new connection gets one, else every turn of that conversation is over.
+   */
+  #ownerOf(event: ChatEvent): Turn | undefined {
+    if (event.type !== 'error' || !this.#isNumbered || event.turnId !== undefined)
+      return this.#ledger.owner(event)
+    const [first, ...others] = event.conversationId === undefined ? [] : this.#ledger.of(event.conversationId)
+    if (first !== undefined && event.retryable && this.#link.renew(READER_GONE, 'log unreadable'))
+      return undefined
+    for (const turn of others) this.#break(turn, event.code, event.message)
+    return first
   }
 
   /** The log has lost what was read of it: turns that were in the lost part can't be taken up again. */
-  #reset({ conversationId, lastSeq }: ResetEvent): void {
+  #reset({ conversationId, lastSeq }: EventOf<'reset'>): void {
     if (conversationId === undefined) return
     this.#cursors.advance(conversationId, lastSeq)
     for (const turn of this.#ledger.all()) {
