@@ -62,7 +62,7 @@ pub(crate) enum XtaskError {
         reason: String,
     },
     /// The tree breaks its own conventions.
-    #[error("{count} broken conventions")]
+    #[error("broken conventions: {count}")]
     Untidy {
         /// How many findings were printed.
         count: usize,
