@@ -1,1 +1,28 @@
 //! Agents as Markdown files with front matter, one file an agent.
+//!
+//! In goes a folder; out come checked [`Agent`]s. The file name is the id, the front matter holds the name, the
+//! system prompt and options, the body is the agent's context. Files are read anew each time, so an edit by hand
+//! is seen at once; a file that can't be read is reported as an [`AgentProblem`] while the others serve.
+//!
+//! The crate never follows a symbolic link, never reads more than [`MAX_FILE_BYTES`], never leaves a half-written
+//! file behind, and never judges what an agent's options mean. All calls block on the file system: call them
+//! where blocking is fine.
+
+mod agent;
+mod budget;
+mod condition;
+mod error;
+mod folder;
+mod front_matter;
+mod id;
+mod markdown;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use agent::{Agent, Draft, Put};
+pub use condition::Condition;
+pub use error::{AgentProblem, AgentStoreError, FileProblem};
+pub use folder::MAX_FILE_BYTES;
+pub use id::{AgentId, InvalidAgentId};
+pub use store::AgentStore;

@@ -1,0 +1,158 @@
+//! The front matter: YAML in, checked fields out, and back without losing what it doesn't know.
+
+use serde_json::{Map, Value as Json};
+use serde_norway::{Mapping, Value as Yaml};
+
+use crate::{Draft, FileProblem, budget};
+
+/// Front matter with its aliases expanded: the file's own limit, and as much again for small values.
+const MAX_EXPANDED_BYTES: usize = 2 << 20;
+
+/// The keys that a draft writes.
+const OWN_KEYS: [&str; 3] = ["id", "name", "system_prompt"];
+
+/// What the front matter of an agent says.
+#[derive(Debug)]
+pub(crate) struct FrontMatter {
+    pub(crate) id: Option<String>,
+    pub(crate) name: String,
+    pub(crate) system_prompt: String,
+    pub(crate) options: Map<String, Json>,
+}
+
+impl FrontMatter {
+    /// Reads the text between the two `---` lines.
+    pub(crate) fn parse(text: &str) -> Result<Self, FileProblem> {
+        let mapping = parse_mapping(text)?;
+        let text_of = |key: &'static str| match mapping.get(key) {
+            None => Ok(None),
+            Some(Yaml::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(FileProblem::NotText { key }),
+        };
+        let needed = |key| text_of(key)?.ok_or(FileProblem::MissingKey { key });
+        let (id, name, system_prompt) = (text_of("id")?, needed("name")?, needed("system_prompt")?);
+        if name.trim().is_empty() {
+            return Err(FileProblem::BlankName);
+        }
+        let options = match mapping.get("options") {
+            None | Some(Yaml::Null) => Map::new(),
+            Some(Yaml::Mapping(options)) => json_object(options, "options")?,
+            Some(_) => {
+                return Err(FileProblem::Option {
+                    path: "options".into(),
+                    expected: "a mapping",
+                });
+            }
+        };
+        Ok(Self {
+            id,
+            name,
+            system_prompt,
+            options,
+        })
+    }
+}
+
+/// Writes a draft's front matter; of `before`, the text that it replaces, every other key survives.
+pub(crate) fn render(draft: &Draft, before: Option<&str>) -> Result<String, FileProblem> {
+    let mut mapping = own_mapping(draft);
+    let own = serde_norway::to_string(&mapping).map_err(FileProblem::Yaml)?;
+    let Some(before) = before else { return Ok(own) };
+    let rest = parse_mapping(before)?.into_iter().filter(|(key, _)| !is_own(key));
+    mapping.extend(rest);
+    // Other keys are copied as text, with their comments and the way their numbers are written. Where lines
+    // alone don't tell keys apart (quoted keys, anchors), the text doesn't read back as the same mapping, and
+    // the values are written out anew.
+    let copied = own + &lines_of_other_keys(before);
+    match parse_mapping(&copied) {
+        Ok(read_back) if read_back == mapping => Ok(copied),
+        _ => serde_norway::to_string(&mapping).map_err(FileProblem::Yaml),
+    }
+}
+
+fn parse_mapping(text: &str) -> Result<Mapping, FileProblem> {
+    if !budget::fits(text, MAX_EXPANDED_BYTES).map_err(FileProblem::Yaml)? {
+        return Err(FileProblem::Expands {
+            limit: MAX_EXPANDED_BYTES,
+        });
+    }
+    match serde_norway::from_str(text).map_err(FileProblem::Yaml)? {
+        Yaml::Mapping(mapping) => Ok(mapping),
+        Yaml::Null => Ok(Mapping::new()),
+        _ => Err(FileProblem::NotAMapping),
+    }
+}
+
+fn own_mapping(draft: &Draft) -> Mapping {
+    let values = [draft.id.as_str(), &draft.name, &draft.system_prompt];
+    OWN_KEYS
+        .into_iter()
+        .zip(values)
+        .map(|(key, value)| (key.into(), value.into()))
+        .collect()
+}
+
+fn is_own(key: &Yaml) -> bool {
+    key.as_str().is_some_and(|key| OWN_KEYS.contains(&key))
+}
+
+/// Returns the lines that don't belong to `id`, `name` or `system_prompt`.
+fn lines_of_other_keys(text: &str) -> String {
+    let mut own = false;
+    let mut kept = String::new();
+    for line in text.split_inclusive('\n') {
+        let starts_a_key = !line.starts_with([' ', '\t', '-', '\r', '\n', '#']);
+        if starts_a_key {
+            own = OWN_KEYS.into_iter().any(|key| {
+                line.strip_prefix(key)
+                    .is_some_and(|rest| rest.trim_start().starts_with(':'))
+            });
+        }
+        // A comment at the left margin can't be inside a value.
+        if !own || line.starts_with('#') {
+            kept.push_str(line);
+        }
+    }
+    if !kept.is_empty() && !kept.ends_with('\n') {
+        kept.push('\n');
+    }
+    kept
+}
+
+fn json_object(mapping: &Mapping, path: &str) -> Result<Map<String, Json>, FileProblem> {
+    let entry = |(key, value): (&Yaml, &Yaml)| {
+        let key = key.as_str().ok_or_else(|| not(path, "a mapping with text keys only"))?;
+        Ok((key.to_owned(), json(value, &format!("{path}.{key}"))?))
+    };
+    mapping.iter().map(entry).collect()
+}
+
+/// JSON has no NaN and no infinity; they would turn into `null`, which means something else.
+fn json(yaml: &Yaml, path: &str) -> Result<Json, FileProblem> {
+    Ok(match yaml {
+        Yaml::Null => Json::Null,
+        Yaml::Bool(value) => Json::Bool(*value),
+        Yaml::String(text) => Json::String(text.clone()),
+        Yaml::Number(number) => {
+            let whole = number
+                .as_u64()
+                .map(Json::from)
+                .or_else(|| number.as_i64().map(Json::from));
+            let finite = || number.as_f64().and_then(serde_json::Number::from_f64).map(Json::Number);
+            whole.or_else(finite).ok_or_else(|| not(path, "a finite number"))?
+        }
+        Yaml::Sequence(values) => {
+            let value = |(index, value)| json(value, &format!("{path}[{index}]"));
+            Json::Array(values.iter().enumerate().map(value).collect::<Result<_, _>>()?)
+        }
+        Yaml::Mapping(mapping) => Json::Object(json_object(mapping, path)?),
+        Yaml::Tagged(_) => return Err(not(path, "a plain value")),
+    })
+}
+
+fn not(path: &str, expected: &'static str) -> FileProblem {
+    FileProblem::Option {
+        path: path.chars().take(200).collect(),
+        expected,
+    }
+}
