@@ -56,7 +56,7 @@ impl SystemPackage {
 }
 
 fn apt_get() -> std::process::Command {
-    let mut apt_get = command("apt-get", ["-q=2"]);
+    let mut apt_get = command("apt-get", ["-q=2", "--option=Dpkg::Use-Pty=0"]);
     apt_get.env("DEBIAN_FRONTEND", "noninteractive");
     apt_get
 }

@@ -31,7 +31,7 @@ pub(crate) fn run(workspace: &Workspace) -> ExitCode {
 /// What needs no build: seconds, so its findings come first.
 fn check_the_tree(workspace: &Workspace, tally: &mut Tally) {
     tally.check("formatting", || {
-        crate::process::run(&mut workspace.cargo(&["fmt", "--all", "--check"]))
+        crate::process::run(&mut workspace.cargo(&["fmt", "--all", "--check", "--message-format=short"]))
     });
     tally.check("tidy", || tidy::run(workspace));
     tally.check("dependencies", || tools::check_dependencies(workspace));

@@ -54,7 +54,8 @@ impl<'a> RustTests<'a> {
 
     /// Builds what the next steps start.
     pub(crate) fn build_programs(&self) -> Result<()> {
-        run(&mut self.cargo("build", &["--bins", "--examples"]))
+        // Not all binaries: this tool is one, and it is running.
+        run(&mut self.cargo("build", &["--bin", "sidecar", "--examples"]))
     }
 
     /// The examples of the library crates.

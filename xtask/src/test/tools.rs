@@ -121,9 +121,8 @@ fn path_with(folder: &Path) -> std::ffi::OsString {
     std::env::join_paths(folders).unwrap_or(path)
 }
 
+/// lavapipe's announcement, called `lvp_icd.x86_64.json` or so.
 fn has_driver(folder: &Path) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .map(|entry| entry.path())
-        .any(|path| path.extension().is_some_and(|extension| extension == "json"))
+    entries.map(|entry| entry.file_name()).any(|name| name.to_string_lossy().starts_with("lvp_"))
 }
