@@ -1,0 +1,281 @@
+//! Where keys and values are written, and where they are found again.
+//!
+//! Slots `0..S` hold the sinks. Behind them is a ring: position `j ≥ S` lives in slot `S + (j - S) mod R`, so an insert
+//! overwrites the oldest slot and nothing ever moves. `R` is the window, the longest chunk and some spare slots together:
+//! a whole chunk can be written before any of its queries reads, and the stream can go back by the spare.
+//! This file knows slots and positions only; the storage belongs to the caller.
+
+mod span;
+
+use crate::{KvCacheError, SinkWindow};
+
+pub use span::{Insert, InsertSpan, SlotSpan, Visible};
+
+/// The most slots that a cache may have; 2²⁴ tokens are far beyond any memory, and keep all arithmetic in range.
+const MAX_SLOTS: u64 = 1 << 24;
+
+/// Slots that are allocated at the least; a first question fits, and growth from there is a few doublings.
+const MIN_ALLOCATED: usize = 256;
+
+/// What a cache keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CachePolicy {
+    /// Sinks and a rolling window: a stream without end.
+    Streaming(SinkWindow),
+    /// Everything, up to a number of tokens.
+    Dense {
+        /// Tokens that fit.
+        max_tokens: u64,
+    },
+}
+
+impl CachePolicy {
+    /// What queries see under this policy.
+    #[must_use]
+    pub fn sink_window(self) -> SinkWindow {
+        match self {
+            Self::Streaming(sink_window) => sink_window,
+            Self::Dense { max_tokens } => SinkWindow::new(0, max_tokens),
+        }
+    }
+}
+
+/// Slots beside the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RingRoom {
+    /// The longest chunk that is inserted at once.
+    pub max_chunk: u64,
+    /// How far behind its furthest token the stream can always go back.
+    pub rewind_tokens: u64,
+}
+
+/// The place of every token in a cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ring {
+    policy: CachePolicy,
+    max_chunk: u64,
+    ring_slots: u64,
+    /// Tokens in the stream; the next one gets this position.
+    position: u64,
+    /// The oldest position outside the sinks that no later token has overwritten.
+    oldest: u64,
+    allocated: usize,
+}
+
+impl Ring {
+    /// An empty cache.
+    ///
+    /// # Errors
+    /// [`KvCacheError::TooLarge`].
+    pub fn new(policy: CachePolicy, room: RingRoom) -> Result<Self, KvCacheError> {
+        let sink_window = policy.sink_window();
+        let (sinks, window) = (sink_window.sinks(), sink_window.window());
+        let spare = match policy {
+            CachePolicy::Streaming(_) => room.max_chunk.saturating_add(room.rewind_tokens),
+            CachePolicy::Dense { .. } => 0,
+        };
+        let ring_slots = window.saturating_add(spare);
+        if ring_slots.saturating_add(sinks) > MAX_SLOTS {
+            return Err(KvCacheError::TooLarge {
+                sinks,
+                window,
+                limit: MAX_SLOTS,
+            });
+        }
+        Ok(Self {
+            policy,
+            max_chunk: room.max_chunk,
+            ring_slots,
+            position: 0,
+            oldest: sinks,
+            allocated: 0,
+        })
+    }
+
+    /// The policy that the cache follows.
+    #[must_use]
+    pub fn policy(&self) -> CachePolicy {
+        self.policy
+    }
+
+    /// What queries see.
+    #[must_use]
+    pub fn sink_window(&self) -> SinkWindow {
+        self.policy.sink_window()
+    }
+
+    /// Tokens in the stream so far; the next one gets this position.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Slots of a cache that has grown to its full size.
+    #[must_use]
+    pub fn capacity_slots(&self) -> usize {
+        to_slot(self.sink_window().sinks() + self.ring_slots)
+    }
+
+    /// Slots that the storage has now, as the last [`Insert`] asked for.
+    #[must_use]
+    pub fn allocated_slots(&self) -> usize {
+        self.allocated
+    }
+
+    /// Adds `tokens` at the end of the stream and says which slots they go to.
+    ///
+    /// # Errors
+    /// [`KvCacheError::ChunkTooLong`] or [`KvCacheError::DenseFull`]; the stream stays as it was.
+    pub fn insert(&mut self, tokens: u64) -> Result<Insert, KvCacheError> {
+        if tokens > self.max_chunk {
+            return Err(KvCacheError::ChunkTooLong {
+                tokens,
+                limit: self.max_chunk,
+            });
+        }
+        self.check_dense_room(tokens)?;
+        let first = self.position;
+        let end = first + tokens;
+        let spans = self.slot_spans(first, end).into_iter();
+        let spans = spans
+            .map(|span| InsertSpan {
+                first_token: to_slot(span.first_position - first),
+                slots: span.slots,
+            })
+            .collect();
+        self.position = end;
+        self.oldest = self.oldest.max(end.saturating_sub(self.ring_slots));
+        self.allocated = self.allocated.max(self.slots_for(end));
+        Ok(Insert {
+            allocated_slots: self.allocated,
+            spans,
+        })
+    }
+
+    /// The slots that hold what the queries at `first..end` see, together; a query of the middle sees a part of them,
+    /// by [`SinkWindow::sees`].
+    ///
+    /// # Panics
+    /// If the range is empty, or its tokens have not been inserted, or are longer ago than a chunk.
+    #[must_use]
+    pub fn visible(&self, first: u64, end: u64) -> Visible {
+        let sink_window = self.sink_window();
+        assert!(
+            first < end && end <= self.position,
+            "queries {first}..{end} of a stream of {} tokens",
+            self.position
+        );
+        if sink_window.sees_everything(end - 1) {
+            return Visible {
+                sinks: None,
+                window: self.slot_spans(0, end),
+            };
+        }
+        let from = sink_window.first_visible(first);
+        assert!(
+            from >= self.oldest,
+            "position {from} is still in the ring, whose oldest is {}",
+            self.oldest
+        );
+        let sinks = sink_window.sinks().min(end);
+        let sinks = (sinks > 0).then(|| SlotSpan {
+            slots: 0..to_slot(sinks),
+            first_position: 0,
+        });
+        Visible {
+            sinks,
+            window: self.slot_spans(from, end),
+        }
+    }
+
+    /// Takes the stream back to its first `to` tokens.
+    ///
+    /// # Errors
+    /// [`KvCacheError::CannotRewind`] when `to` is ahead, or what a token there sees is overwritten; the stream stays as it was.
+    pub fn rewind(&mut self, to: u64) -> Result<(), KvCacheError> {
+        let sink_window = self.sink_window();
+        let needed = sink_window.first_visible(to);
+        // Whoever sees nothing outside the sinks misses nothing there.
+        let sees_only_sinks = needed >= to;
+        if to > self.position || (needed < self.oldest && !sees_only_sinks) {
+            return Err(KvCacheError::CannotRewind {
+                position: self.position,
+                to,
+                needed,
+                oldest: self.oldest,
+            });
+        }
+        self.position = to;
+        if sees_only_sinks {
+            self.oldest = needed;
+        }
+        Ok(())
+    }
+
+    /// Begins the stream at `position`, as if all tokens before had been inserted; for measuring far along a stream.
+    ///
+    /// # Panics
+    /// If the stream isn't empty, or its policy is dense.
+    pub fn start_at(&mut self, position: u64) -> usize {
+        assert!(
+            self.position == 0 && matches!(self.policy, CachePolicy::Streaming(_)),
+            "only an empty, endless stream can start elsewhere"
+        );
+        self.position = position;
+        self.oldest = self.oldest.max(position.saturating_sub(self.ring_slots));
+        self.allocated = self.slots_for(position);
+        self.allocated
+    }
+
+    fn check_dense_room(&self, tokens: u64) -> Result<(), KvCacheError> {
+        match self.policy {
+            CachePolicy::Dense { max_tokens } if self.position + tokens > max_tokens => Err(KvCacheError::DenseFull {
+                position: self.position,
+                tokens,
+                limit: max_tokens,
+            }),
+            CachePolicy::Dense { .. } | CachePolicy::Streaming(_) => Ok(()),
+        }
+    }
+
+    /// Slots to allocate for a stream of `end` tokens: doubling until the ring is whole.
+    fn slots_for(&self, end: u64) -> usize {
+        let capacity = self.capacity_slots();
+        if end >= capacity as u64 {
+            capacity
+        } else {
+            to_slot(end).next_power_of_two().max(MIN_ALLOCATED).min(capacity)
+        }
+    }
+
+    fn slot(&self, position: u64) -> u64 {
+        let sinks = self.sink_window().sinks();
+        if position < sinks {
+            position
+        } else {
+            sinks + (position - sinks) % self.ring_slots
+        }
+    }
+
+    /// The slots of the positions `from..end`, at most `R` of them outside the sinks, in order: at most two runs, since sinks
+    /// lie right before the ring's first slot and the ring wraps once.
+    fn slot_spans(&self, from: u64, end: u64) -> Vec<SlotSpan> {
+        let mut spans = Vec::with_capacity(2);
+        let mut position = from;
+        while position < end {
+            let slot = self.slot(position);
+            let until_wrap = self.sink_window().sinks() + self.ring_slots - slot;
+            let len = until_wrap.min(end - position);
+            spans.push(SlotSpan {
+                slots: to_slot(slot)..to_slot(slot + len),
+                first_position: position,
+            });
+            position += len;
+        }
+        spans
+    }
+}
+
+fn to_slot(n: u64) -> usize {
+    usize::try_from(n).expect("slots and chunks are at most 2^24")
+}

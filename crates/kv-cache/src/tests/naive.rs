@@ -1,0 +1,39 @@
+//! The paper's cache as its code keeps it: a list of keys, evicted after every token, each rotated by its place in the list.
+
+/// What one query meets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Its own place in the cache.
+    pub(super) place: u64,
+    /// Every key it sees, itself last: its position in the stream, and its place in the cache.
+    pub(super) keys: Vec<(u64, u64)>,
+}
+
+/// What every query of a stream of `len` tokens sees.
+pub(super) fn stream(sinks: u64, window: u64, len: u64) -> Vec<Seen> {
+    let mut kept: Vec<u64> = Vec::new();
+    (0..len)
+        .map(|position| {
+            kept.push(position);
+            let keys: Vec<(u64, u64)> = kept.iter().copied().zip(0..).collect();
+            let seen = Seen {
+                place: kept.len() as u64 - 1,
+                keys,
+            };
+            evict(&mut kept, sinks, window);
+            seen
+        })
+        .collect()
+}
+
+/// `StartRecentKVCache.__call__`: the first `sinks` and the last `window` stay.
+fn evict(kept: &mut Vec<u64>, sinks: u64, window: u64) {
+    let len = kept.len() as u64;
+    if len > sinks + window {
+        let mut index = 0;
+        kept.retain(|_| {
+            index += 1;
+            index - 1 < sinks || index - 1 >= len - window
+        });
+    }
+}

@@ -1,0 +1,53 @@
+//! What is seen, from which distance, and what has left, for every small cache.
+
+use super::naive;
+use crate::SinkWindow;
+
+#[track_caller]
+fn check(sinks: u64, window: u64) {
+    let policy = SinkWindow::new(sinks, window);
+    for (position, seen) in (0..).zip(naive::stream(sinks, window, 3 * (sinks + window) + 5)) {
+        let keys: Vec<u64> = (0..=position).filter(|&key| policy.sees(position, key)).collect();
+        let naive_keys: Vec<u64> = seen.keys.iter().map(|&(key, _)| key).collect();
+        assert_eq!(keys, naive_keys, "what {position} sees");
+        assert_eq!(policy.cache_position(position), seen.place, "the place of {position}");
+        assert_eq!(
+            policy.evicted(position),
+            position + 1 - keys.len() as u64,
+            "what {position} no longer sees"
+        );
+        assert_eq!(policy.sees_everything(position), keys.len() as u64 == position + 1);
+        for (key, place) in seen.keys {
+            // A sink's distance counts from the query's place in the cache, a window key's from its position in the stream.
+            let distance = if key < sinks {
+                policy.cache_position(position) - key
+            } else {
+                position - key
+            };
+            assert_eq!(distance, seen.place - place, "the distance from {position} to {key}");
+        }
+    }
+}
+
+#[test]
+fn every_small_cache_sees_what_the_papers_cache_holds() {
+    for sinks in 0..=5 {
+        for window in 0..=7 {
+            check(sinks, window);
+        }
+    }
+}
+
+#[test]
+fn the_keys_of_no_position_are_in_the_future() {
+    let policy = SinkWindow::new(4, 8);
+    assert!(!policy.sees(2, 3), "a sink that is still to come");
+    assert!(!policy.sees(20, 21));
+}
+
+#[test]
+fn sizes_near_the_limit_of_integers_do_not_overflow() {
+    let policy = SinkWindow::new(u64::MAX, u64::MAX);
+    assert_eq!((policy.cache_position(7), policy.evicted(7)), (7, 0));
+    assert!(policy.sees_everything(u64::MAX));
+}
