@@ -33,7 +33,7 @@ fn evict(kept: &mut Vec<u64>, sinks: u64, window: u64) {
         let mut index = 0;
         kept.retain(|_| {
             index += 1;
-            index - 1 < sinks || index - 1 >= len - window
+            index <= sinks || index > len - window
         });
     }
 }
