@@ -1,0 +1,55 @@
+//! The command that begins a turn, and what comes back.
+
+use protocol::OptionsPatch;
+use sha2::{Digest, Sha256};
+
+/// Begins a turn.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TurnCommand {
+    /// The agent that answers.
+    pub agent_id: String,
+    /// The conversation; a new one when absent, created under this id when unknown.
+    pub conversation_id: Option<String>,
+    /// The client's own name for the turn; a new one when absent.
+    pub turn_id: Option<String>,
+    /// The turn that it follows; the conversation's head when absent.
+    pub parent_turn_id: Option<String>,
+    /// What the user says.
+    pub message: String,
+    /// Options of the hello, under those of the message.
+    pub hello_options: OptionsPatch,
+    /// Options of the message.
+    pub options: OptionsPatch,
+}
+
+/// A turn that has begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TurnHandle {
+    /// The conversation.
+    pub conversation_id: String,
+    /// The turn.
+    pub turn_id: String,
+    /// The `seq` of the turn's `user` event: its frames are at and after it.
+    pub first_seq: u64,
+    /// The turn was there already, and this command asked for the same.
+    pub joined: bool,
+}
+
+impl TurnCommand {
+    /// Hash of what makes a repeated command the same one: all that the message said, each part with its length before it.
+    pub(crate) fn body_hash(&self) -> String {
+        let options = serde_json::to_string(&self.options).expect("options have no map with other keys than strings");
+        let parent = self.parent_turn_id.as_deref().unwrap_or_default();
+        let mut hash = Sha256::new();
+        for part in [self.agent_id.as_str(), parent, &self.message, &options] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part.as_bytes());
+        }
+        hex(&hash.finalize())
+    }
+}
+
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,263 @@
+//! One lane a conversation: its turns begin and run first in, first out, while other conversations run beside it.
+//!
+//! A lane is a task that owns the order; it is there while a turn of its conversation runs or waits. Whoever begins a turn takes
+//! a [`Place`] first, which bounds how many there are.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::start::{self, Begin};
+use crate::turn::{self, Live};
+use crate::{ChatError, Shared};
+
+/// Turns of one conversation that may wait behind the running one: a person types no more ahead, and a program learns to wait.
+pub(crate) const WAITING_TURNS: usize = 8;
+
+/// What a turn is told from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Nothing: go on.
+    No,
+    /// A client stopped it.
+    Cancel,
+    /// The process is about to end.
+    Interrupt,
+}
+
+/// All lanes. Clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Lanes {
+    state: Arc<Mutex<State>>,
+    live: watch::Sender<usize>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    draining: bool,
+    lanes: HashMap<String, Lane>,
+}
+
+#[derive(Debug)]
+struct Lane {
+    begins: mpsc::Sender<Begin>,
+    /// Places taken.
+    load: usize,
+    stops: HashMap<String, watch::Sender<Stop>>,
+}
+
+/// A turn's place in its lane, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    lanes: Lanes,
+    conversation: String,
+    turn_id: String,
+    /// A command for a turn that has a place already has one too, but the turn's stop belongs to the first.
+    owns_stop: bool,
+}
+
+/// A place, with what is needed to use it.
+pub(crate) struct Reserved {
+    pub place: Place,
+    pub stop: watch::Receiver<Stop>,
+    pub begins: mpsc::Sender<Begin>,
+}
+
+/// A turn that has begun and waits to run.
+pub(crate) struct Waiting {
+    live: Arc<Live>,
+    place: Place,
+    go: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+struct Running {
+    live: Arc<Live>,
+    /// Held until the turn has its terminal event.
+    _place: Place,
+    task: JoinHandle<()>,
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self {
+            state: Arc::default(),
+            live: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Lanes {
+    /// Takes a place in a conversation's lane, and opens the lane when there is none.
+    pub(crate) fn reserve(
+        &self,
+        shared: &Arc<Shared>,
+        conversation: &str,
+        turn_id: &str,
+    ) -> Result<Reserved, ChatError> {
+        let mut state = self.lock();
+        if state.draining {
+            return Err(ChatError::Draining);
+        }
+        // A lane whose task is gone, with the runtime that ran it, is as good as none.
+        state
+            .lanes
+            .retain(|id, lane| id != conversation || !lane.begins.is_closed());
+        let lane = state
+            .lanes
+            .entry(conversation.to_owned())
+            .or_insert_with(|| open(shared, conversation));
+        if lane.load > WAITING_TURNS {
+            return Err(ChatError::Busy {
+                conversation: conversation.to_owned(),
+                waiting: lane.load - 1,
+            });
+        }
+        lane.load += 1;
+        let owns_stop = !lane.stops.contains_key(turn_id);
+        let stop = lane
+            .stops
+            .entry(turn_id.to_owned())
+            .or_insert_with(|| watch::Sender::new(Stop::No))
+            .subscribe();
+        let begins = lane.begins.clone();
+        self.live.send_modify(|live| *live += 1);
+        let (conversation, turn_id) = (conversation.to_owned(), turn_id.to_owned());
+        Ok(Reserved {
+            place: Place {
+                lanes: self.clone(),
+                conversation,
+                turn_id,
+                owns_stop,
+            },
+            stop,
+            begins,
+        })
+    }
+
+    /// Tells a turn to stop; `false` when it neither runs nor waits.
+    pub(crate) fn cancel(&self, conversation: &str, turn_id: &str) -> bool {
+        let state = self.lock();
+        let stop = state.lanes.get(conversation).and_then(|lane| lane.stops.get(turn_id));
+        stop.is_some_and(|stop| {
+            stop.send_if_modified(|stop| std::mem::replace(stop, (*stop).max_with(Stop::Cancel)) == Stop::No);
+            true
+        })
+    }
+
+    pub(crate) fn drain(&self) {
+        self.lock().draining = true;
+    }
+
+    /// Tells every turn that the process is about to end.
+    pub(crate) fn interrupt(&self) {
+        for stop in self.lock().lanes.values().flat_map(|lane| lane.stops.values()) {
+            stop.send_replace(Stop::Interrupt);
+        }
+    }
+
+    /// Waits until no turn runs or waits.
+    pub(crate) async fn idle(&self) {
+        let mut live = self.live.subscribe();
+        let _count = live.wait_for(|live| *live == 0).await.expect("the sender is in self");
+    }
+
+    pub(crate) fn live(&self) -> usize {
+        *self.live.borrow()
+    }
+
+    /// Closes a lane in which no place is taken.
+    fn retire(&self, conversation: &str) -> bool {
+        let mut state = self.lock();
+        let unused = state.lanes.get(conversation).is_none_or(|lane| lane.load == 0);
+        if unused {
+            state.lanes.remove(conversation);
+        }
+        unused
+    }
+
+    /// Every change under the lock is whole before anything can panic.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stop {
+    /// An interrupted turn is not made a cancelled one.
+    fn max_with(self, other: Self) -> Self {
+        if self == Self::Interrupt { self } else { other }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = self.lanes.lock();
+        if let Some(lane) = state.lanes.get_mut(&self.conversation) {
+            lane.load = lane.load.saturating_sub(1);
+            if self.owns_stop {
+                lane.stops.remove(&self.turn_id);
+            }
+        }
+        drop(state);
+        self.lanes.live.send_modify(|live| *live -= 1);
+    }
+}
+
+fn open(shared: &Arc<Shared>, conversation: &str) -> Lane {
+    // One for each place, so that whoever has a place never waits to use it.
+    let (begins, receiver) = mpsc::channel(WAITING_TURNS + 1);
+    tokio::spawn(run(Arc::clone(shared), conversation.to_owned(), receiver));
+    Lane {
+        begins,
+        load: 0,
+        stops: HashMap::new(),
+    }
+}
+
+impl Waiting {
+    pub(crate) fn new(live: Arc<Live>, place: Place, stop: watch::Receiver<Stop>) -> Self {
+        let (go, gone) = oneshot::channel();
+        let task = tokio::spawn(turn::run(Arc::clone(&live), gone, stop));
+        Self { live, place, go, task }
+    }
+
+    fn start(self) -> Running {
+        // A turn that was stopped while it waited is no longer listening.
+        let _stopped = self.go.send(());
+        Running {
+            live: self.live,
+            _place: self.place,
+            task: self.task,
+        }
+    }
+}
+
+async fn run(shared: Arc<Shared>, conversation: String, mut begins: mpsc::Receiver<Begin>) {
+    let mut waiting: VecDeque<Waiting> = VecDeque::new();
+    let mut running: Option<Running> = None;
+    loop {
+        if running.is_none() {
+            running = waiting.pop_front().map(Waiting::start);
+        }
+        if running.is_none() && shared.lanes.retire(&conversation) {
+            return;
+        }
+        let ended = async {
+            match &mut running {
+                Some(running) => (&mut running.task).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Some(begin) = begins.recv() => waiting.extend(start::begin(&shared, begin).await),
+            ended = ended => {
+                let turn = running.take().expect("only a running turn ends");
+                if let Err(error) = ended {
+                    turn::fail_after_panic(&turn.live, &error).await;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Begins a turn: checks the command, takes a place in the conversation's lane, and puts the turn on disk.
+
+use std::sync::Arc;
+
+use agent_store::{Agent, AgentId};
+use conversation_store::{Begun, NewEvent, NewTurn, Parent, StoreError};
+use protocol::{Limits, ServerEvent, User, check_conversation_id, check_turn_id};
+use tokio::sync::{oneshot, watch};
+use uuid::Uuid;
+
+use crate::lane::{Place, Reserved, Stop, Waiting};
+use crate::options::{self, Merged};
+use crate::system::Snapshot;
+use crate::turn::Live;
+use crate::{ChatError, Shared, TurnCommand, TurnHandle};
+
+/// The largest whole number that every JSON reader keeps exactly, as a mask of random bits.
+const SEED_BITS: u64 = (1 << 53) - 1;
+
+/// A checked command on its way to its lane.
+#[derive(Debug)]
+pub(crate) struct Begin {
+    place: Place,
+    stop: watch::Receiver<Stop>,
+    draft: Draft,
+    reply: oneshot::Sender<Result<TurnHandle, ChatError>>,
+}
+
+/// All of a turn that is known before it has its place in the log.
+#[derive(Debug)]
+struct Draft {
+    conversation: String,
+    turn_id: String,
+    parent_turn_id: Option<String>,
+    message: String,
+    body_hash: String,
+    agent: Agent,
+    options: Merged,
+    seed: u64,
+}
+
+pub(crate) async fn start_turn(shared: &Arc<Shared>, command: TurnCommand) -> Result<TurnHandle, ChatError> {
+    check(&command)?;
+    if let Some(joined) = join(shared, &command).await? {
+        return Ok(joined);
+    }
+    let draft = draft(shared, command).await?;
+    let Reserved { place, stop, begins } = shared.lanes.reserve(shared, &draft.conversation, &draft.turn_id)?;
+    let (reply, answer) = oneshot::channel();
+    begins
+        .try_send(Begin {
+            place,
+            stop,
+            draft,
+            reply,
+        })
+        .map_err(|_| ChatError::Gone)?;
+    answer.await.map_err(|_| ChatError::Gone)?
+}
+
+/// An agent, read on a thread that may block.
+pub(crate) async fn agent(shared: &Shared, agent_id: &str) -> Result<Agent, ChatError> {
+    let (agents, id) = (shared.agents.clone(), AgentId::parse(agent_id)?);
+    let agent = tokio::task::spawn_blocking(move || agents.get(&id)).await;
+    Ok(agent.map_err(|_| ChatError::Gone)??)
+}
+
+/// Puts the turn on disk, in its lane's task and so one after the other; then it waits to run.
+pub(crate) async fn begin(shared: &Arc<Shared>, begin: Begin) -> Option<Waiting> {
+    let Begin {
+        place,
+        stop,
+        draft,
+        reply,
+    } = begin;
+    let system = Snapshot::of(&draft.agent).system();
+    let begun = match put(shared, &draft).await {
+        Ok(begun) => begun,
+        Err(error) => {
+            // Whoever asked may be gone; then nobody needs the answer.
+            let _unheard = reply.send(Err(error));
+            return None;
+        }
+    };
+    let handle = TurnHandle {
+        conversation_id: draft.conversation.clone(),
+        turn_id: draft.turn_id.clone(),
+        first_seq: begun.first_seq,
+        joined: begun.joined,
+    };
+    // The turn runs whether or not whoever asked is still there.
+    let _unheard = reply.send(Ok(handle));
+    if begun.joined {
+        return None;
+    }
+    let live = Live {
+        shared: Arc::clone(shared),
+        conversation: draft.conversation,
+        turn_id: draft.turn_id,
+        key: begun.key,
+        system,
+        options: draft.options.engine,
+        seed: draft.seed,
+    };
+    Some(Waiting::new(Arc::new(live), place, stop))
+}
+
+fn check(command: &TurnCommand) -> Result<(), ChatError> {
+    command
+        .conversation_id
+        .as_deref()
+        .map_or(Ok(()), check_conversation_id)?;
+    command.turn_id.as_deref().map_or(Ok(()), check_turn_id)?;
+    command.parent_turn_id.as_deref().map_or(Ok(()), check_turn_id)?;
+    let limit = usize::try_from(Limits::default().message_bytes).unwrap_or(usize::MAX);
+    if command.message.len() > limit {
+        return Err(ChatError::MessageTooLarge {
+            bytes: command.message.len(),
+            limit,
+        });
+    }
+    if command.message.trim().is_empty() {
+        return Err(ChatError::BlankMessage);
+    }
+    Ok(())
+}
+
+/// The turn that a command repeats; it is joined even when the lane is full, the agent gone, or the chat draining.
+async fn join(shared: &Shared, command: &TurnCommand) -> Result<Option<TurnHandle>, ChatError> {
+    let (Some(conversation), Some(turn_id)) = (&command.conversation_id, &command.turn_id) else {
+        return Ok(None);
+    };
+    let Some(turn) = shared.store.turn(conversation, turn_id).await? else {
+        return Ok(None);
+    };
+    if turn.body_hash != command.body_hash() {
+        let (conversation, turn_id) = (conversation.clone(), turn_id.clone());
+        return Err(StoreError::DuplicateTurn { conversation, turn_id }.into());
+    }
+    Ok(Some(TurnHandle {
+        conversation_id: turn.conversation,
+        turn_id: turn.turn_id,
+        first_seq: turn.first_seq,
+        joined: true,
+    }))
+}
+
+async fn draft(shared: &Shared, command: TurnCommand) -> Result<Draft, ChatError> {
+    let agent = agent(shared, &command.agent_id).await?;
+    let body_hash = command.body_hash();
+    let patch = command
+        .options
+        .over(command.hello_options)
+        .over(options::agent_patch(&agent)?);
+    let options = options::merge(patch, &shared.settings, &shared.engine.model());
+    Ok(Draft {
+        conversation: command.conversation_id.unwrap_or_else(|| Uuid::now_v7().to_string()),
+        turn_id: command.turn_id.unwrap_or_else(|| Uuid::now_v7().to_string()),
+        parent_turn_id: command.parent_turn_id,
+        message: command.message,
+        body_hash,
+        agent,
+        seed: options
+            .seed
+            .unwrap_or_else(|| Uuid::new_v4().as_u64_pair().1 & SEED_BITS),
+        options,
+    })
+}
+
+async fn put(shared: &Shared, draft: &Draft) -> Result<Begun, ChatError> {
+    let head = shared
+        .store
+        .conversation(&draft.conversation)
+        .await?
+        .and_then(|found| found.head_turn_id);
+    let parent_turn_id = draft.parent_turn_id.clone().or(head);
+    let user = ServerEvent::User(User {
+        text: draft.message.clone(),
+        agent_id: draft.agent.id.to_string(),
+        agent_hash: draft.agent.hash.clone(),
+        options: draft.options.effective.clone(),
+        seed: draft.seed,
+        parent_turn_id: parent_turn_id.clone(),
+    });
+    let turn = NewTurn {
+        conversation: draft.conversation.clone(),
+        turn_id: draft.turn_id.clone(),
+        // Named even when it is the head, so that the event above says what is stored.
+        parent: parent_turn_id.map_or(Parent::Root, Parent::Turn),
+        user_text: draft.message.clone(),
+        agent_id: draft.agent.id.to_string(),
+        agent_hash: draft.agent.hash.clone(),
+        agent_json: Snapshot::of(&draft.agent).to_json(),
+        options_json: serde_json::to_string(&draft.options.effective).expect("options have string keys only"),
+        seed: draft.seed,
+        body_hash: draft.body_hash.clone(),
+        event: NewEvent {
+            kind: user.kind().to_owned(),
+            at_ms: (shared.settings.clock)(),
+            json: user.fields(),
+        },
+    };
+    shared
+        .store
+        .begin_turn(turn)
+        .await
+        .map_err(|error| match (error, &draft.parent_turn_id) {
+            (StoreError::TurnNotFound { conversation, .. }, Some(parent)) => ChatError::ParentNotFound {
+                conversation,
+                turn_id: parent.clone(),
+            },
+            (error, _) => error.into(),
+        })
+}

@@ -1,0 +1,146 @@
+//! A turn's pen: writes its events to the log, several commits ahead of their receipts, and its one terminal event.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use conversation_store::{AnswerDelta, AppendEvents, EndTurn, NewEvent, Receipt, StartedFacts, StoreError};
+use protocol::{ErrorCode, ErrorEvent, ServerEvent};
+use tokio::sync::watch;
+
+use super::ending::Ending;
+use super::{Live, stopped};
+use crate::ChatError;
+use crate::lane::Stop;
+
+/// Appends that may wait for their commit: an engine at a thousand tokens a second doesn't notice a commit of 60 ms.
+const IN_FLIGHT: usize = 64;
+/// First wait before a terminal event that could not be written is tried again; doubled each time.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+/// Longest such wait: a disk that has room again is noticed soon enough.
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
+
+pub(super) struct Log<'a> {
+    live: &'a Live,
+    receipts: VecDeque<Receipt>,
+    /// Token ids appended so far.
+    ids: Vec<u32>,
+}
+
+impl<'a> Log<'a> {
+    pub(super) fn new(live: &'a Live) -> Self {
+        Self {
+            live,
+            receipts: VecDeque::new(),
+            ids: Vec::new(),
+        }
+    }
+
+    /// Queues one event; it is on disk when its receipt has come.
+    pub(super) async fn append(
+        &mut self,
+        event: &ServerEvent,
+        answer: Option<AnswerDelta>,
+        started: Option<StartedFacts>,
+    ) -> Result<(), StoreError> {
+        if let Some(delta) = &answer {
+            self.ids.extend_from_slice(&delta.ids);
+        }
+        let append = AppendEvents {
+            conversation: self.live.conversation.clone(),
+            turn: self.live.key,
+            events: vec![self.logged(event)],
+            answer,
+            started,
+        };
+        let receipt = self.live.shared.store.enqueue(append).await?;
+        self.receipts.push_back(receipt);
+        Ok(())
+    }
+
+    /// Whether some append has no receipt yet.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.receipts.is_empty()
+    }
+
+    /// Whether no more should be appended before [`Log::committed`] returns.
+    pub(super) fn is_full(&self) -> bool {
+        self.receipts.len() >= IN_FLIGHT
+    }
+
+    /// Waits for the oldest receipt. Dropping the future loses nothing.
+    pub(super) async fn committed(&mut self) -> Result<(), StoreError> {
+        if let Some(oldest) = self.receipts.front_mut() {
+            let answer = oldest.await;
+            self.receipts.pop_front();
+            answer?;
+        }
+        Ok(())
+    }
+
+    /// Writes the terminal event. A disk that can't take it is asked again until it can, or until the process is about to end; then
+    /// the turn is found at the next start.
+    pub(super) async fn end(mut self, ending: Ending, stop: &mut watch::Receiver<Stop>) {
+        let ending = match self.flush().await {
+            Err(error) if matches!(ending, Ending::Finished(_)) => Ending::Failed(ChatError::Store(error).event()),
+            Err(_) | Ok(()) => ending,
+        };
+        let mut end = self.end_turn(&ending);
+        let mut wait = FIRST_RETRY;
+        loop {
+            match self.live.shared.store.end_turn(end.clone()).await {
+                Ok(_) => return,
+                Err(error @ (StoreError::Write { .. } | StoreError::Read { .. })) => self.warn(&error),
+                // The conversation was deleted meanwhile: nobody waits for an end.
+                Err(StoreError::Gone { .. }) => return,
+                Err(StoreError::IllegalTransition { from, .. }) if !from.is_terminal() => {
+                    let fault = ErrorEvent::new(
+                        ErrorCode::Internal,
+                        "the engine finished an answer that it had not started",
+                    );
+                    end = self.end_turn(&Ending::Failed(fault));
+                    continue;
+                }
+                Err(error) => return self.warn(&error),
+            }
+            tokio::select! {
+                stopped = stopped(stop) => if stopped == Stop::Interrupt { return },
+                () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST_RETRY),
+            }
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), StoreError> {
+        let mut first_fault = Ok(());
+        while self.is_waiting() {
+            first_fault = first_fault.and(self.committed().await);
+        }
+        first_fault
+    }
+
+    fn end_turn(&self, ending: &Ending) -> EndTurn {
+        let ids = match ending {
+            Ending::Finished(finished) if finished.answer_ids != self.ids => Some(finished.answer_ids.clone()),
+            Ending::Finished(_) | Ending::Unasked | Ending::Failed(_) | Ending::Interrupted => None,
+        };
+        EndTurn {
+            conversation: self.live.conversation.clone(),
+            turn: self.live.key,
+            state: ending.state(),
+            answer_text: None,
+            answer_ids: ids,
+            event: self.logged(&ending.event()),
+        }
+    }
+
+    fn logged(&self, event: &ServerEvent) -> NewEvent {
+        NewEvent {
+            kind: event.kind().to_owned(),
+            at_ms: (self.live.shared.settings.clock)(),
+            json: event.fields(),
+        }
+    }
+
+    fn warn(&self, error: &StoreError) {
+        tracing::error!(conversation = self.live.conversation, turn = self.live.turn_id, %error, "a turn's end is not stored");
+    }
+}

@@ -1,0 +1,48 @@
+//! What the engine is asked: the messages after its cache, or the history.
+
+use conversation_store::{PathLimit, PathStart, StoreError};
+
+use super::{Live, Request};
+use crate::prompt;
+
+/// Where a request goes on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// From the engine's cache where it is on the turn's path.
+    Cache,
+    /// From the log alone.
+    History,
+}
+
+pub(super) async fn request(live: &Live, source: Source) -> Result<Request, StoreError> {
+    let engine = &live.shared.engine;
+    let model = engine.model();
+    let window = live.options.window_tokens.map_or(model.window_tokens, u64::from);
+    let history = prompt::history_limit(window);
+    let start = PathStart::Turn(live.key);
+    let cached = match source {
+        Source::Cache => engine.cached_through(&live.conversation),
+        Source::History => None,
+    };
+    let mut continues_from = None;
+    let mut path = Vec::new();
+    if let Some(tag) = cached {
+        let limit = PathLimit {
+            until: Some(tag.0),
+            ..history
+        };
+        path = live.shared.store.path(&live.conversation, start, limit).await?;
+        continues_from = prompt::reaches(&path, tag.0).then_some(tag);
+    }
+    if continues_from.is_none() {
+        path = live.shared.store.path(&live.conversation, start, history).await?;
+    }
+    Ok(Request {
+        conversation: live.conversation.clone(),
+        system: live.system.clone(),
+        continues_from,
+        messages: prompt::messages(path, &model.fingerprint),
+        options: live.options.clone(),
+        seed: live.seed,
+    })
+}
