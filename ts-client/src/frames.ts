@@ -16,7 +16,7 @@ export type MessageFrame = { readonly type: 'message' } & Frozen<
   }
 
 /** Everything that this client says. */
-export type Frame = MessageFrame | Exclude<Frozen<wire.ClientMessage>, { readonly type: 'message' | 'ping' }>
+export type Frame = MessageFrame | Exclude<Frozen<wire.ClientMessage>, { readonly type: 'message' }>
 
 /** Puts a message into words. */
 export function messageFrame(turn: {

@@ -8,9 +8,9 @@ export type { Agent } from './agents.js'
 
 // Chat, over a WebSocket.
 export { streamChat } from './stream-chat.js'
-export type { ChatStream, OutgoingMessage, StreamChatOptions } from './stream-chat.js'
+export type { ChatStream, StreamChatOptions } from './stream-chat.js'
 export type { ChatOptions } from './frames.js'
-export type { TurnResult } from './turn.js'
+export type { OutgoingMessage, TurnResult } from './turn.js'
 export type { ConnectionState } from './link.js'
 export type { ReconnectOptions, Schedule } from './backoff.js'
 export type { ChatSocket, SocketFactory } from './socket.js'

@@ -7,14 +7,14 @@ import { isRetryable, refusal } from './error-codes.js'
 import { ChatError } from './errors.js'
 import type { ChatEvent, ErrorCode, EventOf } from './events.js'
 import { mergeOptions, messageFrame, type ChatOptions } from './frames.js'
+import { Heartbeat } from './heartbeat.js'
 import { newId } from './ids.js'
 import { Ledger } from './ledger.js'
 import { Link, type ConnectionState } from './link.js'
 import type { ReconnectPolicy } from './backoff.js'
 import type { SocketFactory } from './socket.js'
 import { Speaker } from './speaker.js'
-import type { OutgoingMessage } from './stream-chat.js'
-import { Turn, type TurnResult } from './turn.js'
+import { Turn, type OutgoingMessage, type TurnResult } from './turn.js'
 
 /** Turns in flight on one stream; the server takes 8 of one conversation. */
 const MAX_TURNS = 512
@@ -46,6 +46,7 @@ export class Session {
   readonly #options: SessionOptions
   readonly #link: Link
   readonly #speaker: Speaker
+  readonly #heartbeat: Heartbeat
   readonly #ledger = new Ledger()
   readonly #cursors = new Cursors()
   #conversationId: string
@@ -62,7 +63,7 @@ export class Session {
       url: options.url,
       factory: options.factory,
       policy: options.policy,
-      onState: (state) => this.#call(options.onConnection, state),
+      onState: (state) => this.#enter(state),
       onUp: () => this.#greet(),
       onData: (data) => this.#receive(data),
       onDown: (closed) => this.#lose(closed),
@@ -73,6 +74,12 @@ export class Session {
       link: this.#link,
       ledger: this.#ledger,
       cursors: this.#cursors
+    })
+    this.#heartbeat = new Heartbeat({
+      schedule: options.policy.schedule,
+      isNeeded: () => this.#isNumbered && this.#ledger.size > 0,
+      ping: () => this.#speaker.ping(),
+      onSilence: () => this.#link.renew(READER_GONE, 'silence')
     })
   }
 
@@ -137,12 +144,19 @@ export class Session {
     for (const turn of this.#ledger.all()) this.#end(turn, () => turn.fail(error))
   }
 
+  #enter(state: ConnectionState): void {
+    if (state === 'open') this.#heartbeat.start()
+    else this.#heartbeat.stop()
+    this.#call(this.#options.onConnection, state)
+  }
+
   #greet(): void {
     this.#isAccepted = false
     this.#speaker.greet(this.#conversationId)
   }
 
   #receive(data: unknown): void {
+    this.#heartbeat.heard()
     const decoded = decode(data)
     const origin = decoded.kind === 'event' ? decoded.event : decoded.origin
     const firstSeq = decoded.kind === 'event' ? decoded.firstSeq : origin.seq

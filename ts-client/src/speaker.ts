@@ -62,6 +62,11 @@ export class Speaker {
     })
   }
 
+  /** Asks for a sign of life. */
+  ping(): void {
+    this.#send({ type: 'ping' })
+  }
+
   /** Stops reading conversations in which nothing of ours runs, for a socket may read only so many. */
   leaveIdle(currentConversation: string): void {
     const { cursors, ledger } = this.#self

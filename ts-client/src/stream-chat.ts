@@ -5,7 +5,7 @@ import { mergeOptions, type ChatOptions } from './frames.js'
 import type { ConnectionState } from './link.js'
 import { Session } from './session.js'
 import { platformSocket, type SocketFactory } from './socket.js'
-import type { TurnResult } from './turn.js'
+import type { OutgoingMessage, TurnResult } from './turn.js'
 import { socketUrl } from './url.js'
 
 /** How to open a stream. */
@@ -36,19 +36,6 @@ export interface StreamChatOptions {
   readonly reconnect?: ReconnectOptions | false
   /** Sent in the first frame of each connection when the sidecar asks for a key; never in the URL. */
   readonly apiKey?: string
-}
-
-/** One message of the user. */
-export interface OutgoingMessage {
-  readonly message: string
-  /** Settings of this answer, merged over those of the stream key by key. */
-  readonly options?: ChatOptions
-  /** Another conversation; without it the last one goes on. */
-  readonly conversationId?: string
-  /** Another agent, for this message only. */
-  readonly agentId?: string
-  /** Cancels this turn; its promise then resolves as `cancelled`. */
-  readonly signal?: AbortSignal
 }
 
 /** An open stream. Its functions need no `this`. */

@@ -1,7 +1,20 @@
 // One message on its way: what was sent, what has come back, and the promise of its end.
 import { ChatError } from './errors.js'
 import type { ChatEvent, FinishReason, Timings, Usage } from './events.js'
-import type { MessageFrame } from './frames.js'
+import type { ChatOptions, MessageFrame } from './frames.js'
+
+/** One message of the user. */
+export interface OutgoingMessage {
+  readonly message: string
+  /** Settings of this answer, merged over those of the stream key by key. */
+  readonly options?: ChatOptions
+  /** Another conversation; without it the last one goes on. */
+  readonly conversationId?: string
+  /** Another agent, for this message only. */
+  readonly agentId?: string
+  /** Cancels this turn; its promise then resolves as `cancelled`. */
+  readonly signal?: AbortSignal
+}
 
 /** How a turn ended. */
 export interface TurnResult {

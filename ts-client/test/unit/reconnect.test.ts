@@ -231,3 +231,28 @@ test('the key comes first on every connection', async () => {
     { type: 'resume', conversationId: 'c1', after: 1, own: true, apiKey: 'secret' }
   ])
 })
+
+test('a connection that went silent is asked for a sign of life, and replaced when none comes', async () => {
+  const bench = await opened({ conversationId: 'c1' })
+  const result = bench.stream.sendMessage({ message: 'x' })
+  const frames = answer(turnOf(bench, 'c1'), ['a', 'b'])
+  bench.socket.says(...frames.slice(0, 3))
+  bench.clock.tick()
+  bench.clock.tick()
+  expect(bench.socket.said).toEqual(['message', 'ping'])
+  bench.socket.says({ type: 'pong' })
+  for (let period = 0; period < 3; period += 1) bench.clock.tick()
+  expect(bench.sockets[0]!.closedWith).toEqual({ code: 4000 })
+  bench.clock.tick()
+  bench.socket.open()
+  expect(bench.socket.sent).toEqual([{ type: 'resume', conversationId: 'c1', after: 3, own: true }])
+  bench.socket.says(...frames.slice(3))
+  expect((await result).text).toBe('ab')
+})
+
+test('nobody is asked for a sign of life while nothing is waited for', async () => {
+  const bench = await opened()
+  for (let period = 0; period < 9; period += 1) bench.clock.tick()
+  expect(bench.socket.sent).toEqual([])
+  expect(bench.sockets).toHaveLength(1)
+})
