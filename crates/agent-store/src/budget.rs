@@ -7,6 +7,21 @@ use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, Seq
 /// What one value costs beside its text: about what it takes in memory.
 const VALUE_BYTES: usize = 64;
 
+/// The parser looks at every open bracket again for each token, so its time grows with brackets × bytes. This
+/// keeps it under about a second; 16 KiB may be all brackets, 1 MiB may have 256.
+const MAX_BRACKETS_TIMES_BYTES: usize = 1 << 28;
+
+/// Returns how many brackets may open in a text of that length, if `yaml` has more. Brackets inside words, which
+/// open nothing, are not counted; those in quoted text are, since telling them apart takes the parser itself.
+pub(crate) fn too_many_brackets(yaml: &str) -> Option<usize> {
+    let limit = MAX_BRACKETS_TIMES_BYTES / yaml.len().max(1);
+    let bytes = yaml.as_bytes();
+    let opens = |index: &usize| {
+        matches!(bytes[*index], b'[' | b'{') && !index.checked_sub(1).is_some_and(|before| is_word(bytes[before]))
+    };
+    (0..bytes.len()).filter(opens).nth(limit).map(|_| limit)
+}
+
 /// Says whether `yaml`, with its aliases expanded, stays within `limit` bytes. Builds nothing.
 ///
 /// # Errors
@@ -18,6 +33,10 @@ pub(crate) fn fits(yaml: &str, limit: usize) -> Result<bool, serde_norway::Error
     };
     let weighed = Weigh(&mut scale).deserialize(serde_norway::Deserializer::from_str(yaml));
     if scale.over { Ok(false) } else { weighed.map(|()| true) }
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte >= 0x80 || matches!(byte, b'(' | b')' | b'_' | b'.' | b'$')
 }
 
 struct Scale {
@@ -83,6 +102,11 @@ impl<'de> Visitor<'de> for Weigh<'_> {
 
     fn visit_unit<E: Error>(mut self) -> Result<(), E> {
         self.put(0)
+    }
+
+    /// An empty document.
+    fn visit_none<E: Error>(self) -> Result<(), E> {
+        Ok(())
     }
 
     fn visit_str<E: Error>(mut self, text: &str) -> Result<(), E> {

@@ -137,6 +137,12 @@ pub enum FileProblem {
         /// The most that is taken.
         limit: usize,
     },
+    /// So many brackets would keep the parser busy for long.
+    #[error("its front matter opens more than {limit} brackets, too many for its length")]
+    TooManyBrackets {
+        /// The most that a front matter of that length may open.
+        limit: usize,
+    },
     /// The front matter isn't `key: value`.
     #[error("its front matter is not a mapping")]
     NotAMapping,

@@ -71,6 +71,9 @@ pub(crate) fn render(draft: &Draft, before: Option<&str>) -> Result<String, File
 }
 
 fn parse_mapping(text: &str) -> Result<Mapping, FileProblem> {
+    if let Some(limit) = budget::too_many_brackets(text) {
+        return Err(FileProblem::TooManyBrackets { limit });
+    }
     if !budget::fits(text, MAX_EXPANDED_BYTES).map_err(FileProblem::Yaml)? {
         return Err(FileProblem::Expands {
             limit: MAX_EXPANDED_BYTES,
