@@ -1,0 +1,144 @@
+//! The keys and values of one sequence, as tensors.
+//!
+//! `kv_cache` says which slots; this file holds them. Keys are stored rotated by their position in the stream and are never
+//! rotated again; nothing moves but when the storage grows, which ends when the ring is whole.
+
+use burn::tensor::Tensor;
+use kv_cache::{CachePolicy, Insert, Ring, RingRoom};
+
+use crate::BurnEngineError;
+
+/// The longest chunk that goes through the model at once: long enough for full speed, short enough to cancel soon.
+pub const MAX_CHUNK: usize = 512;
+
+/// How far back a sequence can always go, for stopping and regenerating without a new prefill.
+pub const REWIND_TOKENS: usize = 1_024;
+
+/// The state of one sequence: what the model has read, so far as it is still seen.
+#[derive(Debug)]
+pub struct SequenceCache {
+    ring: Ring,
+    pub(crate) layers: Vec<LayerCache>,
+}
+
+impl SequenceCache {
+    pub(crate) fn new(policy: CachePolicy, room: RingRoom, n_layers: usize) -> Result<Self, BurnEngineError> {
+        let ring = Ring::new(policy, room)?;
+        let layers = (0..n_layers).map(|_| LayerCache::default()).collect();
+        Ok(Self { ring, layers })
+    }
+
+    /// Tokens of the sequence so far; the next one gets this position.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.ring.position()
+    }
+
+    /// The policy that the cache follows.
+    #[must_use]
+    pub fn policy(&self) -> CachePolicy {
+        self.ring.policy()
+    }
+
+    /// Takes the sequence back to its first `to` tokens: always possible by [`REWIND_TOKENS`], and into the sinks.
+    ///
+    /// # Errors
+    /// [`kv_cache::KvCacheError::CannotRewind`]; the sequence stays as it was.
+    pub fn rewind(&mut self, to: u64) -> Result<(), BurnEngineError> {
+        Ok(self.ring.rewind(to)?)
+    }
+
+    /// Bytes of keys and values that are allocated now.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.layers.iter().map(LayerCache::bytes).sum()
+    }
+
+    pub(crate) fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    /// Makes room for `tokens` more; their keys and values are then written by [`LayerCache::write`], layer by layer.
+    pub(crate) fn insert(&mut self, tokens: usize) -> Result<Insert, BurnEngineError> {
+        Ok(self.ring.insert(tokens as u64)?)
+    }
+
+    /// Begins the sequence at `position`, as if that many tokens had been read; for measuring far along a stream.
+    ///
+    /// # Shapes
+    /// - `fill`: called with a number of slots, gives keys and values of `[n_kv_heads, slots, head_dim]`
+    pub(crate) fn start_at(&mut self, position: u64, mut fill: impl FnMut(usize) -> (Tensor<3>, Tensor<3>)) {
+        let slots = self.ring.start_at(position);
+        for layer in &mut self.layers {
+            let (keys, values) = fill(slots);
+            *layer = LayerCache {
+                keys: Some(keys),
+                values: Some(values),
+            };
+        }
+    }
+}
+
+/// The keys and values of one layer, each `[n_kv_heads, slots, head_dim]`.
+///
+/// They are `None` while there are no slots, and within a method: burn writes in place when it owns the tensor alone, and
+/// copies all of it otherwise.
+#[derive(Debug, Default)]
+pub(crate) struct LayerCache {
+    keys: Option<Tensor<3>>,
+    values: Option<Tensor<3>>,
+}
+
+impl LayerCache {
+    /// Keys, rotated by their position in the stream: `[n_kv_heads, slots, head_dim]`.
+    pub(crate) fn keys(&self) -> &Tensor<3> {
+        self.keys.as_ref().expect("a chunk is written before it is read")
+    }
+
+    /// Values: `[n_kv_heads, slots, head_dim]`.
+    pub(crate) fn values(&self) -> &Tensor<3> {
+        self.values.as_ref().expect("a chunk is written before it is read")
+    }
+
+    /// Writes a chunk's keys and values, both `[n_kv_heads, tokens, head_dim]`, to their slots.
+    pub(crate) fn write(&mut self, insert: &Insert, keys: &Tensor<3>, values: &Tensor<3>) {
+        self.keys = Some(written(self.keys.take(), insert, keys));
+        self.values = Some(written(self.values.take(), insert, values));
+    }
+
+    fn bytes(&self) -> usize {
+        let tensors = self.keys.iter().chain(&self.values);
+        tensors
+            .map(|tensor| tensor.shape().num_elements() * size_of::<f32>())
+            .sum()
+    }
+}
+
+fn written(storage: Option<Tensor<3>>, insert: &Insert, chunk: &Tensor<3>) -> Tensor<3> {
+    let [n_kv_heads, tokens, head_dim] = chunk.dims();
+    let mut storage = grown(storage, insert.allocated_slots, chunk);
+    for span in &insert.spans {
+        let from = span.first_token..span.first_token + span.slots.len();
+        let part = if from.len() == tokens {
+            chunk.clone()
+        } else {
+            chunk.clone().slice_dim(1, from)
+        };
+        storage = storage.slice_assign([0..n_kv_heads, span.slots.clone(), 0..head_dim], part);
+    }
+    storage
+}
+
+/// Storage of `slots` slots that holds in the first of them what it held before.
+fn grown(storage: Option<Tensor<3>>, slots: usize, like: &Tensor<3>) -> Tensor<3> {
+    let [n_kv_heads, _, head_dim] = like.dims();
+    let empty = || Tensor::zeros([n_kv_heads, slots, head_dim], &like.device());
+    match storage {
+        None => empty(),
+        Some(storage) if storage.dims()[1] >= slots => storage,
+        Some(storage) => {
+            let [_, filled, _] = storage.dims();
+            empty().slice_assign([0..n_kv_heads, 0..filled, 0..head_dim], storage)
+        }
+    }
+}

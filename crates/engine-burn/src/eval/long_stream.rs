@@ -1,0 +1,174 @@
+//! What a stream costs that never ends: time a token far along it, and memory.
+
+use std::time::Instant;
+
+use burn::tensor::{Distribution, Tensor};
+use kv_cache::{CachePolicy, SinkWindow};
+
+use super::new_cache;
+use crate::cache::SequenceCache;
+use crate::{BurnEngineError, LlamaModel, LogitsWanted};
+
+/// How to compare a stream that has just filled its window with one that is far along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlatCostRun {
+    /// Sinks and window.
+    pub sink_window: SinkWindow,
+    /// Where the far stream begins.
+    pub far_position: u64,
+    /// Tokens that one stream decodes before the other has its turn.
+    pub tokens_a_go: usize,
+    /// Goes of each stream.
+    pub pairs: usize,
+}
+
+impl FlatCostRun {
+    /// The project's promise: a million tokens along, 20 pairs of 250 tokens.
+    #[must_use]
+    pub fn new(sink_window: SinkWindow) -> Self {
+        Self {
+            sink_window,
+            far_position: 1_000_000,
+            tokens_a_go: 250,
+            pairs: 20,
+        }
+    }
+}
+
+/// Milliseconds a token, one entry a go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FlatCost {
+    /// Of the stream that began with a window just full.
+    pub full_ms: Vec<f64>,
+    /// Of the stream that began far along.
+    pub far_ms: Vec<f64>,
+}
+
+impl FlatCost {
+    /// The median of the far stream over the median of the other.
+    #[must_use]
+    pub fn ratio(&self) -> f64 {
+        median(&self.far_ms) / median(&self.full_ms)
+    }
+}
+
+/// Decodes with two caches in turn and compares what a token costs. What the caches hold was never read: random keys of a
+/// plausible size take the same time.
+///
+/// # Errors
+/// Whatever [`LlamaModel::forward`] refuses.
+pub fn flat_cost(
+    model: &LlamaModel,
+    run: FlatCostRun,
+    progress: &mut dyn FnMut(usize),
+) -> Result<FlatCost, BurnEngineError> {
+    let full_position = run.sink_window.sinks() + run.sink_window.window();
+    let mut full = cache_at(model, run.sink_window, full_position)?;
+    let mut far = cache_at(model, run.sink_window, run.far_position)?;
+    let mut result = FlatCost {
+        full_ms: Vec::new(),
+        far_ms: Vec::new(),
+    };
+    // The first tokens pay for pages that were never touched.
+    decode(model, &mut full, run.tokens_a_go)?;
+    decode(model, &mut far, run.tokens_a_go)?;
+    for pair in 0..run.pairs {
+        result.full_ms.push(decode(model, &mut full, run.tokens_a_go)?);
+        result.far_ms.push(decode(model, &mut far, run.tokens_a_go)?);
+        progress(pair + 1);
+    }
+    Ok(result)
+}
+
+/// Resident memory before and after a long stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryGrowth {
+    /// Bytes when the ring had been filled once.
+    pub before_bytes: u64,
+    /// Bytes at the end.
+    pub after_bytes: u64,
+}
+
+impl MemoryGrowth {
+    /// Bytes more at the end than before.
+    #[must_use]
+    pub fn growth_bytes(&self) -> i64 {
+        self.after_bytes.cast_signed() - self.before_bytes.cast_signed()
+    }
+}
+
+/// Generates `tokens` tokens through a rolling cache, after it has been round its ring once, and weighs the process before and
+/// after. `None` where the system doesn't say ([`resident_bytes`]).
+///
+/// # Errors
+/// Whatever [`LlamaModel::forward`] refuses.
+pub fn memory_growth(
+    model: &LlamaModel,
+    sink_window: SinkWindow,
+    tokens: usize,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Option<MemoryGrowth>, BurnEngineError> {
+    /// Tokens between two calls of `progress`.
+    const GO: usize = 100;
+    let mut cache = new_cache(model, CachePolicy::Streaming(sink_window))?;
+    let round = cache.ring().capacity_slots();
+    decode(model, &mut cache, round)?;
+    let before = resident_bytes();
+    for done in (0..tokens).step_by(GO) {
+        decode(model, &mut cache, GO.min(tokens - done))?;
+        progress(tokens.min(done + GO));
+    }
+    let after = resident_bytes();
+    Ok(before.zip(after).map(|(before_bytes, after_bytes)| MemoryGrowth {
+        before_bytes,
+        after_bytes,
+    }))
+}
+
+/// The process's resident memory, where the system says it in `/proc`.
+#[must_use]
+pub fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes * 1_024)
+}
+
+/// A cache as it is at `position` of a stream, with random keys and values.
+fn cache_at(model: &LlamaModel, sink_window: SinkWindow, position: u64) -> Result<SequenceCache, BurnEngineError> {
+    let mut cache = new_cache(model, CachePolicy::Streaming(sink_window))?;
+    let config = model.config();
+    let device = model.device().burn();
+    cache.start_at(position, |slots| {
+        let random = || {
+            Tensor::random(
+                [config.n_kv_heads, slots, config.head_dim],
+                Distribution::Normal(0.0, 1.0),
+                device,
+            )
+        };
+        (random(), random())
+    });
+    Ok(cache)
+}
+
+/// Decodes greedily, from token 0 on; milliseconds a token.
+fn decode(model: &LlamaModel, cache: &mut SequenceCache, tokens: usize) -> Result<f64, BurnEngineError> {
+    let start = Instant::now();
+    let mut id = 0;
+    for _ in 0..tokens {
+        let logits = model.forward(cache, &[id], LogitsWanted::Last)?;
+        id = super::argmax(logits.last().expect("the last token's logits were wanted"));
+    }
+    Ok(start.elapsed().as_secs_f64() * 1e3 / tokens.max(1) as f64)
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => sorted[n / 2],
+        n => f64::midpoint(sorted[n / 2 - 1], sorted[n / 2]),
+    }
+}

@@ -1,0 +1,202 @@
+//! A transformer of the Llama family, with the StreamingLLM cache.
+//!
+//! Token ids and a [`SequenceCache`] go in, logits come out, and the cache has moved on: by a chunk of any length up to
+//! [`MAX_CHUNK`](crate::MAX_CHUNK), and whatever the lengths, it is left as one token at a time would leave it. The same plain
+//! burn operations in f32 run on the CPU and on a GPU. Nothing here samples, tokenises, or knows a conversation.
+//!
+//! Shapes are written as `[rows, columns]`; `tokens` are those of the chunk.
+
+mod attention;
+mod linear;
+mod logits;
+mod plan;
+mod weights;
+
+use std::fmt;
+use std::sync::Arc;
+
+use burn::tensor::{Tensor, TensorData, activation};
+use kv_cache::{CachePolicy, KvCacheError, RingRoom, RotaryTable};
+use model_files::{ModelConfig, ModelFiles, TensorName};
+
+use crate::cache::{LayerCache, MAX_CHUNK, REWIND_TOKENS, SequenceCache};
+use crate::{BurnEngineError, ComputeDevice};
+use attention::AttentionShape;
+use plan::{ChunkPlan, Rotator};
+use weights::{LayerWeights, ModelWeights};
+
+pub use logits::{Logits, LogitsWanted};
+
+/// A loaded model.
+pub struct LlamaModel {
+    files: Arc<ModelFiles>,
+    device: ComputeDevice,
+    rotator: Rotator,
+    weights: ModelWeights,
+}
+
+impl fmt::Debug for LlamaModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LlamaModel")
+            .field("config", &self.files.config)
+            .field("device", &self.device)
+            .finish_non_exhaustive()
+    }
+}
+
+impl LlamaModel {
+    /// Loads the weights onto the device, dequantised to f32; the embedding stays in the file and is looked up there.
+    ///
+    /// # Errors
+    /// A [`BurnEngineError`] that names the tensor.
+    pub fn load(files: Arc<ModelFiles>, device: &ComputeDevice) -> Result<Self, BurnEngineError> {
+        let ModelConfig {
+            n_heads,
+            n_kv_heads,
+            head_dim,
+            rope_base,
+            ..
+        } = files.config;
+        let shape = AttentionShape {
+            n_heads,
+            n_kv_heads,
+            head_dim,
+        };
+        let rotator = Rotator::new(RotaryTable::new(head_dim, rope_base), shape, device.burn());
+        let weights = device.run(|| ModelWeights::load(&files, device.burn()))?;
+        Ok(Self {
+            files,
+            device: device.clone(),
+            rotator,
+            weights,
+        })
+    }
+
+    /// The model's numbers.
+    #[must_use]
+    pub fn config(&self) -> &ModelConfig {
+        &self.files.config
+    }
+
+    /// The files that the model was loaded from.
+    #[must_use]
+    pub fn files(&self) -> &Arc<ModelFiles> {
+        &self.files
+    }
+
+    /// Where the model is.
+    #[must_use]
+    pub fn device(&self) -> &ComputeDevice {
+        &self.device
+    }
+
+    /// The state of a new sequence.
+    ///
+    /// # Errors
+    /// [`BurnEngineError::Cache`] when the policy asks for more slots than there can be.
+    pub fn new_cache(&self, policy: CachePolicy) -> Result<SequenceCache, BurnEngineError> {
+        let room = RingRoom {
+            max_chunk: MAX_CHUNK as u64,
+            rewind_tokens: REWIND_TOKENS as u64,
+        };
+        self.new_cache_with_room(policy, room)
+    }
+
+    /// As [`LlamaModel::new_cache`], with other spare slots.
+    pub(crate) fn new_cache_with_room(
+        &self,
+        policy: CachePolicy,
+        room: RingRoom,
+    ) -> Result<SequenceCache, BurnEngineError> {
+        SequenceCache::new(policy, room, self.config().n_layers)
+    }
+
+    /// Reads a chunk of 1 to [`MAX_CHUNK`](crate::MAX_CHUNK) tokens.
+    ///
+    /// # Errors
+    /// [`BurnEngineError::EmptyChunk`], [`BurnEngineError::UnknownToken`], or [`BurnEngineError::Cache`] when the chunk is too
+    /// long or a dense cache is full: then the cache is as before. [`BurnEngineError::ReadBack`] when the device fails.
+    pub fn forward(
+        &self,
+        cache: &mut SequenceCache,
+        ids: &[u32],
+        wanted: LogitsWanted,
+    ) -> Result<Logits, BurnEngineError> {
+        self.device.run(|| {
+            let hidden = self.hidden(cache, ids)?;
+            match wanted {
+                LogitsWanted::None => Ok(Logits::none(self.config().vocab_size)),
+                LogitsWanted::Last => self.logits(hidden.slice_dim(0, ids.len() - 1..ids.len())),
+                LogitsWanted::All => self.logits(hidden),
+            }
+        })
+    }
+
+    /// Reads a chunk, up to but without the output matrix: `[tokens, hidden_size]`.
+    pub(crate) fn hidden(&self, cache: &mut SequenceCache, ids: &[u32]) -> Result<Tensor<2>, BurnEngineError> {
+        self.check(ids)?;
+        let mut x = self.embed(ids)?;
+        let insert = cache.insert(ids.len())?;
+        let plan = ChunkPlan::new(cache.ring(), insert, &self.rotator);
+        for (weights, layer_cache) in self.weights.layers.iter().zip(&mut cache.layers) {
+            x = self.layer(x, weights, layer_cache, &plan);
+        }
+        Ok(self.weights.output_norm.forward(x))
+    }
+
+    /// The logits of some rows of [`LlamaModel::hidden`].
+    pub(crate) fn logits(&self, hidden: Tensor<2>) -> Result<Logits, BurnEngineError> {
+        Logits::read(self.weights.output.forward(hidden))
+    }
+
+    /// One transformer layer: `[tokens, hidden_size]` to the same.
+    fn layer(&self, x: Tensor<2>, weights: &LayerWeights, cache: &mut LayerCache, plan: &ChunkPlan) -> Tensor<2> {
+        let qkv = weights.query_key_value.forward(weights.attn_norm.forward(x.clone()));
+        let attended = attention::attend(qkv, cache, plan, self.rotator.shape());
+        let x = x + weights.attn_output.forward(attended);
+
+        let gate_up = weights.gate_up.forward(weights.ffn_norm.forward(x.clone()));
+        let intermediate = self.config().intermediate_size;
+        let gate = gate_up.clone().slice_dim(1, 0..intermediate);
+        let up = gate_up.slice_dim(1, intermediate..2 * intermediate);
+        x + weights.down.forward(activation::silu(gate) * up)
+    }
+
+    fn check(&self, ids: &[u32]) -> Result<(), BurnEngineError> {
+        let vocab_size = self.config().vocab_size;
+        if ids.is_empty() {
+            return Err(BurnEngineError::EmptyChunk);
+        }
+        if ids.len() > MAX_CHUNK {
+            return Err(KvCacheError::ChunkTooLong {
+                tokens: ids.len() as u64,
+                limit: MAX_CHUNK as u64,
+            }
+            .into());
+        }
+        match ids.iter().find(|&&id| id as usize >= vocab_size) {
+            Some(&id) => Err(BurnEngineError::UnknownToken { id, vocab_size }),
+            None => Ok(()),
+        }
+    }
+
+    /// Looks the tokens up in the file: `[tokens, hidden_size]`.
+    fn embed(&self, ids: &[u32]) -> Result<Tensor<2>, BurnEngineError> {
+        let hidden_size = self.config().hidden_size;
+        let tensor = TensorName::Embedding;
+        let table = self
+            .files
+            .tensor(tensor)
+            .map_err(|source| BurnEngineError::MissingTensor { tensor, source })?;
+        let mut values = vec![0.0; ids.len() * hidden_size];
+        for (&id, row) in ids.iter().zip(values.chunks_exact_mut(hidden_size)) {
+            table
+                .dequantize_row(id as usize, row)
+                .map_err(|source| BurnEngineError::ReadTensor { tensor, source })?;
+        }
+        Ok(Tensor::from_data(
+            TensorData::new(values, [ids.len(), hidden_size]),
+            self.device.burn(),
+        ))
+    }
+}

@@ -1,0 +1,167 @@
+//! Attention over sinks and window.
+//!
+//! Keys are stored rotated by their position in the stream. The query is rotated twice: by its own position for the window,
+//! where only the distance shows, and by its capped position in the cache for the sinks, so nothing stored is ever rotated
+//! again (StreamingLLM, arXiv:2309.17453, section 3.2).
+
+use burn::tensor::{Tensor, activation};
+
+use super::plan::{ChunkPlan, QueryBlock, Rotation};
+use crate::cache::LayerCache;
+
+/// How a row of queries, keys or values falls into heads.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AttentionShape {
+    pub(super) n_heads: usize,
+    pub(super) n_kv_heads: usize,
+    pub(super) head_dim: usize,
+}
+
+impl AttentionShape {
+    /// Query heads that share a key head.
+    fn group(self) -> usize {
+        self.n_heads / self.n_kv_heads
+    }
+
+    fn query_size(self) -> usize {
+        self.n_heads * self.head_dim
+    }
+
+    fn kv_size(self) -> usize {
+        self.n_kv_heads * self.head_dim
+    }
+
+    /// `[tokens, n_kv_heads * head_dim]` to `[n_kv_heads, tokens, head_dim]`.
+    fn split_keys(self, x: Tensor<2>) -> Tensor<3> {
+        let [tokens, _] = x.dims();
+        x.reshape([tokens, self.n_kv_heads, self.head_dim]).swap_dims(0, 1)
+    }
+
+    /// `[tokens, n_heads * head_dim]` to `[n_kv_heads, group * tokens, head_dim]`.
+    fn split_queries(self, x: Tensor<2>) -> Tensor<3> {
+        let [tokens, _] = x.dims();
+        let x = x
+            .reshape([tokens, self.n_kv_heads, self.group(), self.head_dim])
+            .permute([1, 2, 0, 3]);
+        x.reshape([self.n_kv_heads, self.group() * tokens, self.head_dim])
+    }
+
+    /// The way back from [`AttentionShape::split_queries`].
+    fn join_queries(self, x: Tensor<3>, tokens: usize) -> Tensor<2> {
+        let x = x
+            .reshape([self.n_kv_heads, self.group(), tokens, self.head_dim])
+            .permute([2, 0, 1, 3]);
+        x.reshape([tokens, self.query_size()])
+    }
+}
+
+/// Writes a chunk's keys and values to the cache and lets its queries attend.
+///
+/// # Shapes
+/// - `qkv`: `[tokens, (n_heads + 2 * n_kv_heads) * head_dim]`, not rotated
+/// - returns: `[tokens, n_heads * head_dim]`
+pub(super) fn attend(qkv: Tensor<2>, cache: &mut LayerCache, plan: &ChunkPlan, shape: AttentionShape) -> Tensor<2> {
+    let (query_size, kv_size) = (shape.query_size(), shape.kv_size());
+    let plain = qkv.clone().slice_dim(1, 0..query_size + kv_size);
+    let values = qkv.slice_dim(1, query_size + kv_size..query_size + 2 * kv_size);
+    let rotated = rotate(plain.clone(), &plan.rotation, shape.head_dim);
+    let keys = rotated.clone().slice_dim(1, query_size..query_size + kv_size);
+    cache.write(&plan.insert, &shape.split_keys(keys), &shape.split_keys(values));
+
+    let plain = plain.slice_dim(1, 0..query_size);
+    let rotated = rotated.slice_dim(1, 0..query_size);
+    let attend = |block: &QueryBlock| {
+        let queries = Queries {
+            plain: rows(&plain, block),
+            rotated: rows(&rotated, block),
+        };
+        attend_block(queries, cache, block, shape)
+    };
+    match plan.blocks.as_slice() {
+        [block] => attend(block),
+        blocks => Tensor::cat(blocks.iter().map(attend).collect(), 0),
+    }
+}
+
+/// Some queries, `[tokens, n_heads * head_dim]` each.
+struct Queries {
+    /// Not rotated.
+    plain: Tensor<2>,
+    /// Rotated by position in the stream.
+    rotated: Tensor<2>,
+}
+
+fn rows(x: &Tensor<2>, block: &QueryBlock) -> Tensor<2> {
+    if block.tokens.len() == x.dims()[0] {
+        x.clone()
+    } else {
+        x.clone().slice_dim(0, block.tokens.clone())
+    }
+}
+
+fn attend_block(queries: Queries, cache: &LayerCache, block: &QueryBlock, shape: AttentionShape) -> Tensor<2> {
+    let scale = 1.0 / (shape.head_dim as f32).sqrt();
+    let tokens = block.tokens.len();
+    let window_queries = shape.split_queries(queries.rotated) * scale;
+    let sinks = block.sinks.as_ref().map(|(slots, rotation)| {
+        let capped = rotate(queries.plain, rotation, shape.head_dim);
+        (slots.clone(), shape.split_queries(capped) * scale)
+    });
+    let window = block.window.iter().map(|slots| (slots.clone(), window_queries.clone()));
+    let parts: Vec<_> = sinks.into_iter().chain(window).collect();
+
+    let keys = |slots| cache.keys().clone().slice_dim(1, slots).transpose();
+    let scores = concat(
+        parts
+            .iter()
+            .map(|(slots, queries)| queries.clone().matmul(keys(slots.clone())))
+            .collect(),
+    );
+    let weights = softmax(scores, block, tokens, shape);
+    let slots: Vec<_> = parts.into_iter().map(|(slots, _)| slots).collect();
+    shape.join_queries(weighted_values(weights, cache, &slots), tokens)
+}
+
+/// Softmax over all keys in view; `[n_kv_heads, group * tokens, keys]` to the same.
+fn softmax(scores: Tensor<3>, block: &QueryBlock, tokens: usize, shape: AttentionShape) -> Tensor<3> {
+    let [_, _, n_keys] = scores.dims();
+    let scores = match &block.mask {
+        None => scores,
+        Some(mask) => {
+            let masked = scores.reshape([shape.n_heads, tokens, n_keys]) + mask.clone();
+            masked.reshape([shape.n_kv_heads, shape.group() * tokens, n_keys])
+        }
+    };
+    activation::softmax(scores, 2)
+}
+
+/// `[n_kv_heads, group * tokens, keys]` times the values in `slots`, in that order: `[n_kv_heads, group * tokens, head_dim]`.
+fn weighted_values(weights: Tensor<3>, cache: &LayerCache, slots: &[std::ops::Range<usize>]) -> Tensor<3> {
+    let mut first_key = 0;
+    let parts = slots.iter().map(|slots| {
+        let part = weights.clone().slice_dim(2, first_key..first_key + slots.len());
+        first_key += slots.len();
+        part.matmul(cache.values().clone().slice_dim(1, slots.clone()))
+    });
+    parts
+        .reduce(|sum, part| sum + part)
+        .expect("a query sees itself, so there is a part")
+}
+
+fn concat(mut parts: Vec<Tensor<3>>) -> Tensor<3> {
+    if parts.len() == 1 {
+        parts.remove(0)
+    } else {
+        Tensor::cat(parts, 2)
+    }
+}
+
+/// Turns every pair of every head: `[tokens, heads * head_dim]` to the same.
+fn rotate(x: Tensor<2>, rotation: &Rotation, head_dim: usize) -> Tensor<2> {
+    let [tokens, width] = x.dims();
+    let turned = x
+        .clone()
+        .reshape([tokens * width / head_dim, head_dim])
+        .matmul(rotation.quarter_turn.clone());
+    x * rotation.cos.clone() + turned.reshape([tokens, width]) * rotation.sin.clone()
+}

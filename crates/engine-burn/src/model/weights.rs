@@ -1,0 +1,138 @@
+//! Reads the weights from the files onto the device.
+//!
+//! Matrices that share their input become one, and the rows of queries and keys are put into one order, so that there is one
+//! model code whatever the file. One matrix at a time is in flight: memory peaks at the model's size and its largest matrix.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use model_files::{LayerTensor, ModelFiles, RopeLayout, TensorName, TensorView};
+
+use super::linear::{Linear, RmsNorm};
+use crate::BurnEngineError;
+
+/// All weights but the embedding.
+pub(super) struct ModelWeights {
+    pub(super) layers: Vec<LayerWeights>,
+    pub(super) output_norm: RmsNorm,
+    pub(super) output: Linear,
+}
+
+/// One layer's weights.
+pub(super) struct LayerWeights {
+    pub(super) attn_norm: RmsNorm,
+    /// `[(n_heads + 2 * n_kv_heads) * head_dim, hidden_size]`; queries' and keys' rows are half-split, whatever the file.
+    pub(super) query_key_value: Linear,
+    pub(super) attn_output: Linear,
+    pub(super) ffn_norm: RmsNorm,
+    /// `[2 * intermediate_size, hidden_size]`.
+    pub(super) gate_up: Linear,
+    pub(super) down: Linear,
+}
+
+impl ModelWeights {
+    pub(super) fn load(files: &ModelFiles, device: &Device) -> Result<Self, BurnEngineError> {
+        let loader = Loader { files, device };
+        let config = &files.config;
+        let layers = (0..config.n_layers)
+            .map(|layer_idx| loader.layer(layer_idx))
+            .collect::<Result<_, _>>()?;
+        let output = if config.tied_embedding {
+            TensorName::Embedding
+        } else {
+            TensorName::Output
+        };
+        Ok(Self {
+            layers,
+            output_norm: loader.norm(TensorName::OutputNorm)?,
+            output: loader.linear(&[(output, config.vocab_size)], config.hidden_size)?,
+        })
+    }
+}
+
+struct Loader<'a> {
+    files: &'a ModelFiles,
+    device: &'a Device,
+}
+
+impl Loader<'_> {
+    fn layer(&self, layer_idx: usize) -> Result<LayerWeights, BurnEngineError> {
+        let name = |tensor| TensorName::Layer(layer_idx, tensor);
+        let config = &self.files.config;
+        let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
+        let (queries, keys) = (config.query_size(), config.kv_size());
+        let query_key_value = [
+            (name(LayerTensor::Query), queries),
+            (name(LayerTensor::Key), keys),
+            (name(LayerTensor::Value), keys),
+        ];
+        let gate_up = [
+            (name(LayerTensor::FfnGate), intermediate),
+            (name(LayerTensor::FfnUp), intermediate),
+        ];
+        Ok(LayerWeights {
+            attn_norm: self.norm(name(LayerTensor::AttnNorm))?,
+            query_key_value: self.linear(&query_key_value, hidden)?,
+            attn_output: self.linear(&[(name(LayerTensor::AttnOutput), hidden)], queries)?,
+            ffn_norm: self.norm(name(LayerTensor::FfnNorm))?,
+            gate_up: self.linear(&gate_up, hidden)?,
+            down: self.linear(&[(name(LayerTensor::FfnDown), hidden)], intermediate)?,
+        })
+    }
+
+    fn norm(&self, name: TensorName) -> Result<RmsNorm, BurnEngineError> {
+        Ok(RmsNorm::new(
+            self.stacked(&[(name, 1)], self.files.config.hidden_size)?,
+            self.files.config.norm_eps,
+        ))
+    }
+
+    fn linear(&self, parts: &[(TensorName, usize)], cols: usize) -> Result<Linear, BurnEngineError> {
+        Ok(Linear::new(self.stacked(parts, cols)?))
+    }
+
+    /// Tensors with the given rows, one below the other.
+    fn stacked(&self, parts: &[(TensorName, usize)], cols: usize) -> Result<Tensor<2>, BurnEngineError> {
+        let rows: usize = parts.iter().map(|(_, rows)| rows).sum();
+        let mut values = vec![0.0; rows * cols];
+        let mut rest = values.as_mut_slice();
+        for &(name, part_rows) in parts {
+            let (part, after) = rest.split_at_mut(part_rows * cols);
+            self.read(name, [part_rows, cols], part)?;
+            rest = after;
+        }
+        Ok(Tensor::from_data(TensorData::new(values, [rows, cols]), self.device))
+    }
+
+    fn read(&self, name: TensorName, [rows, cols]: [usize; 2], out: &mut [f32]) -> Result<(), BurnEngineError> {
+        let view = self
+            .files
+            .tensor(name)
+            .map_err(|source| BurnEngineError::MissingTensor { tensor: name, source })?;
+        if (view.rows, view.cols) != (rows, cols) {
+            let (expected_rows, expected_cols) = (rows, cols);
+            return Err(BurnEngineError::TensorShape {
+                tensor: name,
+                rows: view.rows,
+                cols: view.cols,
+                expected_rows,
+                expected_cols,
+            });
+        }
+        let is_rotated = matches!(name, TensorName::Layer(_, LayerTensor::Query | LayerTensor::Key));
+        let read = match self.files.config.rope_layout {
+            RopeLayout::Interleaved if is_rotated => read_half_split(&view, self.files.config.head_dim, out),
+            RopeLayout::Interleaved | RopeLayout::HalfSplit => view.dequantize(out),
+        };
+        read.map_err(|source| BurnEngineError::ReadTensor { tensor: name, source })
+    }
+}
+
+/// Reads a matrix whose rotated pairs are neighbours, `(2i, 2i + 1)` of a head, so that they are `(i, i + head_dim / 2)`.
+fn read_half_split(view: &TensorView<'_>, head_dim: usize, out: &mut [f32]) -> Result<(), quant::QuantError> {
+    for (row, values) in out.chunks_exact_mut(view.cols).enumerate() {
+        let (head, i) = (row / head_dim, row % head_dim);
+        let n_pairs = head_dim / 2;
+        let stored = if i < n_pairs { 2 * i } else { 2 * (i - n_pairs) + 1 };
+        view.dequantize_row(head * head_dim + stored, values)?;
+    }
+    Ok(())
+}

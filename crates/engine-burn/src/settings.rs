@@ -1,0 +1,91 @@
+//! What a [`BurnEngine`](crate::BurnEngine) is started with, and the check that the cache it asks for fits the model.
+
+use std::path::PathBuf;
+
+use crate::BurnEngineError;
+use crate::prompt::Defaults;
+
+/// Where the model runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum DeviceChoice {
+    /// A hardware GPU if there is one, else the CPU. Never a software GPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The first GPU that wgpu offers, a software one too; an error if there is none.
+    Gpu,
+}
+
+/// Everything that starts a [`BurnEngine`](crate::BurnEngine).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BurnEngineSettings {
+    /// A GGUF file, or a Hugging Face folder.
+    pub model: PathBuf,
+    /// The name that users know the model by.
+    pub name: String,
+    /// Where it runs.
+    pub device: DeviceChoice,
+    /// Threads of the CPU path; `None`: one for each core.
+    pub threads: Option<usize>,
+    /// Sinks and a rolling window (`true`), or a dense cache that ends at the trained context.
+    pub streaming: bool,
+    /// Attention sinks, at the least; a chat's whole system part is always one. At least 1.
+    pub start_size: usize,
+    /// Tokens of the rolling window, at least 1.
+    pub recent_size: usize,
+}
+
+impl BurnEngineSettings {
+    /// Settings for a model file with the paper's defaults: 4 sinks and a window of 2,048 tokens, on the best device.
+    #[must_use]
+    pub fn new(model: PathBuf, name: impl Into<String>) -> Self {
+        Self {
+            model,
+            name: name.into(),
+            device: DeviceChoice::Auto,
+            threads: None,
+            streaming: true,
+            start_size: 4,
+            recent_size: 2_048,
+        }
+    }
+
+    /// The cache of a conversation that asks for nothing else.
+    pub(crate) fn defaults(&self, context_tokens: usize) -> Defaults {
+        let context_tokens = context_tokens as u64;
+        let (sink_tokens, window_tokens) = if self.streaming {
+            (self.start_size as u64, self.recent_size as u64)
+        } else {
+            (0, context_tokens)
+        };
+        Defaults {
+            streaming: self.streaming,
+            sink_tokens,
+            window_tokens,
+            context_tokens,
+        }
+    }
+
+    /// Stops a start whose cache can't fit a model trained for `context_tokens`.
+    pub(crate) fn check(&self, context_tokens: usize) -> Result<(), BurnEngineError> {
+        if !self.streaming {
+            return Ok(());
+        }
+        for (name, value) in [("start_size", self.start_size), ("recent_size", self.recent_size)] {
+            if value == 0 {
+                return Err(BurnEngineError::ZeroSize { name });
+            }
+        }
+        // The token that looks takes a place too.
+        let needed_tokens = self.start_size.saturating_add(self.recent_size).saturating_add(1);
+        if needed_tokens > context_tokens {
+            return Err(BurnEngineError::CacheTooLarge {
+                start_size: self.start_size,
+                recent_size: self.recent_size,
+                context_tokens,
+            });
+        }
+        Ok(())
+    }
+}
