@@ -1,0 +1,153 @@
+//! PROTOCOL.md's tables say what the types say.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::options::OPTIONS;
+use crate::{
+    Done, ErrorCode, ErrorEvent, Evicted, FinishReason, Limits, OptionsPatch, Pong, Ready, Reset, ServerEvent, Started,
+    Timings, Token, Usage, User,
+};
+
+const DOCUMENT: &str = include_str!("../../PROTOCOL.md");
+
+/// The cells of each row of the table under a heading, but for the table's own head.
+#[track_caller]
+fn rows(heading: &str) -> Vec<Vec<&'static str>> {
+    let section = DOCUMENT
+        .split(&format!("# {heading}\n"))
+        .nth(1)
+        .expect("PROTOCOL.md has the section");
+    let table = section.split("\n#").next().expect("a split has a first part");
+    let rows = table
+        .lines()
+        .filter(|line| line.starts_with("| `") && !line.starts_with("| `type` |"));
+    rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect())
+        .collect()
+}
+
+/// What a cell has in backticks, without question marks.
+fn words(cell: &str) -> BTreeSet<String> {
+    cell.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(|word| word.trim_end_matches('?').to_owned())
+        .collect()
+}
+
+fn keys(fields: &str) -> BTreeSet<String> {
+    let fields: Value = serde_json::from_str(fields).expect("fields are JSON");
+    fields
+        .as_object()
+        .expect("fields are an object")
+        .keys()
+        .cloned()
+        .collect()
+}
+
+/// One of each, with every field that may be left out.
+fn events() -> Vec<ServerEvent> {
+    let options = serde_json::from_str(
+        r#"{"temperature":0,"topP":1,"topK":0,"minP":0,"repeatPenalty":1,"maxNewTokens":1,"stop":[],"sinkTokens":4,"windowTokens":9}"#,
+    );
+    let some = || "x".to_owned();
+    vec![
+        ServerEvent::Ready(Ready {
+            protocol: crate::PROTOCOL_VERSION,
+            agent_id: None,
+            model: some(),
+            limits: Limits::default(),
+            last_seq: 0,
+            boot_id: some(),
+        }),
+        ServerEvent::User(User {
+            text: some(),
+            agent_id: some(),
+            agent_hash: some(),
+            options: options.expect("options can be read"),
+            seed: 1,
+            parent_turn_id: None,
+        }),
+        ServerEvent::Started(Started {
+            model: some(),
+            prompt_tokens: 1,
+            cached_tokens: 1,
+            window_tokens: 1,
+        }),
+        ServerEvent::Token(Token {
+            token: some(),
+            first_seq: Some(1),
+        }),
+        ServerEvent::Evicted(Evicted {
+            tokens: 1,
+            turns: Vec::new(),
+        }),
+        ServerEvent::Done(Done {
+            finish_reason: FinishReason::Stop,
+            usage: Usage::default(),
+            timings: Timings::default(),
+        }),
+        ServerEvent::Error(ErrorEvent::new(ErrorCode::Busy, "x")),
+        ServerEvent::Pong(Pong { id: Some(some()) }),
+        ServerEvent::Reset(Reset { last_seq: 0 }),
+    ]
+}
+
+#[test]
+fn error_codes_are_the_list() {
+    let close = |code: ErrorCode| code.close_code().map_or("–".to_owned(), |close| close.to_string());
+    let retryable = |code: ErrorCode| if code.retryable() { "yes" } else { "no" }.to_owned();
+    let coded = ErrorCode::ALL.map(|code| (format!("`{}`", code.as_str()), close(code), retryable(code)));
+    let rows = rows("Error codes").into_iter();
+    let documented: Vec<_> = rows
+        .map(|row| (row[0].to_owned(), row[2].to_owned(), row[3].to_owned()))
+        .collect();
+    assert_eq!(documented, coded);
+}
+
+#[test]
+fn a_code_is_written_as_it_is_named() {
+    for code in ErrorCode::ALL {
+        assert_eq!(
+            serde_json::to_string(&code).expect("a code is a string"),
+            format!("{:?}", code.as_str())
+        );
+    }
+}
+
+#[test]
+fn events_have_the_fields() {
+    let documented: Vec<_> = rows("What the server sends")
+        .into_iter()
+        .map(|row| (row[0], words(row[1])))
+        .collect();
+    let typed: Vec<_> = events()
+        .iter()
+        .map(|event| (format!("`{}`", event.kind()), keys(&event.fields())))
+        .collect();
+    assert_eq!(documented.len(), typed.len());
+    for ((name, fields), (kind, keys)) in documented.into_iter().zip(typed) {
+        assert_eq!((name, fields), (kind.as_str(), keys));
+    }
+}
+
+#[test]
+fn options_are_the_list() {
+    let documented: Vec<_> = rows("Options")
+        .into_iter()
+        .map(|row| row[0].trim_matches('`'))
+        .collect();
+    let known: Vec<_> = OPTIONS.keys.iter().map(|key| key.spellings[0]).collect();
+    assert_eq!(documented, known);
+    for key in known {
+        assert!(OptionsPatch::parse(&format!("{{\"{key}\":null}}")).is_ok());
+    }
+}
+
+#[test]
+fn limits_are_the_list() {
+    let documented: BTreeSet<String> = rows("Limits").into_iter().flat_map(|row| words(row[0])).collect();
+    let limits = serde_json::to_string(&Limits::default()).expect("limits can be written");
+    assert_eq!(documented, keys(&limits));
+}

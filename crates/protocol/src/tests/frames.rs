@@ -1,0 +1,233 @@
+//! Client frames: what is understood, and what is refused by name.
+
+use crate::{ApiKey, Cancel, ClientMessage, Hello, Leave, Message, OptionsPatch, Ping, ProtocolError, Resume, Setting};
+
+#[track_caller]
+fn check(text: &str, expected: ClientMessage) {
+    assert_eq!(ClientMessage::parse(text), Ok(expected));
+}
+
+#[track_caller]
+fn refuse(text: &str, said: &str) {
+    let error = ClientMessage::parse(text).expect_err("the frame is wrong").to_string();
+    assert!(error.contains(said), "{error:?} doesn't say {said:?}");
+    assert!(error.len() < 500, "an error is short: {error:?}");
+}
+
+fn message(text: &str) -> Message {
+    Message {
+        message: text.to_owned(),
+        ..Message::default()
+    }
+}
+
+#[test]
+fn frames_are_understood() {
+    check(
+        r#"{"type":"message","message":"hi"}"#,
+        ClientMessage::Message(message("hi")),
+    );
+    check(r#" {"message":"hi"} "#, ClientMessage::Message(message("hi")));
+    check(
+        r#"{"type":null,"message":"hi","agentId":null}"#,
+        ClientMessage::Message(message("hi")),
+    );
+    let hello = Hello {
+        agent_id: Some("a".to_owned()),
+        ..Hello::default()
+    };
+    check(r#"{"agentId":"a"}"#, ClientMessage::Hello(hello.clone()));
+    check(
+        r#"{"type":"hello","agent_id":"a","options":null}"#,
+        ClientMessage::Hello(hello),
+    );
+    check(r#"{"type":"cancel"}"#, ClientMessage::Cancel(Cancel::default()));
+    let resume = Resume {
+        conversation_id: "c".to_owned(),
+        after: Some(7),
+        own: true,
+        api_key: None,
+    };
+    check(
+        r#"{"type":"resume","conversationId":"c","after":7,"own":true}"#,
+        ClientMessage::Resume(resume),
+    );
+    check(
+        r#"{"type":"leave","conversation_id":"c"}"#,
+        ClientMessage::Leave(Leave {
+            conversation_id: "c".to_owned(),
+        }),
+    );
+    check(
+        r#"{"type":"ping","id":"1"}"#,
+        ClientMessage::Ping(Ping {
+            id: Some("1".to_owned()),
+        }),
+    );
+}
+
+#[test]
+fn an_older_client_is_understood() {
+    let text = r#"{"agent_id":"a","conversation_id":"c","user_message":"hi","options":{"max_new_tokens":5}}"#;
+    let options = OptionsPatch {
+        max_new_tokens: Setting::Value(5),
+        ..OptionsPatch::default()
+    };
+    let expected = Message {
+        agent_id: Some("a".to_owned()),
+        conversation_id: Some("c".to_owned()),
+        options,
+        ..message("hi")
+    };
+    check(text, ClientMessage::Message(expected));
+}
+
+#[test]
+fn both_spellings_may_say_the_same() {
+    let text = r#"{"message":"hi","user_message":"h\u0069","agentId":"a","agent_id":"a"}"#;
+    check(
+        text,
+        ClientMessage::Message(Message {
+            agent_id: Some("a".to_owned()),
+            ..message("hi")
+        }),
+    );
+}
+
+#[test]
+fn frames_survive_writing_and_reading() {
+    let options = OptionsPatch {
+        temperature: Setting::Value(0.2),
+        seed: Setting::Default,
+        ..OptionsPatch::default()
+    };
+    let full = Message {
+        agent_id: Some("a".to_owned()),
+        conversation_id: Some("c".to_owned()),
+        options,
+        turn_id: Some("t".to_owned()),
+        parent_turn_id: Some("p".to_owned()),
+        api_key: Some(ApiKey::new("k".to_owned())),
+        ..message("hi")
+    };
+    for frame in [
+        ClientMessage::Message(full),
+        ClientMessage::Hello(Hello::default()),
+        ClientMessage::Ping(Ping::default()),
+    ] {
+        let text = serde_json::to_string(&frame).expect("a frame can be written");
+        check(&text, frame);
+    }
+}
+
+#[test]
+fn a_key_is_never_shown() {
+    let hello = ClientMessage::parse(r#"{"type":"hello","apiKey":"s3cret"}"#).expect("a hello");
+    assert!(!format!("{hello:?}").contains("s3cret"));
+}
+
+#[test]
+fn wrong_frames_are_refused_by_name() {
+    refuse("", "JSON object");
+    refuse("[]", "JSON object");
+    refuse("null", "JSON object");
+    refuse("\"message\"", "JSON object");
+    refuse("{", "JSON object");
+    refuse(r#"{"message":"hi"} x"#, "trailing");
+    refuse("\u{feff}{}", "byte order mark");
+    refuse(r#"{"type":"regenerate","turnId":"t"}"#, "unknown type \"regenerate\"");
+    refuse(r#"{"type":"tool-output"}"#, "unknown type \"tool-output\"");
+    refuse(r#"{"type":7}"#, "\"type\" must be a string, not 7");
+    refuse(r#"{"type":"message"}"#, "\"message\" is missing");
+    refuse(r#"{"type":"resume"}"#, "\"conversationId\" is missing");
+    refuse(r#"{"type":"resume","conversationId":"c","after":-1}"#, "\"after\"");
+    refuse(r#"{"type":"resume","conversationId":"c","own":"yes"}"#, "\"own\"");
+    refuse(r#"{"message":5}"#, "\"message\" must be a string, not 5");
+    refuse(r#"{"message":"a","message":"a"}"#, "\"message\" appears twice");
+    refuse(
+        r#"{"message":"a","options":{},"options":{}}"#,
+        "\"options\" appears twice",
+    );
+    refuse(
+        r#"{"message":"a","user_message":"b"}"#,
+        "\"message\" and \"user_message\"",
+    );
+    refuse(
+        r#"{"message":"a","options":{"maxNewTokens":5,"max_new_tokens":6}}"#,
+        "\"maxNewTokens\" and \"max_new_tokens\"",
+    );
+    refuse(
+        r#"{"message":"a","options":{"maxNewTokens":5,"max_new_tokens":null}}"#,
+        "\"maxNewTokens\" and \"max_new_tokens\"",
+    );
+    refuse(r#"{"message":"a","options":[]}"#, "\"options\"");
+    refuse(r#"{"message":"a","options":5}"#, "\"options\"");
+    refuse(r#"{"message":"\ud800"}"#, "\"message\"");
+    refuse(r#"{"\ud800":1,"message":"a"}"#, "JSON object");
+    refuse(r#"{"message":"a","options":{"temperature":NaN}}"#, "\"temperature\"");
+    refuse(
+        r#"{"message":"a","options":{"__proto__":{}}}"#,
+        "unknown option \"__proto__\"",
+    );
+}
+
+#[test]
+fn wrong_ids_are_refused_by_name() {
+    for id in [
+        "", ".", "..", "a..b", "../x", "-a", "a b", "a/b", "C:\\\\", "a\\u0000", "é", "a\\u200b",
+    ] {
+        refuse(
+            &format!(r#"{{"message":"a","conversationId":"{id}"}}"#),
+            "\"conversationId\"",
+        );
+        refuse(
+            &format!(r#"{{"message":"a","conversation_id":"{id}"}}"#),
+            "\"conversation_id\"",
+        );
+        refuse(&format!(r#"{{"message":"a","turnId":"{id}"}}"#), "\"turnId\"");
+        refuse(
+            &format!(r#"{{"message":"a","parentTurnId":"{id}"}}"#),
+            "\"parentTurnId\"",
+        );
+    }
+    let long = "a".repeat(10_000);
+    refuse(&format!(r#"{{"message":"a","turnId":"{long}"}}"#), "\"turnId\"");
+    let longest = "a".repeat(128);
+    let expected = Message {
+        turn_id: Some(longest.clone()),
+        ..message("a")
+    };
+    check(
+        &format!(r#"{{"message":"a","turnId":"{longest}"}}"#),
+        ClientMessage::Message(expected),
+    );
+}
+
+#[test]
+fn what_no_frame_has_is_harmless() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    check(
+        &format!(r#"{{"x":{deep},"message":"a"}}"#),
+        ClientMessage::Message(message("a")),
+    );
+    check(
+        r#"{"__proto__":{"message":"b"},"x":1,"x":2,"y":"\ud800","message":"a"}"#,
+        ClientMessage::Message(message("a")),
+    );
+    refuse(&format!(r#"{{"message":{deep}}}"#), "\"message\" must be a string");
+    refuse(&format!(r#"{{"message":"a","options":{deep}}}"#), "\"options\"");
+    refuse(&format!(r#"{{"message":"a","options":{{"stop":{deep}}}}}"#), "\"stop\"");
+    refuse(&deep, "JSON object");
+    refuse(&"[".repeat(100_000), "JSON object");
+    refuse(
+        &format!(r#"{{"message":"a","options":"{}"}}"#, "x".repeat(100_000)),
+        "\"options\"",
+    );
+}
+
+#[test]
+fn every_fault_is_an_invalid_request() {
+    let error = ClientMessage::parse("{}x").expect_err("there is more after the object");
+    assert!(matches!(error, ProtocolError::Malformed { .. }));
+    assert_eq!(error.code().as_str(), "invalid_request");
+}
