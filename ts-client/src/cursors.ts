@@ -39,9 +39,14 @@ export class Cursors {
     this.#holes.delete(conversationId)
   }
 
-  /** Notes that the log is read again from here, and that a gap which is still there must be accepted. */
-  rereading(conversationId: string): void {
+  /**
+   * Notes that the log is read again from here, by a new connection.
+   *
+   * `isAlone`: nothing else moves the server's reader, so that a gap which is still there is the log's own.
+   */
+  rereading(conversationId: string, isAlone: boolean): void {
     const seen = this.#lastSeq.get(conversationId)
-    if (seen !== undefined) this.#holes.set(conversationId, seen)
+    if (seen !== undefined && isAlone) this.#holes.set(conversationId, seen)
+    else this.#holes.delete(conversationId)
   }
 }

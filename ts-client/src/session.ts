@@ -5,7 +5,7 @@ import { Cursors } from './cursors.js'
 import { decode } from './decode.js'
 import { isRetryable, refusal } from './error-codes.js'
 import { ChatError } from './errors.js'
-import type { ChatEvent, ErrorCode, EventOf } from './events.js'
+import type { ChatEvent, ErrorCode, EventOf, EventOrigin } from './events.js'
 import { mergeOptions, messageFrame, type ChatOptions } from './frames.js'
 import { Heartbeat } from './heartbeat.js'
 import { newId } from './ids.js'
@@ -54,6 +54,8 @@ export class Session {
   #isNumbered = false
   /** Whether the server has said anything but an error on this connection. */
   #isAccepted = false
+  /** Whether it has said on this connection which of our messages it refuses. */
+  #isExplained = false
 
   constructor(options: SessionOptions) {
     this.#options = options
@@ -152,6 +154,7 @@ export class Session {
 
   #greet(): void {
     this.#isAccepted = false
+    this.#isExplained = false
     this.#speaker.greet(this.#conversationId)
   }
 
@@ -161,7 +164,7 @@ export class Session {
     const origin = decoded.kind === 'event' ? decoded.event : decoded.origin
     const firstSeq = decoded.kind === 'event' ? decoded.firstSeq : origin.seq
     if (decoded.kind === 'event' && decoded.event.type !== 'error') this.#accept()
-    if (!this.#isDue(origin.conversationId, firstSeq, origin.seq)) return
+    if (!this.#isDue(origin, firstSeq)) return
     if (decoded.kind === 'event') this.#deliver(decoded.event)
     else this.#call(this.#options.onUnknownEvent, decoded.value)
   }
@@ -172,13 +175,17 @@ export class Session {
   }
 
   /** Whether a logged event is the next one. What was seen is dropped; beyond a gap, the log is read again. */
-  #isDue(conversationId: string | undefined, first: number | undefined, last: number | undefined): boolean {
-    if (conversationId === undefined || first === undefined || last === undefined) return true
+  #isDue({ conversationId, turnId, seq }: EventOrigin, first: number | undefined): boolean {
+    if (conversationId === undefined || first === undefined || seq === undefined) return true
     this.#isNumbered = true
-    const place = this.#cursors.place(conversationId, first, last)
+    const place = this.#cursors.place(conversationId, first, seq)
     if (place === 'seen') return false
-    if (place === 'beyond' && this.#link.renew(READER_GONE, 'gap')) return false
-    this.#cursors.advance(conversationId, last)
+    if (place === 'beyond') {
+      const turn = turnId === undefined ? undefined : this.#ledger.get(turnId)
+      if (turn !== undefined) turn.acknowledged = true
+      if (this.#link.renew(READER_GONE, 'gap')) return false
+    }
+    this.#cursors.advance(conversationId, seq)
     return true
   }
 
@@ -190,13 +197,18 @@ export class Session {
       this.#call(this.#options.onEvent, event)
       return
     }
+    if (event.type === 'error') this.#isExplained = true
     const isCurrent = turn.conversationId === this.#conversationId
+    const wasHeld = turn.isHeld
     const isOver = turn.take(event)
+    if (wasHeld && turn.cancelRequested && !isOver) this.#speaker.cancel(turn.turnId)
     if (isCurrent) this.#conversationId = turn.conversationId
     if (isOver) this.#ledger.remove(turn)
     const { conversationId, turnId } = turn
     this.#call(this.#options.onEvent, { ...event, conversationId, turnId })
-    if (isOver) this.#speaker.leaveIdle(this.#conversationId)
+    if (!isOver) return
+    this.#speaker.release(conversationId)
+    this.#speaker.leaveIdle(this.#conversationId)
   }
 
   /**
@@ -229,7 +241,8 @@ export class Session {
   #lose(closed: Closed): 'reconnect' | 'rest' {
     const refused = refusal(closed.code)
     for (const turn of this.#ledger.all()) {
-      if (refused !== undefined && (!turn.acknowledged || !this.#isAccepted)) {
+      // The refused turn has gone already if the server has named it; else it is one that was not heard of.
+      if (refused !== undefined && !this.#isExplained && (!turn.acknowledged || !this.#isAccepted)) {
         this.#break(turn, refused, closed.reason || `The server closed the connection (${closed.code})`)
       } else if (turn.acknowledged && !this.#isNumbered) {
         this.#break(turn, 'interrupted', 'The connection was lost, and this server can not resume')
@@ -256,6 +269,7 @@ export class Session {
   #end(turn: Turn, settle: () => void): void {
     this.#ledger.remove(turn)
     settle()
+    this.#speaker.release(turn.conversationId)
   }
 
   #call<T>(callback: ((value: T) => void) | undefined, value: T): void {

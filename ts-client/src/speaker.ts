@@ -36,19 +36,35 @@ export class Speaker {
     if (isEager) this.#hello(currentConversation)
     if (!isReturn) return
     const turns = ledger.all()
-    const running = new Set(turns.flatMap((turn) => (turn.acknowledged ? [turn.conversationId] : [])))
-    for (const conversationId of new Set([...running, currentConversation])) {
-      this.#resume(conversationId, running.has(conversationId))
+    for (const turn of turns) turn.isHeld = !turn.acknowledged
+    const conversations = new Set([...turns.map((turn) => turn.conversationId), currentConversation])
+    for (const conversationId of conversations) {
+      // The message first: one that joins its turn moves the server's reader there, and resume moves it back.
+      this.release(conversationId)
+      this.#resume(conversationId)
     }
-    for (const turn of turns) {
-      if (!turn.acknowledged) this.post(turn)
-      if (turn.cancelRequested) this.cancel(turn.turnId)
-    }
+    for (const turn of turns) if (turn.cancelRequested && turn.acknowledged) this.cancel(turn.turnId)
   }
 
-  /** Sends a turn's message. */
+  /** Sends a turn's message, unless one before it is held. */
   post(turn: Turn): void {
-    if (this.#send(turn.frame)) turn.sent = true
+    turn.isHeld = this.#self.ledger.of(turn.conversationId).some((other) => other.isHeld)
+    if (!turn.isHeld && this.#send(turn.frame)) turn.sent = true
+  }
+
+  /**
+   * Sends the next message that is held, once nothing else of ours runs in its conversation.
+   *
+   * After a connection was lost, messages that may have arrived are held while the log is read: there the
+   * server says by itself which of them it has. Sent all at once they would move its reader past what is unread.
+   */
+  release(conversationId: string): void {
+    const turns = this.#self.ledger.of(conversationId)
+    const [next] = turns
+    if (next?.isHeld !== true || turns.some((turn) => turn.acknowledged)) return
+    next.isHeld = false
+    if (this.#send(next.frame)) next.sent = true
+    if (next.cancelRequested) this.cancel(next.turnId)
   }
 
   /** Cancels one turn, or all. A connection that has said nothing yet has nothing to cancel. */
@@ -84,10 +100,16 @@ export class Speaker {
   }
 
   /** Reads on where reading stopped; owns the running turn only when it was ours, for `stop` would stop it. */
-  #resume(conversationId: string, isOurs: boolean): void {
-    const after = this.#self.cursors.after(conversationId)
+  #resume(conversationId: string): void {
+    const { cursors, ledger } = this.#self
+    const turns = ledger.of(conversationId)
+    const after = cursors.after(conversationId)
     if (after === undefined) return
-    this.#self.cursors.rereading(conversationId)
+    cursors.rereading(
+      conversationId,
+      turns.every((turn) => turn.acknowledged || turn.isHeld)
+    )
+    const isOurs = turns.some((turn) => turn.acknowledged)
     this.#send({ type: 'resume', conversationId, after, ...(isOurs ? { own: true } : {}) })
   }
 

@@ -39,6 +39,8 @@ export class Turn {
   conversationId: string
   /** Whether its frame has left this client at least once. */
   sent = false
+  /** Whether its message waits until what may have arrived before it is known. */
+  isHeld = false
   /** Whether the server has spoken of it; from then on it is resumed, never sent again. */
   acknowledged = false
   /** Whether a cancel has to follow its frame on the next socket. */
@@ -71,6 +73,7 @@ export class Turn {
   /** Takes in one of its events and says whether it was the last. */
   take(event: ChatEvent): boolean {
     this.acknowledged = true
+    this.isHeld = false
     this.lastSeq = event.seq ?? this.lastSeq
     if (event.conversationId !== undefined) this.conversationId = event.conversationId
     switch (event.type) {

@@ -37,22 +37,69 @@ test('a message whose fate is unknown is sent again under the same turnId', asyn
   expect((await result).text).toBe('ok')
 })
 
-test('what resume and the repeated message both replay is shown once', async () => {
+test('a message of which the log knows is not sent again', async () => {
+  const bench = await opened({ conversationId: 'c1' })
+  const first = bench.stream.sendMessage({ message: 'one' })
+  const second = bench.stream.sendMessage({ message: 'two' })
+  const mine = { turnId: bench.socket.turnId(0), conversationId: 'c1' }
+  const next = { turnId: bench.socket.turnId(1), conversationId: 'c1' }
+  bench.socket.says(...answer(mine, []).slice(0, 2))
+  bench.socket.drop(1001)
+  bench.clock.tick()
+  bench.socket.open()
+  bench.socket.says(
+    { type: 'token', token: '1', ...mine, seq: 3 },
+    { type: 'user', text: '', ...next, seq: 4 }
+  )
+  bench.socket.says({ type: 'done', ...mine, seq: 5 }, { type: 'token', token: '2', ...next, seq: 6 })
+  bench.socket.says({ type: 'done', ...next, seq: 7 }, { type: 'done', ...next, seq: 7 })
+  expect((await first).text).toBe('1')
+  expect((await second).text).toBe('2')
+  expect(bench.sockets.flatMap((socket) => socket.said)).toEqual(['message', 'message', 'resume'])
+})
+
+test('messages of which the log does not know follow one by one, the cancelled one with its cancel', async () => {
   const bench = await opened({ conversationId: 'c1' })
   const first = bench.stream.sendMessage({ message: 'one' })
   const second = bench.stream.sendMessage({ message: 'two' })
   const [turnId, nextId] = [bench.socket.turnId(0), bench.socket.turnId(1)]
   const one = answer({ turnId, conversationId: 'c1' }, ['1'])
-  const two = answer({ turnId: nextId, conversationId: 'c1' }, ['2'], 5)
   bench.socket.says(...one.slice(0, 2))
-  bench.socket.drop(1001)
+  bench.socket.drop(1006)
+  bench.stream.cancel(nextId)
+  bench.clock.tick()
+  bench.socket.open()
+  void bench.stream.sendMessage({ message: 'three' })
+  expect(bench.socket.said).toEqual(['resume'])
+  bench.socket.says(...one.slice(2))
+  expect((await first).text).toBe('1')
+  expect(bench.socket.sent.slice(1)).toMatchObject([
+    { type: 'message', message: 'two', turnId: nextId },
+    { type: 'cancel', turnId: nextId }
+  ])
+  bench.socket.says({ type: 'done', finishReason: 'cancelled', turnId: nextId, conversationId: 'c1', seq: 5 })
+  expect(await second).toMatchObject({ finishReason: 'cancelled' })
+  expect(bench.socket.last).toMatchObject({ message: 'three' })
+})
+
+test('a message that is refused after a return does not harm the turn that runs', async () => {
+  const bench = await opened({ conversationId: 'c1' })
+  const good = bench.stream.sendMessage({ message: 'good' })
+  const bad = bench.stream.sendMessage({ message: 'bad', conversationId: 'c2' })
+  const frames = answer(turnOf(bench, 'c1'), ['a', 'b'])
+  bench.socket.says(...frames.slice(0, 3))
+  bench.socket.drop(1006)
   bench.clock.tick()
   bench.socket.open()
   expect(bench.socket.said).toEqual(['resume', 'message'])
-  bench.socket.says(...one.slice(2), ...two, ...two)
-  expect((await first).text).toBe('1')
-  expect((await second).text).toBe('2')
-  expect(bench.events).toHaveLength(8)
+  const turnId = bench.sockets[0]!.turnId(1)
+  bench.socket.says({ type: 'error', code: 'agent_not_found', message: 'no', retryable: false, turnId })
+  bench.socket.drop(4404, 'no')
+  await expect(bad).rejects.toMatchObject({ code: 'agent_not_found' })
+  bench.clock.tick()
+  bench.socket.open()
+  bench.socket.says(...frames.slice(3))
+  expect((await good).text).toBe('ab')
 })
 
 test('messages sent while there is no connection go out with the next one', async () => {
