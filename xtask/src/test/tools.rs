@@ -124,5 +124,7 @@ fn path_with(folder: &Path) -> std::ffi::OsString {
 /// lavapipe's announcement, called `lvp_icd.x86_64.json` or so.
 fn has_driver(folder: &Path) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| entry.file_name()).any(|name| name.to_string_lossy().starts_with("lvp_"))
+    entries
+        .map(|entry| entry.file_name())
+        .any(|name| name.to_string_lossy().starts_with("lvp_"))
 }
