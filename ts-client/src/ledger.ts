@@ -32,6 +32,11 @@ export class Ledger {
     return this.all().filter((turn) => turn.conversationId === conversationId)
   }
 
+  /** The oldest turn that was sent and of which the server has not spoken. */
+  oldestUnanswered(): Turn | undefined {
+    return this.all().find((turn) => turn.sent && !turn.isHeld && !turn.acknowledged)
+  }
+
   /**
    * The turn that an event belongs to, if it is one of ours.
    *

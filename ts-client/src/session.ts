@@ -214,13 +214,18 @@ export class Session {
   /**
    * Whose event it is.
    *
-   * A server that names turns means none when it names none: such an error is about a conversation that can't
-   * be read. What may be cured by a new connection gets one, else every turn of that conversation is over.
+   * A server that names turns means none when it names none: then the error is about a conversation that can't
+   * be read, or about a frame that it couldn't read, which can only be a message. What a new connection may cure
+   * gets one; else every turn of that conversation is over.
    */
   #ownerOf(event: ChatEvent): Turn | undefined {
     if (event.type !== 'error' || !this.#isNumbered || event.turnId !== undefined)
       return this.#ledger.owner(event)
-    const [first, ...others] = event.conversationId === undefined ? [] : this.#ledger.of(event.conversationId)
+    if (event.conversationId === undefined) {
+      const isUnreadable = event.code === 'invalid_request' || event.code === 'too_large'
+      return isUnreadable ? this.#ledger.oldestUnanswered() : undefined
+    }
+    const [first, ...others] = this.#ledger.of(event.conversationId)
     if (first !== undefined && event.retryable && this.#link.renew(READER_GONE, 'log unreadable'))
       return undefined
     for (const turn of others) this.#break(turn, event.code, event.message)

@@ -118,7 +118,7 @@ test('stop cancels what runs and what waits, here and on the server', async () =
   })
 })
 
-test('detach leaves the turn running, and another stream reads its end', async () => {
+test('detach leaves the turn running to its end', async () => {
   let hasToken = false
   const { stream } = await talk({ onEvent: (event) => (hasToken ||= event.type === 'token') })
   const left = stream.sendMessage({ message: 'Count to fifty.', options: { maxNewTokens: 60 } })

@@ -117,6 +117,8 @@ async function live(seed: number): Promise<void> {
     if (choice === 0 && answers.length < 5)
       answers.push(bench.stream.sendMessage({ message: `${answers.length}` }))
     else if (choice === 1) cut(bench, server)
+    else if (choice === 2 && bench.events.length > 0)
+      server.log.push({ type: 'user', turnId: 'of another reader' })
     else if (choice < 6) server.hear(bench.socket)
     else if (choice < 13) server.work()
     else server.say(bench.socket, 'c1', 1 + random(4))

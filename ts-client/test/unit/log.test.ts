@@ -214,6 +214,18 @@ test('an error about no turn of a server that names turns harms none', async () 
   expect((await result).text).toBe('a')
 })
 
+test('a message that a numbering server could not read is the oldest one without an answer', async () => {
+  const bench = await opened({ conversationId: 'c1' })
+  const good = bench.stream.sendMessage({ message: '1' })
+  const frames = answer({ turnId: bench.socket.turnId(), conversationId: 'c1' }, ['a'])
+  bench.socket.says(...frames.slice(0, 2))
+  const bad = bench.stream.sendMessage({ message: '2', options: { temperature: -1 } })
+  bench.socket.says({ type: 'error', code: 'invalid_request', message: 'temperature', retryable: false })
+  await expect(bad).rejects.toMatchObject({ code: 'invalid_request' })
+  bench.socket.says(...frames.slice(2))
+  expect((await good).text).toBe('a')
+})
+
 test('a conversation that is left behind is read no more', async () => {
   const bench = await opened({ conversationId: 'c1' })
   const first = bench.stream.sendMessage({ message: '1' })
