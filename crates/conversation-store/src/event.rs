@@ -12,6 +12,15 @@ pub struct NewEvent {
 }
 
 impl NewEvent {
+    /// Makes an event of that kind, at that time in milliseconds since 1970.
+    pub fn new(kind: impl Into<String>, at_ms: i64, json: impl Into<String>) -> Self {
+        Self {
+            kind: kind.into(),
+            at_ms,
+            json: json.into(),
+        }
+    }
+
     /// Returns how much it adds to a command's size.
     pub(crate) fn bytes(&self) -> usize {
         self.kind.len() + self.json.len()

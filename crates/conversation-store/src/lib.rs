@@ -15,6 +15,8 @@ mod readers;
 mod schema;
 mod store;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod token_ids;
 mod turn;
 mod writer;

@@ -207,6 +207,35 @@ pub struct AppendEvents {
     pub started: Option<StartedFacts>,
 }
 
+impl AppendEvents {
+    /// Appends events alone.
+    pub fn new(conversation: impl Into<String>, turn: TurnKey, events: Vec<NewEvent>) -> Self {
+        Self {
+            conversation: conversation.into(),
+            turn,
+            events,
+            answer: None,
+            started: None,
+        }
+    }
+
+    /// Adds what the events add to the answer.
+    pub fn with_answer(self, answer: AnswerDelta) -> Self {
+        Self {
+            answer: Some(answer),
+            ..self
+        }
+    }
+
+    /// Moves the turn from `pending` to `streaming` with them.
+    pub fn with_start(self, started: StartedFacts) -> Self {
+        Self {
+            started: Some(started),
+            ..self
+        }
+    }
+}
+
 /// Ends a turn with its one terminal event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndTurn {
@@ -222,6 +251,20 @@ pub struct EndTurn {
     pub answer_ids: Option<Vec<u32>>,
     /// The terminal event. Its time is the turn's end.
     pub event: NewEvent,
+}
+
+impl EndTurn {
+    /// Ends a turn with the answer that was appended to it.
+    pub fn new(conversation: impl Into<String>, turn: TurnKey, state: TurnState, event: NewEvent) -> Self {
+        Self {
+            conversation: conversation.into(),
+            turn,
+            state,
+            answer_text: None,
+            answer_ids: None,
+            event,
+        }
+    }
 }
 
 /// Where a path is read from, towards the root.

@@ -1,7 +1,7 @@
 //! The one writer: a thread that owns the connection that writes, fed by a bounded queue.
 //!
-//! It takes whatever is queued, runs it as one transaction, commits, and only then answers the waiters and
-//! wakes the readers. A command that is refused harms no other; when SQLite fails, the batch is undone and its
+//! It takes whatever is queued, runs it as one transaction, commits, and only then wakes the readers and
+//! answers the waiters. A command that is refused harms no other; when SQLite fails, the batch is undone and its
 //! commands are tried one by one, so that only those fail that can't be stored.
 
 mod append;
@@ -205,11 +205,11 @@ impl Loop {
     fn run_batch(&mut self, mut jobs: Vec<Box<dyn Job>>) -> bool {
         match self.transact(&mut jobs) {
             Ok(woken) => {
-                for job in jobs {
-                    job.settle(None);
-                }
                 for (conversation, last_seq) in &woken.conversations {
                     self.tails.wake(conversation, *last_seq);
+                }
+                for job in jobs {
+                    job.settle(None);
                 }
                 woken.deleted
             }

@@ -1,0 +1,68 @@
+//! Streams an answer into a conversation's log, then reads it back.
+//!
+//! `cargo run -p streaming-llm-conversation-store --example log`
+
+use std::{env, error::Error, fs, process};
+
+use streaming_llm_conversation_store::{
+    AnswerDelta, AppendEvents, ConversationStore, EndTurn, NewEvent, NewTurn, Parent, StartedFacts, TurnState,
+};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let folder = env::temp_dir().join(format!("log-example-{}", process::id()));
+    let store = ConversationStore::open(&folder)?;
+    let question = NewTurn {
+        conversation: "demo".into(),
+        turn_id: "t1".into(),
+        parent: Parent::Head,
+        user_text: "Hello?".into(),
+        agent_id: "planner".into(),
+        agent_hash: "1".into(),
+        agent_json: "{}".into(),
+        options_json: "{}".into(),
+        seed: 7,
+        body_hash: "2".into(),
+        event: NewEvent::new("user", 0, r#"{"text":"Hello?"}"#),
+    };
+    let turn = store.begin_turn(question).await?.key;
+
+    let facts = StartedFacts {
+        model: "demo".into(),
+        prompt_tokens: 5,
+        epoch: None,
+    };
+    let started = vec![NewEvent::new("started", 1, "{}")];
+    store
+        .append(AppendEvents::new("demo", turn, started).with_start(facts))
+        .await?;
+    let mut receipts = Vec::new();
+    for (id, text) in (0..).zip(["Hel", "lo", "!"]) {
+        let token = vec![NewEvent::new("token", 2, format!(r#"{{"token":"{text}"}}"#))];
+        let answer = AnswerDelta {
+            text: text.into(),
+            ids: vec![id],
+        };
+        // Queued in order; their commits are waited for together.
+        receipts.push(
+            store
+                .enqueue(AppendEvents::new("demo", turn, token).with_answer(answer))
+                .await?,
+        );
+    }
+    for receipt in receipts {
+        receipt.await?;
+    }
+    let done = NewEvent::new("done", 3, r#"{"finishReason":"stop"}"#);
+    store
+        .end_turn(EndTurn::new("demo", turn, TurnState::Done, done))
+        .await?;
+
+    for event in store.events("demo", 0, 100).await? {
+        println!("{} {} {}", event.seq, event.kind, event.json);
+    }
+    let turn = store.turn("demo", "t1").await?.ok_or("the turn is there")?;
+    println!("{:?} -> {:?}, {}", turn.user_text, turn.answer_text, turn.state);
+    drop(store);
+    Ok(fs::remove_dir_all(folder)?)
+}
