@@ -1,1 +1,15 @@
-//! What a turn promises.
+//! What a turn promises, tried on a scripted engine and a store in a temporary folder.
+
+mod bench;
+mod cancelling;
+mod commands;
+mod engines;
+mod failing;
+mod history;
+mod options;
+mod order;
+mod prompt;
+mod recovering;
+mod turns;
+mod view;
+mod wire;

@@ -126,13 +126,11 @@ impl Engine for ScriptedEngine {
         self.lock().cached.remove(conversation);
     }
 
+    /// Every part is its text and a line feed; every character is a token, with its code point as the id.
     fn render(&self, request: &Request) -> Result<Rendered, EngineError> {
-        let mut rendered = Rendered {
-            text: String::new(),
-            ids: Vec::new(),
-            spans: Vec::new(),
-        };
-        let system = request.system.iter().map(|text| (SpanKind::System, None, text));
+        let mut rendered = Rendered { text: String::new(), ids: Vec::new(), spans: Vec::new() };
+        let pinned = request.system.iter().filter(|_| request.continues_from.is_none());
+        let system = pinned.map(|text| (SpanKind::System, None, text));
         let messages = request.messages.iter().map(|message| {
             let kind = match message.role {
                 Role::User => SpanKind::User,
@@ -141,13 +139,11 @@ impl Engine for ScriptedEngine {
             (kind, Some(message.tag), &message.text)
         });
         for (kind, tag, text) in system.chain(messages) {
+            let start = rendered.ids.len();
             rendered.text.push_str(text);
             rendered.text.push('\n');
-            rendered.spans.push(Span {
-                tokens: 0..0,
-                kind,
-                tag,
-            });
+            rendered.ids.extend(text.chars().chain(['\n']).map(u32::from));
+            rendered.spans.push(Span { tokens: start..rendered.ids.len(), kind, tag });
         }
         Ok(rendered)
     }

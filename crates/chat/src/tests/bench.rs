@@ -1,0 +1,191 @@
+//! A chat on temporary folders, and readers of its log.
+
+use std::fs;
+use std::sync::Arc;
+
+use agent_store::AgentStore;
+use conversation_store::{ConversationStore, Event};
+use engine::{Engine, Script, ScriptedEngine};
+use protocol::ServerEvent;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{Chat, ChatError, ChatSettings, TurnCommand, TurnHandle, logged_frame};
+
+/// 2026-01-02T03:04:05.678Z.
+pub(super) const NOW_MS: i64 = 1_767_323_045_678;
+
+/// A chat with the agent `tester`, on folders that go away with it.
+pub(super) struct Bench {
+    pub chat: Chat,
+    pub store: ConversationStore,
+    folder: TempDir,
+}
+
+impl Bench {
+    pub(super) fn new(engine: impl Engine + 'static) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let bench = Self::open(folder, engine);
+        bench.write_agent("tester", "");
+        bench
+    }
+
+    /// The same folders after the process has gone, with another engine.
+    pub(super) fn restart(self, engine: impl Engine + 'static) -> Self {
+        let Self { chat, store, folder } = self;
+        drop((chat, store));
+        Self::open(folder, engine)
+    }
+
+    fn open(folder: TempDir, engine: impl Engine + 'static) -> Self {
+        let agents = AgentStore::open(&folder.path().join("agents")).expect("an agents folder");
+        let store = ConversationStore::open(&folder.path().join("data")).expect("a data folder");
+        let settings = ChatSettings {
+            clock: || NOW_MS,
+            ..ChatSettings::default()
+        };
+        let chat = Chat::new(agents, store.clone(), Arc::new(engine), settings);
+        Self { chat, store, folder }
+    }
+
+    /// Writes an agent's file, with `options` as a line of YAML.
+    pub(super) fn write_agent(&self, id: &str, options: &str) {
+        let text = format!("---\nid: {id}\nname: Tester\nsystem_prompt: Be brief.\n{options}\n---\n- a fact\n");
+        fs::write(self.folder.path().join(format!("agents/{id}.md")), text).expect("an agent's file");
+    }
+
+    /// Starts a turn in conversation `c`.
+    pub(super) async fn start(&self, message: &str) -> TurnHandle {
+        self.chat.start_turn(command(message)).await.expect("the turn starts")
+    }
+
+    /// Starts a turn and reads its answer to the end.
+    pub(super) async fn ask(&self, message: &str) -> Vec<ServerEvent> {
+        let handle = self.start(message).await;
+        self.read(&handle).await
+    }
+
+    /// A turn's events up to its terminal one.
+    pub(super) async fn read(&self, handle: &TurnHandle) -> Vec<ServerEvent> {
+        let events = self.read_log(&handle.conversation_id, handle.first_seq - 1, |event| {
+            event.turn_id.as_deref() == Some(&handle.turn_id) && matches!(event.kind.as_str(), "done" | "error")
+        });
+        let events = events
+            .await
+            .into_iter()
+            .filter(|event| event.turn_id.as_deref() == Some(&handle.turn_id));
+        events.map(|event| parsed(&event)).collect()
+    }
+
+    /// Follows a log from after `after` until an event is the last one.
+    pub(super) async fn read_log(
+        &self,
+        conversation: &str,
+        after: u64,
+        is_last: impl Fn(&Event) -> bool,
+    ) -> Vec<Event> {
+        let mut tail = self.store.tail(conversation);
+        let mut read: Vec<Event> = Vec::new();
+        loop {
+            let seen = read.last().map_or(after, |event| event.seq);
+            let events = self
+                .store
+                .events(conversation, seen, 100)
+                .await
+                .expect("the log can be read");
+            if events.is_empty() {
+                tail.changed().await.expect("the store is open");
+            }
+            for event in events {
+                let last = is_last(&event);
+                read.push(event);
+                if last {
+                    return read;
+                }
+            }
+        }
+    }
+
+    /// Waits until a turn has this many events of a kind.
+    pub(super) async fn wait_for(&self, handle: &TurnHandle, kind: &str) {
+        let of_turn = |event: &Event| event.kind == kind && event.turn_id.as_deref() == Some(&handle.turn_id);
+        self.read_log(&handle.conversation_id, handle.first_seq - 1, of_turn)
+            .await;
+    }
+
+    /// The whole log as it stands: what each event is, of which turn.
+    pub(super) async fn log(&self) -> Vec<(String, String)> {
+        let events = self.store.events("c", 0, 1_000).await.expect("the log can be read");
+        assert!(
+            events.iter().zip(1..).all(|(event, seq)| event.seq == seq),
+            "the log has no gap"
+        );
+        events
+            .into_iter()
+            .map(|event| (event.kind, event.turn_id.unwrap_or_default()))
+            .collect()
+    }
+}
+
+/// A command for conversation `c`.
+pub(super) fn command(message: &str) -> TurnCommand {
+    TurnCommand {
+        agent_id: "tester".to_owned(),
+        conversation_id: Some("c".to_owned()),
+        message: message.to_owned(),
+        ..TurnCommand::default()
+    }
+}
+
+/// A command with a turn id of its own.
+pub(super) fn named(turn_id: &str, message: &str) -> TurnCommand {
+    TurnCommand {
+        turn_id: Some(turn_id.to_owned()),
+        ..command(message)
+    }
+}
+
+pub(super) fn parsed(event: &Event) -> ServerEvent {
+    serde_json::from_str(&logged_frame("c", event)).expect("the log holds events")
+}
+
+/// What happened, one word an event: kinds, and the text of tokens.
+pub(super) fn told(events: &[ServerEvent]) -> String {
+    let words = events.iter().map(|event| match event {
+        ServerEvent::Token(token) => format!("[{}]", token.token),
+        ServerEvent::Done(done) => format!("done:{}", word(&serde_json::json!(done.finish_reason))),
+        ServerEvent::Error(error) => format!("error:{}", error.code.as_str()),
+        other => other.kind().to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn word(value: &Value) -> String {
+    value.as_str().expect("a word").to_owned()
+}
+
+pub(super) fn tokens(texts: &[&str]) -> Script {
+    Script::Tokens(texts.iter().map(|&text| text.to_owned()).collect())
+}
+
+/// What every request was: `from tag|` and the messages.
+pub(super) fn requests(engine: &ScriptedEngine) -> Vec<String> {
+    let shown = engine.requests().into_iter().map(|request| {
+        let from = request
+            .continues_from
+            .map_or(String::new(), |tag| format!("after {}: ", tag.0));
+        let messages = request.messages.iter().map(|message| {
+            let ids = message.ids.as_ref().map_or(String::new(), |ids| format!("{ids:?}"));
+            format!("{:?} {}{ids}", message.role, message.text)
+        });
+        format!("{from}{}", messages.collect::<Vec<_>>().join(" | "))
+    });
+    shown.collect()
+}
+
+#[track_caller]
+pub(super) fn refused(result: Result<TurnHandle, ChatError>, code: &str, said: &str) {
+    let error = result.expect_err("the command is refused");
+    assert_eq!(error.code().as_str(), code, "{error}");
+    assert!(error.to_string().contains(said), "{error} doesn't say {said:?}");
+}

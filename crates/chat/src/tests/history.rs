@@ -1,0 +1,61 @@
+//! What has left the view is named once, by the turns' own ids.
+
+use engine::{EngineEvent, FinishReason, Finished, ScriptedEngine, Started, Tag, Timings, Usage};
+use protocol::ServerEvent;
+
+use super::bench::{Bench, named};
+use super::engines::Says;
+
+fn evicted(tokens: u64, through: Option<u64>) -> EngineEvent {
+    EngineEvent::Evicted {
+        tokens,
+        through: through.map(Tag),
+    }
+}
+
+#[tokio::test]
+async fn turns_that_left_are_named_once() {
+    let (usage, timings) = (Usage::default(), Timings::default());
+    let finished = Finished {
+        reason: FinishReason::Stop,
+        answer_ids: Vec::new(),
+        usage,
+        timings,
+    };
+    let events = vec![
+        EngineEvent::Started(Started {
+            prompt_tokens: 1,
+            cached_tokens: 0,
+            sink_tokens: 4,
+            window_tokens: 8,
+            epoch: Tag(1),
+        }),
+        evicted(5, None),
+        evicted(6, Some(1)),
+        evicted(7, Some(1)),
+        evicted(8, Some(3)),
+        EngineEvent::Finished(finished),
+    ];
+    let bench = Bench::new(ScriptedEngine::default());
+    for turn in ["t1", "t2", "t3"] {
+        let handle = bench.chat.start_turn(named(turn, "hi")).await.expect("it starts");
+        bench.read(&handle).await;
+    }
+    let bench = bench.restart(Says(ScriptedEngine::default(), events));
+    let last = bench.ask("on").await;
+    let named: Vec<(u64, Vec<String>)> = last
+        .into_iter()
+        .filter_map(|event| {
+            if let ServerEvent::Evicted(gone) = event {
+                Some((gone.tokens, gone.turns))
+            } else {
+                None
+            }
+        })
+        .collect();
+    let expected = [(5, vec![]), (6, vec!["t1"]), (7, vec![]), (8, vec!["t2", "t3"])];
+    assert_eq!(
+        named,
+        expected.map(|(tokens, turns)| (tokens, turns.into_iter().map(str::to_owned).collect()))
+    );
+}
