@@ -16,9 +16,12 @@ fi
 # The profile and the features of the tests, so that burn and wgpu are compiled once for both.
 cargo build --workspace --all-features --bins --locked
 
-# The last setting of a name wins, as the sidecar reads it; a comment may follow the value.
-setting='s/^ *\(export  *\)\{0,1\}STREAMING_LLM_MODEL *= *["'\'']\{0,1\}\([^ "'\''#]*\).*/\2/p'
-model="${STREAMING_LLM_MODEL:-$(sed -n "$setting" .env.sidecar 2>/dev/null | tail -n 1)}"
+# The model that .env.sidecar names, as the sidecar reads it: the last line wins, a comment may follow the value.
+model="${STREAMING_LLM_MODEL:-}"
+if [[ -z "$model" && -f .env.sidecar ]]; then
+  setting='s/^ *\(export  *\)\{0,1\}STREAMING_LLM_MODEL *= *["'\'']\{0,1\}\([^ "'\''#]*\).*/\2/p'
+  model="$(sed -n "$setting" .env.sidecar | tail -n 1)"
+fi
 if [[ "${model:-smollm2-135m-instruct}" == smollm2-135m-instruct ]]; then
   "$output/xtask" model
 fi
