@@ -1,0 +1,186 @@
+//! The local engine: what the rest of the program sees of the model.
+//!
+//! [`BurnEngine`] checks the model's files and opens the device, then hands both to a worker thread, which loads the weights and
+//! owns the model from then on. All that is left here is a queue, and what the two sides share.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use engine::{Engine, EngineError, EngineEvent, Generation, ModelInfo, Readiness, Rendered, Request, Tag, channel};
+use kv_cache::CachePolicy;
+use model_files::ModelFiles;
+
+use crate::error::with_sources;
+use crate::prompt::{Defaults, PromptFormat};
+use crate::worker::{IDLE_CACHE_BYTES, Job, Machine, Shared, Shelf, Worker};
+use crate::{BurnEngineError, BurnEngineSettings, ComputeDevice, LlamaModel};
+
+/// Events between the worker and a reader: some seconds of an answer, so that a busy reader never slows it.
+const CHANNEL_EVENTS: usize = 256;
+
+/// The local transformer behind the [`Engine`] trait. Dropping it ends every answer and waits for the worker's step.
+#[derive(Debug)]
+pub struct BurnEngine {
+    info: ModelInfo,
+    defaults: Defaults,
+    format: Arc<PromptFormat>,
+    shared: Arc<Shared>,
+    channel_events: usize,
+    worker: Option<JoinHandle<()>>,
+}
+
+impl BurnEngine {
+    /// Checks the settings, the model's headers and the device, and begins to load. Requests are accepted from now on; they
+    /// are answered once the model is there (see [`Engine::readiness`]).
+    ///
+    /// # Errors
+    /// A [`BurnEngineError`] that names the file, the setting or the device.
+    pub fn start(settings: BurnEngineSettings) -> Result<Self, BurnEngineError> {
+        Self::start_worker(settings, Tuning::default())
+    }
+
+    pub(crate) fn start_worker(settings: BurnEngineSettings, tuning: Tuning) -> Result<Self, BurnEngineError> {
+        let files = ModelFiles::open(&settings.model).map_err(|source| BurnEngineError::OpenModel {
+            path: settings.model.clone(),
+            source,
+        })?;
+        settings.check(files.config.context_tokens)?;
+        let device = ComputeDevice::open(settings.device, settings.threads)?;
+        let defaults = settings.defaults(files.config.context_tokens);
+        let info = ModelInfo {
+            name: settings.name.clone(),
+            fingerprint: files.fingerprint().to_owned(),
+            context_tokens: defaults.context_tokens,
+            sink_tokens: defaults.sink_tokens,
+            window_tokens: defaults.window_tokens,
+        };
+        let files = Arc::new(files);
+        let format = Arc::new(PromptFormat::new(Arc::clone(&files), settings.name));
+        let shared = Arc::new(Shared::new());
+        let channel_events = tuning.channel_events;
+        let load = {
+            let format = Arc::clone(&format);
+            move || Ok(Machine::new(LlamaModel::load(files, &device)?, format, defaults))
+        };
+        let worker = {
+            let (shared, name) = (Arc::clone(&shared), info.name.clone());
+            let thread = thread::Builder::new().name("model-worker".to_owned());
+            thread
+                .spawn(move || work(&shared, &name, load, tuning))
+                .map_err(|source| BurnEngineError::Worker { source })?
+        };
+        Ok(Self {
+            info,
+            defaults,
+            format,
+            shared,
+            channel_events,
+            worker: Some(worker),
+        })
+    }
+}
+
+/// What tests set otherwise.
+pub(crate) struct Tuning {
+    pub(crate) channel_events: usize,
+    pub(crate) idle_cache_bytes: usize,
+    #[cfg(test)]
+    pub(crate) before_step: Option<crate::worker::StepHook>,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            channel_events: CHANNEL_EVENTS,
+            idle_cache_bytes: IDLE_CACHE_BYTES,
+            #[cfg(test)]
+            before_step: None,
+        }
+    }
+}
+
+impl Engine for BurnEngine {
+    fn model(&self) -> ModelInfo {
+        self.info.clone()
+    }
+
+    fn readiness(&self) -> Readiness {
+        self.shared.readiness()
+    }
+
+    fn generate(&self, request: Request) -> Result<Generation, EngineError> {
+        let (emitter, generation) = channel(self.channel_events);
+        let job = Job {
+            request,
+            emitter,
+            asked_at: Instant::now(),
+        };
+        self.shared
+            .submit(job)
+            .map_err(|error| error.into_engine_error(&self.info.name))?;
+        Ok(generation)
+    }
+
+    fn cached_through(&self, conversation: &str) -> Option<Tag> {
+        self.shared.cached_through(conversation)
+    }
+
+    fn forget(&self, conversation: &str) {
+        self.shared.forget(conversation);
+    }
+
+    /// As the trait says. With [`Request::continues_from`] it is the messages alone: what precedes them is in the cache.
+    fn render(&self, request: &Request) -> Result<Rendered, EngineError> {
+        let mut prompt = self.format.system(request.system.as_deref())?;
+        let policy = self.defaults.place(&request.options, prompt.ids.len() as u64)?;
+        let room_tokens = match policy {
+            CachePolicy::Streaming(sink_window) if request.continues_from.is_none() => sink_window.window(),
+            CachePolicy::Streaming(_) | CachePolicy::Dense { .. } => u64::MAX,
+        };
+        if request.continues_from.is_some() {
+            prompt = crate::prompt::Prompt::default();
+        }
+        self.format
+            .append_history(&mut prompt, &request.messages, room_tokens)?;
+        self.format
+            .rendered(prompt, request.system.as_deref(), &request.messages)
+    }
+}
+
+impl Drop for BurnEngine {
+    fn drop(&mut self) {
+        self.shared.close();
+        if let Some(worker) = self.worker.take() {
+            // A worker that panicked has said so; there is nothing left to do about it.
+            drop(worker.join());
+        }
+    }
+}
+
+/// The worker thread: loads the model, then answers until the engine is closed.
+fn work(shared: &Arc<Shared>, model: &str, load: impl FnOnce() -> Result<Machine, BurnEngineError>, tuning: Tuning) {
+    let reason = match catch_unwind(AssertUnwindSafe(load)) {
+        Ok(Ok(machine)) => {
+            shared.set_ready();
+            let worker = Worker::new(Arc::clone(shared), machine, Shelf::new(tuning.idle_cache_bytes));
+            #[cfg(test)]
+            let worker = worker.with_hook(tuning.before_step);
+            match catch_unwind(AssertUnwindSafe(|| worker.run())) {
+                Ok(()) => "the engine was closed".to_owned(),
+                Err(_) => "the worker thread panicked".to_owned(),
+            }
+        }
+        Ok(Err(error)) => with_sources(&error),
+        Err(_) => "loading panicked".to_owned(),
+    };
+    for job in shared.set_failed(reason.clone()) {
+        let error = EngineError::ModelUnavailable {
+            model: model.to_owned(),
+            reason: reason.clone(),
+        };
+        // A new answer's channel has room for one event; if its reader is gone, nobody wants to know.
+        drop(job.emitter.try_send(EngineEvent::Failed(error)));
+    }
+}

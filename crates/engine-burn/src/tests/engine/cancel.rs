@@ -1,0 +1,125 @@
+//! Answers that are cut off: gracefully, or by a reader that goes away.
+
+use engine::{Engine, FinishReason, Tag};
+
+use super::{Answer, ask, history, read, request, start, start_with_action_at, user};
+use crate::{BurnEngine, MAX_CHUNK, REWIND_TOKENS};
+
+/// A message of at least `tokens` tokens; the toy merges none of it.
+fn text_of(tokens: usize) -> String {
+    "QX".repeat(tokens.div_ceil(2))
+}
+
+/// A first turn that is cancelled right before its step `step_idx`.
+fn cancelled_at(step_idx: usize, text: &str) -> (BurnEngine, Answer) {
+    let (engine, actions) = start_with_action_at(step_idx);
+    let generation = engine
+        .generate(request("c", None, vec![user(1, text)]))
+        .expect("not busy");
+    let canceller = generation.canceller();
+    actions
+        .send(Box::new(move || canceller.cancel()))
+        .expect("the worker waits for it");
+    let answer = read(generation).expect("a cancelled answer ends well");
+    assert_eq!(answer.finished.reason, FinishReason::Cancelled);
+    assert_eq!(engine.cached_through("c"), Some(Tag(1)));
+    (engine, answer)
+}
+
+#[test]
+fn a_cancelled_prompt_is_read_with_the_next_one() {
+    let text = text_of(4 * MAX_CHUNK);
+    let mut second_answers = Vec::new();
+    for steps in 0..4 {
+        let (engine, first) = cancelled_at(steps, &text);
+        assert_eq!((first.ids(), first.finished.usage.completion_tokens), (&[][..], 0));
+        let second = ask(&engine, request("c", Some(1), vec![user(2, "go on")]));
+        let read_tokens = (steps * MAX_CHUNK) as u64;
+        let left_tokens = first.started.prompt_tokens - read_tokens;
+        second_answers.push((second.started.prompt_tokens - left_tokens, second.text));
+    }
+    // However much of the first prompt was read when, the stream is the same.
+    assert!(
+        second_answers.iter().all(|answer| *answer == second_answers[0]),
+        "{second_answers:?}"
+    );
+}
+
+#[test]
+fn a_cancelled_answer_keeps_what_was_generated() {
+    for steps in 1..10 {
+        let (engine, first) = cancelled_at(steps, "Hello");
+        assert_eq!(first.finished.usage.completion_tokens, steps as u64);
+        let second = ask(&engine, request("c", Some(1), vec![user(2, "go on")]));
+        let mut messages = history(&[("Hello", &first)]);
+        messages.push(user(2, "go on"));
+        assert_eq!(
+            second.ids(),
+            ask(&engine, request("fresh", None, messages)).ids(),
+            "after {steps} steps"
+        );
+    }
+}
+
+/// Runs a first turn to its end, and drops the second one right before its step `step_idx`.
+fn dropped_at(step_idx: usize, text: &str) -> (BurnEngine, Answer) {
+    let (engine, actions) = start_with_action_at(FIRST_STEPS + step_idx);
+    let first = engine
+        .generate(request("c", None, vec![user(1, "Hello")]))
+        .expect("not busy");
+    let (dropper, dropped) = std::sync::mpsc::sync_channel(1);
+    actions
+        .send(Box::new(move || drop(dropped.recv())))
+        .expect("the worker waits for it");
+    let first = read(first).expect("the first turn is left alone");
+    let second = engine
+        .generate(request("c", Some(1), vec![user(2, text)]))
+        .expect("not busy");
+    dropper.send(second).expect("the action waits for it");
+    // Once another answer that came later is complete, the worker has noticed.
+    ask(&engine, request("other", None, vec![user(1, "Hello")]));
+    (engine, first)
+}
+
+/// Steps of a first turn: one for the prompt and the first token, one for each further token.
+const FIRST_STEPS: usize = 24;
+
+#[test]
+fn a_dropped_turn_never_happened() {
+    let undisturbed = start();
+    ask(&undisturbed, request("c", None, vec![user(1, "Hello")]));
+    let expected = ask(&undisturbed, request("c", Some(1), vec![user(2, "go on")]));
+    for steps in [0, 1, 2, 12] {
+        let (engine, _) = dropped_at(steps, "something else");
+        assert_eq!(engine.cached_through("c"), Some(Tag(1)), "after {steps} steps");
+        let second = ask(&engine, request("c", Some(1), vec![user(2, "go on")]));
+        assert_eq!(
+            (second.ids(), &second.started),
+            (expected.ids(), &expected.started),
+            "after {steps} steps"
+        );
+    }
+}
+
+#[test]
+fn a_dropped_turn_that_overwrote_too_much_takes_the_cache_along() {
+    // Even in the shortest chunks, this many steps read more than the ring can take back.
+    let (engine, first) = dropped_at(16, &text_of(REWIND_TOKENS + 4 * MAX_CHUNK));
+    assert_eq!(engine.cached_through("c"), None);
+    let mut messages = history(&[("Hello", &first)]);
+    messages.push(user(2, "go on"));
+    ask(&engine, request("c", None, messages));
+}
+
+#[test]
+fn a_dropped_first_turn_leaves_nothing() {
+    let (engine, actions) = start_with_action_at(3);
+    let generation = engine
+        .generate(request("c", None, vec![user(1, "Hello")]))
+        .expect("not busy");
+    actions
+        .send(Box::new(move || drop(generation)))
+        .expect("the worker waits for it");
+    ask(&engine, request("other", None, vec![user(1, "Hello")]));
+    assert_eq!(engine.cached_through("c"), None);
+}

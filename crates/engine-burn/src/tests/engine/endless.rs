@@ -1,0 +1,137 @@
+//! Conversations that outgrow their window, and the epochs that start when one can't go on.
+
+use engine::{Engine, EngineError, FinishReason, Options, Tag};
+use kv_cache::SinkWindow;
+
+use super::{SINKS, WINDOW, ask, assistant, fails, options, request, start, user};
+use crate::BurnEngine;
+
+/// An answer of the toy that any test may put into a history: its ids spell `ok`.
+const OK: [u32; 2] = [b'o' as u32 + 3, b'k' as u32 + 3];
+
+#[test]
+fn what_leaves_is_counted_to_the_token() {
+    let engine = start();
+    let system_tokens = rendered_tokens(&engine, "x", 0);
+    let sink_window = SinkWindow::new(system_tokens.max(SINKS as u64), WINDOW as u64);
+    let (mut stream_tokens, mut evicted_tokens, mut gone) = (0, 0, None);
+    let mut ends = Vec::new();
+    for tag in 1..=16_u64 {
+        let text = "word ".repeat(tag as usize % 5 + 1);
+        let mut next = request("c", (tag > 1).then(|| tag - 1), vec![user(tag, &text)]);
+        next.options.max_new_tokens = 20 + tag as u32 % 7;
+        let answer = ask(&engine, next);
+        assert_eq!(answer.started.epoch, Tag(1));
+        assert_eq!(
+            answer.started.cached_tokens,
+            stream_tokens - sink_window.evicted(stream_tokens)
+        );
+        // The last turn ends with what closes its answer, `<|im_end|>` and a line break, before this turn's question.
+        let question_tokens = rendered_tokens(&engine, &text, 1);
+        let end = stream_tokens + answer.started.prompt_tokens - question_tokens;
+        ends.extend((tag > 1).then(|| (end, Tag(tag - 1))));
+        // A last token that was chosen is not read before the next turn; one that ends the answer is not part of it.
+        let usage = answer.finished.usage;
+        let read_tokens = usage.completion_tokens - u64::from(answer.finished.reason == FinishReason::Length);
+        stream_tokens += usage.prompt_tokens + read_tokens.min(answer.ids().len() as u64);
+        evicted_tokens += answer.finished.usage.evicted_tokens;
+        assert_eq!(evicted_tokens, sink_window.evicted(stream_tokens), "turn {tag}");
+        gone = answer
+            .evictions
+            .iter()
+            .filter_map(|eviction| eviction.1)
+            .next_back()
+            .or(gone);
+        let first_visible = sink_window.first_visible(stream_tokens);
+        let expected = ends
+            .iter()
+            .rev()
+            .find(|(end, _)| *end <= first_visible)
+            .map(|end| end.1);
+        assert_eq!(gone, expected, "turn {tag}");
+    }
+    assert!(
+        evicted_tokens > 2 * WINDOW as u64,
+        "the conversation outgrew its window"
+    );
+}
+
+/// Tokens of a part of a first turn's prompt: 0 is the system part, 1 the user's.
+fn rendered_tokens(engine: &BurnEngine, text: &str, part: usize) -> u64 {
+    let rendered = engine
+        .render(&request("c", None, vec![user(1, text)]))
+        .expect("it can be rendered");
+    rendered.spans[part].tokens.len() as u64
+}
+
+#[test]
+fn a_new_epoch_takes_the_newest_whole_turns_that_fit() {
+    let engine = start();
+    let mut messages = Vec::new();
+    for tag in 1..20 {
+        messages.extend([user(tag, "Hello there"), assistant(tag, &OK)]);
+    }
+    messages.push(user(20, "and now?"));
+    let answer = ask(&engine, request("c", None, messages.clone()));
+    let epoch = answer.started.epoch;
+    assert!(Tag(1) < epoch && epoch < Tag(20), "{epoch:?}");
+    let history_tokens = answer.started.prompt_tokens - rendered_tokens(&engine, "x", 0);
+    assert!(history_tokens <= WINDOW as u64);
+    // One turn more would not have fitted.
+    let from = messages
+        .iter()
+        .position(|message| message.tag == epoch)
+        .expect("it is one of them");
+    let turn_tokens = (history_tokens - rendered_tokens(&engine, "and now?", 1)) / ((messages.len() - from) / 2) as u64;
+    assert!(history_tokens + turn_tokens > WINDOW as u64);
+    let shorter = ask(&engine, request("d", None, messages.split_off(from)));
+    assert_eq!(shorter.ids(), answer.ids());
+}
+
+#[test]
+fn a_message_longer_than_the_window_streams_through() {
+    let engine = start();
+    let text = "QX".repeat(2 * WINDOW);
+    let answer = ask(
+        &engine,
+        request("c", None, vec![user(1, "old"), assistant(1, &OK), user(2, &text)]),
+    );
+    assert_eq!(answer.started.epoch, Tag(2));
+    assert!(answer.finished.usage.evicted_tokens > 3 * WINDOW as u64);
+    ask(&engine, request("c", Some(2), vec![user(3, "go on")]));
+}
+
+#[test]
+fn a_long_system_part_makes_the_window_smaller_and_then_fails() {
+    let engine = start();
+    let system = |tokens: usize| Some("Q".repeat(tokens));
+    let wide = Options {
+        window_tokens: Some(400),
+        ..options()
+    };
+    let mut long = request("c", None, vec![user(1, "Hello")]);
+    (long.system, long.options) = (system(150), wide.clone());
+    let started = ask(&engine, long.clone()).started;
+    assert!(started.sink_tokens > 150);
+    assert_eq!(
+        started.sink_tokens + started.window_tokens + 1,
+        512,
+        "the trained context is full"
+    );
+    long.system = system(300);
+    let error = fails(&engine, long.clone());
+    let EngineError::ContextTooLarge {
+        needed_tokens,
+        limit_tokens: 512,
+        ..
+    } = error
+    else {
+        panic!("{error:?}")
+    };
+    assert!(needed_tokens > 300 + 256);
+    // A window that was small to begin with may stay as it is.
+    long.options.window_tokens = Some(64);
+    assert_eq!(ask(&engine, long.clone()).started.window_tokens, 64);
+    long.options.window_tokens = Some(0);
+    assert!(matches!(fails(&engine, long), EngineError::InvalidRequest { .. }));
+}

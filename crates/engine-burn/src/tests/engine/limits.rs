@@ -1,0 +1,88 @@
+//! What is refused, and how dense caches end.
+
+use engine::{Engine, EngineError, FinishReason, Role};
+
+use super::{ask, assistant, fails, fixture, request, settings, start, user};
+use crate::{BurnEngine, BurnEngineError, BurnEngineSettings};
+
+#[track_caller]
+fn check_start(change: impl FnOnce(&mut BurnEngineSettings), expected: &str) {
+    let mut settings = settings();
+    change(&mut settings);
+    let error: BurnEngineError = BurnEngine::start(settings).expect_err("it can't start");
+    let message = crate::error::with_sources(&error);
+    assert!(message.contains(expected), "{message:?} should contain {expected:?}");
+}
+
+#[test]
+fn a_start_that_can_t_work_names_the_reason() {
+    check_start(
+        |settings| settings.model = fixture("no-such-model.gguf"),
+        "no-such-model.gguf",
+    );
+    check_start(|settings| settings.start_size = 0, "start_size is 0");
+    check_start(|settings| settings.recent_size = 0, "recent_size is 0");
+    let too_large = "4 sinks and a window of 508 tokens don't fit a model trained for 512 tokens";
+    check_start(|settings| settings.recent_size = 508, too_large);
+    check_start(|settings| settings.recent_size = usize::MAX, "don't fit");
+    let mut largest = settings();
+    largest.recent_size = 507;
+    ask(
+        &BurnEngine::start(largest).expect("it just fits"),
+        request("c", None, vec![user(1, "Hello")]),
+    );
+}
+
+#[track_caller]
+fn check_invalid(change: impl FnOnce(&mut engine::Request), expected: &str) {
+    let engine = start();
+    let mut request = request("c", None, vec![user(1, "one"), assistant(1, &[80]), user(2, "two")]);
+    change(&mut request);
+    match fails(&engine, request) {
+        EngineError::InvalidRequest { reason } => assert!(reason.contains(expected), "{reason:?}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn requests_that_make_no_sense_are_named() {
+    check_invalid(|request| request.messages.clear(), "needs a message");
+    check_invalid(|request| request.messages[2].role = Role::Assistant, "in turn");
+    check_invalid(|request| drop(request.messages.remove(0)), "in turn");
+    check_invalid(|request| request.messages[1].ids = Some(vec![80, 9_999]), "9999");
+}
+
+fn start_dense() -> BurnEngine {
+    let mut settings = settings();
+    settings.streaming = false;
+    BurnEngine::start(settings).expect("the toy model is there")
+}
+
+#[test]
+fn a_dense_cache_ends_at_the_trained_context() {
+    let engine = start_dense();
+    assert_eq!((engine.model().sink_tokens, engine.model().window_tokens), (0, 512));
+    let mut first = request("c", None, vec![user(1, &"Q".repeat(400))]);
+    first.options.max_new_tokens = 8_000;
+    let first = ask(&engine, first);
+    assert_eq!(first.finished.reason, FinishReason::Length);
+    // Every place is taken, and the last token is chosen without one.
+    assert_eq!(
+        first.started.prompt_tokens + first.finished.usage.completion_tokens,
+        513
+    );
+    assert_eq!(first.finished.usage.evicted_tokens, 0);
+    let error = fails(&engine, request("c", Some(1), vec![user(2, "x")]));
+    let EngineError::ContextTooLarge {
+        part: "the conversation",
+        limit_tokens: 512,
+        ..
+    } = error
+    else {
+        panic!("{error:?}")
+    };
+    let error = fails(&engine, request("d", None, vec![user(1, &"Q".repeat(500))]));
+    let EngineError::ContextTooLarge { limit_tokens: 512, .. } = error else {
+        panic!("{error:?}")
+    };
+}

@@ -1,0 +1,164 @@
+//! Several conversations at once, readers that don't read, and steps that panic.
+
+use engine::{Engine, EngineError, Readiness, Tag};
+
+use super::{ask, fails, options, read, request, start, start_tuned, start_with_action_at, user};
+use crate::engine::Tuning;
+use crate::worker::MAX_WAITING;
+
+#[test]
+fn conversations_side_by_side_don_t_mix() {
+    let alone: Vec<_> = (0..3)
+        .map(|n| ask(&start(), request(&n.to_string(), None, vec![user(n, "Hello")])))
+        .collect();
+    let engine = start();
+    let together: Vec<_> = (0..3)
+        .map(|n| {
+            engine
+                .generate(request(&n.to_string(), None, vec![user(n, "Hello")]))
+                .expect("not busy")
+        })
+        .collect();
+    for (together, alone) in together.into_iter().zip(alone) {
+        assert_eq!(read(together).expect("it ends well").ids(), alone.ids());
+    }
+}
+
+#[test]
+fn turns_of_one_conversation_wait_for_each_other() {
+    let engine = start();
+    let first = engine
+        .generate(request("c", None, vec![user(1, "one")]))
+        .expect("not busy");
+    let second = engine
+        .generate(request("c", Some(1), vec![user(2, "two")]))
+        .expect("not busy");
+    let third = engine
+        .generate(request("c", Some(2), vec![user(3, "three")]))
+        .expect("not busy");
+    for (turn, tag) in [(first, 1), (second, 2), (third, 3)] {
+        assert_eq!(read(turn).expect("it ends well").started.epoch, Tag(1), "turn {tag}");
+    }
+    assert_eq!(engine.cached_through("c"), Some(Tag(3)));
+}
+
+#[test]
+fn a_reader_that_does_not_read_delays_nobody() {
+    let expected = ask(&start(), request("slow", None, vec![user(1, "Hello")]));
+    let engine = start_tuned(Tuning {
+        channel_events: 1,
+        ..Tuning::default()
+    });
+    let slow = engine
+        .generate(request("slow", None, vec![user(1, "Hello")]))
+        .expect("not busy");
+    for tag in 1..4 {
+        ask(
+            &engine,
+            request("fast", (tag > 1).then(|| tag - 1), vec![user(tag, "Hello")]),
+        );
+    }
+    assert_eq!(engine.cached_through("slow"), None);
+    let slow = read(slow).expect("it ends well");
+    assert_eq!((slow.ids(), &slow.text), (expected.ids(), &expected.text));
+}
+
+#[test]
+fn a_panic_harms_its_own_turn_alone() {
+    let (engine, actions) = start_with_action_at(4);
+    let other = engine
+        .generate(request("other", None, vec![user(1, "Hello")]))
+        .expect("not busy");
+    let harmed = engine
+        .generate(request("c", None, vec![user(1, "Hello")]))
+        .expect("not busy");
+    actions
+        .send(Box::new(|| panic!("on purpose")))
+        .expect("the worker waits for it");
+    let error = read(harmed).expect_err("its step panicked");
+    assert_eq!(
+        error,
+        EngineError::Internal {
+            reason: "a step panicked: on purpose".to_owned()
+        }
+    );
+    read(other).expect("it ends well");
+    assert_eq!(
+        (engine.cached_through("c"), engine.cached_through("other")),
+        (None, Some(Tag(1)))
+    );
+    assert_eq!(engine.readiness(), Readiness::Ready);
+    assert_eq!(
+        fails(&engine, request("c", Some(1), vec![user(2, "x")])),
+        EngineError::NotCached { tag: Tag(1) }
+    );
+    ask(&engine, request("c", None, vec![user(2, "Hello")]));
+}
+
+#[test]
+fn too_many_waiting_requests_are_refused() {
+    let (engine, actions) = start_with_action_at(0);
+    // The first may run already, held before its first step; all others are of the same conversation and wait for it.
+    let mut accepted = Vec::new();
+    let refused = loop {
+        match engine.generate(request("c", None, vec![user(1, "Hello")])) {
+            Ok(generation) => accepted.push(generation),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused, EngineError::Busy { waiting: MAX_WAITING });
+    assert!((MAX_WAITING..=MAX_WAITING + 1).contains(&accepted.len()));
+    // Requests whose readers are gone make room.
+    let first = accepted.remove(0);
+    drop(accepted);
+    drop(actions);
+    read(first).expect("it ends well");
+    ask(&engine, request("c", None, vec![user(1, "Hello")]));
+}
+
+#[test]
+fn the_conversation_used_longest_ago_makes_room() {
+    let probe = start();
+    let mut short = request("a", None, vec![user(1, "Hello")]);
+    short.options = options();
+    ask(&probe, short.clone());
+    // Room for a single cache: whatever is put there sends the one before away.
+    let engine = start_tuned(Tuning {
+        idle_cache_bytes: 1,
+        ..Tuning::default()
+    });
+    for name in ["a", "b"] {
+        ask(&engine, request(name, None, vec![user(1, "Hello")]));
+    }
+    // Once a further answer is complete, what the last one sent away is known.
+    ask(&engine, request("d", None, vec![user(1, "Hello")]));
+    assert_eq!(engine.cached_through("a"), None);
+    assert_eq!(
+        fails(&engine, request("a", Some(1), vec![user(2, "x")])),
+        EngineError::NotCached { tag: Tag(1) }
+    );
+}
+
+#[test]
+fn a_conversation_that_is_forgotten_while_it_runs_is_not_kept() {
+    let (engine, actions) = start_with_action_at(2);
+    let generation = engine
+        .generate(request("c", None, vec![user(1, "Hello")]))
+        .expect("not busy");
+    let (resume, resumed) = std::sync::mpsc::sync_channel::<()>(1);
+    let (reached, reaching) = std::sync::mpsc::sync_channel(1);
+    let action = move || {
+        reached.send(()).expect("the test waits for it");
+        resumed.recv().expect_err("the test only lets go");
+    };
+    actions.send(Box::new(action)).expect("the worker waits for it");
+    reaching.recv().expect("the step is reached");
+    engine.forget("c");
+    drop(resume);
+    read(generation).expect("it ends well");
+    assert_eq!(engine.cached_through("c"), None);
+    assert_eq!(
+        fails(&engine, request("c", Some(1), vec![user(2, "x")])),
+        EngineError::NotCached { tag: Tag(1) }
+    );
+}

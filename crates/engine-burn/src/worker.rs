@@ -1,0 +1,178 @@
+//! The thread that owns the model and answers everybody in turn.
+//!
+//! Each round takes one step for every running turn: a chunk of its prompt, or one token of its answer. Between rounds it
+//! takes up new requests and drops what was forgotten. It never waits for a reader: a turn whose channel is full sits out the
+//! round. With nothing to do it sleeps. A panic in a step ends that turn and drops its cache; the others go on.
+
+mod admission;
+mod conversation;
+mod machine;
+mod shared;
+mod shelf;
+mod turn;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use engine::{EngineError, EngineEvent};
+
+use crate::MAX_CHUNK;
+use admission::Place;
+use shared::Patience;
+use turn::{Delivery, Turn};
+
+pub(crate) use machine::Machine;
+#[cfg(test)]
+pub(crate) use shared::MAX_WAITING;
+pub(crate) use shared::{Job, Shared};
+pub(crate) use shelf::{IDLE_CACHE_BYTES, Shelf};
+
+/// Turns that run side by side; the others wait. Each holds a cache, so this bounds memory.
+const MAX_RUNNING: usize = 8;
+
+/// Tokens of a prompt that are read at once while others wait for their next token: a quarter of the longest chunk, so that
+/// they wait for some tenths of a second at most.
+const SHARED_CHUNK: usize = 128;
+
+/// Called with the conversation's name before each step; lets a test hold or break it.
+#[cfg(test)]
+pub(crate) type StepHook = Box<dyn FnMut(&str) + Send>;
+
+/// See the module.
+pub(crate) struct Worker {
+    shared: Arc<Shared>,
+    machine: Machine,
+    shelf: Shelf,
+    running: Vec<Turn>,
+    #[cfg(test)]
+    before_step: Option<StepHook>,
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>, machine: Machine, shelf: Shelf) -> Self {
+        Self {
+            shared,
+            machine,
+            shelf,
+            running: Vec::new(),
+            #[cfg(test)]
+            before_step: None,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_hook(mut self, hook: Option<StepHook>) -> Self {
+        self.before_step = hook;
+        self
+    }
+
+    /// Works until the engine is closed.
+    pub(crate) fn run(mut self) {
+        let mut has_moved = true;
+        while self.shared.wait(self.patience(has_moved)) {
+            self.drop_forgotten();
+            self.admit();
+            has_moved = self.round();
+        }
+    }
+
+    fn patience(&self, has_moved: bool) -> Patience {
+        match (self.running.is_empty(), has_moved) {
+            (true, _) => Patience::Idle,
+            (false, true) => Patience::None,
+            (false, false) => Patience::Stalled,
+        }
+    }
+
+    fn drop_forgotten(&mut self) {
+        for name in self.shared.take_forgotten() {
+            drop(self.shelf.take(&name));
+            self.running
+                .iter_mut()
+                .filter(|turn| turn.name() == name)
+                .for_each(Turn::forget);
+        }
+    }
+
+    /// Begins as many waiting requests as there is room for.
+    fn admit(&mut self) {
+        while self.running.len() < MAX_RUNNING {
+            let is_running = |name: &str| self.running.iter().any(|turn| turn.name() == name);
+            let Some(job) = self.shared.take_job(is_running) else {
+                return;
+            };
+            self.begin(job);
+        }
+    }
+
+    fn begin(&mut self, job: Job) {
+        let found = catch_unwind(AssertUnwindSafe(|| {
+            Place::find(&job.request, &self.machine, &mut self.shelf)
+        }));
+        match found.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+            Ok(place) => {
+                self.shared.set_running(&job.request.conversation);
+                self.running.push(Turn::new(job, place, &self.machine));
+            }
+            // A new answer's channel has room for one event; if its reader is gone, nobody wants to know.
+            Err(error) => drop(job.emitter.try_send(EngineEvent::Failed(error))),
+        }
+    }
+
+    /// One step for every turn that can take one; whether any did something.
+    fn round(&mut self) -> bool {
+        let ready = self.running.iter().filter(|turn| turn.can_step()).count();
+        let chunk_tokens = if ready > 1 { SHARED_CHUNK } else { MAX_CHUNK };
+        let mut has_moved = false;
+        for mut turn in std::mem::take(&mut self.running) {
+            let mut delivery = turn.deliver(&self.shared);
+            if delivery == Delivery::Sent {
+                self.step(&mut turn, chunk_tokens);
+                has_moved = true;
+                delivery = turn.deliver(&self.shared);
+            }
+            match delivery {
+                Delivery::Sent | Delivery::Full => self.running.push(turn),
+                Delivery::Finished => self.retire(turn, Turn::into_conversation),
+                Delivery::Dropped => self.retire(turn, Turn::into_conversation_before),
+            }
+        }
+        has_moved
+    }
+
+    fn step(&mut self, turn: &mut Turn, chunk_tokens: usize) {
+        let stepped = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(test)]
+            if let Some(hook) = &mut self.before_step {
+                hook(turn.name());
+            }
+            turn.step(&mut self.machine, chunk_tokens)
+        }));
+        if let Err(error) = stepped.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+            tracing::error!(conversation = turn.name(), %error, "a turn failed");
+            turn.fail(error);
+        }
+    }
+
+    /// Puts away what is left of a turn's conversation.
+    fn retire(&mut self, turn: Turn, leave: impl FnOnce(Turn) -> Option<conversation::Conversation>) {
+        let name = turn.name().to_owned();
+        let Some(conversation) = leave(turn) else {
+            self.shared.set_gone(&name);
+            return;
+        };
+        self.shared.set_cached(&name, conversation.ledger.last);
+        for gone in self.shelf.put(&name, conversation) {
+            self.shared.set_gone(&gone);
+        }
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> EngineError {
+    let message = panic.downcast_ref::<&str>().map(|message| (*message).to_owned());
+    let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
+    EngineError::Internal {
+        reason: format!("a step panicked: {}", message.as_deref().unwrap_or("no message")),
+    }
+}

@@ -1,0 +1,309 @@
+//! One turn that runs: prefill, decode, and how it ends.
+//!
+//! A turn owns its conversation while it runs. It moves on by steps of bounded work, each of which leaves events to be sent;
+//! it never waits for its reader. However it ends, the cache is left at the longest part of the stream that it holds, and
+//! what the stream has beyond it is noted as unfed.
+
+mod answer;
+mod clock;
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use engine::{Emitter, EngineError, EngineEvent, FinishReason, Finished, NotSent, Options, Started, Tag, Usage};
+
+use super::admission::Place;
+use super::conversation::{Checkpoint, Conversation, Departure, RecentIds};
+use super::machine::Machine;
+use super::shared::{Job, Shared};
+use crate::detokenizer::Piece;
+use crate::sampler::Draw;
+use answer::Answer;
+use clock::Clock;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    name: String,
+    tag: Tag,
+    emitter: Emitter,
+    options: Options,
+    seed: u64,
+    conversation: Conversation,
+    /// Whether the conversation is whole and may go on.
+    is_sound: bool,
+    /// Where to go back to when the reader drops the turn; `None` for the first turn of an epoch.
+    checkpoint: Option<Checkpoint>,
+    prompt: Vec<u32>,
+    /// The position after the prompt.
+    prompt_end: u64,
+    phase: Phase,
+    answer: Answer,
+    recent: RecentIds,
+    /// Tokens that had left the view before the turn.
+    evicted_before: u64,
+    usage: Usage,
+    clock: Clock,
+    /// What happened and is not sent yet: the events of one step at most.
+    outbox: VecDeque<EngineEvent>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    /// Reading the prompt, of which so many tokens are read.
+    Prefill { fed: usize },
+    /// The token was chosen and is to be read next.
+    Decode { token: u32 },
+    /// Only the outbox is left.
+    Ended,
+}
+
+/// How far sending got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// Everything is sent; the turn may go on.
+    Sent,
+    /// The reader is behind.
+    Full,
+    /// Everything is sent, the end too.
+    Finished,
+    /// The reader is gone.
+    Dropped,
+}
+
+impl Turn {
+    /// A turn that begins now.
+    pub(crate) fn new(job: Job, place: Place, machine: &Machine) -> Self {
+        let Job {
+            request,
+            emitter,
+            asked_at,
+        } = job;
+        let Place {
+            mut conversation,
+            prompt,
+            checkpoint,
+            tag,
+        } = place;
+        let sink_window = conversation.policy.sink_window();
+        let usage = Usage {
+            prompt_tokens: prompt.ids.len() as u64,
+            cached_tokens: conversation.tokens_in_view(),
+            sink_tokens: sink_window.sinks(),
+            window_tokens: sink_window.window(),
+            context_limit: machine.context_tokens(),
+            ..Usage::default()
+        };
+        let started = Started {
+            prompt_tokens: usage.prompt_tokens,
+            cached_tokens: usage.cached_tokens,
+            sink_tokens: usage.sink_tokens,
+            window_tokens: usage.window_tokens,
+            epoch: conversation.epoch,
+        };
+        conversation.begin(&prompt);
+        Self {
+            name: request.conversation,
+            tag,
+            emitter,
+            seed: request.seed,
+            is_sound: true,
+            checkpoint,
+            prompt_end: conversation.cache.position() + usage.prompt_tokens,
+            prompt: prompt.ids,
+            phase: Phase::Prefill { fed: 0 },
+            answer: Answer::new(&request.options),
+            recent: conversation.ledger.recent.clone(),
+            evicted_before: conversation.ledger.evicted_tokens,
+            options: request.options,
+            conversation,
+            usage,
+            clock: Clock::new(asked_at, Instant::now()),
+            outbox: VecDeque::from([EngineEvent::Started(started)]),
+        }
+    }
+
+    /// The conversation's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the next step can be taken: nothing waits for the reader.
+    pub(crate) fn can_step(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
+    /// Keeps nothing of the conversation when the turn is over.
+    pub(crate) fn forget(&mut self) {
+        self.is_sound = false;
+    }
+
+    /// Takes one step: ends if that was asked for, else reads up to `chunk_tokens` of the prompt, or one token of the answer.
+    ///
+    /// # Errors
+    /// Whatever the model or the sampler says; then only [`Turn::fail`] may follow.
+    pub(crate) fn step(&mut self, machine: &mut Machine, chunk_tokens: usize) -> Result<(), EngineError> {
+        if self.emitter.is_cancelled() {
+            self.end(FinishReason::Cancelled);
+            return Ok(());
+        }
+        let is_prompt_read = match self.phase {
+            Phase::Prefill { fed } => {
+                let end = self.prompt.len().min(fed + chunk_tokens);
+                let is_last = end == self.prompt.len();
+                machine.read(&mut self.conversation.cache, &self.prompt[fed..end], is_last)?;
+                self.phase = Phase::Prefill { fed: end };
+                is_last
+            }
+            Phase::Decode { token } => {
+                machine.read(&mut self.conversation.cache, &[token], true)?;
+                true
+            }
+            Phase::Ended => return Ok(()),
+        };
+        self.tell_departure(false);
+        if is_prompt_read {
+            self.grow(machine)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the turn with an error, and the conversation with it.
+    pub(crate) fn fail(&mut self, error: EngineError) {
+        self.is_sound = false;
+        self.phase = Phase::Ended;
+        self.outbox.push_back(EngineEvent::Failed(error));
+    }
+
+    /// Sends what waits to be sent, as far as there is room. Whatever the last event promises is true before it is sent.
+    pub(crate) fn deliver(&mut self, shared: &Shared) -> Delivery {
+        while let Some(event) = self.outbox.pop_front() {
+            if self.emitter.is_closed() {
+                return Delivery::Dropped;
+            }
+            // Only this thread sends, so what fits now still fits below.
+            if self.emitter.capacity() == 0 {
+                self.outbox.push_front(event);
+                return Delivery::Full;
+            }
+            if matches!(event, EngineEvent::Finished(_) | EngineEvent::Failed(_)) {
+                self.announce(shared);
+            }
+            match self.emitter.try_send(event) {
+                Ok(()) => {}
+                Err(NotSent::Full(event)) => {
+                    self.outbox.push_front(*event);
+                    return Delivery::Full;
+                }
+                Err(NotSent::Closed) => return Delivery::Dropped,
+            }
+        }
+        match self.phase {
+            Phase::Ended => Delivery::Finished,
+            Phase::Prefill { .. } | Phase::Decode { .. } if self.emitter.is_closed() => Delivery::Dropped,
+            Phase::Prefill { .. } | Phase::Decode { .. } => Delivery::Sent,
+        }
+    }
+
+    /// The conversation after the turn, if it may go on.
+    pub(crate) fn into_conversation(self) -> Option<Conversation> {
+        self.is_sound.then_some(self.conversation)
+    }
+
+    /// The conversation as it was before the turn, if the cache still holds that.
+    pub(crate) fn into_conversation_before(self) -> Option<Conversation> {
+        let checkpoint = self.checkpoint.filter(|_| self.is_sound)?;
+        self.conversation.restored(checkpoint)
+    }
+
+    fn announce(&self, shared: &Shared) {
+        if self.is_sound {
+            shared.set_cached(&self.name, self.tag);
+        } else {
+            shared.set_gone(&self.name);
+        }
+    }
+
+    /// Chooses the next token and adds it to the answer.
+    fn grow(&mut self, machine: &mut Machine) -> Result<(), EngineError> {
+        let draw = Draw {
+            seed: self.seed,
+            token_idx: self.answer.generated_tokens() as u64,
+        };
+        let token = machine.choose(&self.options, self.recent.as_slice(), draw)?;
+        self.clock.token(Instant::now());
+        if machine.is_stop(token) {
+            self.end(FinishReason::Stop);
+            return Ok(());
+        }
+        self.recent.extend(&[token]);
+        let grown = self.answer.push(token, machine.format());
+        self.send(grown.piece);
+        let is_long = self.answer.generated_tokens() >= self.options.max_new_tokens as usize;
+        let is_full = self
+            .conversation
+            .max_tokens()
+            .is_some_and(|max| self.conversation.cache.position() >= max);
+        if grown.is_stopped {
+            self.end(FinishReason::Stop);
+        } else if is_long || is_full {
+            self.end(FinishReason::Length);
+        } else {
+            self.phase = Phase::Decode { token };
+        }
+        Ok(())
+    }
+
+    /// Ends the answer as it is, and leaves the conversation ready for its next turn.
+    fn end(&mut self, reason: FinishReason) {
+        let held = self.answer.finish();
+        self.send(held);
+        self.settle_cache();
+        self.tell_departure(true);
+        self.phase = Phase::Ended;
+        self.usage.completion_tokens = self.answer.generated_tokens() as u64;
+        self.usage.evicted_tokens = self.conversation.ledger.evicted_tokens - self.evicted_before;
+        self.outbox.push_back(EngineEvent::Finished(Finished {
+            reason,
+            answer_ids: self.answer.ids().to_vec(),
+            usage: self.usage,
+            timings: self.clock.timings(Instant::now()),
+        }));
+    }
+
+    /// Takes the cache back to what it shares with the stream, and notes what the stream has beyond it.
+    fn settle_cache(&mut self) {
+        let position = self.conversation.cache.position();
+        let answer_fed = usize::try_from(position.saturating_sub(self.prompt_end)).expect("an answer fits in memory");
+        let kept = self.answer.kept_tokens(answer_fed);
+        if kept < answer_fed && self.conversation.cache.rewind(self.prompt_end + kept as u64).is_err() {
+            self.is_sound = false;
+        }
+        let prompt_left = usize::try_from(self.prompt_end.saturating_sub(position)).expect("a prompt fits in memory");
+        let ledger = &mut self.conversation.ledger;
+        ledger.unfed = self.prompt[self.prompt.len() - prompt_left..].to_vec();
+        ledger.unfed.extend_from_slice(&self.answer.ids()[kept..]);
+        ledger.recent.extend(self.answer.ids());
+        ledger.last = self.tag;
+    }
+
+    fn send(&mut self, piece: Option<Piece>) {
+        if let Some(Piece { text, ids }) = piece {
+            self.outbox.push_back(EngineEvent::Token { text, ids });
+        }
+    }
+
+    /// Tells what has left the view for good, also if the answer is taken back to what was sent: whenever a whole turn has
+    /// gone, and all of it at the end.
+    fn tell_departure(&mut self, is_end: bool) {
+        let certain = self
+            .conversation
+            .cache
+            .position()
+            .min(self.prompt_end + self.answer.ids().len() as u64);
+        let Conversation { ledger, policy, .. } = &mut self.conversation;
+        if let Some(Departure { tokens, through }) = ledger.take_departure(policy.sink_window(), certain, is_end) {
+            self.outbox.push_back(EngineEvent::Evicted { tokens, through });
+        }
+    }
+}
