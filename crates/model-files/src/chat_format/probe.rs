@@ -54,10 +54,13 @@ pub(super) fn literals(template: &Template) -> Result<Literals, ModelFileError> 
         true => None,
         false => Some(turns_after_system(template, &turns)?),
     };
-    let answer_end = answer_end(template, &turns)?;
+    let system_close = with_system.as_ref().map_or(turns.before.as_str(), |(_, close)| close);
+    let answer_end = match answer_end(template, &turns)? {
+        Some(answer_end) => answer_end,
+        None => without_common_end(&turns.between, &turns.before, system_close).to_owned(),
+    };
     let user_open = &turns.between[answer_end.len()..];
-    let before_all = [Some(&turns.before), with_system.as_ref().map(|(_, close)| close)];
-    let same_opening = before_all.iter().flatten().all(|before| before.ends_with(user_open));
+    let same_opening = turns.before.ends_with(user_open) && system_close.ends_with(user_open);
     // A system text without a place before the first message has to come after that message's opening.
     if !same_opening || with_system.is_none() {
         return Ok(Literals {
@@ -178,16 +181,20 @@ fn cut(rendered: &str, n_turns: usize) -> Result<Vec<String>, ModelFileError> {
 }
 
 /// What the template writes after an answer that is the last message: the answer's own end, without the
-/// opening of a next message.
-fn answer_end(template: &Template, turns: &Turns) -> Result<String, ModelFileError> {
+/// opening of a next message. `None` if more than that comes, as from templates that always ask for an answer.
+fn answer_end(template: &Template, turns: &Turns) -> Result<Option<String>, ModelFileError> {
     let rendered = template.render(&conversation(None, 1, true), false)?;
     let Some((_, end)) = rendered.split_once(ANSWERS[0]) else {
         return not_by_turns("the end of an answer can't be found");
     };
-    if !turns.between.starts_with(end) {
-        return not_by_turns("what ends an answer changes when a message follows");
-    }
-    Ok(end.to_owned())
+    Ok(turns.between.starts_with(end).then(|| end.to_owned()))
+}
+
+/// What is left of `text` without the longest end that it has in common with both others.
+fn without_common_end<'a>(text: &'a str, first: &str, second: &str) -> &'a str {
+    let starts = text.char_indices().map(|(at, _)| at).chain([text.len()]);
+    let common = |at: &usize| first.ends_with(&text[*at..]) && second.ends_with(&text[*at..]);
+    &text[..starts.into_iter().find(common).unwrap_or(text.len())]
 }
 
 fn message(role: &'static str, content: &'static str) -> Message<'static> {

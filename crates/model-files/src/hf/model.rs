@@ -13,12 +13,12 @@ use crate::{
 /// Opens a folder with config.json, tokenizer.json and safetensors files as a model.
 pub(crate) fn open(folder: &Path) -> Result<ModelFiles, ModelFileError> {
     let config_json = config::read_required(folder, config::CONFIG, limits::MAX_CONFIG_BYTES)?;
+    let shards = shards::open(folder)?;
     let tokenizer_json = config::read_required(folder, config::TOKENIZER, limits::MAX_TOKENIZER_BYTES)?;
     let in_tokenizer = |error: ModelFileError| error.within(&folder.join(config::TOKENIZER));
     let tokenizer = Tokenizer::from_json(&tokenizer_json).map_err(in_tokenizer)?;
     let special = config::special_tokens(folder)?;
     let config = config::read(folder, &config_json, &tokenizer, &special)?;
-    let shards = shards::open(folder)?;
     let tensors = assign(&config, Naming::HuggingFace, shards.tensors).map_err(|error| error.within(folder))?;
     let chat_format = match &special.template {
         None => None,

@@ -180,7 +180,10 @@ fn check_keys(file: &[u8]) -> Result<(), ModelFileError> {
             left: rest.len(),
         });
     };
-    let Keys(problem) = serde_json::from_slice(header).map_err(|source| ModelFileError::Json { source })?;
+    let broken = |error: serde_json::Error| ModelFileError::Safetensors {
+        reason: error.to_string(),
+    };
+    let Keys(problem) = serde_json::from_slice(header).map_err(broken)?;
     problem.map_or(Ok(()), Err)
 }
 

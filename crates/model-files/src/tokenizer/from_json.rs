@@ -3,7 +3,9 @@
 //! Only what turns text into ids is read. Truncation and padding, which would cut or fill a prompt in
 //! silence, and the post-processor, which adds tokens that a chat template writes itself, are left out.
 
-use serde::Deserialize;
+use std::panic::catch_unwind;
+
+use serde::{Deserialize, de::IgnoredAny};
 use tokenizers::{DecoderWrapper, Model, ModelWrapper, NormalizerWrapper, PreTokenizerWrapper, models::bpe::BPE};
 
 use super::{
@@ -39,7 +41,7 @@ struct AddedTokenJson {
 impl Tokenizer {
     /// Builds the tokenizer that a `tokenizer.json` describes.
     pub(crate) fn from_json(json: &[u8]) -> Result<Self, ModelFileError> {
-        let file: TokenizerJson = serde_json::from_slice(json).map_err(|source| ModelFileError::Json { source })?;
+        let file = parse(json)?;
         let alphabet = alphabet(file.decoder.as_ref())?;
         let model = bpe(&file.model)?;
         let unknown = model.unk_token.as_deref().and_then(|text| model.token_to_id(text));
@@ -55,6 +57,19 @@ impl Tokenizer {
     }
 }
 
+/// Parses the file. The readers of the `tokenizers` crate meet only valid JSON, since some of them panic
+/// on anything else; those that still do (a broken Precompiled normaliser) are stopped here.
+fn parse(json: &[u8]) -> Result<TokenizerJson, ModelFileError> {
+    let bad_json = |source| ModelFileError::Json { source };
+    serde_json::from_slice::<IgnoredAny>(json).map_err(bad_json)?;
+    match catch_unwind(|| serde_json::from_slice(json)) {
+        Ok(parsed) => parsed.map_err(bad_json),
+        Err(_) => Err(ModelFileError::Tokenizer {
+            reason: "it is described in a way that can't be read".to_owned(),
+        }),
+    }
+}
+
 fn bpe(model: &ModelWrapper) -> Result<&BPE, ModelFileError> {
     let unsupported = |feature, value: &str| {
         Err(ModelFileError::Unsupported {
@@ -67,6 +82,9 @@ fn bpe(model: &ModelWrapper) -> Result<&BPE, ModelFileError> {
         ModelWrapper::BPE(bpe) if bpe.dropout.unwrap_or(0.0) > 0.0 => {
             unsupported("tokenizer model", "BPE with dropout")
         }
+        ModelWrapper::BPE(bpe) if bpe.continuing_subword_prefix.is_some() || bpe.end_of_word_suffix.is_some() => {
+            unsupported("tokenizer model", "BPE with marks inside or after words")
+        }
         ModelWrapper::BPE(bpe) => Ok(bpe),
         ModelWrapper::Unigram(_) => unsupported("tokenizer model", "Unigram"),
         ModelWrapper::WordPiece(_) => unsupported("tokenizer model", "WordPiece"),
@@ -78,6 +96,10 @@ fn added_tokens(tokens: Vec<AddedTokenJson>, model: &BPE) -> Result<Vec<AddedTok
     let checked = tokens.into_iter().map(|token| {
         if model.token_to_id(&token.content).is_some_and(|id| id != token.id) {
             let reason = format!("added token \"{}\" has two ids", token.content);
+            return Err(ModelFileError::Tokenizer { reason });
+        }
+        if model.id_to_token(token.id).is_some_and(|text| text != token.content) {
+            let reason = format!("added token \"{}\" has the id of another token", token.content);
             return Err(ModelFileError::Tokenizer { reason });
         }
         let AddedTokenJson {

@@ -2,8 +2,7 @@
 
 use tokenizers::{
     Model, ModelWrapper, Normalizer, NormalizerWrapper, PreTokenizedString, PreTokenizer, PreTokenizerWrapper,
-    normalizers::Sequence as NormalizerSequence,
-    pre_tokenizers::{metaspace::PrependScheme, sequence::Sequence},
+    normalizers::Sequence as NormalizerSequence, pre_tokenizers::metaspace::PrependScheme,
 };
 
 use crate::ModelFileError;
@@ -91,14 +90,14 @@ impl Pipeline {
 /// Stops a step from putting a space in front; with `only_first`, only if it does so at the very start.
 fn drop_space(step: &mut PreTokenizerWrapper, only_first: bool) {
     match step {
-        PreTokenizerWrapper::Metaspace(metaspace) => {
-            if !only_first || metaspace.get_prepend_scheme() == PrependScheme::First {
-                metaspace.set_prepend_scheme(PrependScheme::Never);
-            }
+        PreTokenizerWrapper::Metaspace(metaspace)
+            if !only_first || metaspace.get_prepend_scheme() == PrependScheme::First =>
+        {
+            metaspace.set_prepend_scheme(PrependScheme::Never);
         }
         PreTokenizerWrapper::ByteLevel(byte_level) if !only_first => byte_level.add_prefix_space = false,
         PreTokenizerWrapper::Sequence(sequence) => {
-            let steps: &mut [PreTokenizerWrapper] = AsMut::<[PreTokenizerWrapper]>::as_mut(sequence as &mut Sequence);
+            let steps: &mut [PreTokenizerWrapper] = sequence.as_mut();
             steps.iter_mut().for_each(|step| drop_space(step, only_first));
         }
         _ => {}
