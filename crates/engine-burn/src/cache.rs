@@ -3,6 +3,8 @@
 //! `kv_cache` says which slots; this file holds them. Keys are stored rotated by their position in the stream and are never
 //! rotated again; nothing moves but when the storage grows, which ends when the ring is whole.
 
+use std::ops::Range;
+
 use burn::tensor::Tensor;
 use kv_cache::{CachePolicy, Insert, Ring, RingRoom};
 
@@ -66,7 +68,8 @@ impl SequenceCache {
     /// Begins the sequence at `position`, as if that many tokens had been read; for measuring far along a stream.
     ///
     /// # Shapes
-    /// - `fill`: called with a number of slots, gives keys and values of `[n_kv_heads, slots, head_dim]`
+    /// - `fill`: called with a number of slots, gives keys of `[n_kv_heads, head_dim, slots]` and values of
+    ///   `[n_kv_heads, slots, head_dim]`
     pub(crate) fn start_at(&mut self, position: u64, mut fill: impl FnMut(usize) -> (Tensor<3>, Tensor<3>)) {
         let slots = self.ring.start_at(position);
         for layer in &mut self.layers {
@@ -79,10 +82,11 @@ impl SequenceCache {
     }
 }
 
-/// The keys and values of one layer, each `[n_kv_heads, slots, head_dim]`.
+/// The keys and values of one layer.
 ///
-/// They are `None` while there are no slots, and within a method: burn writes in place when it owns the tensor alone, and
-/// copies all of it otherwise.
+/// Keys lie with their slots last, values with their heads' values last: so both products of attention read consecutive
+/// memory. They are `None` while there are no slots, and within a method: burn writes in place when it owns the tensor alone,
+/// and copies all of it otherwise.
 #[derive(Debug, Default)]
 pub(crate) struct LayerCache {
     keys: Option<Tensor<3>>,
@@ -90,20 +94,26 @@ pub(crate) struct LayerCache {
 }
 
 impl LayerCache {
-    /// Keys, rotated by their position in the stream: `[n_kv_heads, slots, head_dim]`.
-    pub(crate) fn keys(&self) -> &Tensor<3> {
-        self.keys.as_ref().expect("a chunk is written before it is read")
+    /// Keys, rotated by their position in the stream: `[n_kv_heads, head_dim, slots]`.
+    pub(crate) fn keys(&self, slots: Range<usize>) -> Tensor<3> {
+        self.keys
+            .clone()
+            .expect("a chunk is written before it is read")
+            .slice_dim(KEY_SLOTS, slots)
     }
 
     /// Values: `[n_kv_heads, slots, head_dim]`.
-    pub(crate) fn values(&self) -> &Tensor<3> {
-        self.values.as_ref().expect("a chunk is written before it is read")
+    pub(crate) fn values(&self, slots: Range<usize>) -> Tensor<3> {
+        self.values
+            .clone()
+            .expect("a chunk is written before it is read")
+            .slice_dim(VALUE_SLOTS, slots)
     }
 
-    /// Writes a chunk's keys and values, both `[n_kv_heads, tokens, head_dim]`, to their slots.
+    /// Writes a chunk's keys, `[n_kv_heads, head_dim, tokens]`, and values, `[n_kv_heads, tokens, head_dim]`, to their slots.
     pub(crate) fn write(&mut self, insert: &Insert, keys: &Tensor<3>, values: &Tensor<3>) {
-        self.keys = Some(written(self.keys.take(), insert, keys));
-        self.values = Some(written(self.values.take(), insert, values));
+        self.keys = Some(written(self.keys.take(), insert, keys, KEY_SLOTS));
+        self.values = Some(written(self.values.take(), insert, values, VALUE_SLOTS));
     }
 
     fn bytes(&self) -> usize {
@@ -114,31 +124,42 @@ impl LayerCache {
     }
 }
 
-fn written(storage: Option<Tensor<3>>, insert: &Insert, chunk: &Tensor<3>) -> Tensor<3> {
-    let [n_kv_heads, tokens, head_dim] = chunk.dims();
-    let mut storage = grown(storage, insert.allocated_slots, chunk);
+/// The dimension of slots in the storage of keys.
+const KEY_SLOTS: usize = 2;
+
+/// The dimension of slots in the storage of values.
+const VALUE_SLOTS: usize = 1;
+
+fn written(storage: Option<Tensor<3>>, insert: &Insert, chunk: &Tensor<3>, slot_dim: usize) -> Tensor<3> {
+    let mut storage = grown(storage, insert.allocated_slots, chunk, slot_dim);
     for span in &insert.spans {
         let from = span.first_token..span.first_token + span.slots.len();
-        let part = if from.len() == tokens {
+        let part = if from.len() == chunk.dims()[slot_dim] {
             chunk.clone()
         } else {
-            chunk.clone().slice_dim(1, from)
+            chunk.clone().slice_dim(slot_dim, from)
         };
-        storage = storage.slice_assign([0..n_kv_heads, span.slots.clone(), 0..head_dim], part);
+        storage = assigned(storage, span.slots.clone(), part, slot_dim);
     }
     storage
 }
 
 /// Storage of `slots` slots that holds in the first of them what it held before.
-fn grown(storage: Option<Tensor<3>>, slots: usize, like: &Tensor<3>) -> Tensor<3> {
-    let [n_kv_heads, _, head_dim] = like.dims();
-    let empty = || Tensor::zeros([n_kv_heads, slots, head_dim], &like.device());
+fn grown(storage: Option<Tensor<3>>, slots: usize, like: &Tensor<3>, slot_dim: usize) -> Tensor<3> {
+    let mut dims = like.dims();
+    dims[slot_dim] = slots;
     match storage {
-        None => empty(),
-        Some(storage) if storage.dims()[1] >= slots => storage,
+        None => Tensor::zeros(dims, &like.device()),
+        Some(storage) if storage.dims()[slot_dim] >= slots => storage,
         Some(storage) => {
-            let [_, filled, _] = storage.dims();
-            empty().slice_assign([0..n_kv_heads, 0..filled, 0..head_dim], storage)
+            let filled = 0..storage.dims()[slot_dim];
+            assigned(Tensor::zeros(dims, &like.device()), filled, storage, slot_dim)
         }
     }
+}
+
+fn assigned(storage: Tensor<3>, slots: Range<usize>, part: Tensor<3>, slot_dim: usize) -> Tensor<3> {
+    let mut ranges = storage.dims().map(|len| 0..len);
+    ranges[slot_dim] = slots;
+    storage.slice_assign(ranges, part)
 }

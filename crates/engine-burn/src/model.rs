@@ -63,7 +63,7 @@ impl LlamaModel {
             head_dim,
         };
         let rotator = Rotator::new(RotaryTable::new(head_dim, rope_base), shape, device.burn());
-        let weights = device.run(|| ModelWeights::load(&files, device.burn()))?;
+        let weights = device.run(|| ModelWeights::load(&files, device))?;
         Ok(Self {
             files,
             device: device.clone(),

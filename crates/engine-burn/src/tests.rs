@@ -1,3 +1,7 @@
 //! Tests of this crate, by what they are about.
 
+mod detokenizer;
+mod engine;
 mod real_model;
+mod sampler;
+mod toy;

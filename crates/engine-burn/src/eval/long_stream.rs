@@ -140,14 +140,9 @@ fn cache_at(model: &LlamaModel, sink_window: SinkWindow, position: u64) -> Resul
     let config = model.config();
     let device = model.device().burn();
     cache.start_at(position, |slots| {
-        let random = || {
-            Tensor::random(
-                [config.n_kv_heads, slots, config.head_dim],
-                Distribution::Normal(0.0, 1.0),
-                device,
-            )
-        };
-        (random(), random())
+        let random = |dims| Tensor::random(dims, Distribution::Normal(0.0, 1.0), device);
+        let (heads, head_dim) = (config.n_kv_heads, config.head_dim);
+        (random([heads, head_dim, slots]), random([heads, slots, head_dim]))
     });
     Ok(cache)
 }

@@ -31,8 +31,14 @@ impl AttentionShape {
         self.n_kv_heads * self.head_dim
     }
 
-    /// `[tokens, n_kv_heads * head_dim]` to `[n_kv_heads, tokens, head_dim]`.
+    /// `[tokens, n_kv_heads * head_dim]` to `[n_kv_heads, head_dim, tokens]`.
     fn split_keys(self, x: Tensor<2>) -> Tensor<3> {
+        let [tokens, _] = x.dims();
+        x.reshape([tokens, self.n_kv_heads, self.head_dim]).permute([1, 2, 0])
+    }
+
+    /// `[tokens, n_kv_heads * head_dim]` to `[n_kv_heads, tokens, head_dim]`.
+    fn split_values(self, x: Tensor<2>) -> Tensor<3> {
         let [tokens, _] = x.dims();
         x.reshape([tokens, self.n_kv_heads, self.head_dim]).swap_dims(0, 1)
     }
@@ -66,7 +72,7 @@ pub(super) fn attend(qkv: Tensor<2>, cache: &mut LayerCache, plan: &ChunkPlan, s
     let values = qkv.slice_dim(1, query_size + kv_size..query_size + 2 * kv_size);
     let rotated = rotate(plain.clone(), &plan.rotation, shape.head_dim);
     let keys = rotated.clone().slice_dim(1, query_size..query_size + kv_size);
-    cache.write(&plan.insert, &shape.split_keys(keys), &shape.split_keys(values));
+    cache.write(&plan.insert, &shape.split_keys(keys), &shape.split_values(values));
 
     let plain = plain.slice_dim(1, 0..query_size);
     let rotated = rotated.slice_dim(1, 0..query_size);
@@ -110,14 +116,10 @@ fn attend_block(queries: Queries, cache: &LayerCache, block: &QueryBlock, shape:
     let window = block.window.iter().map(|slots| (slots.clone(), window_queries.clone()));
     let parts: Vec<_> = sinks.into_iter().chain(window).collect();
 
-    let keys = |slots| cache.keys().clone().slice_dim(1, slots).transpose();
-    let scores = concat(
-        parts
-            .iter()
-            .map(|(slots, queries)| queries.clone().matmul(keys(slots.clone())))
-            .collect(),
-    );
-    let weights = softmax(scores, block, tokens, shape);
+    let scores = parts
+        .iter()
+        .map(|(slots, queries)| queries.clone().matmul(cache.keys(slots.clone())));
+    let weights = softmax(concat(scores.collect()), block, tokens, shape);
     let slots: Vec<_> = parts.into_iter().map(|(slots, _)| slots).collect();
     shape.join_queries(weighted_values(weights, cache, &slots), tokens)
 }
@@ -141,7 +143,7 @@ fn weighted_values(weights: Tensor<3>, cache: &LayerCache, slots: &[std::ops::Ra
     let parts = slots.iter().map(|slots| {
         let part = weights.clone().slice_dim(2, first_key..first_key + slots.len());
         first_key += slots.len();
-        part.matmul(cache.values().clone().slice_dim(1, slots.clone()))
+        part.matmul(cache.values(slots.clone()))
     });
     parts
         .reduce(|sum, part| sum + part)

@@ -1,47 +1,61 @@
 //! The two kinds of weights: matrices and norms.
 
 use burn::tensor::Tensor;
+use rayon::prelude::*;
 
-/// Work of one part of a split matrix below which a second thread doesn't pay, in multiplications.
-const MIN_PART: usize = 1 << 20;
+/// Values of a part that is worth a thread: at some 20 GB/s they take 50 µs, and handing them over takes up to 20.
+const PART_VALUES: usize = 1 << 18;
 
-/// A matrix without bias, `[outputs, inputs]`, kept as the file has it: each output is a dot product over consecutive memory,
+/// The most parts of a matrix; more threads than that share the memory's bandwidth anyhow.
+const MAX_PARTS: usize = 16;
+
+/// A matrix without bias, kept as the file has it, `[outputs, inputs]`: each output is a dot product over consecutive memory,
 /// which is the fastest order for one row, and the transposed view costs nothing.
-#[derive(Debug)]
 pub(super) struct Linear {
-    /// `[parts, outputs / parts, inputs]`; one row times a large matrix is split over the threads by its parts.
-    weight: Tensor<3>,
+    /// `[inputs, outputs]`.
+    weight: Tensor<2>,
+    /// The same memory again, cut by outputs: burn's CPU multiplies a single row on one thread. Empty elsewhere.
+    parts: Vec<Tensor<2>>,
 }
 
 impl Linear {
-    /// A matrix of `[outputs, inputs]`.
-    pub(super) fn new(weight: Tensor<2>) -> Self {
+    /// A matrix of `[outputs, inputs]`; `on_cpu` when it lies there.
+    pub(super) fn new(weight: Tensor<2>, on_cpu: bool) -> Self {
         let [outputs, inputs] = weight.dims();
-        let parts = [8, 4, 2]
-            .into_iter()
-            .find(|&parts| outputs % parts == 0 && outputs * inputs / parts >= MIN_PART);
-        let parts = parts.unwrap_or(1);
+        let n_parts = (outputs * inputs / PART_VALUES).clamp(1, MAX_PARTS);
+        let part = |idx| {
+            weight
+                .clone()
+                .slice_dim(0, outputs * idx / n_parts..outputs * (idx + 1) / n_parts)
+                .transpose()
+        };
+        let parts = if on_cpu && n_parts > 1 {
+            (0..n_parts).map(part).collect()
+        } else {
+            Vec::new()
+        };
         Self {
-            weight: weight.reshape([parts, outputs / parts, inputs]),
+            weight: weight.transpose(),
+            parts,
         }
     }
 
     /// `[tokens, inputs]` to `[tokens, outputs]`.
     pub(super) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let [parts, part_outputs, inputs] = self.weight.dims();
         let [tokens, _] = x.dims();
-        let weight = self.weight.clone();
-        if parts == 1 || tokens > 1 {
-            return x.matmul(weight.reshape([parts * part_outputs, inputs]).transpose());
+        if tokens > 1 || self.parts.is_empty() {
+            return x.matmul(self.weight.clone());
         }
-        x.unsqueeze::<3>()
-            .matmul(weight.transpose())
-            .reshape([1, parts * part_outputs])
+        let parts: Vec<Tensor<2>> = self
+            .parts
+            .par_iter()
+            .map(|part| x.clone().matmul(part.clone()))
+            .collect();
+        Tensor::cat(parts, 1)
     }
 }
 
 /// A root-mean-square norm.
-#[derive(Debug)]
 pub(super) struct RmsNorm {
     /// `[1, size]`.
     weight: Tensor<2>,

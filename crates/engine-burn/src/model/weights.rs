@@ -3,11 +3,11 @@
 //! Matrices that share their input become one, and the rows of queries and keys are put into one order, so that there is one
 //! model code whatever the file. One matrix at a time is in flight: memory peaks at the model's size and its largest matrix.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use model_files::{LayerTensor, ModelFiles, RopeLayout, TensorName, TensorView};
 
 use super::linear::{Linear, RmsNorm};
-use crate::BurnEngineError;
+use crate::{BurnEngineError, ComputeDevice};
 
 /// All weights but the embedding.
 pub(super) struct ModelWeights {
@@ -29,7 +29,7 @@ pub(super) struct LayerWeights {
 }
 
 impl ModelWeights {
-    pub(super) fn load(files: &ModelFiles, device: &Device) -> Result<Self, BurnEngineError> {
+    pub(super) fn load(files: &ModelFiles, device: &ComputeDevice) -> Result<Self, BurnEngineError> {
         let loader = Loader { files, device };
         let config = &files.config;
         let layers = (0..config.n_layers)
@@ -50,7 +50,7 @@ impl ModelWeights {
 
 struct Loader<'a> {
     files: &'a ModelFiles,
-    device: &'a Device,
+    device: &'a ComputeDevice,
 }
 
 impl Loader<'_> {
@@ -86,7 +86,7 @@ impl Loader<'_> {
     }
 
     fn linear(&self, parts: &[(TensorName, usize)], cols: usize) -> Result<Linear, BurnEngineError> {
-        Ok(Linear::new(self.stacked(parts, cols)?))
+        Ok(Linear::new(self.stacked(parts, cols)?, self.device.is_cpu()))
     }
 
     /// Tensors with the given rows, one below the other.
@@ -99,7 +99,10 @@ impl Loader<'_> {
             self.read(name, [part_rows, cols], part)?;
             rest = after;
         }
-        Ok(Tensor::from_data(TensorData::new(values, [rows, cols]), self.device))
+        Ok(Tensor::from_data(
+            TensorData::new(values, [rows, cols]),
+            self.device.burn(),
+        ))
     }
 
     fn read(&self, name: TensorName, [rows, cols]: [usize; 2], out: &mut [f32]) -> Result<(), BurnEngineError> {

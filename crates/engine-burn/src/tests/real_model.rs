@@ -68,19 +68,28 @@ fn fixture(name: &str) -> Vec<u8> {
 }
 
 fn reference_ids() -> Vec<u32> {
-    fixture("tokens.u16le.bin").chunks_exact(2).map(|id| u32::from(u16::from_le_bytes([id[0], id[1]]))).collect()
+    fixture("tokens.u16le.bin")
+        .chunks_exact(2)
+        .map(|id| u32::from(u16::from_le_bytes([id[0], id[1]])))
+        .collect()
 }
 
 fn reference_floats(name: &str) -> Vec<f32> {
     let values = fixture(name);
-    values.chunks_exact(4).map(|value| f32::from_le_bytes([value[0], value[1], value[2], value[3]])).collect()
+    values
+        .chunks_exact(4)
+        .map(|value| f32::from_le_bytes([value[0], value[1], value[2], value[3]]))
+        .collect()
 }
 
 #[track_caller]
 fn check_close(got: &[f32], expected: &[f32], tolerance: f32, what: &str) {
     assert_eq!(got.len(), expected.len(), "{what}");
     for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
-        assert!((got - expected).abs() <= tolerance, "{what}: entry {i} is {got} instead of {expected}");
+        assert!(
+            (got - expected).abs() <= tolerance,
+            "{what}: entry {i} is {got} instead of {expected}"
+        );
     }
 }
 
@@ -88,9 +97,16 @@ fn check_close(got: &[f32], expected: &[f32], tolerance: f32, what: &str) {
 fn the_first_logits_are_the_references() {
     let model = default_model();
     let mut cache = eval::new_cache(&model, CachePolicy::Dense { max_tokens: 8 }).expect("a small cache");
-    let logits = model.forward(&mut cache, &reference_ids()[..8], LogitsWanted::All).expect("8 tokens fit");
+    let logits = model
+        .forward(&mut cache, &reference_ids()[..8], LogitsWanted::All)
+        .expect("8 tokens fit");
     let some: Vec<f32> = logits.rows().flat_map(|row| row.iter().copied().step_by(96)).collect();
-    check_close(&some, &reference_floats("logits_first8_every96th.f32le.bin"), TOLERANCE_LOGITS, "logits");
+    check_close(
+        &some,
+        &reference_floats("logits_first8_every96th.f32le.bin"),
+        TOLERANCE_LOGITS,
+        "logits",
+    );
 }
 
 #[test]
@@ -101,16 +117,29 @@ fn every_chunking_of_a_text_is_predicted_as_the_reference_does() {
     let predict = |chunk, count| {
         let run = PerplexityRun { policy, count, chunk };
         let nlls = eval::perplexity(&model, &ids, run, &mut |_| {}).expect("the text is long enough");
-        check_close(&nlls.nats, &expected[..count], TOLERANCE_NATS, &format!("nats in chunks of {chunk}"));
+        check_close(
+            &nlls.nats,
+            &expected[..count],
+            TOLERANCE_NATS,
+            &format!("nats in chunks of {chunk}"),
+        );
         nlls
     };
     let whole = predict(512, expected.len());
     let mean = expected.iter().copied().map(f64::from).sum::<f64>() / expected.len() as f64;
     let ratio = whole.perplexity() / mean.exp();
-    assert!((ratio - 1.0).abs() < TOLERANCE_PERPLEXITY_RATIO, "the perplexity is off by the factor {ratio}");
+    assert!(
+        (ratio - 1.0).abs() < TOLERANCE_PERPLEXITY_RATIO,
+        "the perplexity is off by the factor {ratio}"
+    );
     for (chunk, count) in [(1, 420), (7, 1_100), (64, 1_100)] {
         let nlls = predict(chunk, count);
-        check_close(&nlls.nats, &whole.nats[..count], TOLERANCE_BETWEEN_CHUNKINGS, &format!("chunks of {chunk} and 512"));
+        check_close(
+            &nlls.nats,
+            &whole.nats[..count],
+            TOLERANCE_BETWEEN_CHUNKINGS,
+            &format!("chunks of {chunk} and 512"),
+        );
     }
 }
 
@@ -122,7 +151,11 @@ fn check_choices(model: &LlamaModel, policy: SinkWindow, generation: (&[u32], &[
     let choices = eval::teacher_forced(model, &ids, prompt.len(), policy).expect("the ids are the model's");
     assert_eq!(choices.len(), tokens.len());
     for (i, ((choice, &token), &margin)) in choices.iter().zip(tokens).zip(margins).enumerate() {
-        assert!(choice.id == token || margin <= CLEAR_MARGIN, "token {i} is {} instead of {token}, by {margin}", choice.id);
+        assert!(
+            choice.id == token || margin <= CLEAR_MARGIN,
+            "token {i} is {} instead of {token}, by {margin}",
+            choice.id
+        );
     }
 }
 
