@@ -165,15 +165,27 @@ test.each([
   [{}, { temperature: -1 }, 'invalid_request'],
   [{}, { colour: 'red' } as object, 'invalid_request']
 ])(
-  'a message with %j and options %j is refused, and the next one is answered',
+  'a message with %j and options %j is refused, first and later, and others are answered',
   async (more, options, code) => {
     const { stream } = await talk()
-    await expect(stream.sendMessage({ message: 'x', ...more, options })).rejects.toMatchObject({
-      code,
-      retryable: false
-    })
-    const result = await stream.sendMessage({ message: 'Say yes.', options: { maxNewTokens: 4 } })
-    expect(result.text).not.toBe('')
+    for (let round = 0; round < 2; round += 1) {
+      const refused = stream.sendMessage({ message: 'x', ...more, options })
+      await expect(refused).rejects.toMatchObject({ code, retryable: false })
+      const result = await stream.sendMessage({ message: 'Say yes.', options: { maxNewTokens: 4 } })
+      expect(result.text).not.toBe('')
+    }
     stream.stop()
   }
 )
+
+test('a message beside others that are refused is answered', async () => {
+  const { stream, events } = await talk()
+  const good = stream.sendMessage({ message: 'Say yes.' })
+  await until('the first message is taken', () => events.some((event) => event.type === 'user'))
+  const bad = stream.sendMessage({ message: 'x', options: { topP: 7 } })
+  const empty = stream.sendMessage({ message: '' })
+  await expect(bad).rejects.toMatchObject({ code: 'invalid_request' })
+  await expect(empty).rejects.toMatchObject({ code: 'invalid_request' })
+  expect((await good).finishReason).not.toBe('cancelled')
+  stream.stop()
+})
