@@ -1,1 +1,21 @@
 //! The sidecar: settings, routes, socket and command line.
+//!
+//! [`Settings`] and an engine go in, [`App::start`] gives a server that answers. What a turn is, how it is stored and how text
+//! is generated is decided in the crates below; here is only how the outside reaches them. The binary is [`cli::run`].
+
+mod access;
+mod app;
+pub mod cli;
+mod error;
+mod local_engine;
+mod log_frame;
+mod logging;
+mod rest;
+pub mod settings;
+mod socket;
+mod state;
+mod status;
+
+pub use app::{App, Running};
+pub use error::{ModelChoiceError, SettingsError, StartError};
+pub use settings::Settings;

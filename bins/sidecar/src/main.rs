@@ -1,2 +1,7 @@
 //! The `sidecar` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    streaming_llm_sidecar::cli::run()
+}

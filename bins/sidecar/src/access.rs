@@ -1,0 +1,128 @@
+//! Who may talk to the sidecar: every request passes here first, sockets' upgrades included.
+//!
+//! On a loopback address the `Host` must be a loopback name, so that a web page can't reach it through a name of its own
+//! (DNS rebinding). A browser's `Origin` must be a loopback name on any port, and gets its CORS answer. With a key set, every
+//! route but the health checks wants it as `Authorization: Bearer`; a socket may bring it in its first frame instead, as a
+//! browser can't set headers there. Nothing here looks into a body.
+
+mod key;
+mod origin;
+#[cfg(test)]
+mod tests;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{HttpResponse, web};
+use protocol::ErrorCode;
+
+pub use key::Access;
+
+use crate::state::State;
+use crate::status::ApiError;
+use origin::{is_allowed_origin, is_loopback_authority};
+
+/// Seconds for which a browser may keep a preflight's answer: an hour spares most of them, and settings rarely change.
+const PREFLIGHT_MAX_AGE_S: &str = "3600";
+
+/// The socket's route, which checks its key itself.
+pub const SOCKET_PATH: &str = "/ws/chat";
+
+/// The routes that need no key: a supervisor asks them.
+const OPEN_PATHS: [&str; 3] = ["/healthz", "/health", "/readyz"];
+
+/// Lets a request through, answers a preflight, or refuses.
+///
+/// # Errors
+/// Only those of the service behind it.
+pub async fn guard(
+    state: web::Data<State>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let origin = match check(&state.access, &request) {
+        Ok(origin) => origin,
+        Err(error) => return Ok(request.into_response(error.response()).map_into_right_body()),
+    };
+    if origin.is_some() && is_preflight(&request) {
+        let mut response = request.into_response(preflight());
+        allow_origin(response.headers_mut(), origin);
+        return Ok(response.map_into_right_body());
+    }
+    let mut response = next.call(request).await?;
+    allow_origin(response.headers_mut(), origin);
+    Ok(response.map_into_left_body())
+}
+
+/// Checks host, origin and key, in this order; gives the origin that the answer must name.
+fn check(access: &Access, request: &ServiceRequest) -> Result<Option<HeaderValue>, ApiError> {
+    if access.on_loopback {
+        check_host(request.headers())?;
+    }
+    let origin = check_origin(request.headers())?;
+    let path = request.path();
+    let brings_key_later = path == SOCKET_PATH && !request.headers().contains_key(header::AUTHORIZATION);
+    if !OPEN_PATHS.contains(&path) && !is_preflight(request) && !brings_key_later {
+        access.check_header(request.headers())?;
+    }
+    Ok(origin)
+}
+
+fn check_host(headers: &HeaderMap) -> Result<(), ApiError> {
+    let mut hosts = headers.get_all(header::HOST);
+    let host = hosts.next().and_then(|host| host.to_str().ok());
+    match (host, hosts.next()) {
+        (Some(host), None) if is_loopback_authority(host) => Ok(()),
+        (host, _) => Err(forbidden(format!(
+            "host {:?} is not a name of this machine",
+            host.unwrap_or_default()
+        ))),
+    }
+}
+
+fn check_origin(headers: &HeaderMap) -> Result<Option<HeaderValue>, ApiError> {
+    let mut origins = headers.get_all(header::ORIGIN);
+    let Some(origin) = origins.next() else { return Ok(None) };
+    if origins.next().is_none() && origin.to_str().is_ok_and(is_allowed_origin) {
+        return Ok(Some(origin.clone()));
+    }
+    Err(forbidden(format!(
+        "origin {:?} is not allowed",
+        String::from_utf8_lossy(origin.as_bytes())
+    )))
+}
+
+fn forbidden(detail: String) -> ApiError {
+    ApiError::new(ErrorCode::Forbidden, detail)
+}
+
+fn is_preflight(request: &ServiceRequest) -> bool {
+    request.method() == Method::OPTIONS
+        && request.headers().contains_key(header::ORIGIN)
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+fn preflight() -> HttpResponse {
+    HttpResponse::build(StatusCode::NO_CONTENT)
+        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, PUT, DELETE"))
+        .insert_header((
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "authorization, content-type, if-match",
+        ))
+        .insert_header((header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE_S))
+        .finish()
+}
+
+fn allow_origin(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
+    // The answer depends on the origin, also where there is none: caches must keep them apart.
+    headers.append(header::VARY, HeaderValue::from_static("origin"));
+    if let Some(origin) = origin {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static("etag, location"),
+        );
+    }
+}

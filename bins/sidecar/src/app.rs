@@ -1,0 +1,169 @@
+//! The running sidecar: settings and an engine in, a server that answers out.
+//!
+//! Nothing here is about a model: tests pass a scripted engine, the binary the local one.
+
+mod listen;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
+use actix_web::{App as WebApp, HttpServer, web};
+use agent_store::AgentStore;
+use chat::{Chat, ChatSettings};
+use conversation_store::ConversationStore;
+use engine::Engine;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::access::{self, Access};
+use crate::error::StartError;
+use crate::rest;
+use crate::settings::Settings;
+use crate::socket::Sockets;
+use crate::state::State;
+
+/// Seconds for requests in flight after a stop: none but a socket's goodbye takes longer than a moment.
+const STOP_SECONDS: u64 = 6;
+
+/// How long running turns may go on after a stop was asked for: not at all, they are taken up from their logs.
+const STOP_GRACE: Duration = Duration::ZERO;
+
+/// Starts sidecars.
+#[derive(Debug)]
+pub struct App;
+
+/// A sidecar that serves, until it is stopped.
+pub struct Running {
+    /// The addresses that it listens on.
+    pub addrs: Vec<SocketAddr>,
+    host: String,
+    sockets: Arc<Sockets>,
+    chat: Chat,
+    closing: watch::Sender<bool>,
+    handle: ServerHandle,
+    server: JoinHandle<io::Result<()>>,
+}
+
+impl App {
+    /// Opens the stores, ends what a crash cut off, and serves. Call it inside a multi-threaded runtime: turns live there.
+    ///
+    /// # Errors
+    /// An address or port that can't be had, a store that can't be opened, an address that would expose the sidecar.
+    pub async fn start(settings: Settings, engine: Arc<dyn Engine>) -> Result<Running, StartError> {
+        let addresses = listen::resolve(&settings.host)?;
+        let on_loopback = addresses.iter().all(IpAddr::is_loopback);
+        if !on_loopback && settings.api_key.is_none() && !settings.allow_insecure {
+            return Err(StartError::Exposed { host: settings.host });
+        }
+        // The port first: a second sidecar on the same data folder must not touch the first one's turns.
+        let listeners = listen::bind(&addresses, settings.port)?;
+        let host = settings.host.clone();
+        let (closing, is_closing) = watch::channel(false);
+        let state = open(settings, engine, on_loopback, is_closing).await?;
+        let (sockets, chat) = (Arc::clone(&state.sockets), state.chat.clone());
+        let (addrs, server) = server(state, listeners)?;
+        let handle = server.handle();
+        Ok(Running {
+            addrs,
+            host,
+            sockets,
+            chat,
+            closing,
+            handle,
+            server: tokio::spawn(server),
+        })
+    }
+}
+
+impl Running {
+    /// The address that a person on this machine types.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let port = self.addrs.first().map_or(0, SocketAddr::port);
+        if self.host.contains(':') && !self.host.starts_with('[') {
+            format!("http://[{}]:{port}", self.host)
+        } else {
+            format!("http://{}:{port}", self.host)
+        }
+    }
+
+    /// How many sockets are open.
+    #[must_use]
+    pub fn open_sockets(&self) -> usize {
+        self.sockets.open()
+    }
+
+    /// Stops: takes no new connection, ends running turns in their logs, closes sockets with 1001.
+    ///
+    /// # Errors
+    /// The server failed while it ran.
+    pub async fn stop(self) -> Result<(), StartError> {
+        self.handle.pause().await;
+        self.chat.shutdown(STOP_GRACE).await;
+        // Only now: a socket that is told to close first reads how its turn ended.
+        self.closing.send_replace(true);
+        self.handle.stop(true).await;
+        let ended = self.server.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        ended.map_err(|source| StartError::Serve { source })
+    }
+}
+
+/// Opens everything that requests share.
+async fn open(
+    settings: Settings,
+    engine: Arc<dyn Engine>,
+    on_loopback: bool,
+    closing: watch::Receiver<bool>,
+) -> Result<State, StartError> {
+    let agents = AgentStore::open(&settings.agents_dir)?;
+    let store = ConversationStore::open(&settings.data_dir)?;
+    let chat_settings = ChatSettings {
+        max_new_tokens: settings.max_new_tokens,
+        ..ChatSettings::default()
+    };
+    let chat = Chat::new(agents.clone(), store.clone(), Arc::clone(&engine), chat_settings);
+    let interrupted = chat.recover().await?;
+    if interrupted > 0 {
+        tracing::warn!(interrupted, "turns were cut off by the end of the last process");
+    }
+    Ok(State {
+        chat,
+        agents,
+        store,
+        engine,
+        access: Access {
+            on_loopback,
+            key: settings.api_key,
+        },
+        limits: settings.limits,
+        ping_period: settings.ping_period,
+        runtime: Handle::current(),
+        owners: Arc::default(),
+        sockets: Arc::default(),
+        closing,
+        boot_id: uuid::Uuid::now_v7().to_string(),
+    })
+}
+
+/// Builds the server on sockets that are bound already.
+fn server(state: State, listeners: Vec<TcpListener>) -> Result<(Vec<SocketAddr>, Server), StartError> {
+    let refused = |source| StartError::Serve { source };
+    let state = web::Data::new(state);
+    let mut server = HttpServer::new(move || {
+        WebApp::new()
+            .app_data(state.clone())
+            .wrap(from_fn(access::guard))
+            .configure(rest::routes)
+    })
+    .disable_signals()
+    .shutdown_timeout(STOP_SECONDS);
+    for listener in listeners {
+        server = server.listen(listener).map_err(refused)?;
+    }
+    Ok((server.addrs(), server.run()))
+}

@@ -1,0 +1,82 @@
+//! The command line: arguments in, an exit code out.
+//!
+//! Results go to stdout, everything else to stderr. An error is one line with its causes; nothing is printed twice.
+
+mod chat;
+mod eval;
+mod generate;
+mod progress;
+mod serve;
+mod terminal;
+mod wire;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::settings::{Loaded, Settings};
+use crate::status::Chain;
+
+/// Whatever stops a command; shown with its causes.
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Streaming chat with many agents on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "sidecar", version)]
+struct Arguments {
+    /// Settings file [default: .env.sidecar in the working folder, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves HTTP and WebSocket (the default)
+    Serve,
+    /// Chats in the terminal with the running sidecar, or with one of its own when none runs
+    Chat(chat::ChatArguments),
+    /// Generates token ids from token ids, without a template
+    Generate(generate::GenerateArguments),
+    /// Measures a model
+    #[command(subcommand)]
+    Eval(eval::EvalCommand),
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    match obey(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", Chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn obey(arguments: Arguments) -> Result<(), Failure> {
+    let loaded = Settings::load(arguments.env_file.as_deref())?;
+    match arguments.command.unwrap_or(Command::Serve) {
+        Command::Serve => runtime()?.block_on(serve::serve(loaded)),
+        Command::Chat(chat) => runtime()?.block_on(chat::chat(loaded, chat)),
+        Command::Generate(generate) => generate::generate(&warned(loaded), &generate),
+        Command::Eval(eval) => eval::eval(&warned(loaded), eval),
+    }
+}
+
+/// Says on stderr what the settings' sources said that is no setting.
+fn warned(loaded: Loaded) -> Settings {
+    for warning in &loaded.warnings {
+        eprintln!("warning: {warning}");
+    }
+    loaded.settings
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}

@@ -1,0 +1,145 @@
+//! What can stop the sidecar from starting or serving.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why the settings could not be used.
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    /// The file named on the command line isn't there.
+    #[error("settings file {path:?} not found")]
+    NoEnvFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The settings file can't be read.
+    #[error("cannot read settings file {path:?}")]
+    ReadEnvFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line of the settings file is no setting.
+    #[error("{}:{line}: {reason}", path.display())]
+    BadLine {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A setting's value makes no sense.
+    #[error("{name}={value:?} (from {origin}): {reason}")]
+    BadValue {
+        /// The setting's full name.
+        name: String,
+        /// The value.
+        value: String,
+        /// File and line, or the environment.
+        origin: String,
+        /// What was expected.
+        reason: String,
+    },
+    /// The sources can't be read as text.
+    #[error("cannot read the settings: {reason}")]
+    Unreadable {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why a setting names no model that can be run.
+#[derive(Debug, Error)]
+pub enum ModelChoiceError {
+    /// The model belongs to a model server.
+    #[error("model {model:?} needs the {driver} driver, which this sidecar doesn't have yet")]
+    NoDriver {
+        /// The model.
+        model: String,
+        /// The driver.
+        driver: &'static str,
+    },
+    /// There is no such file or folder.
+    #[error("model {model:?} not found: it is neither a path nor a name in {}, where there is: {there}", models_dir.display())]
+    NotFound {
+        /// The model.
+        model: String,
+        /// The folder of named models.
+        models_dir: PathBuf,
+        /// The names that exist.
+        there: String,
+    },
+}
+
+/// Why the sidecar could not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The settings can't be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The model can't be found.
+    #[error(transparent)]
+    ModelChoice(#[from] ModelChoiceError),
+    /// Anyone on the network could use the sidecar.
+    #[error(
+        "STREAMING_LLM_HOST={host:?} is reachable from other machines: set STREAMING_LLM_API_KEY, or STREAMING_LLM_ALLOW_INSECURE=1 to serve everyone"
+    )]
+    Exposed {
+        /// The host.
+        host: String,
+    },
+    /// The host's name has no address.
+    #[error("cannot resolve STREAMING_LLM_HOST={host:?}")]
+    Resolve {
+        /// The host.
+        host: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The port can't be had.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Address and port.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A folder can't be made.
+    #[error("cannot make folder {path:?}")]
+    MakeFolder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The log file can't be opened.
+    #[error("cannot write logs to {path:?}: {reason}")]
+    Logs {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The agents' folder can't be opened.
+    #[error("cannot open the agents")]
+    Agents(#[from] agent_store::AgentStoreError),
+    /// The conversations can't be opened.
+    #[error("cannot open the conversations")]
+    Conversations(#[from] conversation_store::StoreError),
+    /// Turns that the last process left behind can't be ended.
+    #[error("cannot end the turns of the last process")]
+    Recover(#[from] chat::ChatError),
+    /// The server can't run.
+    #[error("cannot serve")]
+    Serve {
+        /// Why.
+        source: io::Error,
+    },
+    /// The local engine can't start.
+    #[error(transparent)]
+    Engine(#[from] engine_burn::BurnEngineError),
+}

@@ -1,0 +1,54 @@
+//! The one place where the binary meets the local engine: settings in, an engine or a loaded model out.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use engine::Engine;
+use engine_burn::{BurnEngine, BurnEngineSettings, ComputeDevice, DeviceChoice, LlamaModel};
+use model_files::ModelFiles;
+
+use crate::error::StartError;
+use crate::settings::{Device, MODELS_DIR, Settings, resolve_model};
+
+/// Starts the engine that the settings name. The model's header is checked at once; its weights load meanwhile.
+///
+/// # Errors
+/// The model isn't there, its files are damaged, or the cache that the settings ask for doesn't fit it.
+pub fn start(settings: &Settings) -> Result<Arc<dyn Engine>, StartError> {
+    let model = resolve_model(&settings.model, Path::new(MODELS_DIR))?;
+    let name = model
+        .file_stem()
+        .map_or_else(|| settings.model.clone(), |stem| stem.to_string_lossy().into_owned());
+    tracing::info!(model = %model.display(), "loading the model");
+    let engine = BurnEngine::start(BurnEngineSettings {
+        model,
+        name,
+        device: device(settings.device),
+        threads: settings.threads,
+        streaming: settings.streaming,
+        start_size: settings.start_size,
+        recent_size: settings.recent_size,
+    })?;
+    Ok(Arc::new(engine))
+}
+
+/// Loads a model for an evaluation: nothing is served, so the settings say only where it runs.
+///
+/// # Errors
+/// The files are damaged, or the device isn't there.
+pub fn load(path: &Path, settings: &Settings) -> Result<LlamaModel, StartError> {
+    let files = ModelFiles::open(path).map_err(|source| engine_burn::BurnEngineError::OpenModel {
+        path: path.to_owned(),
+        source,
+    })?;
+    let device = ComputeDevice::open(device(settings.device), settings.threads)?;
+    Ok(LlamaModel::load(Arc::new(files), &device)?)
+}
+
+fn device(device: Device) -> DeviceChoice {
+    match device {
+        Device::Auto => DeviceChoice::Auto,
+        Device::Cpu => DeviceChoice::Cpu,
+        Device::Gpu => DeviceChoice::Gpu,
+    }
+}

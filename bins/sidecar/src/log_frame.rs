@@ -1,0 +1,46 @@
+//! A piece of a log as text frames.
+//!
+//! A reader that keeps up gets every event as a frame of its own; one that lags is served in bigger pieces: runs of tokens are
+//! joined, none is dropped, and the order stays. Pure: nothing here reads or sends.
+
+#[cfg(test)]
+mod tests;
+
+use chat::{joined_tokens, logged_frame};
+use conversation_store::Event;
+
+/// With more events than this waiting, the reader lags: a token takes milliseconds to make, so a reader that keeps up finds a
+/// handful at most.
+const LAG_EVENTS: usize = 32;
+
+/// Most bytes of tokens, as they are logged, in one frame: enough to catch up fast, few enough to be drawn at once.
+const JOINED_BYTES: usize = 8 * 1024;
+
+/// The text frames of a piece of a log, in order.
+pub(crate) fn frames(conversation: &str, events: &[Event]) -> Vec<String> {
+    if events.len() <= LAG_EVENTS {
+        return events.iter().map(|event| logged_frame(conversation, event)).collect();
+    }
+    let mut frames = Vec::new();
+    let mut rest = events;
+    while !rest.is_empty() {
+        let (run, after) = rest.split_at(run_length(rest));
+        match joined_tokens(conversation, run) {
+            Some(joined) if run.len() > 1 => frames.push(joined),
+            _ => frames.extend(run.iter().map(|event| logged_frame(conversation, event))),
+        }
+        rest = after;
+    }
+    frames
+}
+
+/// How many events from the first one on may travel as one frame; at least 1.
+fn run_length(events: &[Event]) -> usize {
+    let first = &events[0];
+    let mut bytes = 0;
+    let fits = |event: &&Event| {
+        bytes += event.json.len();
+        event.kind == "token" && event.turn_id == first.turn_id && bytes <= JOINED_BYTES
+    };
+    events.iter().take_while(fits).count().max(1)
+}

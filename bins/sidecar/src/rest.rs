@@ -1,0 +1,78 @@
+//! HTTP: the table of routes.
+//!
+//! Every answer is JSON, errors included. A path that exists answers a method that it doesn't know with 405 and the methods
+//! that it does.
+
+mod agents;
+mod body;
+mod conversations;
+mod health;
+
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse, Resource};
+use protocol::ErrorCode;
+
+use crate::access::SOCKET_PATH;
+use crate::socket;
+use crate::status::ApiError;
+
+/// Adds every route.
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .service(resource("/healthz", &[Method::GET]).route(web::get().to(health::alive)))
+        .service(resource("/health", &[Method::GET]).route(web::get().to(health::alive)))
+        .service(resource("/readyz", &[Method::GET]).route(web::get().to(health::ready)))
+        .service(resource("/agents", &[Method::GET]).route(web::get().to(agents::list)))
+        .service(
+            resource("/agents/{id}", &[Method::GET, Method::PUT, Method::DELETE])
+                .route(web::get().to(agents::get))
+                .route(web::put().to(agents::put))
+                .route(web::delete().to(agents::delete)),
+        )
+        .service(resource("/conversations", &[Method::GET]).route(web::get().to(conversations::list)))
+        .service(
+            resource("/conversations/{id}", &[Method::GET, Method::DELETE])
+                .route(web::get().to(conversations::get))
+                .route(web::delete().to(conversations::delete)),
+        )
+        .service(resource("/conversations/{id}/events", &[Method::GET]).route(web::get().to(conversations::events)))
+        .service(resource("/conversations/{id}/prompt", &[Method::GET]).route(web::get().to(conversations::prompt)))
+        .service(resource(SOCKET_PATH, &[Method::GET]).route(web::get().to(socket::upgrade)))
+        .default_service(web::to(unknown_route));
+}
+
+/// A path that answers the methods which it doesn't have by naming those that it has.
+fn resource(path: &str, methods: &[Method]) -> Resource {
+    let allow = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    web::resource(path).default_service(web::to(move |request: HttpRequest| {
+        let answer = wrong_method(&request, &allow);
+        async { answer }
+    }))
+}
+
+fn wrong_method(request: &HttpRequest, allow: &str) -> HttpResponse {
+    let detail = format!(
+        "{} is not allowed on {}, only {allow}",
+        request.method(),
+        request.path()
+    );
+    let error = ApiError {
+        status: StatusCode::METHOD_NOT_ALLOWED,
+        ..ApiError::new(ErrorCode::InvalidRequest, detail)
+    };
+    let mut response = error.response();
+    if let Ok(allow) = header::HeaderValue::from_str(allow) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}
+
+async fn unknown_route(request: HttpRequest) -> HttpResponse {
+    let detail = format!("there is nothing at {}", request.path());
+    ApiError {
+        status: StatusCode::NOT_FOUND,
+        ..ApiError::new(ErrorCode::InvalidRequest, detail)
+    }
+    .response()
+}

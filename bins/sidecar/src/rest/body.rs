@@ -1,0 +1,54 @@
+//! What a request brings: a bounded body, a checked query.
+
+use std::collections::HashMap;
+
+use actix_web::HttpRequest;
+use actix_web::web::{Bytes, Payload, Query};
+use protocol::{ErrorCode, Limits};
+
+use crate::status::ApiError;
+
+/// Reads a body up to the limit in force.
+pub(super) async fn read(payload: Payload, limits: &Limits) -> Result<Bytes, ApiError> {
+    let limit = usize::try_from(limits.body_bytes).unwrap_or(usize::MAX);
+    let too_large = |_| ApiError::new(ErrorCode::TooLarge, format!("the body is larger than {limit} bytes"));
+    let body = payload.to_bytes_limited(limit).await.map_err(too_large)?;
+    body.map_err(|error| ApiError::new(ErrorCode::InvalidRequest, format!("cannot read the body: {error}")))
+}
+
+/// Reads the query: the last value of each key, keys that nobody asks for included.
+pub(super) fn query(request: &HttpRequest) -> Result<QueryKeys, ApiError> {
+    let keys = Query::<HashMap<String, String>>::from_query(request.query_string());
+    let refused = |_| ApiError::new(ErrorCode::InvalidRequest, "the query is not key=value pairs");
+    Ok(QueryKeys(keys.map_err(refused)?.into_inner()))
+}
+
+/// What a query says.
+pub(super) struct QueryKeys(HashMap<String, String>);
+
+impl QueryKeys {
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
+    }
+
+    pub(super) fn required(&self, key: &str) -> Result<&str, ApiError> {
+        let missing = || {
+            ApiError::new(
+                ErrorCode::InvalidRequest,
+                format!("key {key:?} is missing in the query"),
+            )
+        };
+        self.text(key).ok_or_else(missing)
+    }
+
+    pub(super) fn number(&self, key: &str) -> Result<Option<u64>, ApiError> {
+        let Some(text) = self.text(key) else { return Ok(None) };
+        let wrong = |_| {
+            ApiError::new(
+                ErrorCode::InvalidRequest,
+                format!("{key}={text} must be a whole number, 0 or more"),
+            )
+        };
+        text.parse().map(Some).map_err(wrong)
+    }
+}

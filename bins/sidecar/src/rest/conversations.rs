@@ -1,0 +1,161 @@
+//! `/conversations`: what was said, page by page, and what the model saw of it.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use chat::{logged_frame, rfc3339};
+use conversation_store::{Conversation, Turn, TurnState};
+use protocol::{ConversationPage, ConversationSummary, ErrorCode, EventPage};
+use serde_json::value::RawValue;
+
+use super::body::query;
+use crate::state::State;
+use crate::status::ApiError;
+
+/// Conversations of a page when the query doesn't say, and at most.
+const PAGE: Page = Page { usual: 50, most: 200 };
+
+/// Turns of a page.
+const TURN_PAGE: Page = Page { usual: 100, most: 200 };
+
+/// Events of a page.
+const EVENT_PAGE: Page = Page {
+    usual: 500,
+    most: 1_000,
+};
+
+struct Page {
+    usual: usize,
+    most: usize,
+}
+
+impl Page {
+    fn size(&self, wanted: Option<u64>) -> Result<usize, ApiError> {
+        match wanted {
+            None => Ok(self.usual),
+            Some(size) if (1..=self.most as u64).contains(&size) => Ok(size as usize),
+            Some(size) => {
+                let detail = format!("limit={size} must be 1 to {}", self.most);
+                Err(ApiError::new(ErrorCode::InvalidRequest, detail))
+            }
+        }
+    }
+}
+
+/// `GET /conversations`.
+pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let query = query(&request)?;
+    let size = PAGE.size(query.number("limit")?)?;
+    let page = state.store.list(query.text("cursor"), size).await?;
+    let conversations = page.conversations.into_iter().map(summary).collect();
+    Ok(HttpResponse::Ok().json(ConversationPage {
+        conversations,
+        next_cursor: page.next,
+    }))
+}
+
+/// `GET /conversations/{id}`.
+pub(super) async fn get(
+    request: HttpRequest,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let query = query(&request)?;
+    let size = TURN_PAGE.size(query.number("limit")?)?;
+    let after = query.number("cursor")?.unwrap_or(0);
+    let conversation = find(&state, &id).await?;
+    let turns = state.store.turns(&id, after, size).await?;
+    // A page may be short because its turns are long: only a look behind it says whether it is the last.
+    let last = turns.last().map_or(after, |turn| turn.key);
+    let has_more = !turns.is_empty() && !state.store.turns(&id, last, 1).await?.is_empty();
+    let next_cursor = has_more.then(|| last.to_string());
+    let turns = turns.into_iter().map(turn).collect::<Result<_, _>>()?;
+    Ok(HttpResponse::Ok().json(protocol::Conversation {
+        summary: summary(conversation),
+        turns,
+        next_cursor,
+    }))
+}
+
+/// `DELETE /conversations/{id}`.
+pub(super) async fn delete(id: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    state.delete_conversation(&id).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// `GET /conversations/{id}/events`.
+pub(super) async fn events(
+    request: HttpRequest,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let query = query(&request)?;
+    let after = query.number("after")?.unwrap_or(0);
+    let size = EVENT_PAGE.size(query.number("limit")?)?;
+    let last_seq = find(&state, &id).await?.last_seq;
+    let events = state.store.events(&id, after, size).await?;
+    let unreadable = |error: serde_json::Error| ApiError::internal("reading an event", &error);
+    let frames = events
+        .iter()
+        .map(|event| RawValue::from_string(logged_frame(&id, event)));
+    let events = frames.collect::<Result<_, _>>().map_err(unreadable)?;
+    Ok(HttpResponse::Ok().json(EventPage { events, last_seq }))
+}
+
+/// `GET /conversations/{id}/prompt?turn=`.
+pub(super) async fn prompt(
+    request: HttpRequest,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let query = query(&request)?;
+    Ok(HttpResponse::Ok().json(state.prompt(&id, query.required("turn")?).await?))
+}
+
+async fn find(state: &State, id: &str) -> Result<Conversation, ApiError> {
+    let unknown = || {
+        ApiError::new(
+            ErrorCode::ConversationNotFound,
+            format!("conversation {id:?} not found"),
+        )
+    };
+    state.store.conversation(id).await?.ok_or_else(unknown)
+}
+
+fn summary(conversation: Conversation) -> ConversationSummary {
+    ConversationSummary {
+        conversation_id: conversation.id,
+        created_at: rfc3339(conversation.created_at_ms),
+        updated_at: rfc3339(conversation.updated_at_ms),
+        head_turn_id: conversation.head_turn_id,
+        last_seq: conversation.last_seq,
+    }
+}
+
+fn turn(turn: Turn) -> Result<protocol::Turn, ApiError> {
+    let options = serde_json::from_str(&turn.options_json)
+        .map_err(|error| ApiError::internal("reading a turn's options", &error))?;
+    Ok(protocol::Turn {
+        turn_id: turn.turn_id,
+        parent_turn_id: turn.parent_turn_id,
+        state: state_on_the_wire(turn.state),
+        agent_id: turn.agent_id,
+        agent_hash: turn.agent_hash,
+        user_text: turn.user_text,
+        answer_text: turn.answer_text,
+        options,
+        seed: turn.seed,
+        first_seq: turn.first_seq,
+        created_at: rfc3339(turn.created_at_ms),
+        ended_at: turn.ended_at_ms.map(rfc3339),
+    })
+}
+
+fn state_on_the_wire(state: TurnState) -> protocol::TurnState {
+    match state {
+        TurnState::Pending => protocol::TurnState::Pending,
+        TurnState::Streaming => protocol::TurnState::Streaming,
+        TurnState::Done => protocol::TurnState::Done,
+        TurnState::Cancelled => protocol::TurnState::Cancelled,
+        TurnState::Failed => protocol::TurnState::Failed,
+        TurnState::Interrupted => protocol::TurnState::Interrupted,
+    }
+}

@@ -1,0 +1,38 @@
+//! Whether the process serves, and whether it can answer.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use engine::Readiness;
+use protocol::ErrorCode;
+use serde_json::json;
+
+use crate::state::State;
+use crate::status::ApiError;
+
+/// `GET /healthz`: the process serves.
+pub(super) async fn alive(state: web::Data<State>) -> HttpResponse {
+    HttpResponse::Ok().json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION"), "bootId": state.boot_id}))
+}
+
+/// `GET /readyz`: a turn would be answered now.
+pub(super) async fn ready(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let not_yet = |code: ErrorCode, reason: String| ApiError {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        ..ApiError::new(code, reason)
+    };
+    if *state.closing.borrow() {
+        return Err(not_yet(ErrorCode::Draining, "the sidecar is stopping".to_owned()));
+    }
+    let model = state.engine.model().name;
+    match state.engine.readiness() {
+        Readiness::Ready => Ok(HttpResponse::Ok().json(json!({"status": "ready", "model": model}))),
+        Readiness::Loading => Err(not_yet(
+            ErrorCode::ModelUnavailable,
+            format!("model {model:?} is loading"),
+        )),
+        Readiness::Failed(reason) => Err(not_yet(
+            ErrorCode::ModelUnavailable,
+            format!("model {model:?} failed: {reason}"),
+        )),
+    }
+}

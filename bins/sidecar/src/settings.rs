@@ -1,0 +1,167 @@
+//! Settings: `.env.sidecar` and the environment in, one checked [`Settings`] out.
+//!
+//! Every name begins with `STREAMING_LLM_`; the environment wins over the file, an empty value is as good as none. A value
+//! that makes no sense stops the start and is named with the place that it came from; an unknown name is a warning.
+//! Nothing here opens a model, a store or a port.
+
+mod env_file;
+mod model_choice;
+mod read;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::{Config, Environment};
+use protocol::{ApiKey, Limits};
+
+pub use env_file::EnvFile;
+pub use model_choice::{MODELS_DIR, resolve_model};
+
+use crate::error::SettingsError;
+use read::Reader;
+
+/// What every setting's name begins with.
+pub const PREFIX: &str = "STREAMING_LLM_";
+
+/// The file that is read from the working folder when no other is named.
+pub const DEFAULT_ENV_FILE: &str = ".env.sidecar";
+
+/// Every setting of the sidecar, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `MODEL`: a path, or a name under `models/`; see [`resolve_model`].
+    pub model: String,
+    /// `ENABLE`: streaming with sinks and a rolling window; off is a dense cache.
+    pub streaming: bool,
+    /// `START_SIZE`: attention sinks, at the least.
+    pub start_size: usize,
+    /// `RECENT_SIZE`: tokens of the rolling window.
+    pub recent_size: usize,
+    /// `AGENTS_DIR`: the folder of the agents' Markdown files.
+    pub agents_dir: PathBuf,
+    /// `MAX_NEW_TOKENS`: the longest answer when a request names no limit.
+    pub max_new_tokens: u32,
+    /// `OLLAMA_URL`: where an Ollama server answers.
+    pub ollama_url: String,
+    /// `HOST`: an address or a name; `localhost` is 127.0.0.1 and `::1`.
+    pub host: String,
+    /// `PORT`: 0 takes a free one.
+    pub port: u16,
+    /// `LOG_DIR`: daily JSON Lines files.
+    pub log_dir: PathBuf,
+    /// `SUMMARY_DIR`: the narrator's summaries.
+    pub summary_dir: PathBuf,
+    /// `DATA_DIR`: the conversations.
+    pub data_dir: PathBuf,
+    /// `DEVICE`: where the local model runs.
+    pub device: Device,
+    /// `THREADS`: of the local model; `None` leaves it to the engine.
+    pub threads: Option<usize>,
+    /// `API_KEY`: what a client must show.
+    pub api_key: Option<ApiKey>,
+    /// `ALLOW_INSECURE`: a non-loopback address without a key.
+    pub allow_insecure: bool,
+    /// Limits that have no name in the environment; tests shorten them to meet them.
+    pub limits: Limits,
+    /// As [`PING_PERIOD`].
+    pub ping_period: Duration,
+}
+
+/// Where the local model runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Device {
+    /// A hardware GPU if there is one, else the processor.
+    Auto,
+    /// The processor.
+    Cpu,
+    /// A GPU, or no start.
+    Gpu,
+}
+
+/// Between two pings to one socket; a peer that is silent for two of them is gone. Below the idle timeout of usual proxies (60 s).
+pub const PING_PERIOD: Duration = Duration::from_secs(30);
+
+/// Settings, and what their sources said that is no setting.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// One line for each unknown name.
+    pub warnings: Vec<String>,
+}
+
+impl Settings {
+    /// Reads the environment and a file: `env_file`, which must exist, or [`DEFAULT_ENV_FILE`], which may be missing.
+    ///
+    /// # Errors
+    /// A file that can't be read, or a value that makes no sense, named with its source.
+    pub fn load(env_file: Option<&Path>) -> Result<Loaded, SettingsError> {
+        let file = match env_file {
+            Some(path) => {
+                let missing = || SettingsError::NoEnvFile { path: path.to_owned() };
+                Some(EnvFile::read(path)?.ok_or_else(missing)?)
+            }
+            None => EnvFile::read(Path::new(DEFAULT_ENV_FILE))?,
+        };
+        Self::from_sources(file, None)
+    }
+
+    /// Reads a file's settings and an environment; `None` is the process' own.
+    ///
+    /// # Errors
+    /// A value that makes no sense, named with its source.
+    pub fn from_sources(
+        file: Option<EnvFile>,
+        environment: Option<HashMap<String, String>>,
+    ) -> Result<Loaded, SettingsError> {
+        let unreadable = |error: config::ConfigError| SettingsError::Unreadable {
+            reason: error.to_string(),
+        };
+        let mut builder = Config::builder();
+        if let Some(file) = file {
+            builder = builder.add_source(file);
+        }
+        let prefix = PREFIX.trim_end_matches('_');
+        let environment = Environment::with_prefix(prefix).ignore_empty(true).source(environment);
+        let config = builder.add_source(environment).build().map_err(unreadable)?;
+        let mut reader = Reader::new(config.cache.into_table().map_err(unreadable)?);
+        let settings = read_all(&mut reader)?;
+        Ok(Loaded {
+            settings,
+            warnings: reader.into_warnings(),
+        })
+    }
+}
+
+/// Takes every known name from the reader, in the order of the documentation.
+fn read_all(reader: &mut Reader) -> Result<Settings, SettingsError> {
+    let settings = Settings {
+        model: reader.text("MODEL", "smollm2-135m-instruct")?,
+        streaming: reader.switch("ENABLE", true)?,
+        start_size: reader.number("START_SIZE", 4, 1..=1 << 20)?,
+        recent_size: reader.number("RECENT_SIZE", 2_048, 1..=1 << 24)?,
+        agents_dir: reader.text("AGENTS_DIR", ".agents")?.into(),
+        max_new_tokens: reader.number("MAX_NEW_TOKENS", 512, 1..=Limits::default().max_new_tokens)?,
+        ollama_url: reader.url("OLLAMA_URL", "http://localhost:11434")?,
+        host: reader.text("HOST", "localhost")?,
+        port: reader.number("PORT", 8_000, 0..=u16::MAX)?,
+        log_dir: reader.text("LOG_DIR", "./data/logs")?.into(),
+        summary_dir: reader.text("SUMMARY_DIR", "./data/summaries")?.into(),
+        data_dir: reader.text("DATA_DIR", "./data")?.into(),
+        device: reader.choice(
+            "DEVICE",
+            &[("auto", Device::Auto), ("cpu", Device::Cpu), ("gpu", Device::Gpu)],
+        )?,
+        threads: reader.optional_number("THREADS", 1..=1_024)?,
+        api_key: reader.secret("API_KEY")?.map(ApiKey::new),
+        allow_insecure: reader.switch("ALLOW_INSECURE", false)?,
+        limits: Limits::default(),
+        ping_period: PING_PERIOD,
+    };
+    // There is one precision yet; the name is read so that a wish for another is refused and not overlooked.
+    reader.choice("PRECISION", &[("auto", ()), ("f32", ())])?;
+    Ok(settings)
+}

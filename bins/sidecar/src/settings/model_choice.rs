@@ -1,0 +1,77 @@
+//! `STREAMING_LLM_MODEL` in, the path of a local model out.
+//!
+//! A path is taken as it is; a bare name is looked for under `models/`. Names that belong to a model server (`ollama:`,
+//! `openai:`, or a tag such as `llama3.2:1b`) are told apart, so that nobody searches for a file that was never meant.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::ModelChoiceError;
+
+/// The folder in which bare names are looked for, below the working folder.
+pub const MODELS_DIR: &str = "models";
+
+/// Names shown when a model isn't found; more would hide the message.
+const MAX_NAMES_SHOWN: usize = 20;
+
+/// Finds the model that a setting names: a GGUF file or a Hugging Face folder.
+///
+/// # Errors
+/// The name belongs to a driver that this sidecar doesn't have, or nothing of that name is there.
+pub fn resolve_model(model: &str, models_dir: &Path) -> Result<PathBuf, ModelChoiceError> {
+    if let Some(driver) = remote_driver(model) {
+        return Err(ModelChoiceError::NoDriver {
+            model: model.to_owned(),
+            driver,
+        });
+    }
+    let given = Path::new(model);
+    if given.exists() && (model.contains(['/', '\\']) || given.is_file()) {
+        return Ok(given.to_owned());
+    }
+    let is_name = !model.contains(['/', '\\']) && model != "." && model != "..";
+    let candidates = [format!("{model}.gguf"), model.to_owned()].map(|name| models_dir.join(name));
+    if is_name && let Some(path) = candidates.into_iter().find(|path| path.exists()) {
+        return Ok(path);
+    }
+    Err(ModelChoiceError::NotFound {
+        model: model.to_owned(),
+        models_dir: models_dir.to_owned(),
+        there: what_is_there(models_dir),
+    })
+}
+
+/// The model server that a name is meant for, if any.
+fn remote_driver(model: &str) -> Option<&'static str> {
+    match model.split_once(':') {
+        Some(("openai", _)) => Some("openai"),
+        Some(("ollama", _)) => Some("ollama"),
+        // One letter in front of a colon is a drive, not a model.
+        Some((name, _)) if name.len() > 1 && !model.contains(['/', '\\']) => Some("ollama"),
+        Some(_) | None => None,
+    }
+}
+
+/// The names that would be found, sorted, for the error.
+fn what_is_there(models_dir: &Path) -> String {
+    let entries = fs::read_dir(models_dir).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_folder = entry.path().is_dir();
+            name.strip_suffix(".gguf")
+                .map(str::to_owned)
+                .or_else(|| is_folder.then_some(name))
+        })
+        .collect();
+    names.sort();
+    match names.len() {
+        0 => "nothing".to_owned(),
+        count if count > MAX_NAMES_SHOWN => format!(
+            "{} and {} more",
+            names[..MAX_NAMES_SHOWN].join(", "),
+            count - MAX_NAMES_SHOWN
+        ),
+        _ => names.join(", "),
+    }
+}

@@ -1,0 +1,292 @@
+//! What a client's frames do: start and cancel turns, read and leave logs.
+//!
+//! A command that fails is answered by an `error` frame and leaves the socket open; a first frame that fails ends it.
+
+use chat::TurnCommand;
+use protocol::{
+    Cancel, ClientMessage, Envelope, ErrorCode, ErrorEvent, Hello, Leave, Message, PROTOCOL_VERSION, Ping, Pong, Ready,
+    Reset, Resume, ServerEvent,
+};
+
+use super::binding::Binding;
+use super::connection::{Connection, End};
+use super::follow::Reading;
+use super::outbound::close_code;
+use super::owners::TurnRef;
+use crate::status::ApiError;
+
+/// A command that failed, and whose it was.
+struct Refusal {
+    fault: ApiError,
+    about: Envelope,
+}
+
+impl From<ApiError> for Refusal {
+    fn from(fault: ApiError) -> Self {
+        Self {
+            fault,
+            about: Envelope::default(),
+        }
+    }
+}
+
+impl Connection {
+    /// Does what a text frame says.
+    pub(super) async fn obey(&mut self, text: &str) -> Result<(), End> {
+        let done = match ClientMessage::parse(text) {
+            Ok(message) => self.command(message).await,
+            Err(error) => Err(ApiError::new(error.code(), error.to_string()).into()),
+        };
+        let Err(Refusal { fault, about }) = done else {
+            self.greeted = true;
+            return Ok(());
+        };
+        tracing::debug!(socket = self.seat.id, code = fault.code.as_str(), "frame refused");
+        self.say(
+            &ServerEvent::Error(ErrorEvent::new(fault.code, fault.detail.clone())),
+            &about,
+        )
+        .await;
+        if self.greeted {
+            Ok(())
+        } else {
+            Err(End::Refused(close_code(fault.code), fault.detail))
+        }
+    }
+
+    async fn command(&mut self, message: ClientMessage) -> Result<(), Refusal> {
+        self.authorise(&message)?;
+        match message {
+            ClientMessage::Hello(hello) => Ok(self.hello(&hello).await?),
+            ClientMessage::Message(message) => {
+                let about = Envelope {
+                    conversation_id: message.conversation_id.clone(),
+                    turn_id: message.turn_id.clone(),
+                    ..Envelope::default()
+                };
+                self.message(message).await.map_err(|fault| Refusal { fault, about })
+            }
+            ClientMessage::Cancel(cancel) => Ok(self.cancel(cancel).await?),
+            ClientMessage::Resume(resume) => {
+                let about = Envelope {
+                    conversation_id: Some(resume.conversation_id.clone()),
+                    ..Envelope::default()
+                };
+                self.resume(resume).await.map_err(|fault| Refusal { fault, about })
+            }
+            ClientMessage::Leave(Leave { conversation_id }) => {
+                self.following.remove(&conversation_id);
+                Ok(())
+            }
+            ClientMessage::Ping(Ping { id }) => {
+                self.say(&ServerEvent::Pong(Pong { id }), &Envelope::default()).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Checks the key that a first frame shows.
+    fn authorise(&mut self, message: &ClientMessage) -> Result<(), ApiError> {
+        if self.authorised {
+            return Ok(());
+        }
+        let shown = match message {
+            ClientMessage::Hello(hello) => hello.api_key.as_ref(),
+            ClientMessage::Message(message) => message.api_key.as_ref(),
+            ClientMessage::Resume(resume) => resume.api_key.as_ref(),
+            ClientMessage::Cancel(_) | ClientMessage::Leave(_) | ClientMessage::Ping(_) => None,
+        };
+        self.state.access.check_key(shown.map(protocol::ApiKey::expose))?;
+        self.authorised = true;
+        Ok(())
+    }
+
+    async fn hello(&mut self, hello: &Hello) -> Result<(), ApiError> {
+        if let Some(agent_id) = &hello.agent_id {
+            self.state.check_agent(agent_id).await?;
+        }
+        let last_seq = match &hello.conversation_id {
+            Some(id) => self
+                .state
+                .store
+                .conversation(id)
+                .await?
+                .map_or(0, |conversation| conversation.last_seq),
+            None => 0,
+        };
+        self.binding = Binding::from(hello);
+        self.say_ready(last_seq).await;
+        Ok(())
+    }
+
+    async fn message(&mut self, message: Message) -> Result<(), ApiError> {
+        let is_first = !self.greeted;
+        let mut binding = if is_first {
+            Binding::from(&message)
+        } else {
+            std::mem::take(&mut self.binding)
+        };
+        let started = self.start_turn(&binding, message).await;
+        if let Ok((turn, _)) = &started {
+            binding.conversation_id = Some(turn.conversation.clone());
+        }
+        self.binding = binding;
+        let (turn, first_seq) = started?;
+        let before = first_seq.saturating_sub(1);
+        if is_first {
+            self.say_ready(before).await;
+        }
+        self.follow_turn(turn, before);
+        Ok(())
+    }
+
+    /// Starts the turn, or joins it, and owns it.
+    async fn start_turn(&mut self, binding: &Binding, message: Message) -> Result<(TurnRef, u64), ApiError> {
+        let conversation_id = message.conversation_id.or_else(|| binding.conversation_id.clone());
+        if let Some(id) = &conversation_id {
+            self.check_room(id)?;
+        }
+        let agent_id = message.agent_id.or_else(|| binding.agent_id.clone());
+        let agent_id =
+            agent_id.ok_or_else(|| ApiError::new(ErrorCode::InvalidRequest, "key \"agentId\" is missing"))?;
+        let command = TurnCommand {
+            agent_id,
+            conversation_id,
+            turn_id: message.turn_id,
+            parent_turn_id: message.parent_turn_id,
+            message: message.message,
+            hello_options: binding.options.clone(),
+            options: message.options,
+        };
+        let handle = self.state.start_turn(command).await?;
+        let turn = TurnRef {
+            conversation: handle.conversation_id,
+            turn_id: handle.turn_id,
+        };
+        self.state.owners.take(turn.clone(), self.seat.id);
+        if handle.joined {
+            // Its end may be in the log already, to be replayed: then nobody releases it before this socket's end.
+            self.following.remove(&turn.conversation);
+        }
+        Ok((turn, handle.first_seq))
+    }
+
+    /// Reads the turn's conversation from there on, unless the socket reads it already: then the turn is still to come.
+    fn follow_turn(&mut self, turn: TurnRef, before: u64) {
+        if !self.following.contains_key(&turn.conversation) {
+            let follower = self.reading().start(turn.conversation.clone(), before);
+            self.following.insert(turn.conversation, follower);
+        }
+    }
+
+    async fn resume(&mut self, resume: Resume) -> Result<(), ApiError> {
+        let id = resume.conversation_id;
+        self.check_room(&id)?;
+        let conversation = self.state.store.conversation(&id).await?;
+        let unknown = || {
+            ApiError::new(
+                ErrorCode::ConversationNotFound,
+                format!("conversation {id:?} not found"),
+            )
+        };
+        let last_seq = conversation.ok_or_else(unknown)?.last_seq;
+        if resume.own {
+            for turn in self
+                .state
+                .store
+                .running()
+                .await?
+                .into_iter()
+                .filter(|turn| turn.conversation == id)
+            {
+                self.state.owners.take(
+                    TurnRef {
+                        conversation: id.clone(),
+                        turn_id: turn.turn_id,
+                    },
+                    self.seat.id,
+                );
+            }
+        }
+        // The old reader stops before the new one starts, so that no event comes twice.
+        self.following.remove(&id);
+        let after = resume.after.unwrap_or(last_seq);
+        if after > last_seq {
+            let about = Envelope {
+                conversation_id: Some(id.clone()),
+                ..Envelope::default()
+            };
+            self.say(&ServerEvent::Reset(Reset { last_seq }), &about).await;
+        }
+        let follower = self.reading().start(id.clone(), after.min(last_seq));
+        self.following.insert(id, follower);
+        Ok(())
+    }
+
+    async fn cancel(&mut self, cancel: Cancel) -> Result<(), ApiError> {
+        let owned = self.state.owners.of(self.seat.id);
+        let Some(turn_id) = cancel.turn_id else {
+            for turn in owned {
+                self.state.cancel(&turn.conversation, &turn.turn_id).await?;
+            }
+            return Ok(());
+        };
+        let conversation = cancel
+            .conversation_id
+            .or_else(|| {
+                owned
+                    .into_iter()
+                    .find(|turn| turn.turn_id == turn_id)
+                    .map(|turn| turn.conversation)
+            })
+            .or_else(|| self.binding.conversation_id.clone());
+        let unknown = || {
+            ApiError::new(
+                ErrorCode::ConversationNotFound,
+                format!("turn {turn_id:?} not found: name its conversation"),
+            )
+        };
+        self.state.cancel(&conversation.ok_or_else(unknown)?, &turn_id).await
+    }
+
+    /// Refuses one conversation too many.
+    fn check_room(&self, conversation: &str) -> Result<(), ApiError> {
+        let limit = self.state.limits.conversations_per_socket;
+        if self.following.len() < limit as usize || self.following.contains_key(conversation) {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            ErrorCode::Busy,
+            format!("this socket reads {limit} conversations, which is the limit: leave one"),
+        ))
+    }
+
+    fn reading(&self) -> Reading {
+        Reading {
+            store: self.state.store.clone(),
+            outbound: self.outbound.clone(),
+            owners: self.state.owners.clone(),
+        }
+    }
+
+    async fn say_ready(&self, last_seq: u64) {
+        let ready = Ready {
+            protocol: PROTOCOL_VERSION,
+            agent_id: self.binding.agent_id.clone(),
+            model: self.state.engine.model().name,
+            limits: self.state.limits.clone(),
+            last_seq,
+            boot_id: self.state.boot_id.clone(),
+        };
+        let about = Envelope {
+            conversation_id: self.binding.conversation_id.clone(),
+            ..Envelope::default()
+        };
+        self.say(&ServerEvent::Ready(ready), &about).await;
+    }
+
+    /// Sends an event that no log holds. A writer that is gone is noticed in the loop.
+    async fn say(&self, event: &ServerEvent, about: &Envelope) {
+        let _ = self.outbound.text(event.frame(about)).await;
+    }
+}

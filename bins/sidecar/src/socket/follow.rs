@@ -1,0 +1,119 @@
+//! Reads one conversation's log for one socket: events in, from a cursor on, text frames out.
+//!
+//! The log is the truth, its tail only says that there is more. Waiting for a slow peer happens here and nowhere else: what it
+//! hasn't taken stays in the log.
+
+use std::sync::Arc;
+
+use actix_web::rt::task::JoinHandle;
+use actix_ws::{CloseCode, CloseReason};
+use conversation_store::{ConversationStore, Event, StoreError};
+use protocol::{Envelope, ErrorEvent, ServerEvent};
+
+use super::outbound::{Closed, Frame, Outbound, close_code};
+use super::owners::{Owners, TurnRef};
+use crate::log_frame::frames;
+use crate::status::ApiError;
+
+/// Events read from the log at a time.
+const READ_EVENTS: usize = 256;
+
+/// A running reader; dropping it stops it.
+#[derive(Debug)]
+pub(super) struct Follower {
+    task: JoinHandle<()>,
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What a reader needs.
+#[derive(Clone)]
+pub(super) struct Reading {
+    pub(super) store: ConversationStore,
+    pub(super) outbound: Outbound,
+    pub(super) owners: Arc<Owners>,
+}
+
+impl Reading {
+    /// Starts to read `seq > after` of a conversation that exists.
+    pub(super) fn start(self, conversation: String, after: u64) -> Follower {
+        Follower {
+            task: actix_web::rt::spawn(async move {
+                if let Err(Stopped::Store(error)) = self.read(&conversation, after).await {
+                    self.say_why(&conversation, error).await;
+                }
+            }),
+        }
+    }
+
+    async fn read(&self, conversation: &str, mut after: u64) -> Result<(), Stopped> {
+        // The tail is made before the first read, so that nothing falls between the two.
+        let mut tail = self.store.tail(conversation);
+        loop {
+            let events = self.store.events(conversation, after, READ_EVENTS).await?;
+            let Some(last) = events.last() else {
+                tail.changed().await?;
+                continue;
+            };
+            after = last.seq;
+            self.release_ended(conversation, &events);
+            for text in frames(conversation, &events) {
+                self.outbound.text(text).await?;
+            }
+        }
+    }
+
+    /// A turn that is over has no owner.
+    fn release_ended(&self, conversation: &str, events: &[Event]) {
+        for event in events
+            .iter()
+            .filter(|event| matches!(event.kind.as_str(), "done" | "error"))
+        {
+            if let Some(turn_id) = event.turn_id.clone() {
+                self.owners.release(&TurnRef {
+                    conversation: conversation.to_owned(),
+                    turn_id,
+                });
+            }
+        }
+    }
+
+    /// Tells the peer why nothing more comes. A log that can't be read ends the socket: a new one may have more luck.
+    async fn say_why(&self, conversation: &str, error: StoreError) {
+        let is_gone = matches!(error, StoreError::Gone { .. });
+        let fault = ApiError::from(error);
+        let envelope = Envelope {
+            conversation_id: Some(conversation.to_owned()),
+            ..Envelope::default()
+        };
+        let event = ServerEvent::Error(ErrorEvent::new(fault.code, fault.detail.clone()));
+        let told = self.outbound.text(event.frame(&envelope)).await;
+        if told.is_ok() && !is_gone {
+            let reason = CloseReason::from((CloseCode::from(close_code(fault.code)), fault.detail));
+            // A peer that is gone needs no reason.
+            let _ = self.outbound.send(Frame::Close(Some(reason))).await;
+        }
+    }
+}
+
+/// Why a reader stopped.
+enum Stopped {
+    Store(StoreError),
+    Socket,
+}
+
+impl From<StoreError> for Stopped {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Closed> for Stopped {
+    fn from(_: Closed) -> Self {
+        Self::Socket
+    }
+}

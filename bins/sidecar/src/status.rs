@@ -1,0 +1,141 @@
+//! Faults as HTTP says them: an error code in, a status and a JSON body out.
+//!
+//! One exhaustive match gives every code its status; the close codes of sockets are [`ErrorCode::close_code`].
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
+use chat::ChatError;
+use conversation_store::StoreError;
+use protocol::{ErrorBody, ErrorCode};
+
+/// The HTTP status of an error code.
+#[must_use]
+pub fn http_status(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::InvalidRequest => StatusCode::BAD_REQUEST,
+        ErrorCode::Unauthorised => StatusCode::UNAUTHORIZED,
+        ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+        ErrorCode::AgentNotFound | ErrorCode::ConversationNotFound => StatusCode::NOT_FOUND,
+        ErrorCode::Gone => StatusCode::GONE,
+        ErrorCode::DuplicateTurn => StatusCode::CONFLICT,
+        ErrorCode::Conflict => StatusCode::PRECONDITION_FAILED,
+        ErrorCode::ContextTooLarge | ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorCode::Busy => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::Draining | ErrorCode::ModelUnavailable | ErrorCode::Interrupted | ErrorCode::SlowReader => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// A fault on its way to a client: what happened, in words, and its code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiError {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The code of the closed list.
+    pub code: ErrorCode,
+    /// One sentence that names the value.
+    pub detail: String,
+}
+
+impl ApiError {
+    /// A fault with the status that belongs to its code.
+    pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self {
+            status: http_status(code),
+            code,
+            detail: detail.into(),
+        }
+    }
+
+    /// A request that was understood as far as its form goes, but says something that can't be.
+    pub fn unprocessable(detail: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            ..Self::new(ErrorCode::InvalidRequest, detail)
+        }
+    }
+
+    /// The agent isn't there: the one body that clients compare word by word.
+    #[must_use]
+    pub fn agent_not_found() -> Self {
+        Self::new(ErrorCode::AgentNotFound, "Agent not found")
+    }
+
+    /// A fault of our own. The client is told that it was one; the log is told which.
+    pub fn internal(what: &'static str, error: &dyn std::error::Error) -> Self {
+        tracing::error!(error = %Chain(error), "{what} failed");
+        Self::new(ErrorCode::Internal, format!("{what} failed"))
+    }
+
+    /// The JSON answer.
+    #[must_use]
+    pub fn response(&self) -> HttpResponse {
+        HttpResponse::build(self.status).json(ErrorBody {
+            detail: self.detail.clone(),
+            code: self.code,
+        })
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.response()
+    }
+}
+
+impl From<ChatError> for ApiError {
+    fn from(error: ChatError) -> Self {
+        match error.code() {
+            ErrorCode::Internal => Self::internal("the request", &error),
+            code => Self::new(code, error.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::ConversationNotFound { .. } | StoreError::TurnNotFound { .. } => {
+                ErrorCode::ConversationNotFound
+            }
+            StoreError::Gone { .. } => ErrorCode::Gone,
+            StoreError::DuplicateTurn { .. } => ErrorCode::DuplicateTurn,
+            StoreError::TooLarge { .. } => ErrorCode::TooLarge,
+            StoreError::InvalidCursor { .. } => ErrorCode::InvalidRequest,
+            StoreError::Closed => ErrorCode::Draining,
+            _ => return Self::internal("the conversation store", &error),
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+/// An error with its causes, on one line.
+pub struct Chain<'a>(pub &'a dyn std::error::Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

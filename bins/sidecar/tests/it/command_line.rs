@@ -1,0 +1,127 @@
+//! The binary's start, as far as it needs no model.
+
+use std::net::TcpListener;
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use engine::ScriptedEngine;
+use expect_test::{Expect, expect};
+use streaming_llm_sidecar::{App, StartError};
+
+use crate::client::{Http, http, settings};
+
+/// Runs the binary in an empty folder; shows its exit code and stderr.
+#[track_caller]
+fn check(arguments: &[&str], environment: &[(&str, &str)], expected: Expect) {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let Output { status, stderr, stdout } = Command::new(env!("CARGO_BIN_EXE_sidecar"))
+        .args(arguments)
+        .current_dir(folder.path())
+        .envs(environment.iter().copied())
+        .env("RUST_LOG", "error")
+        .output()
+        .expect("the binary runs");
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(stdout.is_empty(), "stdout is for results");
+    expected.assert_eq(&format!("{} {}", status.code().unwrap_or(-1), stderr.trim_end()));
+}
+
+#[test]
+fn what_stops_the_start_is_named_on_one_line() {
+    check(
+        &[],
+        &[("STREAMING_LLM_PORT", "x")],
+        expect![[r#"1 error: STREAMING_LLM_PORT="x" (from the environment): expected a whole number from 0 to 65535"#]],
+    );
+    check(
+        &[],
+        &[("STREAMING_LLM_MODEL", "nope")],
+        expect![[r#"
+            1 Error reading the log directory/files: No such file or directory (os error 2)
+            error: model "nope" not found: it is neither a path nor a name in models, where there is: nothing"#]],
+    );
+    check(
+        &["serve"],
+        &[("STREAMING_LLM_MODEL", "llama3.2:1b")],
+        expect![[r#"
+            1 Error reading the log directory/files: No such file or directory (os error 2)
+            error: model "llama3.2:1b" needs the ollama driver, which this sidecar doesn't have yet"#]],
+    );
+    check(
+        &["--env-file", "missing.env"],
+        &[],
+        expect![[r#"1 error: settings file "missing.env" not found"#]],
+    );
+    check(
+        &["generate", "--model", "m.gguf", "--ids", "ids.json"],
+        &[],
+        expect![[r#"1 error: cannot read token ids from ids.json: No such file or directory (os error 2)"#]],
+    );
+    check(
+        &[
+            "generate",
+            "--model",
+            "m.gguf",
+            "--ids",
+            "ids.json",
+            "--temperature",
+            "nan",
+        ],
+        &[],
+        expect![[r#"1 error: --temperature NaN is not a number from 0 on"#]],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn localhost_is_both_loopback_addresses_on_one_port() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let mut settings = settings(folder.path());
+    settings.host = "localhost".to_owned();
+    let running = App::start(settings, Arc::new(ScriptedEngine::default()))
+        .await
+        .expect("the app starts");
+    let port = running.addrs[0].port();
+    assert_eq!(running.url(), format!("http://localhost:{port}"));
+    for address in &running.addrs {
+        assert!(address.ip().is_loopback() && address.port() == port);
+        assert_eq!(
+            http(
+                &address.to_string(),
+                Http {
+                    path: "/healthz",
+                    ..Http::default()
+                }
+            )
+            .await
+            .status,
+            200
+        );
+    }
+    let has_ipv6 = TcpListener::bind("[::1]:0").is_ok();
+    assert_eq!(running.addrs.len(), if has_ipv6 { 2 } else { 1 });
+    running.stop().await.expect("the app stops");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_cannot_be_used_is_named() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let start = async |change: fn(&mut streaming_llm_sidecar::Settings, u16), port: u16| {
+        let mut settings = settings(folder.path());
+        change(&mut settings, port);
+        App::start(settings, Arc::new(ScriptedEngine::default())).await.err()
+    };
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("it is bound").port();
+    let refused = start(|settings, port| settings.port = port, port).await;
+    assert!(
+        matches!(&refused, Some(StartError::Listen { address, .. }) if *address == format!("127.0.0.1:{port}")),
+        "{refused:?}"
+    );
+    let refused = start(|settings, _| settings.host = "0.0.0.0".to_owned(), 0).await;
+    assert!(
+        matches!(&refused, Some(StartError::Exposed { host }) if host == "0.0.0.0"),
+        "{refused:?}"
+    );
+    let refused = start(|settings, _| settings.host = "no such host".to_owned(), 0).await;
+    assert!(matches!(&refused, Some(StartError::Resolve { .. })), "{refused:?}");
+}

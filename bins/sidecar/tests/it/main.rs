@@ -1,0 +1,10 @@
+//! The whole sidecar from outside: every test starts the real app on a free port.
+
+mod access;
+mod client;
+mod command_line;
+mod real_model;
+mod rest;
+mod socket;
+mod stalls;
+mod turns;

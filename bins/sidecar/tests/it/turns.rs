@@ -1,0 +1,282 @@
+//! Turns and sockets: who owns, who reads, what survives.
+
+use engine::{Script, ScriptedEngine};
+use serde_json::{Value, json};
+
+use crate::client::{Socket, TestApp, kinds, no_gap, text};
+
+/// An engine that waits before every token until it is released.
+fn held() -> ScriptedEngine {
+    ScriptedEngine::default().held()
+}
+
+/// Reads a conversation's log from its start until a turn of it ends; the last frame.
+async fn end_of_turn(app: &TestApp, conversation: &str) -> Value {
+    let mut reader = app.socket().await;
+    reader
+        .say(json!({ "type": "resume", "conversationId": conversation, "after": 0 }))
+        .await;
+    loop {
+        let frame = reader.hear().await;
+        if frame["type"] == "done" || frame["type"] == "error" {
+            return frame;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_goodbye_cancels_the_turns_of_its_socket() {
+    let app = TestApp::start(held()).await;
+    for (conversation, code) in [("normal", Some(1000)), ("without-code", None)] {
+        let mut socket = app.socket().await;
+        socket.ask(conversation, "t", "hello").await;
+        socket.until("started").await;
+        assert_eq!(socket.close(code).await, code.unwrap_or(1005));
+        assert_eq!(
+            end_of_turn(&app, conversation).await["finishReason"],
+            "cancelled",
+            "{conversation}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_socket_leaves_its_turns_running() {
+    let app = TestApp::start(held()).await;
+    for (conversation, code) in [("page-left", Some(1001)), ("detached", Some(4000)), ("broken", None)] {
+        let mut socket = app.socket().await;
+        socket.ask(conversation, "t", "hello").await;
+        socket.until("started").await;
+        match code {
+            Some(code) => assert_eq!(socket.close(Some(code)).await, code),
+            None => drop(socket),
+        }
+        while app.running.open_sockets() > 0 {
+            tokio::task::yield_now().await;
+        }
+        app.engine.release(2);
+        let end = end_of_turn(&app, conversation).await;
+        assert_eq!(
+            (end["finishReason"].clone(), end["usage"]["completionTokens"].clone()),
+            (json!("stop"), json!(2)),
+            "{conversation}"
+        );
+        while app.running.open_sockets() > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resume_goes_on_where_the_socket_broke() {
+    let app = TestApp::start(held()).await;
+    let mut socket = app.socket().await;
+    socket.ask("c", "t", "one two three").await;
+    app.engine.release(2);
+    let mut seen = socket.until("token").await;
+    let last = no_gap(0, &seen);
+    drop(socket);
+    app.engine.release(100);
+    let mut socket = app.socket().await;
+    socket
+        .say(json!({ "type": "resume", "conversationId": "c", "after": last }))
+        .await;
+    let rest = socket.until("done").await;
+    no_gap(last, &rest);
+    seen.extend(rest);
+    assert_eq!(text(&seen), "echo: one two three");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resume_beyond_the_end_is_told_the_end_and_then_live() {
+    let app = TestApp::start(ScriptedEngine::default()).await;
+    let mut writer = app.socket().await;
+    writer.ask("c", "t1", "one").await;
+    let last = no_gap(0, &writer.until("done").await);
+    let mut reader = app.socket().await;
+    reader
+        .say(json!({ "type": "resume", "conversationId": "c", "after": 1_000 }))
+        .await;
+    assert_eq!(
+        reader.hear().await,
+        json!({ "type": "reset", "lastSeq": last, "conversationId": "c" })
+    );
+    let mut late = app.socket().await;
+    late.say(json!({ "type": "resume", "conversationId": "c" })).await;
+    late.say(json!({ "type": "ping" })).await;
+    late.until("pong").await;
+    writer.ask("c", "t2", "two").await;
+    for reader in [&mut reader, &mut late] {
+        let frames = reader.until("done").await;
+        no_gap(last, &frames);
+        assert_eq!(
+            (kinds(&frames), text(&frames)),
+            ("user started token done".to_owned(), "echo: two".to_owned())
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_that_was_taken_over_ends_with_its_new_owner() {
+    let app = TestApp::start(held()).await;
+    let mut first = app.socket().await;
+    first.ask("c", "t", "hello").await;
+    first.until("started").await;
+    let mut second = app.socket().await;
+    second
+        .say(json!({ "type": "resume", "conversationId": "c", "after": 0, "own": true }))
+        .await;
+    second.until("started").await;
+    first.close(Some(1000)).await;
+    app.engine.release(1);
+    second.until("token").await;
+    second.close(Some(1000)).await;
+    let end = end_of_turn(&app, "c").await;
+    assert_eq!(
+        (end["finishReason"].clone(), end["usage"]["completionTokens"].clone()),
+        (json!("cancelled"), json!(1))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_keeps_the_socket() {
+    let app = TestApp::start(held()).await;
+    let mut socket = app.socket().await;
+    for (turn, cancel) in [
+        ("t1", json!({ "type": "cancel", "turnId": "t1" })),
+        ("t2", json!({ "type": "cancel" })),
+    ] {
+        socket.ask("c", turn, "hello").await;
+        socket.until("started").await;
+        socket.say(cancel).await;
+        assert_eq!(
+            socket.until("done").await.last().expect("a done")["finishReason"],
+            "cancelled"
+        );
+    }
+    socket.say(json!({ "type": "cancel", "turnId": "t9" })).await;
+    assert_eq!(socket.hear().await["code"], "conversation_not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_turn_again_is_replayed_and_another_body_refused() {
+    let app = TestApp::start(ScriptedEngine::default()).await;
+    let mut first = app.socket().await;
+    first.ask("c", "t", "hello").await;
+    let seen = first.until("done").await;
+    let mut second = app.socket().await;
+    second.ask("c", "t", "hello").await;
+    assert_eq!(second.until("done").await[1..], seen[1..]);
+    second.ask("c", "t", "goodbye").await;
+    let refused = second.hear().await;
+    assert_eq!(
+        (refused["code"].clone(), refused["turnId"].clone()),
+        (json!("duplicate_turn"), json!("t"))
+    );
+    // Also on the socket that has seen it already.
+    first.ask("c", "t", "hello").await;
+    assert_eq!(first.until("done").await, seen[1..]);
+    assert_eq!(app.engine.requests().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_that_was_left_says_nothing_more() {
+    let app = TestApp::start(ScriptedEngine::default()).await;
+    let mut socket = app.socket().await;
+    socket.ask("a", "t", "hello").await;
+    socket.until("done").await;
+    socket.say(json!({ "type": "leave", "conversationId": "a" })).await;
+    socket.say(json!({ "type": "ping" })).await;
+    socket.until("pong").await;
+    let mut other = app.socket().await;
+    other.ask("a", "t2", "hello").await;
+    other.until("done").await;
+    socket.ask("b", "t", "hello").await;
+    assert!(
+        socket
+            .until("done")
+            .await
+            .iter()
+            .all(|frame| frame["conversationId"] == "b")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_socket_reads_a_limited_number_of_conversations() {
+    let app = TestApp::start_with(ScriptedEngine::default(), |settings| {
+        settings.limits.conversations_per_socket = 2
+    })
+    .await;
+    let mut socket = app.socket().await;
+    for id in ["a", "b"] {
+        socket.ask(id, "t", "hello").await;
+        socket.until("done").await;
+    }
+    socket.ask("c", "t", "hello").await;
+    assert_eq!(socket.hear().await["code"], "busy");
+    socket.say(json!({ "type": "leave", "conversationId": "a" })).await;
+    socket.ask("c", "t", "hello").await;
+    socket.until("done").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_survives_a_restart() {
+    let app = TestApp::start(held()).await;
+    let mut socket = app.socket().await;
+    socket.ask("c", "t1", "one two").await;
+    app.engine.release(1);
+    let seen = socket.until("token").await;
+    let last = no_gap(0, &seen);
+    let app = app.restart(ScriptedEngine::default()).await;
+    let mut socket = app.socket().await;
+    socket
+        .say(json!({ "type": "resume", "conversationId": "c", "after": last }))
+        .await;
+    let rest = socket.until("error").await;
+    let last = no_gap(last, &rest);
+    assert_eq!(rest.last().expect("an error")["code"], "interrupted");
+    socket.ask("c", "t2", "three").await;
+    let frames = socket.until("done").await;
+    no_gap(last, &frames);
+    assert_eq!(text(&frames), "echo: three");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_far_behind_is_served_in_bigger_pieces() {
+    let tokens: Vec<String> = (0..1_000).map(|index| format!("{index} ")).collect();
+    let app = TestApp::start(ScriptedEngine::new([Script::Tokens(tokens.clone())])).await;
+    let mut socket = app.socket().await;
+    socket.say(json!({ "agentId": "planner", "conversationId": "c", "message": "count", "options": { "maxNewTokens": 2_000 } })).await;
+    let last = no_gap(0, &socket.until("done").await);
+    let mut behind = app.socket().await;
+    behind
+        .say(json!({ "type": "resume", "conversationId": "c", "after": 0 }))
+        .await;
+    let frames = behind.until("done").await;
+    assert_eq!((no_gap(0, &frames), text(&frames)), (last, tokens.concat()));
+    assert!(frames.len() < 100, "{} frames for {last} events", frames.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_conversation_ends_its_readers_but_not_their_socket() {
+    let app = TestApp::start(ScriptedEngine::default()).await;
+    let mut socket = app.socket().await;
+    socket.ask("c", "t", "hello").await;
+    socket.until("done").await;
+    let delete = crate::client::Http {
+        method: "DELETE",
+        path: "/conversations/c",
+        ..Default::default()
+    };
+    assert_eq!(app.http(delete).await.status, 204);
+    let gone = socket.hear().await;
+    assert_eq!(
+        (gone["code"].clone(), gone["conversationId"].clone()),
+        (json!("gone"), json!("c"))
+    );
+    socket.ask("c", "t2", "hello").await;
+    assert_eq!(socket.hear().await["code"], "gone");
+    let mut another: Socket = app.socket().await;
+    another.ask("c", "t3", "hello").await;
+    assert_eq!(another.closed().await, 4404);
+}
