@@ -26,43 +26,36 @@ async fn main() -> Result<(), Box<dyn Error>> {
         event: NewEvent::new("user", 0, r#"{"text":"Hello?"}"#),
     };
     let turn = store.begin_turn(question).await?.key;
-
+    let event = |kind: &str, json: &str| vec![NewEvent::new(kind, 1, json)];
     let facts = StartedFacts {
         model: "demo".into(),
         prompt_tokens: 5,
         epoch: None,
     };
-    let started = vec![NewEvent::new("started", 1, "{}")];
-    store
-        .append(AppendEvents::new("demo", turn, started).with_start(facts))
-        .await?;
+    let append = AppendEvents::new("demo", turn, event("started", "{}"));
+    store.append(append.with_start(facts)).await?;
     let mut receipts = Vec::new();
     for (id, text) in (0..).zip(["Hel", "lo", "!"]) {
-        let token = vec![NewEvent::new("token", 2, format!(r#"{{"token":"{text}"}}"#))];
-        let answer = AnswerDelta {
-            text: text.into(),
-            ids: vec![id],
-        };
+        let (token, ids) = (text.to_owned(), vec![id]);
+        let append = AppendEvents::new("demo", turn, event("token", &format!(r#"{{"token":"{text}"}}"#)));
         // Queued in order; their commits are waited for together.
         receipts.push(
             store
-                .enqueue(AppendEvents::new("demo", turn, token).with_answer(answer))
+                .enqueue(append.with_answer(AnswerDelta { text: token, ids }))
                 .await?,
         );
     }
     for receipt in receipts {
         receipt.await?;
     }
-    let done = NewEvent::new("done", 3, r#"{"finishReason":"stop"}"#);
-    store
-        .end_turn(EndTurn::new("demo", turn, TurnState::Done, done))
-        .await?;
-
+    let done = NewEvent::new("done", 2, "{}");
+    let end = EndTurn::new("demo", turn, TurnState::Done, done);
+    store.end_turn(end).await?;
     for event in store.events("demo", 0, 100).await? {
         println!("{} {} {}", event.seq, event.kind, event.json);
     }
-    let turn = store.turn("demo", "t1").await?.ok_or("the turn is there")?;
-    println!("{:?} -> {:?}, {}", turn.user_text, turn.answer_text, turn.state);
+    let turn = store.turn("demo", "t1").await?;
+    println!("{:?}", turn.map(|turn| turn.answer_text));
     drop(store);
     Ok(fs::remove_dir_all(folder)?)
 }

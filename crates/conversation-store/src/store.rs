@@ -30,8 +30,9 @@ pub struct ConversationStore {
 
 #[derive(Debug)]
 struct Inner {
-    writer: Writer,
+    /// Dropped first: the last connection to close tidies the WAL away, and only the writer's may write.
     readers: Readers,
+    writer: Writer,
     tails: Tails,
 }
 
@@ -52,7 +53,7 @@ impl ConversationStore {
         let tails = Tails::default();
         let writer = Writer::start(connection, tails.clone())?;
         Ok(Self {
-            inner: Arc::new(Inner { writer, readers, tails }),
+            inner: Arc::new(Inner { readers, writer, tails }),
         })
     }
 
