@@ -2,6 +2,7 @@
 //!
 //! Logs say what happened to which conversation and turn, never what was said in it.
 
+use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
@@ -34,6 +35,11 @@ pub fn start(log_dir: &Path, stderr: Stderr) -> Result<WorkerGuard, StartError> 
         path: log_dir.to_owned(),
         reason,
     };
+    // Pruning old files would complain about a folder that isn't there yet.
+    fs::create_dir_all(log_dir).map_err(|source| StartError::MakeFolder {
+        path: log_dir.to_owned(),
+        source,
+    })?;
     let file = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
         .filename_prefix("sidecar")

@@ -209,6 +209,13 @@ fn unknown_names_are_warned_of() {
 }
 
 #[test]
+fn the_example_file_is_valid_and_means_the_defaults() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.env.sidecar.example");
+    let text = std::fs::read_to_string(path).expect("the example is in the repository's root");
+    check(&text, &[], expect![""]);
+}
+
+#[test]
 fn models_are_found_by_path_or_name() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let models = folder.path().join("models");

@@ -22,6 +22,9 @@ use crate::state::State;
 /// The close codes of this layer; those of faults are `ErrorCode::close_code`.
 const HELLO_TIMEOUT: u16 = 4408;
 
+/// Pings in a row that a peer may leave unanswered before it counts as gone: one may be lost in a laptop's short sleep.
+const SILENT_PERIODS: u32 = 2;
+
 /// How long a peer may take to answer our close frame: it has nothing else left to do.
 const CLOSE_ANSWER: Duration = Duration::from_secs(5);
 
@@ -109,7 +112,7 @@ impl Connection {
                 }
                 _ = pings.tick() => {
                     silent_periods += 1;
-                    if silent_periods > 2 {
+                    if silent_periods >= SILENT_PERIODS {
                         return End::Lost;
                     }
                     // A writer that is gone is noticed below.
