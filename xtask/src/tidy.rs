@@ -39,6 +39,7 @@ type Rule = fn(&File, &mut Vec<Finding>);
 
 const RULES: &[Rule] = &[
     layout::file_fits_one_sitting,
+    layout::example_fits_a_screen,
     layout::file_is_small,
     layout::no_mod_rs,
     layout::starts_with_its_purpose,

@@ -90,7 +90,10 @@ impl<'a> RustTests<'a> {
 
     /// Lints everything, tests and examples too; a warning fails it.
     pub(crate) fn clippy(&self) -> Result<()> {
-        run(&mut self.cargo("clippy", &["--all-targets", "--keep-going", "--quiet", "--", "--deny=warnings"]))
+        run(&mut self.cargo(
+            "clippy",
+            &["--all-targets", "--keep-going", "--quiet", "--", "--deny=warnings"],
+        ))
     }
 
     /// Builds the documentation; a broken link fails it.

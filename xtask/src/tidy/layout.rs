@@ -5,6 +5,9 @@ use super::{Finding, file::File};
 /// A file reads in one sitting.
 const LONGEST_FILE_LINES: usize = 400;
 
+/// An example is what one reads first, whole, on one screen.
+const LONGEST_EXAMPLE_LINES: usize = 60;
+
 /// Large enough for every lock file and fixture, too small for a model that slipped in.
 const LARGEST_FILE_BYTES: usize = 1 << 20;
 
@@ -20,6 +23,15 @@ pub(super) fn file_fits_one_sitting(file: &File, findings: &mut Vec<Finding>) {
             format!("{lines} lines; split it (at most {LONGEST_FILE_LINES})"),
             findings,
         );
+    }
+}
+
+/// An example fits a screen.
+pub(super) fn example_fits_a_screen(file: &File, findings: &mut Vec<Finding>) {
+    let lines = file.text.lines().count();
+    if file.path.starts_with("crates/") && file.path.contains("/examples/") && lines > LONGEST_EXAMPLE_LINES {
+        let message = format!("{lines} lines; an example has at most {LONGEST_EXAMPLE_LINES}");
+        file.report(0, message, findings);
     }
 }
 

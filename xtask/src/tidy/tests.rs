@@ -42,6 +42,12 @@ fn long_files_are_found() {
 }
 
 #[test]
+fn long_examples_are_found() {
+    check("crates/chat/examples/chat.rs", &"\n".repeat(59), &[]);
+    check("crates/chat/examples/chat.rs", &"\n".repeat(60), &[(1, "61 lines")]);
+}
+
+#[test]
 fn large_files_are_found() {
     check("fixtures/model.gguf", &"x".repeat(1 << 20), &[]);
     check(
