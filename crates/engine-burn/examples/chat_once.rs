@@ -3,7 +3,7 @@
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 
-use streaming_llm_engine::{Engine, EngineEvent, Message, Options, Request, Role, Tag};
+use engine::{Engine, EngineEvent, Message, Options, Request, Role, Tag};
 use streaming_llm_engine_burn::{BurnEngine, BurnEngineSettings, DeviceChoice};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

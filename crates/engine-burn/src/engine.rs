@@ -9,11 +9,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use engine::{Engine, EngineError, EngineEvent, Generation, ModelInfo, Readiness, Rendered, Request, Tag, channel};
-use kv_cache::CachePolicy;
 use model_files::ModelFiles;
 
 use crate::error::with_sources;
-use crate::prompt::{Defaults, PromptFormat};
+use crate::prompt::{Defaults, Prompt, PromptFormat, history_room};
 use crate::worker::{IDLE_CACHE_BYTES, Job, Machine, Shared, Shelf, Worker};
 use crate::{BurnEngineError, BurnEngineSettings, ComputeDevice, LlamaModel};
 
@@ -133,14 +132,10 @@ impl Engine for BurnEngine {
 
     /// As the trait says. With [`Request::continues_from`] it is the messages alone: what precedes them is in the cache.
     fn render(&self, request: &Request) -> Result<Rendered, EngineError> {
-        let mut prompt = self.format.system(request.system.as_deref())?;
-        let policy = self.defaults.place(&request.options, prompt.ids.len() as u64)?;
-        let room_tokens = match policy {
-            CachePolicy::Streaming(sink_window) if request.continues_from.is_none() => sink_window.window(),
-            CachePolicy::Streaming(_) | CachePolicy::Dense { .. } => u64::MAX,
-        };
-        if request.continues_from.is_some() {
-            prompt = crate::prompt::Prompt::default();
+        let (mut prompt, mut room_tokens) = (Prompt::default(), u64::MAX);
+        if request.continues_from.is_none() {
+            prompt = self.format.system(request.system.as_deref())?;
+            room_tokens = history_room(self.defaults.place(&request.options, prompt.ids.len() as u64)?);
         }
         self.format
             .append_history(&mut prompt, &request.messages, room_tokens)?;

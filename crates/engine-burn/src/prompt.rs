@@ -12,7 +12,7 @@ use std::sync::Arc;
 use engine::{EngineError, Message, Rendered, Role, Span, SpanKind, Tag};
 use model_files::{ChatFormat, ModelFileError, ModelFiles, Piece, Tokenizer};
 
-pub(crate) use placement::Defaults;
+pub(crate) use placement::{Defaults, history_room};
 
 /// A model's tokenizer and chat format; may be used beside a running model.
 #[derive(Debug)]

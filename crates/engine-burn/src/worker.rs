@@ -75,6 +75,15 @@ impl Worker {
             self.admit();
             has_moved = self.round();
         }
+        self.close();
+    }
+
+    /// Ends what still runs, as far as its readers have room to be told.
+    fn close(self) {
+        for mut turn in self.running {
+            turn.fail(EngineError::Internal { reason: "the engine was closed".to_owned() });
+            turn.deliver(&self.shared);
+        }
     }
 
     fn patience(&self, has_moved: bool) -> Patience {

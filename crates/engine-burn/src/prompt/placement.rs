@@ -55,3 +55,11 @@ impl Defaults {
         Ok(CachePolicy::Streaming(SinkWindow::new(sinks, window)))
     }
 }
+
+/// Tokens of history that a new epoch brings back: as many as its window shows, or everything.
+pub(crate) fn history_room(policy: CachePolicy) -> u64 {
+    match policy {
+        CachePolicy::Streaming(sink_window) => sink_window.window(),
+        CachePolicy::Dense { .. } => u64::MAX,
+    }
+}

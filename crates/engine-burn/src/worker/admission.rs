@@ -1,12 +1,11 @@
 //! Where a request's prompt goes: on from a cache, or into a new epoch.
 
 use engine::{EngineError, Message, Request, Tag};
-use kv_cache::CachePolicy;
 
 use super::conversation::{Checkpoint, Conversation, Ledger};
 use super::machine::Machine;
 use super::shelf::Shelf;
-use crate::prompt::Prompt;
+use crate::prompt::{Prompt, history_room};
 
 /// A conversation, and the prompt to be read next.
 #[derive(Debug)]
@@ -96,12 +95,4 @@ fn newest(messages: &[Message]) -> Result<Tag, EngineError> {
         .last()
         .map(|message| message.tag)
         .ok_or_else(|| EngineError::InvalidRequest { reason: reason() })
-}
-
-/// Tokens of history that a new epoch brings back: what a window shows, or everything.
-fn history_room(policy: CachePolicy) -> u64 {
-    match policy {
-        CachePolicy::Streaming(sink_window) => sink_window.window(),
-        CachePolicy::Dense { .. } => u64::MAX,
-    }
 }

@@ -168,8 +168,11 @@ impl Turn {
         Ok(())
     }
 
-    /// Ends the turn with an error, and the conversation with it.
+    /// Ends the turn with an error, and the conversation with it; a turn that has ended already stays as it is.
     pub(crate) fn fail(&mut self, error: EngineError) {
+        if matches!(self.phase, Phase::Ended) {
+            return;
+        }
         self.is_sound = false;
         self.phase = Phase::Ended;
         self.outbox.push_back(EngineEvent::Failed(error));

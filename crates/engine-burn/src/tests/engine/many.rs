@@ -1,8 +1,8 @@
 //! Several conversations at once, readers that don't read, and steps that panic.
 
-use engine::{Engine, EngineError, Readiness, Tag};
+use engine::{Engine, EngineError, EngineEvent, Readiness, Tag};
 
-use super::{ask, fails, options, read, request, start, start_tuned, start_with_action_at, user};
+use super::{ask, fails, read, request, start, start_tuned, start_with_action_at, user};
 use crate::engine::Tuning;
 use crate::worker::MAX_WAITING;
 
@@ -118,10 +118,6 @@ fn too_many_waiting_requests_are_refused() {
 
 #[test]
 fn the_conversation_used_longest_ago_makes_room() {
-    let probe = start();
-    let mut short = request("a", None, vec![user(1, "Hello")]);
-    short.options = options();
-    ask(&probe, short.clone());
     // Room for a single cache: whatever is put there sends the one before away.
     let engine = start_tuned(Tuning {
         idle_cache_bytes: 1,
@@ -161,4 +157,19 @@ fn a_conversation_that_is_forgotten_while_it_runs_is_not_kept() {
         fails(&engine, request("c", Some(1), vec![user(2, "x")])),
         EngineError::NotCached { tag: Tag(1) }
     );
+}
+
+#[test]
+fn an_answer_ends_when_its_engine_is_closed() {
+    let engine = start();
+    let mut long = request("c", None, vec![user(1, "Hello")]);
+    // Fewer than the channel holds, so that there is always room for the end.
+    long.options.max_new_tokens = 200;
+    let mut generation = engine.generate(long).expect("not busy");
+    drop(engine);
+    let mut last = None;
+    while let Some(event) = generation.blocking_next() {
+        last = Some(event);
+    }
+    assert!(matches!(last, Some(EngineEvent::Failed(_) | EngineEvent::Finished(_))), "{last:?}");
 }
