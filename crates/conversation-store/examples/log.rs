@@ -48,14 +48,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for receipt in receipts {
         receipt.await?;
     }
-    let done = NewEvent::new("done", 2, "{}");
-    let end = EndTurn::new("demo", turn, TurnState::Done, done);
+    let end = EndTurn::new("demo", turn, TurnState::Done, NewEvent::new("done", 2, "{}"));
     store.end_turn(end).await?;
     for event in store.events("demo", 0, 100).await? {
         println!("{} {} {}", event.seq, event.kind, event.json);
     }
-    let turn = store.turn("demo", "t1").await?;
-    println!("{:?}", turn.map(|turn| turn.answer_text));
+    println!("{:?}", store.turn("demo", "t1").await?);
     drop(store);
     Ok(fs::remove_dir_all(folder)?)
 }
