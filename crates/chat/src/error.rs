@@ -27,7 +27,7 @@ pub enum ChatError {
     #[error(transparent)]
     InvalidAgentId(#[from] InvalidAgentId),
     /// The agent can't be had.
-    #[error(transparent)]
+    #[error("{}", with_reason(.0))]
     Agent(#[from] AgentStoreError),
     /// The agent's front matter has an option that is wrong.
     #[error("agent {agent:?} has a wrong option in its front matter: {source}")]
@@ -133,6 +133,14 @@ pub(crate) fn engine_code(error: &EngineError) -> ErrorCode {
         EngineError::InvalidRequest { .. } => ErrorCode::InvalidRequest,
         EngineError::ModelUnavailable { .. } => ErrorCode::ModelUnavailable,
         EngineError::NotCached { .. } | EngineError::Internal { .. } => ErrorCode::Internal,
+    }
+}
+
+/// What is wrong with an agent's file, not only that something is: people write it by hand.
+fn with_reason(error: &AgentStoreError) -> String {
+    match error {
+        AgentStoreError::Broken { source, .. } => format!("{error}: {source}"),
+        _ => error.to_string(),
     }
 }
 

@@ -45,7 +45,15 @@ struct Lane {
     begins: mpsc::Sender<Begin>,
     /// Places taken.
     load: usize,
-    stops: HashMap<String, watch::Sender<Stop>>,
+    stops: HashMap<String, Told>,
+}
+
+/// How a turn is told to stop.
+#[derive(Debug)]
+struct Told {
+    stop: watch::Sender<Stop>,
+    /// Places with this turn id: a command that comes twice at once has two, until one of them is found to join the other.
+    places: usize,
 }
 
 /// A turn's place in its lane, given back when dropped.
@@ -54,8 +62,6 @@ pub(crate) struct Place {
     lanes: Lanes,
     conversation: String,
     turn_id: String,
-    /// A command for a turn that has a place already has one too, but the turn's stop belongs to the first.
-    owns_stop: bool,
 }
 
 /// A place, with what is needed to use it.
@@ -67,17 +73,16 @@ pub(crate) struct Reserved {
 
 /// A turn that has begun and waits to run.
 pub(crate) struct Waiting {
-    live: Arc<Live>,
-    place: Place,
+    turn: Running,
     go: oneshot::Sender<()>,
-    task: JoinHandle<()>,
 }
 
+/// A turn's task, and what is held until the turn has its terminal event.
 struct Running {
     live: Arc<Live>,
-    /// Held until the turn has its terminal event.
-    _place: Place,
+    stop: watch::Receiver<Stop>,
     task: JoinHandle<()>,
+    _place: Place,
 }
 
 impl Default for Lanes {
@@ -116,33 +121,32 @@ impl Lanes {
             });
         }
         lane.load += 1;
-        let owns_stop = !lane.stops.contains_key(turn_id);
-        let stop = lane
-            .stops
-            .entry(turn_id.to_owned())
-            .or_insert_with(|| watch::Sender::new(Stop::No))
-            .subscribe();
+        let told = lane.stops.entry(turn_id.to_owned()).or_default();
+        told.places += 1;
+        let stop = told.stop.subscribe();
         let begins = lane.begins.clone();
         self.live.send_modify(|live| *live += 1);
-        let (conversation, turn_id) = (conversation.to_owned(), turn_id.to_owned());
-        Ok(Reserved {
-            place: Place {
-                lanes: self.clone(),
-                conversation,
-                turn_id,
-                owns_stop,
-            },
-            stop,
-            begins,
-        })
+        let place = Place {
+            lanes: self.clone(),
+            conversation: conversation.to_owned(),
+            turn_id: turn_id.to_owned(),
+        };
+        Ok(Reserved { place, stop, begins })
     }
 
     /// Tells a turn to stop; `false` when it neither runs nor waits.
     pub(crate) fn cancel(&self, conversation: &str, turn_id: &str) -> bool {
         let state = self.lock();
-        let stop = state.lanes.get(conversation).and_then(|lane| lane.stops.get(turn_id));
-        stop.is_some_and(|stop| {
-            stop.send_if_modified(|stop| std::mem::replace(stop, (*stop).max_with(Stop::Cancel)) == Stop::No);
+        let told = state.lanes.get(conversation).and_then(|lane| lane.stops.get(turn_id));
+        // A turn that was told something, be it to be interrupted, is not told this as well.
+        let tell = |stop: &mut Stop| {
+            *stop == Stop::No && {
+                *stop = Stop::Cancel;
+                true
+            }
+        };
+        told.is_some_and(|told| {
+            told.stop.send_if_modified(tell);
             true
         })
     }
@@ -153,8 +157,8 @@ impl Lanes {
 
     /// Tells every turn that the process is about to end.
     pub(crate) fn interrupt(&self) {
-        for stop in self.lock().lanes.values().flat_map(|lane| lane.stops.values()) {
-            stop.send_replace(Stop::Interrupt);
+        for told in self.lock().lanes.values().flat_map(|lane| lane.stops.values()) {
+            told.stop.send_replace(Stop::Interrupt);
         }
     }
 
@@ -184,10 +188,12 @@ impl Lanes {
     }
 }
 
-impl Stop {
-    /// An interrupted turn is not made a cancelled one.
-    fn max_with(self, other: Self) -> Self {
-        if self == Self::Interrupt { self } else { other }
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            stop: watch::Sender::new(Stop::No),
+            places: 0,
+        }
     }
 }
 
@@ -196,7 +202,11 @@ impl Drop for Place {
         let mut state = self.lanes.lock();
         if let Some(lane) = state.lanes.get_mut(&self.conversation) {
             lane.load = lane.load.saturating_sub(1);
-            if self.owns_stop {
+            let told = lane.stops.get_mut(&self.turn_id);
+            if told.is_none_or(|told| {
+                told.places -= 1;
+                told.places == 0
+            }) {
                 lane.stops.remove(&self.turn_id);
             }
         }
@@ -219,18 +229,20 @@ fn open(shared: &Arc<Shared>, conversation: &str) -> Lane {
 impl Waiting {
     pub(crate) fn new(live: Arc<Live>, place: Place, stop: watch::Receiver<Stop>) -> Self {
         let (go, gone) = oneshot::channel();
-        let task = tokio::spawn(turn::run(Arc::clone(&live), gone, stop));
-        Self { live, place, go, task }
+        let task = tokio::spawn(turn::run(Arc::clone(&live), gone, stop.clone()));
+        let turn = Running {
+            live,
+            stop,
+            task,
+            _place: place,
+        };
+        Self { turn, go }
     }
 
     fn start(self) -> Running {
         // A turn that was stopped while it waited is no longer listening.
         let _stopped = self.go.send(());
-        Running {
-            live: self.live,
-            _place: self.place,
-            task: self.task,
-        }
+        self.turn
     }
 }
 
@@ -253,9 +265,9 @@ async fn run(shared: Arc<Shared>, conversation: String, mut begins: mpsc::Receiv
         tokio::select! {
             Some(begin) = begins.recv() => waiting.extend(start::begin(&shared, begin).await),
             ended = ended => {
-                let turn = running.take().expect("only a running turn ends");
+                let mut turn = running.take().expect("only a running turn ends");
                 if let Err(error) = ended {
-                    turn::fail_after_panic(&turn.live, &error).await;
+                    turn::fail_after_panic(&turn.live, &error, &mut turn.stop).await;
                 }
             }
         }

@@ -3,6 +3,7 @@
 mod bench;
 mod cancelling;
 mod commands;
+mod crowd;
 mod engines;
 mod failing;
 mod history;

@@ -59,11 +59,10 @@ pub(crate) async fn run(live: Arc<Live>, go: oneshot::Receiver<()>, mut stop: wa
 }
 
 /// Ends a turn whose task has panicked.
-pub(crate) async fn fail_after_panic(live: &Live, error: &JoinError) {
+pub(crate) async fn fail_after_panic(live: &Live, error: &JoinError, stop: &mut watch::Receiver<Stop>) {
     tracing::error!(conversation = live.conversation, turn = live.turn_id, %error, "a turn's task panicked");
     let fault = ErrorEvent::new(ErrorCode::Internal, "the turn met a fault of the server");
-    let (_go_on, mut stop) = watch::channel(Stop::No);
-    Log::new(live).end(Ending::Failed(fault), &mut stop).await;
+    Log::new(live).end(Ending::Failed(fault), stop).await;
 }
 
 async fn wait_for_go(go: oneshot::Receiver<()>, stop: &mut watch::Receiver<Stop>) -> Stop {

@@ -143,10 +143,11 @@ impl Field<'_> {
         }
     }
 
-    /// Whether two spellings were given the same value, however each is written (`"a"` and `"\u0061"`).
+    /// Whether two spellings were given the same value. Strings may be written differently (`"a"` and `"\u0061"`); anything else
+    /// that differs as text differs.
     fn same_value(&self, other: &Self) -> bool {
-        let parsed = |raw| serde_json::from_str::<serde_json::Value>(raw).ok();
-        self.raw == other.raw || parsed(self.raw).is_some_and(|value| parsed(other.raw) == Some(value))
+        let string = |raw| serde_json::from_str::<String>(raw).ok();
+        self.raw == other.raw || string(self.raw).is_some_and(|value| string(other.raw) == Some(value))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A chat on temporary folders, and readers of its log.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use agent_store::AgentStore;
@@ -51,7 +52,11 @@ impl Bench {
     /// Writes an agent's file, with `options` as a line of YAML.
     pub(super) fn write_agent(&self, id: &str, options: &str) {
         let text = format!("---\nid: {id}\nname: Tester\nsystem_prompt: Be brief.\n{options}\n---\n- a fact\n");
-        fs::write(self.folder.path().join(format!("agents/{id}.md")), text).expect("an agent's file");
+        fs::write(self.agent_file(id), text).expect("an agent's file");
+    }
+
+    pub(super) fn agent_file(&self, id: &str) -> PathBuf {
+        self.folder.path().join(format!("agents/{id}.md"))
     }
 
     /// Starts a turn in conversation `c`.
@@ -106,7 +111,7 @@ impl Bench {
         }
     }
 
-    /// Waits until a turn has this many events of a kind.
+    /// Waits until a turn has an event of that kind.
     pub(super) async fn wait_for(&self, handle: &TurnHandle, kind: &str) {
         let of_turn = |event: &Event| event.kind == kind && event.turn_id.as_deref() == Some(&handle.turn_id);
         self.read_log(&handle.conversation_id, handle.first_seq - 1, of_turn)

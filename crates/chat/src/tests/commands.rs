@@ -11,6 +11,7 @@ async fn wrong_commands_are_refused_by_name_and_leave_nothing() {
     let bench = Bench::new(ScriptedEngine::new([]));
     bench.write_agent("odd", "options: {temperature: hot}");
     bench.write_agent("odder", "options: {heat: 1}");
+    std::fs::write(bench.agent_file("broken"), "no front matter").expect("a file");
     let agent = |id: &str| TurnCommand {
         agent_id: id.to_owned(),
         ..command("hi")
@@ -28,6 +29,7 @@ async fn wrong_commands_are_refused_by_name_and_leave_nothing() {
         (agent(""), "invalid_request", "agent id"),
         (agent("odd"), "invalid_request", "\"temperature\""),
         (agent("odder"), "invalid_request", "\"heat\""),
+        (agent("broken"), "internal", "first line"),
         (conversation("a..b"), "invalid_request", "\"conversationId\""),
         (conversation(""), "invalid_request", "\"conversationId\""),
         (named("a/b", "hi"), "invalid_request", "\"turnId\""),
@@ -88,6 +90,24 @@ async fn the_same_turn_at_once_is_one_turn() {
     assert_ne!(one.joined, two.joined);
     bench.read(&one).await;
     assert_eq!(requests(&engine).len(), 1);
+}
+
+#[tokio::test]
+async fn of_two_that_come_at_once_the_second_may_be_the_turn() {
+    let engine = ScriptedEngine::new([tokens(&["A"])]).held();
+    let bench = Bench::new(engine.clone());
+    let nowhere = TurnCommand {
+        parent_turn_id: Some("x".to_owned()),
+        ..named("t", "hi")
+    };
+    let (refused, begun) = tokio::join!(bench.chat.start_turn(nowhere), bench.chat.start_turn(named("t", "hi")));
+    // Whichever comes first: it has no parent, or its name is taken.
+    let code = refused.expect_err("it can't begin").code().as_str();
+    assert!(matches!(code, "invalid_request" | "duplicate_turn"), "{code}");
+    let handle = begun.expect("it starts");
+    bench.wait_for(&handle, "started").await;
+    bench.chat.cancel("c", "t").await.expect("it runs");
+    assert_eq!(told(&bench.read(&handle).await), "user started done:cancelled");
 }
 
 #[tokio::test]

@@ -114,6 +114,14 @@ async fn every_failure_ends_in_one_error() {
         Failed,
     )
     .await;
+    // More than the store takes at once.
+    let huge = token(&"x".repeat(9 << 20));
+    check(
+        says([started(), huge, finished(FinishReason::Stop)]),
+        "user started error:internal",
+        Failed,
+    )
+    .await;
     let too_large = EngineError::ContextTooLarge {
         part: "the system part",
         needed_tokens: 9,

@@ -88,7 +88,7 @@ impl<'a> Log<'a> {
         let mut wait = FIRST_RETRY;
         loop {
             match self.live.shared.store.end_turn(end.clone()).await {
-                Ok(_) => return,
+                Ok(_) => return self.tell(&end),
                 Err(error @ (StoreError::Write { .. } | StoreError::Read { .. })) => self.warn(&error),
                 // The conversation was deleted meanwhile: nobody waits for an end.
                 Err(StoreError::Gone { .. }) => return,
@@ -138,6 +138,11 @@ impl<'a> Log<'a> {
             at_ms: (self.live.shared.settings.clock)(),
             json: event.fields(),
         }
+    }
+
+    fn tell(&self, end: &EndTurn) {
+        let (conversation, turn, state) = (&self.live.conversation, &self.live.turn_id, end.state.as_str());
+        tracing::info!(conversation, turn, state, tokens = self.ids.len(), "a turn has ended");
     }
 
     fn warn(&self, error: &StoreError) {
