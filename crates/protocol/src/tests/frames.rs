@@ -231,3 +231,28 @@ fn every_fault_is_an_invalid_request() {
     assert!(matches!(error, ProtocolError::Malformed { .. }));
     assert_eq!(error.code().as_str(), "invalid_request");
 }
+
+/// Nothing that is nearly a frame does harm: every frame cut off anywhere, and with any byte replaced.
+#[test]
+fn damaged_frames_are_refused_shortly() {
+    let frames = [
+        r#"{"type":"message","message":"h\u0069 é","agent_id":"a","options":{"topP":0.5,"stop":["x"],"seed":null}}"#,
+        r#"{"type":"resume","conversationId":"c","after":7,"own":true,"x":{"y":[1,2]}}"#,
+    ];
+    for frame in frames {
+        for at in (0..frame.len()).filter(|&at| frame.is_char_boundary(at)) {
+            assert!(
+                ClientMessage::parse(&frame[..at]).is_err(),
+                "{:?} is not whole",
+                &frame[..at]
+            );
+            for replacement in ["\"", "\\", "{", "}", "[", ",", ":", "0", "-", "\0", "\u{feff}"] {
+                let rest: String = frame[at..].chars().skip(1).collect();
+                let damaged = format!("{}{replacement}{rest}", &frame[..at]);
+                if let Err(error) = ClientMessage::parse(&damaged) {
+                    assert!(error.to_string().len() < 500);
+                }
+            }
+        }
+    }
+}
