@@ -18,15 +18,15 @@ use std::sync::Arc;
 use engine::{EngineError, EngineEvent};
 
 use crate::MAX_CHUNK;
-use admission::Place;
 use shared::Patience;
-use turn::{Delivery, Turn};
 
+pub(crate) use admission::Place;
 pub(crate) use machine::Machine;
 #[cfg(test)]
 pub(crate) use shared::MAX_WAITING;
 pub(crate) use shared::{Job, Shared};
 pub(crate) use shelf::{IDLE_CACHE_BYTES, Shelf};
+pub(crate) use turn::{Delivery, Turn};
 
 /// Turns that run side by side; the others wait. Each holds a cache, so this bounds memory.
 const MAX_RUNNING: usize = 8;
@@ -81,7 +81,9 @@ impl Worker {
     /// Ends what still runs, as far as its readers have room to be told.
     fn close(self) {
         for mut turn in self.running {
-            turn.fail(EngineError::Internal { reason: "the engine was closed".to_owned() });
+            turn.fail(EngineError::Internal {
+                reason: "the engine was closed".to_owned(),
+            });
             turn.deliver(&self.shared);
         }
     }

@@ -1,14 +1,17 @@
 //! The tokens that may be drawn, found without sorting the vocabulary.
 //!
-//! Only likely tokens survive top-k and top-p, so they are looked for from the top: all those within a few nats of the best,
-//! then within more, until what was found is certain to hold the answer. Only that much is sorted.
+//! Only likely tokens survive top-k and top-p. A histogram over the distance from the best token says how far down the last
+//! survivor can be; only what is above that is collected and sorted.
 
 use std::cmp::Ordering;
 
 use engine::Options;
 
-/// Distances from the best logit, in nats after temperature, within which candidates are looked for, one after the other.
-const DEPTHS: [f32; 4] = [4.0, 8.0, 16.0, f32::INFINITY];
+/// Bins of the histogram for one nat; half a nat more than needed makes few candidates too many.
+const BINS_PER_NAT: f32 = 2.0;
+
+/// Bins of the histogram: 32 nats, below which a token is never drawn; the last bin takes all the rest.
+const BINS: usize = 64;
 
 /// Tokens and their weights; the weights needn't sum to 1.
 #[derive(Debug, Default)]
@@ -32,15 +35,16 @@ impl Candidates {
             options.top_k as usize
         };
         if top_k < logits.len() {
-            self.collect_until(logits, |found| found.len() >= top_k);
+            self.collect(logits, depth_holding(logits, |_| 1.0, |_| f64::from(options.top_k)));
             self.keep_best(top_k);
             self.keep_mass(options.top_p, self.mass());
         } else if options.top_p < 1.0 {
-            let mass: f64 = logits.iter().map(|&logit| f64::from(logit.exp())).sum();
-            let enough = f64::from(options.top_p) * mass;
-            self.collect_until(logits, |found| {
-                found.iter().map(|token| f64::from(token.weight)).sum::<f64>() >= enough
-            });
+            let mut mass = 0.0;
+            let needed = |all| {
+                mass = all;
+                all * f64::from(options.top_p)
+            };
+            self.collect(logits, depth_holding(logits, |logit| f64::from(logit.exp()), needed));
             self.keep_best(usize::MAX);
             self.keep_mass(options.top_p, mass);
         } else {
@@ -69,16 +73,6 @@ impl Candidates {
 
     fn mass(&self) -> f64 {
         self.tokens.iter().map(|token| f64::from(token.weight)).sum()
-    }
-
-    /// Collects in order of id all tokens down to the first depth at which `is_enough`.
-    fn collect_until(&mut self, logits: &[f32], is_enough: impl Fn(&[Candidate]) -> bool) {
-        for depth in DEPTHS {
-            self.collect(logits, depth);
-            if is_enough(&self.tokens) {
-                return;
-            }
-        }
     }
 
     /// Collects in order of id all tokens within `depth` of the best.
@@ -115,6 +109,23 @@ impl Candidates {
             self.tokens.truncate(last + 1);
         }
     }
+}
+
+/// How far below the best one must look to find tokens that weigh as much as `needed` says, given what all weigh.
+fn depth_holding(logits: &[f32], weigh: impl Fn(f32) -> f64, needed: impl FnOnce(f64) -> f64) -> f32 {
+    let mut bins = [0.0; BINS];
+    for &logit in logits {
+        // The cast saturates, for a logit of minus infinity too.
+        let bin = (-logit * BINS_PER_NAT) as usize;
+        bins[bin.min(BINS - 1)] += weigh(logit);
+    }
+    let needed = needed(bins.iter().sum());
+    let mut reached = 0.0;
+    let last = bins[..BINS - 1].iter().position(|weight| {
+        reached += weight;
+        reached >= needed
+    });
+    last.map_or(f32::INFINITY, |bin| (bin + 1) as f32 / BINS_PER_NAT)
 }
 
 /// Likeliest first; of equals, the lower id.

@@ -5,6 +5,7 @@ mod continuing;
 mod endless;
 mod limits;
 mod many;
+mod memory;
 mod real_model;
 mod rendering;
 

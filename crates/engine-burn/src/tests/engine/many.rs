@@ -171,5 +171,8 @@ fn an_answer_ends_when_its_engine_is_closed() {
     while let Some(event) = generation.blocking_next() {
         last = Some(event);
     }
-    assert!(matches!(last, Some(EngineEvent::Failed(_) | EngineEvent::Finished(_))), "{last:?}");
+    assert!(
+        matches!(last, Some(EngineEvent::Failed(_) | EngineEvent::Finished(_))),
+        "{last:?}"
+    );
 }

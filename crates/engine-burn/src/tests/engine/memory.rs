@@ -1,0 +1,59 @@
+//! What a conversation takes, turn after turn, without the thread around it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use engine::{Tag, channel};
+use model_files::ModelFiles;
+
+use super::{WINDOW, request, settings, user};
+use crate::prompt::PromptFormat;
+use crate::worker::{Delivery, Job, Machine, Place, Shared, Shelf, Turn};
+use crate::{ComputeDevice, DeviceChoice, LlamaModel, MAX_CHUNK, REWIND_TOKENS};
+
+fn machine() -> Machine {
+    let settings = settings();
+    let files = Arc::new(ModelFiles::open(&settings.model).expect("the toy is part of the repository"));
+    let device = ComputeDevice::open(DeviceChoice::Cpu, Some(1)).expect("the CPU is there");
+    let defaults = settings.defaults(files.config.context_tokens);
+    let model = LlamaModel::load(Arc::clone(&files), &device).expect("the toy can be loaded");
+    Machine::new(model, Arc::new(PromptFormat::new(files, settings.name)), defaults)
+}
+
+/// Runs a turn to its end and gives its conversation back to the shelf; the bytes of its cache.
+fn run(tag: u64, machine: &mut Machine, shelf: &mut Shelf) -> usize {
+    let mut request = request("c", (tag > 1).then(|| tag - 1), vec![user(tag, "Hello there")]);
+    request.options.max_new_tokens = 200;
+    // Every event fits, so that nothing has to be read.
+    let (emitter, _generation) = channel(512);
+    let place = Place::find(&request, machine, shelf).expect("the cache is there");
+    let mut turn = Turn::new(
+        Job {
+            request,
+            emitter,
+            asked_at: Instant::now(),
+        },
+        place,
+        machine,
+    );
+    let shared = Shared::new();
+    while turn.deliver(&shared) == Delivery::Sent {
+        turn.step(machine, MAX_CHUNK).expect("the toy has only finite logits");
+    }
+    assert_eq!(shared.cached_through("c"), Some(Tag(tag)));
+    let conversation = turn.into_conversation().expect("nothing went wrong");
+    let bytes = conversation.cache.bytes();
+    assert_eq!(shelf.put("c", conversation), Vec::<String>::new());
+    bytes
+}
+
+#[test]
+fn a_conversation_stops_growing() {
+    let (mut machine, mut shelf) = (machine(), Shelf::new(usize::MAX));
+    let bytes: Vec<usize> = (1..=30).map(|tag| run(tag, &mut machine, &mut shelf)).collect();
+    // Some 200 tokens a turn: the ring, which holds window, longest chunk and what can be taken back, is whole by then.
+    let ring_tokens = WINDOW + MAX_CHUNK + REWIND_TOKENS;
+    let full = ring_tokens / 150;
+    assert!(bytes[0] < bytes[full], "{bytes:?}");
+    assert!(bytes[full..].iter().all(|&later| later == bytes[full]), "{bytes:?}");
+}
