@@ -58,23 +58,30 @@ async fn snapshot(shared: &Shared, turn: &Turn) -> Result<Snapshot, ChatError> {
 
 /// The turns from the asked one back to the first of its epoch, newest first. A turn that never started sees only itself.
 async fn epoch_path(shared: &Shared, turn: &Turn) -> Result<Vec<Turn>, ChatError> {
+    let (store, conversation) = (&shared.store, turn.conversation.as_str());
     let first = turn.epoch.unwrap_or(turn.key);
-    let limit = PathLimit {
-        turns: usize::MAX,
+    let alone = PathLimit {
+        turns: 1,
         bytes: MAX_EPOCH_BYTES,
         until: None,
     };
-    let mut path = shared
-        .store
-        .path(&turn.conversation, PathStart::Turn(turn.key), limit)
-        .await?;
-    let Some(end) = path.iter().position(|turn| turn.key == first) else {
+    let until = store
+        .path(conversation, PathStart::Turn(first), alone)
+        .await?
+        .first()
+        .and_then(|turn| turn.parent);
+    let whole = PathLimit {
+        turns: usize::MAX,
+        bytes: MAX_EPOCH_BYTES,
+        until,
+    };
+    let path = store.path(conversation, PathStart::Turn(turn.key), whole).await?;
+    if path.last().is_none_or(|oldest| oldest.key != first) {
         return Err(ChatError::EpochTooLong {
             turn_id: turn.turn_id.clone(),
             limit: MAX_EPOCH_BYTES,
         });
-    };
-    path.truncate(end + 1);
+    }
     Ok(path)
 }
 

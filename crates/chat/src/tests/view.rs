@@ -68,3 +68,29 @@ async fn what_never_was_is_not_found() {
     let error = bench.chat.prompt("c", "t").await.expect_err("there is none");
     assert_eq!(error.code().as_str(), "conversation_not_found");
 }
+
+#[tokio::test]
+async fn a_prompt_begins_with_its_epoch() {
+    let engine = ScriptedEngine::new([tokens(&["A1"]), tokens(&["A2"])]);
+    let bench = Bench::new(engine.clone());
+    for (turn, parent, message) in [
+        ("t1", None, "one"),
+        ("t2", Some("t1"), "two"),
+        ("t3", Some("t1"), "three"),
+    ] {
+        let command = TurnCommand {
+            parent_turn_id: parent.map(str::to_owned),
+            ..named(turn, message)
+        };
+        let handle = bench.chat.start_turn(command).await.expect("it starts");
+        bench.read(&handle).await;
+    }
+    let sha = |text: &str| hex(&Sha256::digest(text));
+    let prompt = bench.chat.prompt("c", "t3").await.expect("it can be rebuilt");
+    assert_eq!(
+        prompt.text_sha256,
+        sha("Be brief.\n\n- a fact\none\nA1\nthree\n"),
+        "a branch leaves its sibling out"
+    );
+    assert_eq!(prompt.epoch_turn_id.as_deref(), Some("t1"));
+}
