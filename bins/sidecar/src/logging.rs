@@ -65,6 +65,7 @@ pub fn start(log_dir: &Path, stderr: Stderr) -> Result<WorkerGuard, StartError> 
 }
 
 fn filter() -> EnvFilter {
-    // The server's own start and stop lines repeat what the sidecar says better.
-    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,actix_server=warn"))
+    // What these say of their own work is no news to whoever runs the sidecar.
+    EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,actix_server=warn,rusqlite_migration=warn"))
 }

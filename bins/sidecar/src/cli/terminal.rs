@@ -52,7 +52,10 @@ impl Terminal {
                 Some(line) => Ok(Input::Line(line?)),
                 None => Ok(Input::End),
             },
-            _ = interrupts.recv() => Ok(Input::End),
+            _ = interrupts.recv() => {
+                self.write("\n")?;
+                Ok(Input::End)
+            }
         }
     }
 

@@ -266,6 +266,7 @@ impl Connection {
             store: self.state.store.clone(),
             outbound: self.outbound.clone(),
             owners: self.state.owners.clone(),
+            closing: self.state.closing.clone(),
         }
     }
 

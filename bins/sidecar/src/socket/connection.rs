@@ -53,6 +53,8 @@ pub(super) enum End {
     Stuck,
     /// We close it.
     Refused(u16, String),
+    /// The sidecar stops.
+    Stopping,
 }
 
 impl End {
@@ -87,6 +89,11 @@ impl Connection {
     pub(super) async fn run(mut self, mut messages: AggregatedMessageStream) {
         let end = self.serve(&mut messages).await;
         tracing::debug!(socket = self.seat.id, ?end, "socket ends");
+        if end == End::Stopping {
+            // A peer that reads on learns how its turns ended; one that doesn't may resume.
+            let last_frames = self.following.drain().map(|(_, follower)| follower.finished());
+            let _ = timeout(CLOSE_ANSWER, futures_util::future::join_all(last_frames)).await;
+        }
         self.following.clear();
         self.settle(&end).await;
         self.say_goodbye(end, &mut messages).await;
@@ -128,7 +135,7 @@ impl Connection {
                 () = &mut hello_over, if !self.greeted => {
                     return End::Refused(HELLO_TIMEOUT, format!("no first frame within {} s", hello.as_secs_f32()));
                 }
-                _ = &mut closing => return End::Refused(CloseCode::Away.into(), "the sidecar is stopping".to_owned()),
+                _ = &mut closing => return End::Stopping,
             }
         }
     }
@@ -176,6 +183,10 @@ impl Connection {
             End::Closed(code) if is_sendable(code) => (Some(CloseCode::from(code).into()), true),
             End::Closed(_) => (Some(CloseCode::Protocol.into()), true),
             End::Refused(code, why) => (Some(CloseReason::from((CloseCode::from(code), why))), false),
+            End::Stopping => (
+                Some(CloseReason::from((CloseCode::Away, "the sidecar is stopping"))),
+                false,
+            ),
             End::Lost | End::Stuck => return,
         };
         let close = async {

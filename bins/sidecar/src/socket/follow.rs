@@ -12,6 +12,8 @@ use protocol::{Envelope, ErrorEvent, ServerEvent};
 
 use super::outbound::{Closed, Frame, Outbound, close_code};
 use super::owners::{Owners, TurnRef};
+use tokio::sync::watch;
+
 use crate::log_frame::frames;
 use crate::status::ApiError;
 
@@ -22,6 +24,14 @@ const READ_EVENTS: usize = 256;
 #[derive(Debug)]
 pub(super) struct Follower {
     task: JoinHandle<()>,
+}
+
+impl Follower {
+    /// Waits until it has stopped by itself.
+    pub(super) async fn finished(mut self) {
+        // How a task ended that nobody needs any more is of no interest.
+        let _ = (&mut self.task).await;
+    }
 }
 
 impl Drop for Follower {
@@ -36,6 +46,8 @@ pub(super) struct Reading {
     pub(super) store: ConversationStore,
     pub(super) outbound: Outbound,
     pub(super) owners: Arc<Owners>,
+    /// Turns true when the sidecar stops: a reader then ends with its log.
+    pub(super) closing: watch::Receiver<bool>,
 }
 
 impl Reading {
@@ -53,10 +65,18 @@ impl Reading {
     async fn read(&self, conversation: &str, mut after: u64) -> Result<(), Stopped> {
         // The tail is made before the first read, so that nothing falls between the two.
         let mut tail = self.store.tail(conversation);
+        let mut closing = self.closing.clone();
         loop {
             let events = self.store.events(conversation, after, READ_EVENTS).await?;
             let Some(last) = events.last() else {
-                tail.changed().await?;
+                // During a stop the turns have ended before: the log has no more to come.
+                if *closing.borrow_and_update() {
+                    return Ok(());
+                }
+                tokio::select! {
+                    changed = tail.changed() => changed?,
+                    _ = closing.changed() => {}
+                }
                 continue;
             };
             after = last.seq;

@@ -3,6 +3,7 @@
 mod access;
 mod client;
 mod command_line;
+mod kills;
 mod real_model;
 mod rest;
 mod socket;
