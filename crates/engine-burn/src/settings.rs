@@ -26,7 +26,7 @@ pub struct BurnEngineSettings {
     pub name: String,
     /// Where it runs.
     pub device: DeviceChoice,
-    /// Threads of the CPU path; `None`: one for each core.
+    /// Threads of the CPU path, at least 1; `None`: one for each core.
     pub threads: Option<usize>,
     /// Sinks and a rolling window (`true`), or a dense cache that ends at the trained context.
     pub streaming: bool,
@@ -67,8 +67,11 @@ impl BurnEngineSettings {
         }
     }
 
-    /// Stops a start whose cache can't fit a model trained for `context_tokens`.
+    /// Stops a start without threads, or whose cache can't fit a model trained for `context_tokens`.
     pub(crate) fn check(&self, context_tokens: usize) -> Result<(), BurnEngineError> {
+        if self.threads == Some(0) {
+            return Err(BurnEngineError::ZeroSize { name: "threads" });
+        }
         if !self.streaming {
             return Ok(());
         }

@@ -22,6 +22,7 @@ fn a_start_that_can_t_work_names_the_reason() {
     );
     check_start(|settings| settings.start_size = 0, "start_size is 0");
     check_start(|settings| settings.recent_size = 0, "recent_size is 0");
+    check_start(|settings| settings.threads = Some(0), "threads is 0");
     let too_large = "4 sinks and a window of 508 tokens don't fit a model trained for 512 tokens";
     check_start(|settings| settings.recent_size = 508, too_large);
     check_start(|settings| settings.recent_size = usize::MAX, "don't fit");
