@@ -8,8 +8,9 @@ mod body;
 mod conversations;
 mod health;
 
+use actix_web::error::PathError;
 use actix_web::http::{Method, StatusCode, header};
-use actix_web::web::{self, ServiceConfig};
+use actix_web::web::{self, PathConfig, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource};
 use protocol::ErrorCode;
 
@@ -19,7 +20,11 @@ use crate::status::ApiError;
 
 /// Adds every route.
 pub fn routes(config: &mut ServiceConfig) {
+    let bad_path = |error: PathError, _: &HttpRequest| {
+        ApiError::new(ErrorCode::InvalidRequest, format!("bad path: {error}")).into()
+    };
     config
+        .app_data(PathConfig::default().error_handler(bad_path))
         .service(resource("/healthz", &[Method::GET]).route(web::get().to(health::alive)))
         .service(resource("/health", &[Method::GET]).route(web::get().to(health::alive)))
         .service(resource("/readyz", &[Method::GET]).route(web::get().to(health::ready)))

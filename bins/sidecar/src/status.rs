@@ -5,6 +5,7 @@
 use std::fmt;
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::WWW_AUTHENTICATE;
 use actix_web::{HttpResponse, ResponseError};
 use chat::ChatError;
 use conversation_store::StoreError;
@@ -74,7 +75,11 @@ impl ApiError {
     /// The JSON answer.
     #[must_use]
     pub fn response(&self) -> HttpResponse {
-        HttpResponse::build(self.status).json(ErrorBody {
+        let mut response = HttpResponse::build(self.status);
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.insert_header((WWW_AUTHENTICATE, "Bearer"));
+        }
+        response.json(ErrorBody {
             detail: self.detail.clone(),
             code: self.code,
         })

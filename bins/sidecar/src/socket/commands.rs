@@ -126,8 +126,11 @@ impl Connection {
         } else {
             std::mem::take(&mut self.binding)
         };
+        let is_unnamed = message.conversation_id.is_none();
         let started = self.start_turn(&binding, message).await;
-        if let Ok((turn, _)) = &started {
+        if let Ok((turn, _)) = &started
+            && is_unnamed
+        {
             binding.conversation_id = Some(turn.conversation.clone());
         }
         self.binding = binding;

@@ -86,6 +86,21 @@ async fn agents_are_listed_written_and_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_is_no_text_is_answered_in_json() {
+    let app = TestApp::start(ScriptedEngine::default()).await;
+    for path in ["/agents/%ff", "/conversations/%ff"] {
+        let answer = app.get(path).await;
+        let code = answer.json()["code"].clone();
+        assert!(
+            matches!(answer.status, 400 | 404) && code.is_string(),
+            "{} {}",
+            answer.status,
+            answer.body
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_are_no_agent_are_named() {
     let app = TestApp::start(ScriptedEngine::default()).await;
     check(

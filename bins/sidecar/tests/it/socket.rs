@@ -108,6 +108,20 @@ async fn a_message_alone_is_hello_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_names_another_conversation_binds_nothing() {
+    let app = TestApp::start(ScriptedEngine::default()).await;
+    let mut socket = app.socket().await;
+    socket
+        .say(json!({ "agentId": "planner", "conversationId": "home" }))
+        .await;
+    socket.hear().await;
+    socket.say(json!({ "message": "one", "conversationId": "away" })).await;
+    socket.until("done").await;
+    socket.say(json!({ "message": "two" })).await;
+    assert_eq!(socket.hear().await["conversationId"], "home");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_socket_that_says_nothing_is_closed() {
     let app = TestApp::start_with(ScriptedEngine::default(), |settings| {
         settings.limits.hello_timeout_ms = 1
