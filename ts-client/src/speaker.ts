@@ -99,6 +99,16 @@ export class Speaker {
     this.#send({ type: 'hello', agentId, conversationId, ...(hasOptions ? { options } : {}) })
   }
 
+  /**
+   * Takes back what a first message bound beyond the stream's options: to the server it is a hello too, but to our caller an
+   * option of one message is that message's alone. The stream's own options are in every message and need no binding.
+   */
+  #unbind(first: Frame): void {
+    if (!('message' in first) || first.options === undefined) return
+    const isExtra = Object.keys(first.options).some((key) => !(key in this.#self.options))
+    if (isExtra && first.conversationId !== undefined) this.#hello(first.conversationId)
+  }
+
   /** Reads on where reading stopped; owns the running turn only when it was ours, for `stop` would stop it. */
   #resume(conversationId: string): void {
     const { cursors, ledger } = this.#self
@@ -118,6 +128,8 @@ export class Speaker {
     if (!link.isUp) return false
     const isFirst = !this.#hasSpoken
     this.#hasSpoken = true
-    return link.send(JSON.stringify(isFirst && apiKey !== undefined ? { ...frame, apiKey } : frame))
+    const isSent = link.send(JSON.stringify(isFirst && apiKey !== undefined ? { ...frame, apiKey } : frame))
+    if (isFirst && isSent) this.#unbind(frame)
+    return isSent
   }
 }

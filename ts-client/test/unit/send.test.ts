@@ -127,6 +127,15 @@ test('an option that JSON can not say is refused by name, and nothing is sent', 
   await expect(begin({ options: { temperature: NaN } }).opening).rejects.toThrow('Invalid option temperature')
 })
 
+test("an option of the first message alone does not become the stream's", async () => {
+  const { stream, socket } = await opened({ options: { maxNewTokens: 400 } })
+  void stream.sendMessage({ message: 'one', options: { temperature: 0.1 } })
+  void stream.sendMessage({ message: 'two', options: { topK: 3 } })
+  expect(socket.said).toEqual(['message', 'hello', 'message'])
+  const { agentId, conversationId } = socket.sent[0] ?? {}
+  expect(socket.sent[1]).toEqual({ type: 'hello', agentId, conversationId, options: { maxNewTokens: 400 } })
+})
+
 test('null options are sent, undefined ones are not', async () => {
   const { stream, socket } = await opened({ options: { temperature: 0.2, topK: 3 } })
   const options = { temperature: null, topK: undefined } as unknown as { readonly temperature: null }
