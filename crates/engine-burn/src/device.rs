@@ -56,6 +56,11 @@ impl ComputeDevice {
         self.threads.is_some()
     }
 
+    /// Threads that compute; 1 on a GPU, which has its own.
+    pub(crate) fn n_threads(&self) -> usize {
+        self.threads.as_ref().map_or(1, |pool| pool.current_num_threads())
+    }
+
     pub(crate) fn burn(&self) -> &Device {
         &self.device
     }

@@ -3,33 +3,31 @@
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-/// Values of a part that is worth a thread: at some 20 GB/s they take 50 µs, and handing them over takes up to 20.
+/// Values of a part that is worth a thread: at 10 to 20 GB/s they take 50 to 100 µs, and handing them over takes up to 20.
 const PART_VALUES: usize = 1 << 18;
-
-/// The most parts of a matrix; more threads than that share the memory's bandwidth anyhow.
-const MAX_PARTS: usize = 16;
 
 /// A matrix without bias, kept as the file has it, `[outputs, inputs]`: each output is a dot product over consecutive memory,
 /// which is the fastest order for one row, and the transposed view costs nothing.
 pub(super) struct Linear {
     /// `[inputs, outputs]`.
     weight: Tensor<2>,
-    /// The same memory again, cut by outputs: burn's CPU multiplies a single row on one thread. Empty elsewhere.
+    /// The same memory again, cut by outputs: burn's CPU multiplies a single row on one thread. Empty on a
+    /// GPU. Which thread takes an output doesn't change it.
     parts: Vec<Tensor<2>>,
 }
 
 impl Linear {
-    /// A matrix of `[outputs, inputs]`; `on_cpu` when it lies there.
-    pub(super) fn new(weight: Tensor<2>, on_cpu: bool) -> Self {
+    /// A matrix of `[outputs, inputs]`, cut for `n_threads` at the most.
+    pub(super) fn new(weight: Tensor<2>, n_threads: usize) -> Self {
         let [outputs, inputs] = weight.dims();
-        let n_parts = (outputs * inputs / PART_VALUES).clamp(1, MAX_PARTS);
+        let n_parts = (outputs * inputs / PART_VALUES).min(n_threads);
         let part = |idx| {
             weight
                 .clone()
                 .slice_dim(0, outputs * idx / n_parts..outputs * (idx + 1) / n_parts)
                 .transpose()
         };
-        let parts = if on_cpu && n_parts > 1 {
+        let parts = if n_parts > 1 {
             (0..n_parts).map(part).collect()
         } else {
             Vec::new()

@@ -86,7 +86,7 @@ impl Loader<'_> {
     }
 
     fn linear(&self, parts: &[(TensorName, usize)], cols: usize) -> Result<Linear, BurnEngineError> {
-        Ok(Linear::new(self.stacked(parts, cols)?, self.device.is_cpu()))
+        Ok(Linear::new(self.stacked(parts, cols)?, self.device.n_threads()))
     }
 
     /// Tensors with the given rows, one below the other.
