@@ -162,6 +162,20 @@ async fn a_failed_turn_is_no_history() {
 }
 
 #[tokio::test]
+async fn an_answer_that_the_log_could_not_take_is_no_history_though_it_is_cached() {
+    let huge = "x".repeat(9 << 20);
+    let engine = ScriptedEngine::new([tokens(&["A"]), tokens(&[&huge]), tokens(&["C"])]);
+    let bench = Bench::new(engine.clone());
+    bench.ask("one").await;
+    assert_eq!(told(&bench.ask("two").await), "user started error:internal");
+    while engine.cached_through("c") != Some(Tag(2)) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(told(&bench.ask("three").await), "user started [C] done:stop");
+    assert_eq!(requests(&engine)[2], "User one | Assistant A[0] | User three");
+}
+
+#[tokio::test]
 async fn a_lane_outlives_a_panic() {
     let bench = Bench::new(Panics(ScriptedEngine::default()));
     let (one, two) = (bench.start("one").await, bench.start("two").await);

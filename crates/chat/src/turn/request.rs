@@ -1,6 +1,7 @@
 //! What the engine is asked: the messages after its cache, or the history.
 
 use conversation_store::{PathLimit, PathStart, StoreError};
+use engine::Tag;
 
 use super::{Live, Request};
 use crate::prompt;
@@ -32,7 +33,9 @@ pub(super) async fn request(live: &Live, source: Source) -> Result<Request, Stor
             ..history
         };
         path = live.shared.store.path(&live.conversation, start, limit).await?;
-        continues_from = prompt::reaches(&path, tag.0).then_some(tag);
+        if prompt::reaches(&path, tag.0) && is_history(live, tag, history).await? {
+            continues_from = Some(tag);
+        }
     }
     if continues_from.is_none() {
         path = live.shared.store.path(&live.conversation, start, history).await?;
@@ -45,4 +48,13 @@ pub(super) async fn request(live: &Live, source: Source) -> Result<Request, Stor
         options: live.options.clone(),
         seed: live.seed,
     })
+}
+
+/// Whether the turn that a cache ends with is part of the prompt. The engine may have finished an answer that the log could not
+/// take: that turn has failed, and what the cache holds of it never was.
+async fn is_history(live: &Live, cached: Tag, limit: PathLimit) -> Result<bool, StoreError> {
+    let alone = PathLimit { turns: 1, ..limit };
+    let store = &live.shared.store;
+    let turns = store.path(&live.conversation, PathStart::Turn(cached.0), alone).await?;
+    Ok(turns.first().is_some_and(prompt::is_part))
 }
