@@ -2,6 +2,7 @@
 //!
 //! Nothing here is about a model: tests pass a scripted engine, the binary the local one.
 
+mod data_lock;
 mod listen;
 
 use std::io;
@@ -20,6 +21,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::data_lock::DataLock;
 use crate::access::{self, Access};
 use crate::error::StartError;
 use crate::rest;
@@ -30,7 +32,7 @@ use crate::state::State;
 /// Seconds for requests in flight after a stop: none but a socket's goodbye takes longer than a moment.
 const STOP_SECONDS: u64 = 6;
 
-/// How long running turns may go on after a stop was asked for: not at all, they are taken up from their logs.
+/// How long running turns may go on after a stop was asked for: not at all, so that a stop is quick. Their logs say `interrupted`.
 const STOP_GRACE: Duration = Duration::ZERO;
 
 /// Starts sidecars.
@@ -47,6 +49,7 @@ pub struct Running {
     closing: watch::Sender<bool>,
     handle: ServerHandle,
     server: JoinHandle<io::Result<()>>,
+    _data: DataLock,
 }
 
 impl App {
@@ -60,7 +63,7 @@ impl App {
         if !on_loopback && settings.api_key.is_none() && !settings.allow_insecure {
             return Err(StartError::Exposed { host: settings.host });
         }
-        // The port first: a second sidecar on the same data folder must not touch the first one's turns.
+        let data = DataLock::take(&settings.data_dir)?;
         let listeners = listen::bind(&addresses, settings.port)?;
         let host = settings.host.clone();
         let (closing, is_closing) = watch::channel(false);
@@ -76,6 +79,7 @@ impl App {
             closing,
             handle,
             server: tokio::spawn(server),
+            _data: data,
         })
     }
 }

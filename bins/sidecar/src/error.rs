@@ -116,6 +116,20 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// Another sidecar has the data folder.
+    #[error("another sidecar uses the data folder {path:?}: stop it, or set STREAMING_LLM_DATA_DIR to another folder")]
+    DataInUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The data folder can't be locked.
+    #[error("cannot lock {path:?}")]
+    LockData {
+        /// The lock's file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The log file can't be opened.
     #[error("cannot write logs to {path:?}: {reason}")]
     Logs {

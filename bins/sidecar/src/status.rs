@@ -106,6 +106,10 @@ impl ResponseError for ApiError {
 
 impl From<ChatError> for ApiError {
     fn from(error: ChatError) -> Self {
+        // A broken agent file is the user's own: they can mend it when they are told how.
+        if matches!(error, ChatError::Agent(agent_store::AgentStoreError::Broken { .. })) {
+            return Self::new(error.code(), error.to_string());
+        }
         match error.code() {
             ErrorCode::Internal => Self::internal("the request", &error),
             code => Self::new(code, error.to_string()),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::error::shortened;
 use crate::fields::{Fields, Key, Table};
 use crate::options::OPTIONS;
-use crate::{OptionsPatch, ProtocolError};
+use crate::{Envelope, OptionsPatch, ProtocolError};
 
 /// Every key of every frame. `user_message` is how an older client spells `message`.
 const FRAME: Table = Table {
@@ -28,6 +28,16 @@ const FRAME: Table = Table {
         },
     ],
     options: Some(&OPTIONS),
+    closed: false,
+};
+
+/// The keys that say what a frame is about.
+const SUBJECT: Table = Table {
+    keys: &[
+        Key::new(&["conversationId", "conversation_id"]),
+        Key::new(&["turnId", "turn_id"]),
+    ],
+    options: None,
     closed: false,
 };
 
@@ -199,6 +209,20 @@ impl ClientMessage {
             unknown => Err(ProtocolError::UnknownType {
                 name: shortened(unknown),
             }),
+        }
+    }
+
+    /// The turn and conversation that a frame names, also one that [`ClientMessage::parse`] refuses, so that its error can name
+    /// them too. Nothing that can't be read, or isn't an id, is named.
+    #[must_use]
+    pub fn subject(text: &str) -> Envelope {
+        let Ok(fields) = Fields::parse(text, &SUBJECT) else {
+            return Envelope::default();
+        };
+        Envelope {
+            conversation_id: fields.id("conversationId").ok().flatten(),
+            turn_id: fields.id("turnId").ok().flatten(),
+            ..Envelope::default()
         }
     }
 }

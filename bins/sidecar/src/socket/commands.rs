@@ -15,36 +15,21 @@ use super::outbound::close_code;
 use super::owners::TurnRef;
 use crate::status::ApiError;
 
-/// A command that failed, and whose it was.
-struct Refusal {
-    fault: ApiError,
-    about: Envelope,
-}
-
-impl From<ApiError> for Refusal {
-    fn from(fault: ApiError) -> Self {
-        Self {
-            fault,
-            about: Envelope::default(),
-        }
-    }
-}
-
 impl Connection {
     /// Does what a text frame says.
     pub(super) async fn obey(&mut self, text: &str) -> Result<(), End> {
         let done = match ClientMessage::parse(text) {
             Ok(message) => self.command(message).await,
-            Err(error) => Err(ApiError::new(error.code(), error.to_string()).into()),
+            Err(error) => Err(ApiError::new(error.code(), error.to_string())),
         };
-        let Err(Refusal { fault, about }) = done else {
+        let Err(fault) = done else {
             self.greeted = true;
             return Ok(());
         };
         tracing::debug!(socket = self.seat.id, code = fault.code.as_str(), "frame refused");
         self.say(
             &ServerEvent::Error(ErrorEvent::new(fault.code, fault.detail.clone())),
-            &about,
+            &ClientMessage::subject(text),
         )
         .await;
         if self.greeted {
@@ -54,26 +39,13 @@ impl Connection {
         }
     }
 
-    async fn command(&mut self, message: ClientMessage) -> Result<(), Refusal> {
+    async fn command(&mut self, message: ClientMessage) -> Result<(), ApiError> {
         self.authorise(&message)?;
         match message {
-            ClientMessage::Hello(hello) => Ok(self.hello(&hello).await?),
-            ClientMessage::Message(message) => {
-                let about = Envelope {
-                    conversation_id: message.conversation_id.clone(),
-                    turn_id: message.turn_id.clone(),
-                    ..Envelope::default()
-                };
-                self.message(message).await.map_err(|fault| Refusal { fault, about })
-            }
-            ClientMessage::Cancel(cancel) => Ok(self.cancel(cancel).await?),
-            ClientMessage::Resume(resume) => {
-                let about = Envelope {
-                    conversation_id: Some(resume.conversation_id.clone()),
-                    ..Envelope::default()
-                };
-                self.resume(resume).await.map_err(|fault| Refusal { fault, about })
-            }
+            ClientMessage::Hello(hello) => self.hello(&hello).await,
+            ClientMessage::Message(message) => self.message(message).await,
+            ClientMessage::Cancel(cancel) => self.cancel(cancel).await,
+            ClientMessage::Resume(resume) => self.resume(resume).await,
             ClientMessage::Leave(Leave { conversation_id }) => {
                 self.following.remove(&conversation_id);
                 Ok(())
@@ -168,10 +140,18 @@ impl Connection {
         };
         self.state.owners.take(turn.clone(), self.seat.id);
         if handle.joined {
-            // Its end may be in the log already, to be replayed: then nobody releases it before this socket's end.
-            self.following.remove(&turn.conversation);
+            self.replay(&turn, handle.first_seq.saturating_sub(1));
         }
         Ok((turn, handle.first_seq))
+    }
+
+    /// Has a turn that was joined read from its start. A reader that is not there yet reads on where it is: the turn is still to
+    /// come, and nothing before it may be left out.
+    fn replay(&mut self, turn: &TurnRef, before: u64) {
+        let reader = self.following.get(&turn.conversation);
+        if reader.is_some_and(|reader| reader.position() > before) {
+            self.following.remove(&turn.conversation);
+        }
     }
 
     /// Reads the turn's conversation from there on, unless the socket reads it already: then the turn is still to come.

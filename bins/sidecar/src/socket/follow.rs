@@ -4,6 +4,7 @@
 //! hasn't taken stays in the log.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix_web::rt::task::JoinHandle;
 use actix_ws::{CloseCode, CloseReason};
@@ -24,9 +25,15 @@ const READ_EVENTS: usize = 256;
 #[derive(Debug)]
 pub(super) struct Follower {
     task: JoinHandle<()>,
+    position: Arc<AtomicU64>,
 }
 
 impl Follower {
+    /// The last `seq` that it has read; what follows is still to be sent.
+    pub(super) fn position(&self) -> u64 {
+        self.position.load(Ordering::Acquire)
+    }
+
     /// Waits until it has stopped by itself.
     pub(super) async fn finished(mut self) {
         // How a task ended that nobody needs any more is of no interest.
@@ -53,21 +60,25 @@ pub(super) struct Reading {
 impl Reading {
     /// Starts to read `seq > after` of a conversation that exists.
     pub(super) fn start(self, conversation: String, after: u64) -> Follower {
-        Follower {
-            task: actix_web::rt::spawn(async move {
-                if let Err(Stopped::Store(error)) = self.read(&conversation, after).await {
-                    self.say_why(&conversation, error).await;
-                }
-            }),
-        }
+        let position = Arc::new(AtomicU64::new(after));
+        let reached = Arc::clone(&position);
+        let task = actix_web::rt::spawn(async move {
+            if let Err(Stopped::Store(error)) = self.read(&conversation, &reached).await {
+                self.say_why(&conversation, error).await;
+            }
+        });
+        Follower { task, position }
     }
 
-    async fn read(&self, conversation: &str, mut after: u64) -> Result<(), Stopped> {
+    async fn read(&self, conversation: &str, position: &AtomicU64) -> Result<(), Stopped> {
         // The tail is made before the first read, so that nothing falls between the two.
         let mut tail = self.store.tail(conversation);
         let mut closing = self.closing.clone();
         loop {
-            let events = self.store.events(conversation, after, READ_EVENTS).await?;
+            let events = self
+                .store
+                .events(conversation, position.load(Ordering::Acquire), READ_EVENTS)
+                .await?;
             let Some(last) = events.last() else {
                 // During a stop the turns have ended before: the log has no more to come.
                 if *closing.borrow_and_update() {
@@ -79,7 +90,7 @@ impl Reading {
                 }
                 continue;
             };
-            after = last.seq;
+            position.store(last.seq, Ordering::Release);
             self.release_ended(conversation, &events);
             for text in frames(conversation, &events) {
                 self.outbound.text(text).await?;

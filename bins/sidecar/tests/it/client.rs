@@ -65,6 +65,13 @@ impl TestApp {
         Self::start_in(folder, engine, |_| {}).await
     }
 
+    /// Tries to start another app on the same folders; why that fails.
+    pub async fn start_beside(&self) -> String {
+        let engine: Arc<dyn Engine> = Arc::new(ScriptedEngine::default());
+        let refused = App::start(settings(self.folder.path()), engine).await;
+        refused.err().expect("the folder is taken").to_string()
+    }
+
     pub fn authority(&self) -> String {
         self.running.addrs[0].to_string()
     }

@@ -280,3 +280,57 @@ async fn a_deleted_conversation_ends_its_readers_but_not_their_socket() {
     another.ask("c", "t3", "hello").await;
     assert_eq!(another.closed().await, 4404);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_message_beside_a_good_one_says_which_turn_it_was() {
+    let app = TestApp::start(held()).await;
+    let mut socket = app.socket().await;
+    socket.ask("c", "good", "hello").await;
+    let bad = json!({ "message": "x", "turnId": "bad", "conversationId": "c", "options": { "topK": "5" } });
+    socket.say(bad).await;
+    let error = socket.until("error").await.pop().expect("there is an error");
+    assert_eq!(
+        (&error["turnId"], &error["conversationId"]),
+        (&json!("bad"), &json!("c"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn joining_a_turn_while_its_log_is_read_skips_nothing() {
+    let app = TestApp::start(ScriptedEngine::default()).await;
+    let mut first = app.socket().await;
+    for turn in ["one", "two", "three"] {
+        first.ask("c", turn, "hello there").await;
+        first.until("done").await;
+    }
+    let mut second = app.socket().await;
+    second
+        .say(json!({ "type": "resume", "conversationId": "c", "after": 0 }))
+        .await;
+    second.ask("c", "three", "hello there").await;
+    let mut seen = 0;
+    loop {
+        let frame = second.hear().await;
+        let Some(seq) = frame["seq"].as_u64() else { continue };
+        assert!(
+            frame["firstSeq"].as_u64().unwrap_or(seq) <= seen + 1,
+            "a gap before {frame}"
+        );
+        seen = seen.max(seq);
+        if frame["type"] == "done" && frame["turnId"] == "three" {
+            break;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_sidecar_on_the_same_data_is_refused() {
+    let app = TestApp::start(held()).await;
+    let mut socket = app.socket().await;
+    socket.ask("c", "t", "hello").await;
+    socket.until("started").await;
+    let refused = app.start_beside().await;
+    assert!(refused.contains("another sidecar uses the data folder"), "{refused}");
+    app.engine.release(2);
+    assert_eq!(end_of_turn(&app, "c").await["finishReason"], "stop");
+}

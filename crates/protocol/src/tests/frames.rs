@@ -256,3 +256,26 @@ fn damaged_frames_are_refused_shortly() {
         }
     }
 }
+
+#[test]
+fn a_frame_that_is_refused_still_says_what_it_is_about() {
+    let names =
+        |conversation: Option<&str>, turn: Option<&str>| (conversation.map(str::to_owned), turn.map(str::to_owned));
+    let cases = [
+        (
+            r#"{"message":"x","turnId":"t","conversation_id":"c","options":{"nope":1}}"#,
+            names(Some("c"), Some("t")),
+        ),
+        (
+            r#"{"type":"cancel","turn_id":"t","conversationId":7}"#,
+            names(None, Some("t")),
+        ),
+        (r#"{"type":"regenerate","turnId":"../t"}"#, names(None, None)),
+        (r#"{"turnId":"t","message":"#, names(None, None)),
+        ("[]", names(None, None)),
+    ];
+    for (text, expected) in cases {
+        let subject = ClientMessage::subject(text);
+        assert_eq!((subject.conversation_id, subject.turn_id), expected, "{text}");
+    }
+}
