@@ -113,6 +113,7 @@ async fn attempt(
         log,
         epoch,
         generation,
+        has_started: false,
     }
     .pump(stop)
     .await
@@ -124,6 +125,8 @@ struct Answer<'a, 'log> {
     log: &'a mut Log<'log>,
     epoch: Epoch<'a>,
     generation: Generation,
+    /// Whether the engine has said so.
+    has_started: bool,
 }
 
 impl Answer<'_, '_> {
@@ -135,7 +138,9 @@ impl Answer<'_, '_> {
                 stopped = stopped(stop) => match stopped {
                     Stop::No => {}
                     // The engine still says what its cache holds.
-                    Stop::Cancel => canceller.cancel(),
+                    Stop::Cancel if self.has_started => canceller.cancel(),
+                    // It may be busy with others for long, or refuse its cache; dropped, the request was never made.
+                    Stop::Cancel => return Ok(Ending::Unasked),
                     Stop::Interrupt => return Err(Broken::Interrupted),
                 },
                 committed = self.log.committed(), if self.log.is_waiting() => committed?,
@@ -172,6 +177,7 @@ impl Answer<'_, '_> {
     }
 
     async fn started(&mut self, started: &engine::Started) -> Result<(), Broken> {
+        self.has_started = true;
         let model = self.live.shared.engine.model();
         let event = ServerEvent::Started(Started {
             model: model.name,

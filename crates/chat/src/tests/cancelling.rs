@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use conversation_store::TurnState;
 use engine::ScriptedEngine;
+use tokio::sync::mpsc;
 
 use super::bench::{Bench, named, refused, requests, tokens, told};
+use super::engines::Crowded;
 
 #[tokio::test]
 async fn a_running_turn_keeps_what_it_has() {
@@ -56,6 +58,19 @@ async fn a_waiting_turn_ends_at_once_and_is_no_history() {
     assert_eq!(told(&bench.read(&first).await), "user started [A] done:stop");
     assert_eq!(told(&bench.read(&third).await), "user started [C] done:stop");
     assert_eq!(requests(&engine), ["User one", "after 1: User three"]);
+}
+
+#[tokio::test]
+async fn a_turn_that_waits_for_the_engine_ends_at_once() {
+    let (sender, mut asked) = mpsc::channel(1);
+    let bench = Bench::new(Crowded(ScriptedEngine::default(), sender));
+    for message in ["one", "two"] {
+        let handle = bench.start(message).await;
+        let emitter = asked.recv().await.expect("the engine is asked");
+        bench.chat.cancel("c", &handle.turn_id).await.expect("it waits");
+        assert_eq!(told(&bench.read(&handle).await), "user done:cancelled");
+        assert!(emitter.is_closed(), "the engine need not answer any more");
+    }
 }
 
 #[tokio::test]

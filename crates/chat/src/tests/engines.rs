@@ -1,7 +1,7 @@
 //! Engines that do what a scripted one doesn't.
 
 use engine::{
-    Engine, EngineError, EngineEvent, Generation, ModelInfo, Readiness, Rendered, Request, ScriptedEngine, Tag, channel,
+    Emitter, Engine, EngineError, EngineEvent, Generation, ModelInfo, Readiness, Rendered, Request, ScriptedEngine, Tag, channel,
 };
 
 /// Hands everything but the methods given to the engine inside.
@@ -72,5 +72,16 @@ pub(super) struct Refuses(pub ScriptedEngine, pub EngineError);
 delegate!(Refuses {
     fn generate(&self, _: Request) -> Result<Generation, EngineError> {
         Err(self.1.clone())
+    }
+} model cached_through rest);
+
+/// Has no room yet: hands the other end of every answer to the test.
+pub(super) struct Crowded(pub ScriptedEngine, pub tokio::sync::mpsc::Sender<Emitter>);
+
+delegate!(Crowded {
+    fn generate(&self, _: Request) -> Result<Generation, EngineError> {
+        let (emitter, generation) = channel(1);
+        self.1.try_send(emitter).expect("the test takes each one");
+        Ok(generation)
     }
 } model cached_through rest);

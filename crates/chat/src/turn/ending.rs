@@ -11,7 +11,7 @@ use crate::wire;
 pub(crate) enum Ending {
     /// The engine finished, by itself or because it was asked to.
     Finished(Finished),
-    /// It was cancelled before the engine was asked.
+    /// It was cancelled before the engine took it up.
     Unasked,
     /// It can't be completed.
     Failed(ErrorEvent),
