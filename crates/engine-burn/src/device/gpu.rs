@@ -68,13 +68,16 @@ fn open(kind: DeviceKind, name: String) -> Result<(Device, String), BurnEngineEr
 }
 
 /// The adapters of the first graphics API that reaches a hardware GPU, else of the first that reaches any; burn's own choice
-/// goes the same way. Asked once: Vulkan's loader crashes when instances come and go on several threads.
+/// goes the same way. OpenGL is not asked: what it alone reaches is too old to gain anything, and without a display its library
+/// writes to stderr. Asked once: Vulkan's loader crashes when instances come and go on several threads.
 fn adapters() -> &'static [AdapterInfo] {
     static ADAPTERS: OnceLock<Vec<AdapterInfo>> = OnceLock::new();
     ADAPTERS.get_or_init(|| {
         let found: Vec<Vec<AdapterInfo>> = AutoGraphicsApi::chain()
             .into_iter()
-            .map(|api| probe(api.into()))
+            .map(Backends::from)
+            .filter(|&backends| backends != Backends::GL)
+            .map(probe)
             .collect();
         let is_software = |adapter: &AdapterInfo| adapter.device_type == DeviceType::Cpu;
         let hardware = found.iter().find(|adapters| !adapters.iter().all(is_software));
