@@ -130,7 +130,7 @@ impl Chat {
     }
 
     /// Takes no new turn, gives those that were begun `grace` to end, and then ends them as `interrupted` with the text they have.
-    /// When it returns, every turn has its terminal event.
+    /// When it returns, every turn has its terminal event, unless the store can't take it; [`Chat::recover`] writes those.
     pub async fn shutdown(&self, grace: Duration) {
         self.drain();
         if tokio::time::timeout(grace, self.shared.lanes.idle()).await.is_err() {

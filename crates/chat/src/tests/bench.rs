@@ -59,6 +59,13 @@ impl Bench {
         self.folder.path().join(format!("agents/{id}.md"))
     }
 
+    /// From now on the store can neither read nor write what turns have answered.
+    pub(super) fn break_store(&self) {
+        let file = self.folder.path().join("data/conversations.sqlite3");
+        let database = rusqlite::Connection::open(file).expect("the store's file");
+        database.execute_batch("DROP TABLE answer_part").expect("nobody writes");
+    }
+
     /// Starts a turn in conversation `c`.
     pub(super) async fn start(&self, message: &str) -> TurnHandle {
         self.chat.start_turn(command(message)).await.expect("the turn starts")

@@ -121,3 +121,15 @@ async fn shutting_down_waits_for_what_ends() {
     shutdown.await;
     assert_eq!(told(&bench.read(&handle).await), "user started [A] done:stop");
 }
+
+#[tokio::test]
+async fn shutting_down_does_not_wait_for_a_store_that_takes_nothing() {
+    let engine = ScriptedEngine::new([tokens(&["A"])]).held();
+    let bench = Bench::new(engine.clone());
+    let running = bench.start("one").await;
+    bench.start("two").await;
+    bench.wait_for(&running, "started").await;
+    bench.break_store();
+    bench.chat.shutdown(Duration::ZERO).await;
+    assert_eq!(bench.chat.live_turns(), 0);
+}

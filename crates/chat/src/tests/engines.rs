@@ -1,7 +1,8 @@
 //! Engines that do what a scripted one doesn't.
 
 use engine::{
-    Emitter, Engine, EngineError, EngineEvent, Generation, ModelInfo, Readiness, Rendered, Request, ScriptedEngine, Tag, channel,
+    Emitter, Engine, EngineError, EngineEvent, Generation, ModelInfo, Readiness, Rendered, Request, ScriptedEngine,
+    Tag, channel,
 };
 
 /// Hands everything but the methods given to the engine inside.

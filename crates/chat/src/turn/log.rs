@@ -102,6 +102,10 @@ impl<'a> Log<'a> {
                 }
                 Err(error) => return self.warn(&error),
             }
+            // What it was told while it still ran is not told again.
+            if *stop.borrow() == Stop::Interrupt {
+                return;
+            }
             tokio::select! {
                 stopped = stopped(stop) => if stopped == Stop::Interrupt { return },
                 () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST_RETRY),
