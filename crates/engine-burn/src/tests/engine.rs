@@ -161,7 +161,10 @@ fn read(mut generation: Generation) -> Result<Answer, EngineError> {
                 text.push_str(&token);
                 ids.extend(token_ids);
             }
-            Some(EngineEvent::Evicted { tokens, through }) => evictions.push((tokens, through)),
+            Some(EngineEvent::Evicted { tokens, through }) => {
+                assert!(tokens > 0, "{through:?} can't have left without a token");
+                evictions.push((tokens, through));
+            }
             Some(EngineEvent::Finished(finished)) => break finished,
             Some(EngineEvent::Failed(error)) => return Err(error),
             other => panic!("the answer ended with {other:?}"),

@@ -131,8 +131,11 @@ impl Ledger {
     pub(crate) fn take_departure(&mut self, sink_window: SinkWindow, position: u64, is_end: bool) -> Option<Departure> {
         let first_visible = sink_window.first_visible(position);
         let mut through = None;
-        while let Some((tag, _)) = self.ends.pop_front_if(|(_, end)| *end <= first_visible) {
-            through = Some(tag);
+        while let Some((tag, end)) = self.ends.pop_front_if(|(_, end)| *end <= first_visible) {
+            // A turn among the sinks is before the window, but never leaves the view.
+            if end > sink_window.sinks() {
+                through = Some(tag);
+            }
         }
         let tokens = sink_window.evicted(position) - self.evicted_tokens;
         if through.is_none() && !(is_end && tokens > 0) {
