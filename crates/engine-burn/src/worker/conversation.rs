@@ -78,11 +78,12 @@ impl Conversation {
     /// Takes up the prompt that will be fed next.
     pub(crate) fn begin(&mut self, prompt: &Prompt) {
         let start = self.cache.position();
-        self.ledger.unfed.clear();
+        // What was not fed before is part of the stream already, and begins the prompt.
+        let unfed = std::mem::take(&mut self.ledger.unfed).len();
         self.ledger
             .ends
             .extend(prompt.turn_ends().map(|(tag, end)| (tag, start + end as u64)));
-        self.ledger.recent.extend(&prompt.ids);
+        self.ledger.recent.extend(&prompt.ids[unfed..]);
     }
 
     /// Tokens of the cache that the next token will see.

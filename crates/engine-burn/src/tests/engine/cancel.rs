@@ -61,6 +61,35 @@ fn a_cancelled_answer_keeps_what_was_generated() {
     }
 }
 
+#[test]
+fn a_prompt_that_is_read_late_is_penalized_once() {
+    for seed in 0..8 {
+        let (engine, actions) = start_with_action_at(FIRST_STEPS);
+        let first = engine
+            .generate(request("c", None, vec![user(1, "Hello")]))
+            .expect("not busy");
+        let second = engine
+            .generate(request("c", Some(1), vec![user(2, "abcdefghijk")]))
+            .expect("not busy");
+        let canceller = second.canceller();
+        actions
+            .send(Box::new(move || canceller.cancel()))
+            .expect("the worker waits for it");
+        let first = read(first).expect("it ends well");
+        let second = read(second).expect("a cancelled answer ends well");
+        assert_eq!((second.finished.reason, second.ids()), (FinishReason::Cancelled, &[][..]));
+        let third = |conversation, continues_from, mut messages: Vec<_>| {
+            messages.push(user(3, "on"));
+            let mut third = request(conversation, continues_from, messages);
+            (third.seed, third.options.repeat_penalty) = (seed, 10.0);
+            ask(&engine, third)
+        };
+        let cached = third("c", Some(2), Vec::new());
+        let fresh = third("fresh", None, history(&[("Hello", &first), ("abcdefghijk", &second)]));
+        assert_eq!(cached.ids(), fresh.ids(), "seed {seed}");
+    }
+}
+
 /// Runs a first turn to its end, and drops the second one right before its step `step_idx`.
 fn dropped_at(step_idx: usize, text: &str) -> (BurnEngine, Answer) {
     let (engine, actions) = start_with_action_at(FIRST_STEPS + step_idx);
