@@ -78,6 +78,9 @@ impl Shared {
         if let Readiness::Failed(reason) = &state.readiness {
             return Err(SubmitError::Failed(reason.clone()));
         }
+        if state.jobs.len() >= MAX_WAITING {
+            state.jobs.retain(|job| !job.emitter.is_closed());
+        }
         let waiting = state.jobs.len();
         if waiting >= MAX_WAITING {
             return Err(SubmitError::Busy { waiting });

@@ -77,7 +77,10 @@ fn a_prompt_that_is_read_late_is_penalized_once() {
             .expect("the worker waits for it");
         let first = read(first).expect("it ends well");
         let second = read(second).expect("a cancelled answer ends well");
-        assert_eq!((second.finished.reason, second.ids()), (FinishReason::Cancelled, &[][..]));
+        assert_eq!(
+            (second.finished.reason, second.ids()),
+            (FinishReason::Cancelled, &[][..])
+        );
         let third = |conversation, continues_from, mut messages: Vec<_>| {
             messages.push(user(3, "on"));
             let mut third = request(conversation, continues_from, messages);

@@ -108,11 +108,13 @@ fn too_many_waiting_requests_are_refused() {
     };
     assert_eq!(refused, EngineError::Busy { waiting: MAX_WAITING });
     assert!((MAX_WAITING..=MAX_WAITING + 1).contains(&accepted.len()));
-    // Requests whose readers are gone make room.
+    // Requests whose readers are gone make room, while the worker is held as well.
     let first = accepted.remove(0);
     drop(accepted);
+    let after = engine.generate(request("c", None, vec![user(1, "Hello")]));
     drop(actions);
     read(first).expect("it ends well");
+    read(after.expect("there is room")).expect("it ends well");
     ask(&engine, request("c", None, vec![user(1, "Hello")]));
 }
 
