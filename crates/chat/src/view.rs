@@ -1,5 +1,6 @@
 //! What the model saw of a turn, rebuilt from the log.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use conversation_store::{Event, PathLimit, PathStart, Turn, TurnKey};
@@ -153,7 +154,7 @@ struct Whole {
 struct View {
     turn: Turn,
     /// Keys and ids of the epoch's turns.
-    names: Vec<(TurnKey, String)>,
+    names: HashMap<TurnKey, String>,
     whole: Whole,
     same_model: bool,
     sink_tokens: u64,
@@ -223,9 +224,6 @@ impl View {
     }
 
     fn name(&self, key: TurnKey) -> Option<String> {
-        self.names
-            .iter()
-            .find(|(named, _)| *named == key)
-            .map(|(_, turn_id)| turn_id.clone())
+        self.names.get(&key).cloned()
     }
 }

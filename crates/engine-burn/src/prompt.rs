@@ -7,6 +7,7 @@
 
 mod placement;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use engine::{EngineError, Message, Rendered, Role, Span, SpanKind, Tag};
@@ -130,12 +131,13 @@ impl PromptFormat {
         system: Option<&str>,
         messages: &[Message],
     ) -> Result<Rendered, EngineError> {
+        let by_span: HashMap<_, _> = messages
+            .iter()
+            .map(|message| ((Some(message.tag), span_kind(message.role)), message))
+            .collect();
         let mut text = String::new();
         for span in &prompt.spans {
-            let message = messages
-                .iter()
-                .find(|message| span.tag == Some(message.tag) && span_kind(message.role) == span.kind);
-            let pieces = match message {
+            let pieces = match by_span.get(&(span.tag, span.kind)) {
                 Some(message) => self.message_pieces(message)?,
                 None => self.chat_format()?.system_part(system),
             };
