@@ -1,6 +1,6 @@
 //! Which turns a prompt is made of, and as what. Pure: everything comes from the log.
 
-use conversation_store::{PathLimit, Turn, TurnKey, TurnState};
+use conversation_store::{PathLimit, Turn, TurnState};
 use engine::{Message, Role, Tag};
 
 /// Bytes of text and token ids that are read for one token of the window. Answers cost their text and 4 bytes a token; a token
@@ -73,9 +73,13 @@ pub(crate) fn messages(path: Vec<Turn>, fingerprint: &str) -> Vec<Message> {
     messages
 }
 
-/// Whether a path, read newest first until `cached`, really came to it: then the engine can go on from there.
-pub(crate) fn reaches(path: &[Turn], cached: TurnKey) -> bool {
-    path.last().is_some_and(|oldest| oldest.parent == Some(cached))
+/// Whether turns that are part of a prompt fill a limit by themselves.
+pub(crate) fn is_enough(path: &[Turn], limit: PathLimit) -> bool {
+    let bytes = path.iter().map(|turn| {
+        let ids = turn.answer_ids.as_ref().map_or(0, |ids| size_of_val(ids.as_slice()));
+        turn.user_text.len() + turn.answer_text.len() + ids
+    });
+    path.len() >= limit.turns || bytes.sum::<usize>() >= limit.bytes
 }
 
 fn saturated(value: u64) -> usize {

@@ -162,6 +162,21 @@ async fn a_failed_turn_is_no_history() {
 }
 
 #[tokio::test]
+async fn failed_turns_hide_nothing_however_long_they_are() {
+    let failing = || Script::Fails(Vec::new(), broken());
+    let engine = ScriptedEngine::new([tokens(&["A"]), failing(), failing(), tokens(&["C"])]);
+    let bench = Bench::new(engine.clone());
+    bench.ask("one").await;
+    // Longer than all the history that is read for one window.
+    let long = "word ".repeat(20_000);
+    for _ in 0..2 {
+        assert_eq!(told(&bench.ask(&long).await), "user started error:internal");
+    }
+    assert_eq!(told(&bench.ask("three").await), "user started [C] done:stop");
+    assert_eq!(requests(&engine)[3], "User one | Assistant A[0] | User three");
+}
+
+#[tokio::test]
 async fn an_answer_that_the_log_could_not_take_is_no_history_though_it_is_cached() {
     let huge = "x".repeat(9 << 20);
     let engine = ScriptedEngine::new([tokens(&["A"]), tokens(&[&huge]), tokens(&["C"])]);

@@ -3,7 +3,7 @@
 use conversation_store::{Turn, TurnState};
 use engine::{Role, Tag};
 
-use crate::prompt::{history_limit, messages, reaches};
+use crate::prompt::{history_limit, messages};
 
 fn turn(key: u64, state: TurnState) -> Turn {
     Turn {
@@ -87,14 +87,6 @@ fn question_and_answer_share_a_tag() {
         made.iter().map(|message| message.tag).collect::<Vec<_>>(),
         [Tag(1), Tag(1), Tag(2)]
     );
-}
-
-#[test]
-fn a_path_reaches_the_turn_before_its_oldest() {
-    let path = vec![turn(3, TurnState::Pending), turn(2, TurnState::Failed)];
-    assert!(reaches(&path, 1));
-    assert!(!reaches(&path, 2));
-    assert!(!reaches(&[], 1));
 }
 
 #[test]

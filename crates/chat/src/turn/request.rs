@@ -1,10 +1,14 @@
 //! What the engine is asked: the messages after its cache, or the history.
 
-use conversation_store::{PathLimit, PathStart, StoreError};
+use conversation_store::{PathLimit, PathStart, StoreError, Turn, TurnKey};
 use engine::Tag;
 
 use super::{Live, Request};
 use crate::prompt;
+
+/// Reads of one path: turns that are no part of the prompt must not hide those before them, and a run of failures that has no
+/// end must not be read to its end each time.
+const MAX_READS: usize = 64;
 
 /// Where a request goes on from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +24,6 @@ pub(super) async fn request(live: &Live, source: Source) -> Result<Request, Stor
     let model = engine.model();
     let window = live.options.window_tokens.map_or(model.window_tokens, u64::from);
     let history = prompt::history_limit(window);
-    let start = PathStart::Turn(live.key);
     let cached = match source {
         Source::Cache => engine.cached_through(&live.conversation),
         Source::History => None,
@@ -32,13 +35,14 @@ pub(super) async fn request(live: &Live, source: Source) -> Result<Request, Stor
             until: Some(tag.0),
             ..history
         };
-        path = live.shared.store.path(&live.conversation, start, limit).await?;
-        if prompt::reaches(&path, tag.0) && is_history(live, tag, history).await? {
+        let before;
+        (path, before) = read_path(live, limit).await?;
+        if before == Some(tag.0) && is_history(live, tag, history).await? {
             continues_from = Some(tag);
         }
     }
     if continues_from.is_none() {
-        path = live.shared.store.path(&live.conversation, start, history).await?;
+        (path, _) = read_path(live, history).await?;
     }
     Ok(Request {
         conversation: live.conversation.clone(),
@@ -48,6 +52,29 @@ pub(super) async fn request(live: &Live, source: Source) -> Result<Request, Stor
         options: live.options.clone(),
         seed: live.seed,
     })
+}
+
+/// The turn and those before it that are part of its prompt, newest first, and the turn before the oldest that was looked at.
+async fn read_path(live: &Live, limit: PathLimit) -> Result<(Vec<Turn>, Option<TurnKey>), StoreError> {
+    let (mut path, mut before) = (Vec::new(), Some(live.key));
+    for _ in 0..MAX_READS {
+        let Some(start) = before.filter(|key| Some(*key) != limit.until) else {
+            break;
+        };
+        let store = &live.shared.store;
+        let turns = store.path(&live.conversation, PathStart::Turn(start), limit).await?;
+        let (seen, kept) = (turns.len(), path.len());
+        before = turns.last().and_then(|oldest| oldest.parent);
+        path.extend(
+            turns
+                .into_iter()
+                .filter(|turn| turn.key == live.key || prompt::is_part(turn)),
+        );
+        if path.len() - kept == seen || prompt::is_enough(&path, limit) {
+            break;
+        }
+    }
+    Ok((path, before))
 }
 
 /// Whether the turn that a cache ends with is part of the prompt. The engine may have finished an answer that the log could not
