@@ -19,7 +19,9 @@ cargo build --workspace --all-features --bins --locked
 # The model that .env.sidecar names, as the sidecar reads it: the last line wins, a comment may follow the value.
 model="${STREAMING_LLM_MODEL:-}"
 if [[ -z "$model" && -f .env.sidecar ]]; then
-  setting='s/^ *\(export  *\)\{0,1\}STREAMING_LLM_MODEL *= *["'\'']\{0,1\}\([^ "'\''#]*\).*/\2/p'
+  # What stands in front of a name is white space, or a byte order mark; lines may end as on Windows.
+  setting='s/^[^#_[:alnum:]]*\(export[[:space:]]\{1,\}\)\{0,1\}STREAMING_LLM_MODEL[[:space:]]*=[[:space:]]*'
+  setting+='["'\'']\{0,1\}\([^#"'\''[:space:]][^"'\''[:space:]]*\)\{0,1\}.*/\2/p'
   model="$(sed -n "$setting" .env.sidecar | tail -n 1)"
 fi
 if [[ "${model:-smollm2-135m-instruct}" == smollm2-135m-instruct ]]; then
