@@ -75,7 +75,8 @@ export class Session {
       ...options,
       link: this.#link,
       ledger: this.#ledger,
-      cursors: this.#cursors
+      cursors: this.#cursors,
+      isOlderServer: () => this.#isAccepted && !this.#isNumbered
     })
     this.#heartbeat = new Heartbeat({
       schedule: options.policy.schedule,

@@ -14,6 +14,8 @@ export interface SpeakerOptions {
   readonly options: ChatOptions
   readonly isEager: boolean
   readonly apiKey: string | undefined
+  /** Whether the server has spoken on this connection as only an older one does, which knows nothing but messages. */
+  readonly isOlderServer: () => boolean
 }
 
 /** The sending half of a stream. Without a connection it says nothing; the next greeting makes up for it. */
@@ -22,6 +24,8 @@ export class Speaker {
   /** Whether this connection has sent its first frame, which carries the key. */
   #hasSpoken = false
   #isFirstConnection = true
+  /** The conversation of a first message that has bound more than it should have. */
+  #toUnbind: string | undefined
 
   constructor(self: SpeakerOptions) {
     this.#self = self
@@ -33,6 +37,7 @@ export class Speaker {
     const isReturn = !this.#isFirstConnection
     this.#isFirstConnection = false
     this.#hasSpoken = false
+    this.#toUnbind = undefined
     if (isEager) this.#hello(currentConversation)
     if (!isReturn) return
     const turns = ledger.all()
@@ -99,14 +104,22 @@ export class Speaker {
     this.#send({ type: 'hello', agentId, conversationId, ...(hasOptions ? { options } : {}) })
   }
 
-  /**
-   * Takes back what a first message bound beyond the stream's options: to the server it is a hello too, but to our caller an
-   * option of one message is that message's alone. The stream's own options are in every message and need no binding.
-   */
-  #unbind(first: Frame): void {
+  /** Notes what a first message binds beyond the stream's options, which are in every message and need no binding. */
+  #noteBinding(first: Frame): void {
     if (!('message' in first) || first.options === undefined) return
     const isExtra = Object.keys(first.options).some((key) => !(key in this.#self.options))
-    if (isExtra && first.conversationId !== undefined) this.#hello(first.conversationId)
+    if (isExtra) this.#toUnbind = first.conversationId
+  }
+
+  /**
+   * Takes that back before the next message: to the server a first message is a hello too, but to our caller an option of one
+   * message is that message's alone.
+   */
+  #unbind(next: Frame): void {
+    const conversationId = this.#toUnbind
+    if (!('message' in next) || conversationId === undefined) return
+    this.#toUnbind = undefined
+    if (!this.#self.isOlderServer()) this.#hello(conversationId)
   }
 
   /** Reads on where reading stopped; owns the running turn only when it was ours, for `stop` would stop it. */
@@ -128,8 +141,9 @@ export class Speaker {
     if (!link.isUp) return false
     const isFirst = !this.#hasSpoken
     this.#hasSpoken = true
+    if (!isFirst) this.#unbind(frame)
     const isSent = link.send(JSON.stringify(isFirst && apiKey !== undefined ? { ...frame, apiKey } : frame))
-    if (isFirst && isSent) this.#unbind(frame)
+    if (isFirst && isSent) this.#noteBinding(frame)
     return isSent
   }
 }

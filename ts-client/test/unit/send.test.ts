@@ -136,6 +136,15 @@ test("an option of the first message alone does not become the stream's", async 
   expect(socket.sent[1]).toEqual({ type: 'hello', agentId, conversationId, options: { maxNewTokens: 400 } })
 })
 
+test('an older server, which knows no hello, is never sent one for the sake of an option', async () => {
+  const { stream, socket } = await opened()
+  const first = stream.sendMessage({ message: 'one', options: { temperature: 0.1 } })
+  socket.says({ type: 'token', token: 'x' }, { type: 'done' })
+  expect((await first).text).toBe('x')
+  void stream.sendMessage({ message: 'two' })
+  expect(socket.said).toEqual(['message', 'message'])
+})
+
 test('null options are sent, undefined ones are not', async () => {
   const { stream, socket } = await opened({ options: { temperature: 0.2, topK: 3 } })
   const options = { temperature: null, topK: undefined } as unknown as { readonly temperature: null }
