@@ -16,7 +16,7 @@ pub(super) fn toy(name: &str) -> ModelFiles {
 #[track_caller]
 pub(super) fn default_model() -> ModelFiles {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
-    let path = models.join("SmolLM2-135M-Instruct.Q4_1.gguf");
+    let path = models.join("smollm2-135m-instruct.gguf");
     assert!(path.exists(), "run cargo xtask model");
     ModelFiles::open(&path).expect("the default model is whole")
 }
