@@ -103,6 +103,20 @@ async fn a_key_is_wanted_everywhere_but_for_health() {
         (401, 401)
     );
     assert_eq!(status("/agents", "Bearer secret").await, 200);
+    let page = "http://localhost:5173";
+    let refused = app
+        .http(Http {
+            path: "/agents",
+            headers: &[("origin", page)],
+            ..Http::default()
+        })
+        .await;
+    assert_eq!(refused.status, 401);
+    assert_eq!(
+        refused.header("access-control-allow-origin"),
+        Some(page),
+        "a page may read why it is refused"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

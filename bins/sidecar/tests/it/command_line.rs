@@ -1,12 +1,17 @@
 //! The binary's start, as far as it needs no model.
 
 use std::net::TcpListener;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::ScriptedEngine;
 use expect_test::{Expect, expect};
+use futures_util::{SinkExt, StreamExt};
 use streaming_llm_sidecar::{App, StartError};
+use tokio::time::timeout;
+use tokio_tungstenite::accept_async;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::client::{Http, http, settings};
 
@@ -122,4 +127,32 @@ async fn an_address_that_cannot_be_used_is_named() {
     );
     let refused = start(|settings, _| settings.host = "no such host".to_owned(), 0).await;
     assert!(matches!(&refused, Some(StartError::Resolve { .. })), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_answers_pings_while_a_person_thinks() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = server.local_addr().expect("it is bound").port();
+    let mut chat = Command::new(env!("CARGO_BIN_EXE_sidecar"))
+        .arg("chat")
+        .current_dir(folder.path())
+        .env("STREAMING_LLM_HOST", "127.0.0.1")
+        .env("STREAMING_LLM_PORT", port.to_string())
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let (stream, _) = server.accept().await.expect("the chat connects");
+    let mut socket = accept_async(stream).await.expect("the handshake succeeds");
+    let hello = socket.next().await.expect("a frame").expect("a hello");
+    assert!(hello.is_text(), "{hello}");
+    for frame in [Message::text(r#"{"type":"pong"}"#), Message::Ping("anyone?".into())] {
+        socket.send(frame).await.expect("the chat takes a frame");
+    }
+    // Only a chat that never answers takes this long.
+    let pong = timeout(Duration::from_secs(60), socket.next()).await;
+    drop(chat.stdin.take());
+    let pong = pong.expect("the chat answers").expect("a frame").expect("a pong");
+    assert_eq!(pong, Message::Pong("anyone?".into()));
+    assert!(chat.wait().expect("the chat ends").success());
 }

@@ -69,8 +69,8 @@ async fn two_turns_are_answered_over_the_socket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_acknowledged_is_lost_to_kills() {
-    survive_kills(&model(), 4, 12).await;
+async fn nothing_acknowledged_is_lost_to_twenty_kills() {
+    survive_kills(&model(), 20, 12).await;
 }
 
 #[test]

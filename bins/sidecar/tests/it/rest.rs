@@ -86,6 +86,47 @@ async fn agents_are_listed_written_and_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_broken_agent_file_is_named_and_harms_no_other() {
+    let app = TestApp::start_with(ScriptedEngine::default(), |settings| {
+        let folder = &settings.agents_dir;
+        std::fs::create_dir_all(folder).expect("a folder can be made");
+        std::fs::write(folder.join("broken.md"), "no front matter").expect("a file can be written");
+        let good = "---\nid: good\nname: Good\nsystem_prompt: Be good.\n---\n";
+        std::fs::write(folder.join("good.md"), good).expect("a file can be written");
+    })
+    .await;
+    check(
+        &app,
+        "GET",
+        "/agents/broken",
+        "",
+        expect![[
+            r#"500 {"detail":"agent file \"broken.md\" is broken: its first line is not ---","code":"internal"}"#
+        ]],
+    )
+    .await;
+    let body = r#"{"name":"B","system_prompt":"","markdown_context":""}"#;
+    check(
+        &app,
+        "PUT",
+        "/agents/broken",
+        body,
+        expect![[
+            r#"500 {"detail":"agent file \"broken.md\" is broken: its first line is not ---","code":"internal"}"#
+        ]],
+    )
+    .await;
+    check(
+        &app,
+        "GET",
+        "/agents",
+        "",
+        expect![[r#"200 {"agents":[{"id":"good","name":"Good","system_prompt":"Be good.","markdown_context":""}]}"#]],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_path_that_is_no_text_is_answered_in_json() {
     let app = TestApp::start(ScriptedEngine::default()).await;
     for path in ["/agents/%ff", "/conversations/%ff"] {
