@@ -123,12 +123,27 @@ impl Talk {
     async fn run(&mut self) -> Result<(), Failure> {
         self.terminal.note("/quit ends the chat, Ctrl-C stops an answer");
         loop {
-            match self.terminal.read("> ").await? {
+            match self.read().await? {
                 Input::End => return Ok(()),
                 Input::Line(line) if line.trim() == "/quit" => return Ok(()),
                 Input::Line(line) if line.trim().is_empty() => {}
                 Input::Line(line) => self.turn(&line).await?,
             }
+        }
+    }
+
+    /// Waits for the next line. The socket is read meanwhile, so that it answers the sidecar's pings and its end is noticed.
+    async fn read(&mut self) -> Result<Input, Failure> {
+        let broken = async {
+            loop {
+                if let Err(why) = self.wire.hear().await {
+                    break why;
+                }
+            }
+        };
+        tokio::select! {
+            input = self.terminal.read("> ") => input,
+            why = broken => Err(why),
         }
     }
 
