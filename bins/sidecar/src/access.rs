@@ -42,32 +42,39 @@ pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let origin = match check(&state.access, &request) {
+    let origin = match check_sender(&state.access, request.headers()) {
         Ok(origin) => origin,
         Err(error) => return Ok(request.into_response(error.response()).map_into_right_body()),
     };
-    if origin.is_some() && is_preflight(&request) {
-        let mut response = request.into_response(preflight());
-        allow_origin(response.headers_mut(), origin);
-        return Ok(response.map_into_right_body());
-    }
-    let mut response = next.call(request).await?;
+    let refused = check_key(&state.access, &request).err();
+    let mut response = if let Some(error) = refused {
+        request.into_response(error.response()).map_into_right_body()
+    } else if origin.is_some() && is_preflight(&request) {
+        request.into_response(preflight()).map_into_right_body()
+    } else {
+        next.call(request).await?.map_into_left_body()
+    };
+    // A refused key too: a page of this machine may read why.
     allow_origin(response.headers_mut(), origin);
-    Ok(response.map_into_left_body())
+    Ok(response)
 }
 
-/// Checks host, origin and key, in this order; gives the origin that the answer must name.
-fn check(access: &Access, request: &ServiceRequest) -> Result<Option<HeaderValue>, ApiError> {
+/// Checks host and origin; gives the origin that the answer must name.
+fn check_sender(access: &Access, headers: &HeaderMap) -> Result<Option<HeaderValue>, ApiError> {
     if access.on_loopback {
-        check_host(request.headers())?;
+        check_host(headers)?;
     }
-    let origin = check_origin(request.headers())?;
+    check_origin(headers)
+}
+
+/// Checks the key where one is due.
+fn check_key(access: &Access, request: &ServiceRequest) -> Result<(), ApiError> {
     let path = request.path();
     let brings_key_later = path == SOCKET_PATH && !request.headers().contains_key(header::AUTHORIZATION);
-    if !OPEN_PATHS.contains(&path) && !is_preflight(request) && !brings_key_later {
-        access.check_header(request.headers())?;
+    if OPEN_PATHS.contains(&path) || is_preflight(request) || brings_key_later {
+        return Ok(());
     }
-    Ok(origin)
+    access.check_header(request.headers())
 }
 
 fn check_host(headers: &HeaderMap) -> Result<(), ApiError> {
