@@ -28,6 +28,7 @@ use crate::rest;
 use crate::settings::Settings;
 use crate::socket::Sockets;
 use crate::state::State;
+use crate::status::Chain;
 
 /// Seconds for requests in flight after a stop: none but a socket's goodbye takes longer than a moment.
 const STOP_SECONDS: u64 = 6;
@@ -125,6 +126,9 @@ async fn open(
     closing: watch::Receiver<bool>,
 ) -> Result<State, StartError> {
     let agents = AgentStore::open(&settings.agents_dir)?;
+    for problem in agents.problems() {
+        tracing::warn!(file = problem.file, problem = %Chain(&problem.problem), "an agent's file is left out");
+    }
     let store = ConversationStore::open(&settings.data_dir)?;
     let chat_settings = ChatSettings {
         max_new_tokens: settings.max_new_tokens,

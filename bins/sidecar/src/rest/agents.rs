@@ -115,6 +115,8 @@ fn refuse(error: AgentStoreError) -> ApiError {
         AgentStoreError::ConditionFailed { .. } => ApiError::new(ErrorCode::Conflict, detail),
         AgentStoreError::InvalidCondition { .. } => ApiError::new(ErrorCode::InvalidRequest, detail),
         AgentStoreError::BlankName { .. } | AgentStoreError::Unstorable { .. } => ApiError::unprocessable(detail),
+        // The file is the user's own: they can mend it when they are told how.
+        AgentStoreError::Broken { .. } => ApiError::new(ErrorCode::Internal, detail),
         AgentStoreError::TooManyAgents { .. } => ApiError::new(ErrorCode::TooLarge, detail),
         _ => ApiError::internal("the agent store", &error),
     }
