@@ -16,18 +16,34 @@ const LAG_EVENTS: usize = 32;
 /// Most bytes of tokens, as they are logged, in one frame: enough to catch up fast, few enough to be drawn at once.
 const JOINED_BYTES: usize = 8 * 1024;
 
+/// A text frame, and how far into the log it goes.
+#[derive(Debug)]
+pub(crate) struct LogFrame {
+    /// The `seq` of the last event in it.
+    pub last_seq: u64,
+    /// The frame itself.
+    pub text: String,
+}
+
 /// The text frames of a piece of a log, in order.
-pub(crate) fn frames(conversation: &str, events: &[Event]) -> Vec<String> {
+pub(crate) fn frames(conversation: &str, events: &[Event]) -> Vec<LogFrame> {
+    let alone = |event: &Event| LogFrame {
+        last_seq: event.seq,
+        text: logged_frame(conversation, event),
+    };
     if events.len() <= LAG_EVENTS {
-        return events.iter().map(|event| logged_frame(conversation, event)).collect();
+        return events.iter().map(alone).collect();
     }
     let mut frames = Vec::new();
     let mut rest = events;
     while !rest.is_empty() {
         let (run, after) = rest.split_at(run_length(rest));
-        match joined_tokens(conversation, run) {
-            Some(joined) if run.len() > 1 => frames.push(joined),
-            _ => frames.extend(run.iter().map(|event| logged_frame(conversation, event))),
+        match (joined_tokens(conversation, run), run.last()) {
+            (Some(text), Some(last)) if run.len() > 1 => frames.push(LogFrame {
+                last_seq: last.seq,
+                text,
+            }),
+            _ => frames.extend(run.iter().map(alone)),
         }
         rest = after;
     }

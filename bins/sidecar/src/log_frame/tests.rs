@@ -1,7 +1,7 @@
 use conversation_store::Event;
 use expect_test::{Expect, expect};
 
-use super::{JOINED_BYTES, LAG_EVENTS, frames};
+use super::{JOINED_BYTES, LAG_EVENTS, LogFrame, frames};
 
 fn event(seq: u64, kind: &str, turn: &str, json: &str) -> Event {
     Event {
@@ -24,7 +24,7 @@ fn check(events: &[Event], expected: Expect) {
     let shared = ",\"conversationId\":\"c\"";
     let shown: Vec<String> = frames("c", events)
         .iter()
-        .map(|frame| frame.replace(shared, ""))
+        .map(|frame| frame.text.replace(shared, ""))
         .collect();
     expected.assert_eq(&shown.join("\n"));
 }
@@ -72,8 +72,9 @@ fn joined_tokens_are_bounded_and_lose_nothing() {
         .collect();
     let mut text = String::new();
     let mut next = 1;
-    for frame in frames("c", &events) {
+    for LogFrame { last_seq, text: frame } in frames("c", &events) {
         let frame: serde_json::Value = serde_json::from_str(&frame).expect("a frame is JSON");
+        assert_eq!(frame["seq"], last_seq);
         let token = frame["token"].as_str().expect("a token has text");
         assert!(token.len() <= JOINED_BYTES, "{} bytes are joined", token.len());
         assert_eq!(

@@ -3,6 +3,9 @@
 //! The log is the truth, its tail only says that there is more. Waiting for a slow peer happens here and nowhere else: what it
 //! hasn't taken stays in the log.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,7 +18,7 @@ use super::outbound::{Closed, Frame, Outbound, close_code};
 use super::owners::{Owners, TurnRef};
 use tokio::sync::watch;
 
-use crate::log_frame::frames;
+use crate::log_frame::{LogFrame, frames};
 use crate::status::ApiError;
 
 /// Events read from the log at a time.
@@ -29,7 +32,7 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// The last `seq` that it has read; what follows is still to be sent.
+    /// The last `seq` that it has sent; what follows is still to come.
     pub(super) fn position(&self) -> u64 {
         self.position.load(Ordering::Acquire)
     }
@@ -79,7 +82,7 @@ impl Reading {
                 .store
                 .events(conversation, position.load(Ordering::Acquire), READ_EVENTS)
                 .await?;
-            let Some(last) = events.last() else {
+            if events.is_empty() {
                 // During a stop the turns have ended before: the log has no more to come.
                 if *closing.borrow_and_update() {
                     return Ok(());
@@ -89,11 +92,12 @@ impl Reading {
                     _ = closing.changed() => {}
                 }
                 continue;
-            };
-            position.store(last.seq, Ordering::Release);
+            }
             self.release_ended(conversation, &events);
-            for text in frames(conversation, &events) {
+            for LogFrame { last_seq, text } in frames(conversation, &events) {
                 self.outbound.text(text).await?;
+                // Frame by frame: whoever stops a reader that waits for its peer must know what it has not said.
+                position.store(last_seq, Ordering::Release);
             }
         }
     }
