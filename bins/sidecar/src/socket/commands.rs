@@ -209,9 +209,7 @@ impl Connection {
     async fn cancel(&mut self, cancel: Cancel) -> Result<(), ApiError> {
         let owned = self.state.owners.of(self.seat.id);
         let Some(turn_id) = cancel.turn_id else {
-            for turn in owned {
-                self.state.cancel(&turn.conversation, &turn.turn_id).await?;
-            }
+            self.cancel_all(owned).await;
             return Ok(());
         };
         let conversation = cancel

@@ -17,6 +17,7 @@ use super::Seat;
 use super::binding::Binding;
 use super::follow::Follower;
 use super::outbound::{Frame, Outbound, Written, queue};
+use super::owners::TurnRef;
 use crate::state::State;
 
 /// The close codes of this layer; those of faults are `ErrorCode::close_code`.
@@ -168,10 +169,16 @@ impl Connection {
         let owned = self.state.owners.of(self.seat.id);
         self.state.owners.disown(self.seat.id);
         if end.is_goodbye() {
-            for turn in owned {
-                if let Err(error) = self.state.cancel(&turn.conversation, &turn.turn_id).await {
-                    tracing::debug!(conversation = turn.conversation, turn = turn.turn_id, %error, "nothing left to cancel");
-                }
+            self.cancel_all(owned).await;
+        }
+    }
+
+    /// Stops turns. One that is gone with its conversation is stopped already, and keeps no other from being stopped.
+    pub(super) async fn cancel_all(&self, turns: Vec<TurnRef>) {
+        for turn in turns {
+            if let Err(error) = self.state.cancel(&turn.conversation, &turn.turn_id).await {
+                tracing::debug!(conversation = turn.conversation, turn = turn.turn_id, %error, "nothing left to cancel");
+                self.state.owners.release(&turn);
             }
         }
     }
