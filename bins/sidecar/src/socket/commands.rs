@@ -230,9 +230,10 @@ impl Connection {
         self.state.cancel(&conversation.ok_or_else(unknown)?, &turn_id).await
     }
 
-    /// Refuses one conversation too many.
-    fn check_room(&self, conversation: &str) -> Result<(), ApiError> {
+    /// Refuses one conversation too many. Those that were deleted are read no more.
+    fn check_room(&mut self, conversation: &str) -> Result<(), ApiError> {
         let limit = self.state.limits.conversations_per_socket;
+        self.following.retain(|_, reader| !reader.is_over());
         if self.following.len() < limit as usize || self.following.contains_key(conversation) {
             return Ok(());
         }

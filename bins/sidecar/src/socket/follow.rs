@@ -37,6 +37,11 @@ impl Follower {
         self.position.load(Ordering::Acquire)
     }
 
+    /// Whether it has stopped by itself, as one of a deleted conversation does.
+    pub(super) fn is_over(&self) -> bool {
+        self.task.is_finished()
+    }
+
     /// Waits until it has stopped by itself.
     pub(super) async fn finished(mut self) {
         // How a task ended that nobody needs any more is of no interest.

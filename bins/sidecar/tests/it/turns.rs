@@ -312,6 +312,28 @@ async fn a_cancel_stops_what_is_left_when_conversations_were_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_conversation_takes_no_room_on_a_socket() {
+    let app = TestApp::start_with(ScriptedEngine::default(), |settings| {
+        settings.limits.conversations_per_socket = 1
+    })
+    .await;
+    let mut socket = app.socket().await;
+    socket.ask("c", "t", "hello").await;
+    socket.until("done").await;
+    socket.ask("d", "t", "hello").await;
+    assert_eq!(socket.hear().await["code"], "busy");
+    let delete = crate::client::Http {
+        method: "DELETE",
+        path: "/conversations/c",
+        ..Default::default()
+    };
+    assert_eq!(app.http(delete).await.status, 204);
+    assert_eq!(socket.hear().await["code"], "gone");
+    socket.ask("d", "t", "hello").await;
+    assert_eq!(socket.hear().await["type"], "user");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bad_message_beside_a_good_one_says_which_turn_it_was() {
     let app = TestApp::start(held()).await;
     let mut socket = app.socket().await;
