@@ -133,6 +133,7 @@ impl Connection {
             hello_options: binding.options.clone(),
             options: message.options,
         };
+        self.forget_ended().await?;
         let handle = self.state.start_turn(command).await?;
         let turn = TurnRef {
             conversation: handle.conversation_id,
@@ -143,6 +144,18 @@ impl Connection {
             self.replay(&turn, handle.first_seq.saturating_sub(1));
         }
         Ok((turn, handle.first_seq))
+    }
+
+    /// Forgets the owners of turns that are over, once there are many.
+    async fn forget_ended(&self) -> Result<(), ApiError> {
+        if let Some(owned) = self.state.owners.when_grown() {
+            let running = self.state.store.running().await?.into_iter().map(|turn| TurnRef {
+                conversation: turn.conversation,
+                turn_id: turn.turn_id,
+            });
+            self.state.owners.keep_running(&owned, &running.collect());
+        }
+        Ok(())
     }
 
     /// Has a turn that was joined read from its start. A reader that is not there yet reads on where it is: the turn is still to

@@ -2,8 +2,12 @@
 //!
 //! A socket owns the turns that it started or took over. A turn has at most one owner, and none once its socket is lost: it
 //! runs on. Nothing here cancels anything.
+//!
+//! A turn's end is heard of by those who read its log. One that nobody reads, or that ended before it was given an owner, stays in
+//! the map; when the map has grown, such turns are looked for and left out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A socket's number in this process.
@@ -16,10 +20,15 @@ pub(super) struct TurnRef {
     pub(super) turn_id: String,
 }
 
+/// With fewer owners than this nobody looks for turns that are over: they cost next to nothing.
+const FEW: usize = 1_024;
+
 /// The owners of all running turns.
 #[derive(Debug, Default)]
 pub struct Owners {
     turns: Mutex<HashMap<TurnRef, SocketId>>,
+    /// Turns that were in the map when it was last looked through.
+    kept: AtomicUsize,
 }
 
 impl Owners {
@@ -31,6 +40,22 @@ impl Owners {
     /// Forgets a turn that is over.
     pub(super) fn release(&self, turn: &TurnRef) {
         self.lock().remove(turn);
+    }
+
+    /// All turns that have an owner, when it is time to look for those that are over: the map has doubled since the last time.
+    pub(super) fn when_grown(&self) -> Option<Vec<TurnRef>> {
+        let turns = self.lock();
+        let is_grown = turns.len() >= FEW && turns.len() >= 2 * self.kept.load(Ordering::Relaxed);
+        is_grown.then(|| turns.keys().cloned().collect())
+    }
+
+    /// Forgets those of `owned` that are not among the running turns, which were asked for after `owned`.
+    pub(super) fn keep_running(&self, owned: &[TurnRef], running: &HashSet<TurnRef>) {
+        let mut turns = self.lock();
+        for turn in owned.iter().filter(|turn| !running.contains(turn)) {
+            turns.remove(turn);
+        }
+        self.kept.store(turns.len(), Ordering::Relaxed);
     }
 
     /// The turns of a socket.
