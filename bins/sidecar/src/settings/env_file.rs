@@ -1,6 +1,6 @@
 //! The `.env.sidecar` file: lines of `NAME=value` in, a source for the `config` crate out.
 //!
-//! The format is what shells, `docker --env-file` and dotenv readers agree on: blank lines and `#` lines, `export ` in front,
+//! The format is what shells, Docker Compose and dotenv readers agree on: blank lines and `#` lines, `export ` in front,
 //! single or double quotes, ` # comment` behind a value, LF or CRLF, an optional byte order mark. There is no expansion of
 //! variables: a value is what it says. Names outside the prefix belong to others and are left alone.
 
@@ -132,7 +132,7 @@ fn parse_value(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Reads up to the closing quote; inside double quotes a backslash keeps the next character.
+/// Reads up to the closing quote; inside double quotes `\"` is a quote and `\\` a backslash, and any other backslash is one too.
 fn parse_quoted(text: &str, quote: char) -> Result<String, &'static str> {
     let mut value = String::new();
     let mut rest = text.chars();
@@ -146,12 +146,9 @@ fn parse_quoted(text: &str, quote: char) -> Result<String, &'static str> {
                 Err("text after the closing quote")
             };
         }
-        let escapes = c == '\\' && quote == '"';
-        value.push(if escapes {
-            rest.next().ok_or("the closing quote is missing")?
-        } else {
-            c
-        });
+        let escapes = c == '\\' && quote == '"' && rest.as_str().starts_with(['"', '\\']);
+        let kept = if escapes { rest.next() } else { None };
+        value.push(kept.unwrap_or(c));
     }
     Err("the closing quote is missing")
 }

@@ -87,6 +87,11 @@ fn files_may_have_comments_quotes_exports_and_foreign_line_ends() {
         &[],
         expect![[r#"model: "a # \"b\"""#]],
     );
+    check(
+        "STREAMING_LLM_MODEL=\"C:\\models\\tiny.gguf\"",
+        &[],
+        expect![[r#"model: "C:\\models\\tiny.gguf""#]],
+    );
     check("STREAMING_LLM_MODEL='a \\b'", &[], expect![[r#"model: "a \\b""#]]);
     check("STREAMING_LLM_PORT=# none\nOTHER=x y z", &[], expect![""]);
     check("STREAMING_LLM_PORT=1\nSTREAMING_LLM_PORT=2", &[], expect!["port: 2"]);
