@@ -167,7 +167,7 @@ impl StoreError {
     }
 }
 
-/// A read inside a command failed or a query did; [`crate::readers`] and the commands say what was tried.
+/// A read inside a command failed or a query did; the readers and the commands say what was tried.
 impl From<rusqlite::Error> for StoreError {
     fn from(source: rusqlite::Error) -> Self {
         Self::Read {

@@ -128,7 +128,11 @@ impl Engine for ScriptedEngine {
 
     /// Every part is its text and a line feed; every character is a token, with its code point as the id.
     fn render(&self, request: &Request) -> Result<Rendered, EngineError> {
-        let mut rendered = Rendered { text: String::new(), ids: Vec::new(), spans: Vec::new() };
+        let mut rendered = Rendered {
+            text: String::new(),
+            ids: Vec::new(),
+            spans: Vec::new(),
+        };
         let pinned = request.system.iter().filter(|_| request.continues_from.is_none());
         let system = pinned.map(|text| (SpanKind::System, None, text));
         let messages = request.messages.iter().map(|message| {
@@ -143,7 +147,11 @@ impl Engine for ScriptedEngine {
             rendered.text.push_str(text);
             rendered.text.push('\n');
             rendered.ids.extend(text.chars().chain(['\n']).map(u32::from));
-            rendered.spans.push(Span { tokens: start..rendered.ids.len(), kind, tag });
+            rendered.spans.push(Span {
+                tokens: start..rendered.ids.len(),
+                kind,
+                tag,
+            });
         }
         Ok(rendered)
     }
