@@ -11,7 +11,7 @@ fi
 
 output="${CARGO_TARGET_DIR:-target}/debug"
 if [[ ! -x "$output/sidecar" ]]; then
-  echo "Building the sidecar: about 12 minutes on two cores, the first time only." >&2
+  echo "Building the sidecar: about 20 minutes on two cores, the first time only." >&2
 fi
 # The profile and the features of the tests, so that burn and wgpu are compiled once for both.
 cargo build --workspace --all-features --bins --locked

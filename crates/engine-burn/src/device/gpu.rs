@@ -68,8 +68,7 @@ fn open(kind: DeviceKind, name: String) -> Result<(Device, String), BurnEngineEr
 }
 
 /// The adapters of the first graphics API that reaches a hardware GPU, else of the first that reaches any; burn's own choice
-/// goes the same way. OpenGL is not asked: what it alone reaches is too old to gain anything, and without a display its library
-/// writes to stderr. Asked once: Vulkan's loader crashes when instances come and go on several threads.
+/// goes the same way. OpenGL is not asked: what it alone reaches is too old to gain anything. Asked once: Vulkan's loader crashes when instances come and go on several threads.
 fn adapters() -> &'static [AdapterInfo] {
     static ADAPTERS: OnceLock<Vec<AdapterInfo>> = OnceLock::new();
     ADAPTERS.get_or_init(|| {
