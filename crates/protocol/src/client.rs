@@ -3,11 +3,12 @@
 use std::fmt;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::error::shortened;
 use crate::fields::{Fields, Key, Table};
 use crate::options::OPTIONS;
-use crate::{Envelope, OptionsPatch, ProtocolError};
+use crate::{Envelope, OptionsPatch, ProtocolError, ToolDefinition};
 
 /// Every key of every frame. `user_message` is how an older client spells `message`.
 const FRAME: Table = Table {
@@ -22,6 +23,9 @@ const FRAME: Table = Table {
         Key::new(&["after"]),
         Key::new(&["own"]),
         Key::new(&["id"]),
+        Key::new(&["tools"]),
+        Key::new(&["callId", "call_id"]),
+        Key::new(&["output"]),
         Key {
             spellings: &["options"],
             holds_options: true,
@@ -56,6 +60,8 @@ pub enum ClientMessage {
     Resume(Resume),
     /// Stops reading a conversation.
     Leave(Leave),
+    /// Answers a `tool` event.
+    ToolOutput(ToolAnswer),
     /// Asks for a `pong`.
     Ping(Ping),
 }
@@ -102,10 +108,30 @@ pub struct Message {
     /// The turn that this one follows; the conversation's newest by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_turn_id: Option<String>,
+    /// Tools that the model may ask for in this turn, in place of the agent's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Vec<ToolDefinition>>,
     /// The key, where one is set and this is the first frame.
     #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<String>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
+}
+
+/// Answers a `tool` event.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[serde(rename_all = "camelCase")]
+pub struct ToolAnswer {
+    /// The turn that asks.
+    pub turn_id: String,
+    /// The call that this answers.
+    pub call_id: String,
+    /// What the tool gave; anything, `null` too.
+    #[cfg_attr(any(test, feature = "schema"), ts(type = "unknown"))]
+    pub output: Value,
+    /// The turn's conversation; the socket's current one by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<String>,
 }
 
 /// Stops answers.
@@ -205,6 +231,7 @@ impl ClientMessage {
             "cancel" => cancel(&fields).map(Self::Cancel),
             "resume" => resume(&fields).map(Self::Resume),
             "leave" => leave(&fields).map(Self::Leave),
+            "tool-output" => tool_answer(&fields).map(Self::ToolOutput),
             "ping" => ping(&fields).map(Self::Ping),
             unknown => Err(ProtocolError::UnknownType {
                 name: shortened(unknown),
@@ -246,7 +273,21 @@ fn message(fields: &Fields<'_>) -> Result<Message, ProtocolError> {
         options: options(fields)?,
         turn_id: fields.id("turnId")?,
         parent_turn_id: fields.id("parentTurnId")?,
+        tools: tools(fields)?,
         api_key: fields.string("apiKey")?.map(ApiKey),
+    })
+}
+
+fn tool_answer(fields: &Fields<'_>) -> Result<ToolAnswer, ProtocolError> {
+    let needed = |value: Option<String>, key| value.ok_or(ProtocolError::MissingKey { key });
+    let output = fields
+        .get_nullable("output")
+        .ok_or(ProtocolError::MissingKey { key: "output" })?;
+    Ok(ToolAnswer {
+        turn_id: needed(fields.id("turnId")?, "turnId")?,
+        call_id: needed(fields.string("callId")?, "callId")?,
+        output: output.read("a value nested less than 128 deep")?,
+        conversation_id: fields.id("conversationId")?,
     })
 }
 
@@ -276,6 +317,13 @@ fn ping(fields: &Fields<'_>) -> Result<Ping, ProtocolError> {
     Ok(Ping {
         id: fields.string("id")?,
     })
+}
+
+fn tools(fields: &Fields<'_>) -> Result<Option<Vec<ToolDefinition>>, ProtocolError> {
+    fields
+        .get("tools")
+        .map(|field| ToolDefinition::parse_list(field.key, field.raw))
+        .transpose()
 }
 
 fn conversation(fields: &Fields<'_>) -> Result<String, ProtocolError> {

@@ -33,17 +33,27 @@ pub enum ErrorCode {
     Draining,
     /// The model is not there.
     ModelUnavailable,
+    /// The model's server has failed.
+    UpstreamFailed,
+    /// The model's server was silent for too long.
+    UpstreamTimeout,
     /// The turn was cut off, by a crash or a stop of the server.
     Interrupted,
     /// The reader was too far behind for too long.
     SlowReader,
+    /// No controller holds the lease that a narrator's message needs.
+    ControllerNotRegistered,
+    /// The relay has failed.
+    RelayFailed,
+    /// The relay didn't answer in time.
+    RelayTimeout,
     /// A fault of the server.
     Internal,
 }
 
 impl ErrorCode {
     /// Every code, in the order of PROTOCOL.md's table.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::InvalidRequest,
         Self::Unauthorised,
         Self::Forbidden,
@@ -57,8 +67,13 @@ impl ErrorCode {
         Self::Busy,
         Self::Draining,
         Self::ModelUnavailable,
+        Self::UpstreamFailed,
+        Self::UpstreamTimeout,
         Self::Interrupted,
         Self::SlowReader,
+        Self::ControllerNotRegistered,
+        Self::RelayFailed,
+        Self::RelayTimeout,
         Self::Internal,
     ];
 
@@ -79,8 +94,13 @@ impl ErrorCode {
             Self::Busy => "busy",
             Self::Draining => "draining",
             Self::ModelUnavailable => "model_unavailable",
+            Self::UpstreamFailed => "upstream_failed",
+            Self::UpstreamTimeout => "upstream_timeout",
             Self::Interrupted => "interrupted",
             Self::SlowReader => "slow_reader",
+            Self::ControllerNotRegistered => "controller_not_registered",
+            Self::RelayFailed => "relay_failed",
+            Self::RelayTimeout => "relay_timeout",
             Self::Internal => "internal",
         }
     }
@@ -102,8 +122,13 @@ impl ErrorCode {
             Self::Busy
             | Self::Draining
             | Self::ModelUnavailable
+            | Self::UpstreamFailed
+            | Self::UpstreamTimeout
             | Self::Interrupted
             | Self::SlowReader
+            | Self::ControllerNotRegistered
+            | Self::RelayFailed
+            | Self::RelayTimeout
             | Self::Internal => true,
         }
     }
@@ -122,7 +147,13 @@ impl ErrorCode {
             Self::Busy => Some(4429),
             Self::Draining => Some(1013),
             Self::Internal => Some(4500),
-            Self::ModelUnavailable | Self::Interrupted => None,
+            Self::ModelUnavailable
+            | Self::UpstreamFailed
+            | Self::UpstreamTimeout
+            | Self::Interrupted
+            | Self::ControllerNotRegistered
+            | Self::RelayFailed
+            | Self::RelayTimeout => None,
         }
     }
 }

@@ -4,12 +4,15 @@
 //! it. A [`ServerEvent`] goes in and comes out as a text frame. Values are in range when they have passed through here, and never
 //! clamped. Nothing here knows a socket, a store or a model. `PROTOCOL.md`, beside this crate's manifest, is the same in words.
 
+mod activity;
 mod client;
+mod controllers;
 mod error;
 mod error_code;
 mod fields;
 mod ids;
 mod limits;
+mod narrator;
 mod options;
 mod rest;
 #[cfg(any(test, feature = "schema"))]
@@ -17,16 +20,25 @@ mod schema;
 mod server;
 #[cfg(test)]
 mod tests;
+mod tool;
 
-pub use client::{ApiKey, Cancel, ClientMessage, Hello, Leave, Message, Ping, Resume};
+pub use activity::{Narration, NarrationSource, Reasoning, Step, Summary, Tool, ToolOutput};
+pub use client::{ApiKey, Cancel, ClientMessage, Hello, Leave, Message, Ping, Resume, ToolAnswer};
+pub use controllers::{
+    Controller, ControllerEvent, ControllerEvents, ControllerKeptAlive, ControllerLease, ControllerList,
+    ControllerPublished, ControllerRegistration,
+};
 pub use error::ProtocolError;
 pub use error_code::ErrorCode;
 pub use ids::{check_conversation_id, check_turn_id};
 pub use limits::Limits;
+pub use narrator::{
+    FeedEvent, FeedEventType, FeedSeverity, NarratorAccepted, NarratorFeed, NarratorMessage, RelayErrorBody,
+};
 pub use options::{EffectiveOptions, OptionsPatch, Setting};
 pub use rest::{
-    Agent, AgentDraft, AgentList, Conversation, ConversationPage, ConversationSummary, ErrorBody, EventPage, Prompt,
-    PromptPart, PromptPartKind, PromptWindow, Turn, TurnState,
+    Agent, AgentDraft, AgentList, Conversation, ConversationPage, ConversationSummary, ErrorBody, EventPage, Model,
+    ModelList, Prompt, PromptPart, PromptPartKind, PromptWindow, Turn, TurnState,
 };
 #[cfg(any(test, feature = "schema"))]
 pub use schema::typescript;
@@ -34,6 +46,7 @@ pub use server::{
     Done, Envelope, ErrorEvent, Evicted, FinishReason, Pong, Ready, Reset, ServerEvent, Started, Timings, Token, Usage,
     User, frame,
 };
+pub use tool::ToolDefinition;
 
 /// The version of the wire that `ready` announces and the subprotocol `sidecar.v1` names.
 pub const PROTOCOL_VERSION: u32 = 1;

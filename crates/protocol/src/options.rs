@@ -19,6 +19,8 @@ const MAX_TOP_K: u32 = 1_000_000;
 const REPEAT_PENALTY: std::ops::RangeInclusive<f32> = 0.1..=10.0;
 /// The largest whole number that every JSON reader keeps exactly (2^53 - 1).
 const MAX_SEED: u64 = (1 << 53) - 1;
+/// A model's name: `openai:` and the longest that a hub allows, with room to spare.
+const MAX_MODEL_BYTES: usize = 256;
 /// The largest context that models are trained for.
 const MAX_CACHE_TOKENS: u32 = 131_072;
 
@@ -35,6 +37,7 @@ pub(crate) const OPTIONS: Table = Table {
         Key::new(&["stop"]),
         Key::new(&["sinkTokens", "sink_tokens"]),
         Key::new(&["windowTokens", "window_tokens"]),
+        Key::new(&["model"]),
     ],
     options: None,
     closed: true,
@@ -127,6 +130,10 @@ pub struct OptionsPatch {
     #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<u32>", optional = nullable))]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub window_tokens: Setting<u32>,
+    /// The model that answers, one of those that the server allows.
+    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<String>", optional = nullable))]
+    #[serde(skip_serializing_if = "Setting::is_absent")]
+    pub model: Setting<String>,
 }
 
 /// The options that a turn runs with; its seed is beside them in the `user` event.
@@ -152,6 +159,9 @@ pub struct EffectiveOptions {
     pub sink_tokens: u32,
     /// Window asked for; `started` says the one in force.
     pub window_tokens: u32,
+    /// The model asked for; `started` says the one that answers. Empty in logs of before there was a choice.
+    #[serde(default)]
+    pub model: String,
 }
 
 impl OptionsPatch {
@@ -177,6 +187,7 @@ impl OptionsPatch {
             stop: self.stop.over(lower.stop),
             sink_tokens: self.sink_tokens.over(lower.sink_tokens),
             window_tokens: self.window_tokens.over(lower.window_tokens),
+            model: self.model.over(lower.model),
         }
     }
 
@@ -196,6 +207,7 @@ impl OptionsPatch {
             stop: setting(fields, "stop", read_stop)?,
             sink_tokens: whole(fields, "sinkTokens", 0..=MAX_CACHE_TOKENS)?,
             window_tokens: whole(fields, "windowTokens", 1..=MAX_CACHE_TOKENS)?,
+            model: setting(fields, "model", read_model)?,
         })
     }
 }
@@ -250,6 +262,17 @@ fn seed(fields: &Fields<'_>) -> Result<Setting<u64>, ProtocolError> {
             Err(field.wrong(&expected))
         }
     })
+}
+
+fn read_model(field: &Field<'_>) -> Result<String, ProtocolError> {
+    let expected = format!("a model's name of 1 to {MAX_MODEL_BYTES} bytes");
+    let name: String = field.read(&expected)?;
+    let fits = (1..=MAX_MODEL_BYTES).contains(&name.len());
+    if fits && name.trim() == name && !name.contains(char::is_control) {
+        Ok(name)
+    } else {
+        Err(field.wrong(&expected))
+    }
 }
 
 fn read_stop(field: &Field<'_>) -> Result<Vec<String>, ProtocolError> {

@@ -169,6 +169,38 @@ pub struct EventPage {
     pub last_seq: u64,
 }
 
+/// Answer of `GET /models`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub struct ModelList {
+    /// What answers when nobody asks for another.
+    pub default_model: String,
+    /// Every model that a message may ask for, the default first, then those that the drivers' servers have.
+    pub models: Vec<Model>,
+}
+
+/// One model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[serde(rename_all = "camelCase")]
+pub struct Model {
+    /// Its name, as an agent's `model` and `options.model` say it.
+    pub model: String,
+    /// What runs it: `local`, `ollama` or `openai`.
+    pub driver: String,
+    /// Whether a message may ask for it; another one answers only for agents that name it.
+    pub allowed: bool,
+    /// Whether it is there: its files are read, or its server has it.
+    pub available: bool,
+    /// Whether it is in memory, where that can be known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaded: Option<bool>,
+    /// Why it isn't available.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// Answer of `GET /conversations/{id}/prompt?turn=`: what the model saw of one turn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
@@ -231,6 +263,8 @@ pub enum PromptPartKind {
     User,
     /// An answer.
     Assistant,
+    /// The output of a tool.
+    Tool,
 }
 
 /// Which tokens of a prompt are in view: the sinks, and `start..end`.

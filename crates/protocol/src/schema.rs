@@ -3,10 +3,13 @@
 use ts_rs::{Config, TS};
 
 use crate::{
-    Agent, AgentDraft, AgentList, Cancel, ClientMessage, Conversation, ConversationPage, ConversationSummary, Done,
-    EffectiveOptions, Envelope, ErrorBody, ErrorCode, ErrorEvent, EventPage, Evicted, FinishReason, Hello, Leave,
-    Limits, Message, OptionsPatch, Ping, Pong, Prompt, PromptPart, PromptPartKind, PromptWindow, Ready, Reset, Resume,
-    ServerEvent, Started, Timings, Token, Turn, TurnState, Usage, User,
+    Agent, AgentDraft, AgentList, Cancel, ClientMessage, Controller, ControllerEvent, ControllerEvents,
+    ControllerKeptAlive, ControllerLease, ControllerList, ControllerPublished, ControllerRegistration, Conversation,
+    ConversationPage, ConversationSummary, Done, EffectiveOptions, Envelope, ErrorBody, ErrorCode, ErrorEvent,
+    EventPage, Evicted, FeedEvent, FeedEventType, FeedSeverity, FinishReason, Hello, Leave, Limits, Message, Model,
+    ModelList, Narration, NarrationSource, NarratorAccepted, NarratorFeed, NarratorMessage, OptionsPatch, Ping, Pong,
+    Prompt, PromptPart, PromptPartKind, PromptWindow, Ready, Reasoning, RelayErrorBody, Reset, Resume, ServerEvent,
+    Started, Step, Summary, Timings, Token, Tool, ToolAnswer, ToolDefinition, ToolOutput, Turn, TurnState, Usage, User,
 };
 
 /// Every wire type as one TypeScript module. Whole numbers are `number`: none of them exceeds 2^53 - 1.
@@ -16,7 +19,7 @@ pub fn typescript() -> String {
     let mut module = "// Generated from the Rust types in crates/protocol: change those, then run\n\
                       // UPDATE_GENERATED=1 cargo nextest run -p streaming-llm-protocol typescript\n"
         .to_owned();
-    for declare in frames().into_iter().chain(events()).chain(objects()) {
+    for declare in frames().into_iter().chain(events()).chain(objects()).chain(narration()) {
         module.push('\n');
         module.push_str(&declare(&config));
     }
@@ -25,7 +28,7 @@ pub fn typescript() -> String {
 
 type Declare = fn(&Config) -> String;
 
-fn frames() -> [Declare; 8] {
+fn frames() -> [Declare; 10] {
     [
         declare::<ClientMessage>,
         declare::<Hello>,
@@ -33,12 +36,14 @@ fn frames() -> [Declare; 8] {
         declare::<Cancel>,
         declare::<Resume>,
         declare::<Leave>,
+        declare::<ToolAnswer>,
+        declare::<ToolDefinition>,
         declare::<Ping>,
         declare::<OptionsPatch>,
     ]
 }
 
-fn events() -> [Declare; 16] {
+fn events() -> [Declare; 23] {
     [
         declare::<ServerEvent>,
         declare::<Envelope>,
@@ -48,6 +53,13 @@ fn events() -> [Declare; 16] {
         declare::<EffectiveOptions>,
         declare::<Started>,
         declare::<Token>,
+        declare::<Reasoning>,
+        declare::<Tool>,
+        declare::<ToolOutput>,
+        declare::<Step>,
+        declare::<Summary>,
+        declare::<Narration>,
+        declare::<NarrationSource>,
         declare::<Evicted>,
         declare::<Done>,
         declare::<FinishReason>,
@@ -59,7 +71,7 @@ fn events() -> [Declare; 16] {
     ]
 }
 
-fn objects() -> [Declare; 15] {
+fn objects() -> [Declare; 17] {
     [
         declare::<ErrorCode>,
         declare::<ErrorBody>,
@@ -72,10 +84,32 @@ fn objects() -> [Declare; 15] {
         declare::<Turn>,
         declare::<TurnState>,
         declare::<EventPage>,
+        declare::<ModelList>,
+        declare::<Model>,
         declare::<Prompt>,
         declare::<PromptPart>,
         declare::<PromptPartKind>,
         declare::<PromptWindow>,
+    ]
+}
+
+fn narration() -> [Declare; 15] {
+    [
+        declare::<NarratorMessage>,
+        declare::<NarratorAccepted>,
+        declare::<NarratorFeed>,
+        declare::<FeedEvent>,
+        declare::<FeedEventType>,
+        declare::<FeedSeverity>,
+        declare::<RelayErrorBody>,
+        declare::<ControllerRegistration>,
+        declare::<ControllerLease>,
+        declare::<ControllerKeptAlive>,
+        declare::<ControllerList>,
+        declare::<Controller>,
+        declare::<ControllerEvents>,
+        declare::<ControllerEvent>,
+        declare::<ControllerPublished>,
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EffectiveOptions, ErrorCode, Limits};
+use crate::{EffectiveOptions, ErrorCode, Limits, Narration, Reasoning, Step, Summary, Tool, ToolOutput};
 
 /// One event. What the log holds of it is its own fields; `seq` and the like are the frame's [`Envelope`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +17,22 @@ pub enum ServerEvent {
     Started(Started),
     /// More text of the answer.
     Token(Token),
+    /// More of what the model thinks before it answers; no part of the answer.
+    Reasoning(Reasoning),
+    /// The model, or a controller, asks for a tool.
+    Tool(Tool),
+    /// What a tool gave.
+    ToolOutput(ToolOutput),
+    /// A step begins: a round of the model with the tools that it asks for, or one that a controller names.
+    StepStart(Step),
+    /// A step goes on.
+    Step(Step),
+    /// A step is over.
+    StepFinish(Step),
+    /// A narrator's summary of what has happened so far.
+    Summary(Summary),
+    /// A narrator's remark.
+    Narration(Narration),
     /// Tokens have left the model's view for good.
     Evicted(Evicted),
     /// The turn is over.
@@ -241,6 +257,14 @@ impl ServerEvent {
             Self::User(_) => "user",
             Self::Started(_) => "started",
             Self::Token(_) => "token",
+            Self::Reasoning(_) => "reasoning",
+            Self::Tool(_) => "tool",
+            Self::ToolOutput(_) => "tool-output",
+            Self::StepStart(_) => "step-start",
+            Self::Step(_) => "step",
+            Self::StepFinish(_) => "step-finish",
+            Self::Summary(_) => "summary",
+            Self::Narration(_) => "narration",
             Self::Evicted(_) => "evicted",
             Self::Done(_) => "done",
             Self::Error(_) => "error",
@@ -257,6 +281,12 @@ impl ServerEvent {
             Self::User(own) => json(own),
             Self::Started(own) => json(own),
             Self::Token(own) => json(own),
+            Self::Reasoning(own) => json(own),
+            Self::Tool(own) => json(own),
+            Self::ToolOutput(own) => json(own),
+            Self::StepStart(own) | Self::Step(own) | Self::StepFinish(own) => json(own),
+            Self::Summary(own) => json(own),
+            Self::Narration(own) => json(own),
             Self::Evicted(own) => json(own),
             Self::Done(own) => json(own),
             Self::Error(own) => json(own),

@@ -1,7 +1,9 @@
 //! What the wire promises.
 
+mod controllers;
 mod document;
 mod events;
 mod frames;
 mod generated;
 mod options;
+mod tools;

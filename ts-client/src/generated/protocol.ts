@@ -4,7 +4,7 @@
 /**
  * One text frame from a client.
  */
-export type ClientMessage = { "type": "hello" } & Hello | { "type": "message" } & Message | { "type": "cancel" } & Cancel | { "type": "resume" } & Resume | { "type": "leave" } & Leave | { "type": "ping" } & Ping;
+export type ClientMessage = { "type": "hello" } & Hello | { "type": "message" } & Message | { "type": "cancel" } & Cancel | { "type": "resume" } & Resume | { "type": "leave" } & Leave | { "type": "tool-output" } & ToolAnswer | { "type": "ping" } & Ping;
 
 /**
  * The first frame of a socket, without a message.
@@ -56,6 +56,10 @@ turnId?: string,
  */
 parentTurnId?: string, 
 /**
+ * Tools that the model may ask for in this turn, in place of the agent's.
+ */
+tools?: Array<ToolDefinition>, 
+/**
  * The key, where one is set and this is the first frame.
  */
 apiKey?: string, };
@@ -102,6 +106,44 @@ export type Leave = {
  * Whose log.
  */
 conversationId: string, };
+
+/**
+ * Answers a `tool` event.
+ */
+export type ToolAnswer = { 
+/**
+ * The turn that asks.
+ */
+turnId: string, 
+/**
+ * The call that this answers.
+ */
+callId: string, 
+/**
+ * What the tool gave; anything, `null` too.
+ */
+output: unknown, 
+/**
+ * The turn's conversation; the socket's current one by default.
+ */
+conversationId?: string, };
+
+/**
+ * A tool that a model may ask for.
+ */
+export type ToolDefinition = { 
+/**
+ * `[A-Za-z0-9_-]{1,64}`, unique among a turn's tools.
+ */
+name: string, 
+/**
+ * What it does, in words for the model.
+ */
+description?: string, 
+/**
+ * JSON Schema of its arguments, an object; none by default.
+ */
+parameters?: Record<string, unknown>, };
 
 /**
  * Asks for a `pong`.
@@ -155,12 +197,16 @@ sinkTokens?: number | null,
 /**
  * Tokens of the rolling window, 1 to 131,072.
  */
-windowTokens?: number | null, };
+windowTokens?: number | null, 
+/**
+ * The model that answers, one of those that the server allows.
+ */
+model?: string | null, };
 
 /**
  * One event. What the log holds of it is its own fields; `seq` and the like are the frame's [`Envelope`].
  */
-export type ServerEvent = { "type": "ready" } & Ready | { "type": "user" } & User | { "type": "started" } & Started | { "type": "token" } & Token | { "type": "evicted" } & Evicted | { "type": "done" } & Done | { "type": "error" } & ErrorEvent | { "type": "pong" } & Pong | { "type": "reset" } & Reset;
+export type ServerEvent = { "type": "ready" } & Ready | { "type": "user" } & User | { "type": "started" } & Started | { "type": "token" } & Token | { "type": "reasoning" } & Reasoning | { "type": "tool" } & Tool | { "type": "tool-output" } & ToolOutput | { "type": "step-start" } & Step | { "type": "step" } & Step | { "type": "step-finish" } & Step | { "type": "summary" } & Summary | { "type": "narration" } & Narration | { "type": "evicted" } & Evicted | { "type": "done" } & Done | { "type": "error" } & ErrorEvent | { "type": "pong" } & Pong | { "type": "reset" } & Reset;
 
 /**
  * What a frame carries beside its event's own fields. Logged events have all four.
@@ -333,7 +379,11 @@ sinkTokens: number,
 /**
  * Window asked for; `started` says the one in force.
  */
-windowTokens: number, };
+windowTokens: number, 
+/**
+ * The model asked for; `started` says the one that answers. Empty in logs of before there was a choice.
+ */
+model: string, };
 
 /**
  * Own fields of `started`.
@@ -368,6 +418,101 @@ token: string,
  * When several events were joined for a slow reader: the first one's `seq`; the frame's `seq` is the last one's.
  */
 firstSeq?: number, };
+
+/**
+ * Own fields of `reasoning`.
+ */
+export type Reasoning = { 
+/**
+ * Whole characters, never none.
+ */
+token: string, };
+
+/**
+ * Own fields of `tool`.
+ */
+export type Tool = { 
+/**
+ * Names the call within its turn; a `tool-output` answers it.
+ */
+callId: string, 
+/**
+ * The tool's name.
+ */
+name: string, 
+/**
+ * Its arguments.
+ */
+payload: unknown, };
+
+/**
+ * Own fields of `tool-output`.
+ */
+export type ToolOutput = { 
+/**
+ * The call that it answers.
+ */
+callId: string, 
+/**
+ * The tool's name.
+ */
+name: string, 
+/**
+ * What the tool gave.
+ */
+payload: unknown, };
+
+/**
+ * Own fields of `step-start`, `step` and `step-finish`.
+ */
+export type Step = { 
+/**
+ * Which step: 1, 2, 3 within a turn.
+ */
+step: number, 
+/**
+ * What it is, for people.
+ */
+title?: string, 
+/**
+ * What it is about, for programs.
+ */
+payload?: unknown, };
+
+/**
+ * Own fields of `summary`.
+ */
+export type Summary = { 
+/**
+ * Markdown.
+ */
+text: string, 
+/**
+ * Names the document that holds it.
+ */
+ref?: string, };
+
+/**
+ * Own fields of `narration`.
+ */
+export type Narration = { 
+/**
+ * What is said.
+ */
+text: string, 
+/**
+ * The same in a few words.
+ */
+headline?: string, 
+/**
+ * Who says it.
+ */
+source: NarrationSource, };
+
+/**
+ * Who says a [`Narration`].
+ */
+export type NarrationSource = "narrator" | "agent" | "system" | "user";
 
 /**
  * Own fields of `evicted`.
@@ -500,7 +645,7 @@ lastSeq: number, };
 /**
  * What kind of thing went wrong. The list is closed: a client may match all of it.
  */
-export type ErrorCode = "invalid_request" | "unauthorised" | "forbidden" | "agent_not_found" | "conversation_not_found" | "gone" | "duplicate_turn" | "conflict" | "context_too_large" | "too_large" | "busy" | "draining" | "model_unavailable" | "interrupted" | "slow_reader" | "internal";
+export type ErrorCode = "invalid_request" | "unauthorised" | "forbidden" | "agent_not_found" | "conversation_not_found" | "gone" | "duplicate_turn" | "conflict" | "context_too_large" | "too_large" | "busy" | "draining" | "model_unavailable" | "upstream_failed" | "upstream_timeout" | "interrupted" | "slow_reader" | "controller_not_registered" | "relay_failed" | "relay_timeout" | "internal";
 
 /**
  * Body of every error.
@@ -709,6 +854,48 @@ events: Array<ServerEvent & Envelope>,
 lastSeq: number, };
 
 /**
+ * Answer of `GET /models`.
+ */
+export type ModelList = { 
+/**
+ * What answers when nobody asks for another.
+ */
+defaultModel: string, 
+/**
+ * Every model that a message may ask for, the default first, then those that the drivers' servers have.
+ */
+models: Array<Model>, };
+
+/**
+ * One model.
+ */
+export type Model = { 
+/**
+ * Its name, as an agent's `model` and `options.model` say it.
+ */
+model: string, 
+/**
+ * What runs it: `local`, `ollama` or `openai`.
+ */
+driver: string, 
+/**
+ * Whether a message may ask for it; another one answers only for agents that name it.
+ */
+allowed: boolean, 
+/**
+ * Whether it is there: its files are read, or its server has it.
+ */
+available: boolean, 
+/**
+ * Whether it is in memory, where that can be known.
+ */
+loaded?: boolean, 
+/**
+ * Why it isn't available.
+ */
+reason?: string, };
+
+/**
  * Answer of `GET /conversations/{id}/prompt?turn=`: what the model saw of one turn.
  */
 export type Prompt = { 
@@ -789,7 +976,7 @@ ids?: Array<number>, };
 /**
  * What a [`PromptPart`] holds.
  */
-export type PromptPartKind = "system" | "user" | "assistant";
+export type PromptPartKind = "system" | "user" | "assistant" | "tool";
 
 /**
  * Which tokens of a prompt are in view: the sinks, and `start..end`.
@@ -807,3 +994,242 @@ start: number,
  * Place after its last one: the prompt's length.
  */
 end: number, };
+
+/**
+ * Body of `POST /narrator/messages`.
+ */
+export type NarratorMessage = { 
+/**
+ * The workspace; equals the path's when both name one.
+ */
+workspaceId?: string, 
+/**
+ * What is said to the narrator; not blank.
+ */
+message?: string, 
+/**
+ * Where the narration goes; the workspace's own conversation when absent.
+ */
+conversationId?: string, 
+/**
+ * The agent that is asked; `controller` when absent.
+ */
+agentId?: string, };
+
+/**
+ * Answer of `POST /narrator/messages`.
+ */
+export type NarratorAccepted = { 
+/**
+ * The workspace.
+ */
+workspaceId: string, 
+/**
+ * The conversation whose readers get the narration.
+ */
+conversationId: string, 
+/**
+ * The message's own line in the narrator's log.
+ */
+eventId: string, 
+/**
+ * The work on it: every line of the log that comes of it has this id.
+ */
+taskId: string, };
+
+/**
+ * Answer of `GET /narrator/feed`.
+ */
+export type NarratorFeed = { 
+/**
+ * The workspace.
+ */
+workspaceId: string, 
+/**
+ * The conversation that was asked for, or the workspace's own.
+ */
+conversationId: string, 
+/**
+ * Names the document with the workspace's summary, once there is one.
+ */
+summaryRef?: string, 
+/**
+ * The newest first.
+ */
+events: Array<FeedEvent>, };
+
+/**
+ * One entry of a [`NarratorFeed`].
+ */
+export type FeedEvent = { 
+/**
+ * Its id.
+ */
+id: string, 
+/**
+ * When it happened: RFC 3339, UTC, milliseconds.
+ */
+timestamp: string, 
+/**
+ * What it is.
+ */
+type: FeedEventType, 
+/**
+ * In a few words.
+ */
+headline: string, 
+/**
+ * In full.
+ */
+detail: string, 
+/**
+ * How much it matters.
+ */
+severity: FeedSeverity, 
+/**
+ * Who says it.
+ */
+source: NarrationSource, 
+/**
+ * The playbook that it follows, where the relay named one.
+ */
+playbookId?: string, };
+
+/**
+ * What a [`FeedEvent`] is.
+ */
+export type FeedEventType = "narration" | "agent-update" | "agent-result" | "suppressed" | "summary" | "error";
+
+/**
+ * How much a [`FeedEvent`] matters.
+ */
+export type FeedSeverity = "info" | "warning" | "error";
+
+/**
+ * Body of an error of the relay: an [`ErrorBody`](crate::ErrorBody) that says the code as `error` too, as the host application reads it.
+ */
+export type RelayErrorBody = { 
+/**
+ * `relay_failed` or `relay_timeout`.
+ */
+error: ErrorCode, 
+/**
+ * In words, for people.
+ */
+detail: string, 
+/**
+ * As `error`.
+ */
+code: ErrorCode, };
+
+/**
+ * Body of `POST /controllers`.
+ */
+export type ControllerRegistration = { 
+/**
+ * The agent that the controller speaks for.
+ */
+agentId: string, 
+/**
+ * Its workspace; every workspace when absent.
+ */
+workspaceId?: string, 
+/**
+ * How long the lease lasts unless it is kept alive, in seconds: 1 to 3,600; 60 when absent.
+ */
+ttlSeconds?: number, };
+
+/**
+ * Answer of `POST /controllers`.
+ */
+export type ControllerLease = { 
+/**
+ * Names the registration in paths.
+ */
+registrationId: string, 
+/**
+ * Shown as `X-Controller-Token` by its holder. It is told only here.
+ */
+token: string, 
+/**
+ * When the lease ends: RFC 3339, UTC, milliseconds.
+ */
+expiresAt: string, };
+
+/**
+ * Answer of `PUT /controllers/{id}/keepalive`.
+ */
+export type ControllerKeptAlive = { 
+/**
+ * The registration.
+ */
+registrationId: string, 
+/**
+ * When the lease ends now.
+ */
+expiresAt: string, };
+
+/**
+ * Answer of `GET /controllers`.
+ */
+export type ControllerList = { 
+/**
+ * Those whose lease lives, by agent and workspace.
+ */
+controllers: Array<Controller>, };
+
+/**
+ * A controller whose lease lives.
+ */
+export type Controller = { 
+/**
+ * The registration; absent for the server's own lease, which gives way to any other.
+ */
+registrationId?: string, 
+/**
+ * The agent.
+ */
+agentId: string, 
+/**
+ * Its workspace; absent for all of them.
+ */
+workspaceId?: string, 
+/**
+ * When the lease ends; absent for the server's own, which doesn't.
+ */
+expiresAt?: string, };
+
+/**
+ * Body of `POST /controllers/{id}/events`.
+ */
+export type ControllerEvents = { 
+/**
+ * The conversation; made when it is new.
+ */
+conversationId: string, 
+/**
+ * The turn that the events are about, also one that is over.
+ */
+turnId?: string, 
+/**
+ * 1 to 64 of them, in order. All are logged, or none.
+ */
+events: Array<ControllerEvent>, };
+
+/**
+ * What a controller may publish; as the [`ServerEvent`] of the same name.
+ */
+export type ControllerEvent = { "type": "step-start" } & Step | { "type": "step" } & Step | { "type": "step-finish" } & Step | { "type": "tool" } & Tool | { "type": "tool-output" } & ToolOutput | { "type": "summary" } & Summary | { "type": "narration" } & Narration;
+
+/**
+ * Answer of `POST /controllers/{id}/events`.
+ */
+export type ControllerPublished = { 
+/**
+ * The first event's number in the conversation's log.
+ */
+firstSeq: number, 
+/**
+ * The last one's.
+ */
+lastSeq: number, };

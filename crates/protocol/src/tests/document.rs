@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::options::OPTIONS;
 use crate::{
-    Done, ErrorCode, ErrorEvent, Evicted, FinishReason, Limits, OptionsPatch, Pong, Ready, Reset, ServerEvent, Started,
-    Timings, Token, Usage, User,
+    Done, ErrorCode, ErrorEvent, Evicted, FinishReason, Limits, Narration, NarrationSource, OptionsPatch, Pong, Ready,
+    Reasoning, Reset, ServerEvent, Started, Step, Summary, Timings, Token, Tool, ToolOutput, Usage, User,
 };
 
 const DOCUMENT: &str = include_str!("../../PROTOCOL.md");
@@ -49,7 +49,7 @@ fn keys(fields: &str) -> BTreeSet<String> {
 /// One of each, with every field that may be left out.
 fn events() -> Vec<ServerEvent> {
     let options = serde_json::from_str(
-        r#"{"temperature":0,"topP":1,"topK":0,"minP":0,"repeatPenalty":1,"maxNewTokens":1,"stop":[],"sinkTokens":4,"windowTokens":9}"#,
+        r#"{"temperature":0,"topP":1,"topK":0,"minP":0,"repeatPenalty":1,"maxNewTokens":1,"stop":[],"sinkTokens":4,"windowTokens":9,"model":"m"}"#,
     );
     let some = || "x".to_owned();
     vec![
@@ -79,6 +79,29 @@ fn events() -> Vec<ServerEvent> {
             token: some(),
             first_seq: Some(1),
         }),
+        ServerEvent::Reasoning(Reasoning { token: some() }),
+        ServerEvent::Tool(Tool {
+            call_id: some(),
+            name: some(),
+            payload: Value::Null,
+        }),
+        ServerEvent::ToolOutput(ToolOutput {
+            call_id: some(),
+            name: some(),
+            payload: Value::Null,
+        }),
+        ServerEvent::StepStart(step()),
+        ServerEvent::Step(step()),
+        ServerEvent::StepFinish(step()),
+        ServerEvent::Summary(Summary {
+            text: some(),
+            reference: Some(some()),
+        }),
+        ServerEvent::Narration(Narration {
+            text: some(),
+            headline: Some(some()),
+            source: NarrationSource::Narrator,
+        }),
         ServerEvent::Evicted(Evicted {
             tokens: 1,
             turns: Vec::new(),
@@ -92,6 +115,14 @@ fn events() -> Vec<ServerEvent> {
         ServerEvent::Pong(Pong { id: Some(some()) }),
         ServerEvent::Reset(Reset { last_seq: 0 }),
     ]
+}
+
+fn step() -> Step {
+    Step {
+        step: 1,
+        title: Some("x".to_owned()),
+        payload: Some(Value::Null),
+    }
 }
 
 #[test]

@@ -29,9 +29,10 @@ fn every_option_has_two_spellings() {
         stop: Setting::Value(vec!["\n\n".to_owned()]),
         sink_tokens: Setting::Value(0),
         window_tokens: Setting::Value(131_072),
+        model: Setting::Value("ollama:llama3.2".to_owned()),
     };
-    let camel = r#"{"temperature":0.2,"topP":0.9,"topK":40,"minP":0.05,"repeatPenalty":1.1,"seed":9007199254740991,"maxNewTokens":8192,"stop":["\n\n"],"sinkTokens":0,"windowTokens":131072}"#;
-    let snake = r#"{"temperature":0.2,"top_p":0.9,"top_k":40,"min_p":0.05,"repeat_penalty":1.1,"seed":9007199254740991,"max_new_tokens":8192,"stop":["\n\n"],"sink_tokens":0,"window_tokens":131072}"#;
+    let camel = r#"{"temperature":0.2,"topP":0.9,"topK":40,"minP":0.05,"repeatPenalty":1.1,"seed":9007199254740991,"maxNewTokens":8192,"stop":["\n\n"],"sinkTokens":0,"windowTokens":131072,"model":"ollama:llama3.2"}"#;
+    let snake = r#"{"temperature":0.2,"top_p":0.9,"top_k":40,"min_p":0.05,"repeat_penalty":1.1,"seed":9007199254740991,"max_new_tokens":8192,"stop":["\n\n"],"sink_tokens":0,"window_tokens":131072,"model":"ollama:llama3.2"}"#;
     check(camel, all.clone());
     check(snake, all.clone());
     assert_eq!(serde_json::to_string(&all).expect("options can be written"), camel);

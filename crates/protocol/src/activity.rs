@@ -1,0 +1,98 @@
+//! Own fields of the events beside an answer: what a model thinks and asks for, steps, and what narrators say.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Own fields of `reasoning`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub struct Reasoning {
+    /// Whole characters, never none.
+    pub token: String,
+}
+
+/// Own fields of `tool`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub struct Tool {
+    /// Names the call within its turn; a `tool-output` answers it.
+    pub call_id: String,
+    /// The tool's name.
+    pub name: String,
+    /// Its arguments.
+    #[cfg_attr(any(test, feature = "schema"), ts(type = "unknown"))]
+    pub payload: Value,
+}
+
+/// Own fields of `tool-output`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub struct ToolOutput {
+    /// The call that it answers.
+    pub call_id: String,
+    /// The tool's name.
+    pub name: String,
+    /// What the tool gave.
+    #[cfg_attr(any(test, feature = "schema"), ts(type = "unknown"))]
+    pub payload: Value,
+}
+
+/// Own fields of `step-start`, `step` and `step-finish`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// Which step: 1, 2, 3 within a turn.
+    pub step: u64,
+    /// What it is, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What it is about, for programs.
+    #[cfg_attr(any(test, feature = "schema"), ts(type = "unknown"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Value>,
+}
+
+/// Own fields of `summary`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// Markdown.
+    pub text: String,
+    /// Names the document that holds it.
+    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+}
+
+/// Own fields of `narration`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[serde(rename_all = "camelCase")]
+pub struct Narration {
+    /// What is said.
+    pub text: String,
+    /// The same in a few words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headline: Option<String>,
+    /// Who says it.
+    pub source: NarrationSource,
+}
+
+/// Who says a [`Narration`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum NarrationSource {
+    /// The narrator.
+    Narrator,
+    /// An agent that it speaks of.
+    Agent,
+    /// The server.
+    System,
+    /// A person.
+    User,
+}

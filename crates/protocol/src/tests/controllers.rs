@@ -1,0 +1,87 @@
+use crate::{ControllerEvents, ControllerRegistration, NarratorMessage, RelayErrorBody, ServerEvent};
+
+/// The kinds of the events of a body, or what is wrong with it.
+#[track_caller]
+fn check(body: &str, expected: &str) {
+    let shown = match ControllerEvents::parse(body.as_bytes()) {
+        Ok(parsed) => {
+            let kinds = parsed.events.into_iter().map(|event| ServerEvent::from(event).kind());
+            kinds.collect::<Vec<_>>().join(" ")
+        }
+        Err(error) => error.to_string(),
+    };
+    assert_eq!(shown, expected);
+}
+
+fn body(events: &str) -> String {
+    format!(r#"{{"conversationId":"c","events":[{events}]}}"#)
+}
+
+#[test]
+fn what_a_controller_may_publish_is_understood() {
+    let all = [
+        r#"{"type":"step-start","step":1}"#,
+        r#"{"type":"step","step":1,"title":"t","payload":null}"#,
+        r#"{"type":"step-finish","step":1}"#,
+        r#"{"type":"tool","callId":"1","name":"n","payload":{}}"#,
+        r#"{"type":"tool-output","callId":"1","name":"n","payload":1}"#,
+        r#"{"type":"summary","text":"t","ref":"r"}"#,
+        r#"{"type":"narration","text":"t","source":"agent"}"#,
+    ];
+    check(
+        &body(&all.join(",")),
+        "step-start step step-finish tool tool-output summary narration",
+    );
+}
+
+#[test]
+fn what_a_controller_may_not_publish_is_named() {
+    let kinds = "`step-start`, `step`, `step-finish`, `tool`, `tool-output`, `summary`, `narration`";
+    for kind in ["done", "token", "user", "error"] {
+        let refused = ControllerEvents::parse(body(&format!(r#"{{"type":"{kind}"}}"#)).as_bytes());
+        let refused = refused.expect_err("a turn's own events are a turn's").to_string();
+        assert!(
+            refused.contains(&format!("unknown variant `{kind}`, expected one of {kinds}")),
+            "{refused}"
+        );
+    }
+    check(&body(""), "key \"events\" must be 1 to 64 events, not 0");
+    let many = vec![r#"{"type":"step","step":1}"#; 65].join(",");
+    check(&body(&many), "key \"events\" must be 1 to 64 events, not 65");
+    let id = "1 to 128 letters, digits, '.', '_' or '-', beginning with a letter or digit, without '..'";
+    check(
+        r#"{"conversationId":"../c","events":[]}"#,
+        &format!("key \"conversationId\" must be {id}, not \"../c\""),
+    );
+    check(
+        r#"{"conversationId":"c","turnId":"","events":[]}"#,
+        &format!("key \"turnId\" must be {id}, not \"\""),
+    );
+}
+
+#[test]
+fn bodies_name_what_they_miss() {
+    let missing = ControllerRegistration::parse(b"{}")
+        .expect_err("an agent is needed")
+        .to_string();
+    assert!(missing.contains("missing field `agentId`"), "{missing}");
+    let wrong = ControllerRegistration::parse(br#"{"agentId":"a","ttlSeconds":-1}"#).expect_err("it is negative");
+    assert!(wrong.to_string().contains("invalid value: integer `-1`"), "{wrong}");
+    assert_eq!(NarratorMessage::parse(b"{}"), Ok(NarratorMessage::default()));
+    let wrong = NarratorMessage::parse(br#"{"message":1}"#)
+        .expect_err("it is a number")
+        .to_string();
+    assert!(
+        wrong.contains("invalid type: integer `1`, expected a string"),
+        "{wrong}"
+    );
+}
+
+#[test]
+fn a_relays_error_says_its_code_twice() {
+    let body = serde_json::to_string(&RelayErrorBody::new(crate::ErrorCode::RelayFailed, "no luck"));
+    assert_eq!(
+        body.expect("a body can be written"),
+        r#"{"error":"relay_failed","detail":"no luck","code":"relay_failed"}"#
+    );
+}

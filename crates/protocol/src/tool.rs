@@ -1,0 +1,67 @@
+//! Tools that a model may ask for, as an agent's file or a message names them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::ProtocolError;
+use crate::error::shortened;
+
+/// Every tool is part of every prompt; more of them than this drown the conversation.
+const MAX_TOOLS: usize = 64;
+/// What OpenAI's interface allows, and so what every server understands.
+const MAX_NAME_BYTES: usize = 64;
+
+/// A tool that a model may ask for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ToolDefinition {
+    /// `[A-Za-z0-9_-]{1,64}`, unique among a turn's tools.
+    pub name: String,
+    /// What it does, in words for the model.
+    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<String>"))]
+    #[serde(default)]
+    pub description: String,
+    /// JSON Schema of its arguments, an object; none by default.
+    #[cfg_attr(any(test, feature = "schema"), ts(type = "Record<string, unknown>", optional))]
+    #[serde(default)]
+    pub parameters: Map<String, Value>,
+}
+
+impl ToolDefinition {
+    /// Reads a list of tools, as JSON text; `key` is what an error calls it.
+    ///
+    /// # Errors
+    /// [`ProtocolError`] naming `key`, and the tool that is wrong.
+    pub fn parse_list(key: &'static str, json: &str) -> Result<Vec<Self>, ProtocolError> {
+        let wrong = |expected: String| ProtocolError::WrongValue {
+            key,
+            expected,
+            found: shortened(json),
+        };
+        let tools: Vec<Self> = serde_json::from_str(json)
+            .map_err(|error| wrong(format!("a list of {{name, description?, parameters?}} ({error})")))?;
+        if tools.len() > MAX_TOOLS {
+            return Err(wrong(format!("at most {MAX_TOOLS} tools")));
+        }
+        for (index, tool) in tools.iter().enumerate() {
+            let name = shortened(&tool.name);
+            if !is_name(&tool.name) {
+                return Err(wrong(format!(
+                    "tools named with 1 to {MAX_NAME_BYTES} letters, digits, _ and -, unlike {name:?}"
+                )));
+            }
+            if tools[..index].iter().any(|earlier| earlier.name == tool.name) {
+                return Err(wrong(format!("tools with different names, not {name:?} twice")));
+            }
+        }
+        Ok(tools)
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let letters = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    letters && (1..=MAX_NAME_BYTES).contains(&name.len())
+}
