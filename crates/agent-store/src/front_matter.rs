@@ -3,10 +3,13 @@
 use serde_json::{Map, Value as Json};
 use serde_norway::{Mapping, Value as Yaml};
 
-use crate::{Draft, FileProblem, budget};
+use crate::{Draft, FileProblem, agent::Behaviour, budget};
 
 /// Front matter with its aliases expanded: the file's own limit, and as much again for small values.
 const MAX_EXPANDED_BYTES: usize = 2 << 20;
+
+/// The most models that one agent names: each is tried in turn while a client waits.
+const MAX_MODELS: usize = 8;
 
 /// The keys that a draft writes.
 const OWN_KEYS: [&str; 3] = ["id", "name", "system_prompt"];
@@ -17,7 +20,7 @@ pub(crate) struct FrontMatter {
     pub(crate) id: Option<String>,
     pub(crate) name: String,
     pub(crate) system_prompt: String,
-    pub(crate) options: Map<String, Json>,
+    pub(crate) behaviour: Behaviour,
 }
 
 impl FrontMatter {
@@ -48,8 +51,38 @@ impl FrontMatter {
             id,
             name,
             system_prompt,
-            options,
+            behaviour: Behaviour {
+                options,
+                models: models(mapping.get("model"))?,
+                tools: tools(mapping.get("tools"))?,
+            },
         })
+    }
+}
+
+/// One name, or a list of them.
+fn models(value: Option<&Yaml>) -> Result<Vec<String>, FileProblem> {
+    let expected = "a model's name, or a list of 1 to 8 of them";
+    let name = |value: &Yaml| match value.as_str().map(str::trim) {
+        Some(name) if !name.is_empty() => Ok(name.to_owned()),
+        _ => Err(not("model", expected)),
+    };
+    match value {
+        None | Some(Yaml::Null) => Ok(Vec::new()),
+        Some(Yaml::Sequence(names)) if (1..=MAX_MODELS).contains(&names.len()) => names.iter().map(name).collect(),
+        Some(Yaml::Sequence(_)) => Err(not("model", expected)),
+        Some(value) => Ok(vec![name(value)?]),
+    }
+}
+
+fn tools(value: Option<&Yaml>) -> Result<Vec<Json>, FileProblem> {
+    match value {
+        None | Some(Yaml::Null) => Ok(Vec::new()),
+        Some(list @ Yaml::Sequence(_)) => match json(list, "tools")? {
+            Json::Array(tools) => Ok(tools),
+            _ => Err(not("tools", "a list")),
+        },
+        Some(_) => Err(not("tools", "a list")),
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) fn parse(id: &AgentId, text: &str) -> Result<Agent, FileProblem> {
         id: named,
         name,
         system_prompt,
-        options,
+        behaviour,
     } = FrontMatter::parse(parts.front_matter)?;
     if let Some(named) = named
         && named != id.as_str()
@@ -27,7 +27,7 @@ pub(crate) fn parse(id: &AgentId, text: &str) -> Result<Agent, FileProblem> {
             system_prompt,
             markdown_context,
         },
-        options,
+        behaviour,
     ))
 }
 

@@ -224,7 +224,7 @@ fn read(folder: &Folder, id: &AgentId) -> Result<Option<Stored>, FileProblem> {
 
 /// Makes the file's text, and the agent that it will read back as: exactly what the draft says.
 fn prepare(draft: &Draft, stored: Option<Stored>) -> Result<(String, Agent), FileProblem> {
-    let (before, options) = stored.map(|stored| (stored.text, stored.agent.options)).unzip();
+    let (before, behaviour) = stored.map(|stored| (stored.text, stored.agent.behaviour())).unzip();
     let text = markdown::render(draft, before.as_deref())?;
     let bytes = text.len() as u64;
     if bytes > MAX_FILE_BYTES {
@@ -234,7 +234,7 @@ fn prepare(draft: &Draft, stored: Option<Stored>) -> Result<(String, Agent), Fil
         });
     }
     let agent = markdown::parse(&draft.id, &text)?;
-    if agent != Agent::new(draft.clone(), options.unwrap_or_default()) {
+    if agent != Agent::new(draft.clone(), behaviour.unwrap_or_default()) {
         return Err(FileProblem::ReadsBackDifferently);
     }
     Ok((text, agent))

@@ -1,5 +1,6 @@
 //! What the store promises, tried against real folders.
 
+mod behaviour;
 mod files;
 mod ids;
 mod writes;
