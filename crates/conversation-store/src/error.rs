@@ -127,6 +127,12 @@ pub enum StoreError {
         /// The turn.
         turn: TurnKey,
     },
+    /// Events were to be published, and there was none.
+    #[error("nothing was published in conversation {conversation:?}")]
+    NothingPublished {
+        /// The conversation.
+        conversation: String,
+    },
     /// An earlier append to the same turn failed, so this one would leave a hole in the answer. The turn can
     /// only be ended.
     #[error("an earlier append to turn {turn} failed")]

@@ -27,6 +27,6 @@ pub use event::{Event, NewEvent, Seqs};
 pub use store::{ConversationStore, Receipt};
 pub use tail::Tail;
 pub use turn::{
-    AnswerDelta, AppendEvents, Begun, EndTurn, NewTurn, Parent, PathLimit, PathStart, StartedFacts, Turn, TurnKey,
-    TurnState,
+    AnswerDelta, AppendEvents, Begun, EndTurn, NewTurn, Parent, PathLimit, PathStart, Publish, StartedFacts, Turn,
+    TurnKey, TurnState,
 };

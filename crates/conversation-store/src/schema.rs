@@ -24,7 +24,10 @@ const STATEMENTS: usize = 64;
 const WAL_BYTES: i64 = 64 << 20;
 
 /// Only ever appended to: a database remembers how many of them it has been through.
-const STEPS: &[M<'_>] = &[M::up(include_str!("schema/001_log.sql"))];
+const STEPS: &[M<'_>] = &[
+    M::up(include_str!("schema/001_log.sql")),
+    M::up(include_str!("schema/002_rounds.sql")),
+];
 const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);
 
 /// A database file in an existing folder.

@@ -11,8 +11,8 @@ use std::{
 use tokio::sync::oneshot;
 
 use crate::{
-    AppendEvents, Begun, Conversation, EndTurn, Event, NewTurn, Page, PathLimit, PathStart, Seqs, StoreError, Tail,
-    Turn, TurnKey,
+    AppendEvents, Begun, Conversation, EndTurn, Event, NewTurn, Page, PathLimit, PathStart, Publish, Seqs, StoreError,
+    Tail, Turn, TurnKey,
     error::Result,
     queries,
     readers::Readers,
@@ -83,6 +83,14 @@ impl ConversationStore {
     /// `Closed`; whatever else is wrong comes out of the receipt.
     pub async fn enqueue(&self, append: AppendEvents) -> Result<Receipt> {
         self.inner.writer.enqueue(append).await.map(Receipt)
+    }
+
+    /// Appends events that no running turn writes, durable (`synchronous=FULL`) when it returns.
+    ///
+    /// # Errors
+    /// `TurnNotFound`, `Gone`, `TooLarge`, `NoEvents`.
+    pub async fn publish(&self, publish: Publish) -> Result<Seqs> {
+        self.run(publish).await
     }
 
     /// Ends a turn with its one terminal event, durable (`synchronous=FULL`) when it returns; the event's number.

@@ -4,6 +4,7 @@ mod deletes;
 mod failures;
 mod kills;
 mod paths;
+mod publishing;
 mod tails;
 mod turns;
 
@@ -55,6 +56,7 @@ fn append(conversation: &str, turn: TurnKey, events: Vec<NewEvent>) -> AppendEve
         events,
         answer: None,
         started: None,
+        rounds_json: None,
     }
 }
 

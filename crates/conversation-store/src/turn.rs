@@ -105,6 +105,8 @@ pub struct Turn {
     pub prompt_tokens: Option<u64>,
     /// What the engine began its present epoch with; opaque here.
     pub epoch: Option<u64>,
+    /// The rounds in which the model asked for tools, as JSON; opaque here. Absent where there were none.
+    pub rounds_json: Option<String>,
     /// The agent that answers.
     pub agent_id: String,
     /// The content hash of that agent as it was; its snapshot is read by [`crate::ConversationStore::agent_snapshot`].
@@ -205,6 +207,8 @@ pub struct AppendEvents {
     pub answer: Option<AnswerDelta>,
     /// Moves the turn from `pending` to `streaming`.
     pub started: Option<StartedFacts>,
+    /// Replaces the turn's rounds, as JSON; durable then.
+    pub rounds_json: Option<String>,
 }
 
 impl AppendEvents {
@@ -216,6 +220,7 @@ impl AppendEvents {
             events,
             answer: None,
             started: None,
+            rounds_json: None,
         }
     }
 
@@ -234,6 +239,17 @@ impl AppendEvents {
             ..self
         }
     }
+}
+
+/// Appends events that no running turn writes: a narrator's, a controller's. Makes the conversation when it is new.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publish {
+    /// The conversation's id, checked by the caller; opaque here.
+    pub conversation: String,
+    /// The turn that they are about, by its id, also one that is over.
+    pub turn_id: Option<String>,
+    /// At least one event, in order; none of them ends a turn.
+    pub events: Vec<NewEvent>,
 }
 
 /// Ends a turn with its one terminal event.

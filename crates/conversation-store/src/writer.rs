@@ -10,6 +10,7 @@ mod begin;
 mod delete;
 mod end;
 mod head;
+mod publish;
 
 use std::{
     collections::HashSet,

@@ -11,7 +11,8 @@ macro_rules! select_turn {
         concat!(
             "SELECT turn.key, turn.id, conversation.id, turn.parent, parent.id, turn.state, turn.first_seq, ",
             "turn.user_text, turn.answer_text, turn.answer_ids, turn.model, turn.prompt_tokens, turn.epoch, ",
-            "turn.agent_id, turn.agent_hash, turn.options, turn.seed, turn.body_hash, turn.created_at, turn.ended_at ",
+            "turn.agent_id, turn.agent_hash, turn.options, turn.seed, turn.body_hash, turn.created_at, turn.ended_at, ",
+            "turn.rounds ",
             "FROM turn JOIN conversation ON conversation.key = turn.conversation ",
             "LEFT JOIN turn AS parent ON parent.key = turn.parent WHERE ",
             $condition
@@ -143,5 +144,6 @@ fn turn_of(db: &Connection, row: &Row<'_>) -> Result<Turn> {
         body_hash: row.get(17)?,
         created_at_ms: row.get(18)?,
         ended_at_ms: row.get(19)?,
+        rounds_json: row.get(20)?,
     })
 }

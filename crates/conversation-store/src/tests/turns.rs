@@ -83,6 +83,7 @@ fn check_whole(turn: &Turn) {
             epoch: Some(
                 1,
             ),
+            rounds_json: None,
             agent_id: "planner",
             agent_hash: "hash",
             options_json: "{}",

@@ -24,18 +24,22 @@ impl Apply for AppendEvents {
         }
         let conversation = queries::find_known(&batch.db, &self.conversation)?;
         self.check_state(batch.turn(&self.conversation, conversation.key, self.turn)?.state)?;
-        let seqs = batch.append_events((&self.conversation, conversation), self.turn, &self.events)?;
+        let seqs = batch.append_events((&self.conversation, conversation), Some(self.turn), &self.events)?;
         if let Some(started) = &self.started {
             start(batch, self.turn, started)?;
         }
         if let Some(answer) = &self.answer {
             add_part(batch, self.turn, seqs, answer)?;
         }
+        if let Some(rounds) = &self.rounds_json {
+            set_rounds(batch, self.turn, rounds)?;
+        }
         Ok(seqs)
     }
 
+    /// What a tool gave was done once and may not be done again: it is not lost. A token is made again.
     fn is_durable(&self) -> bool {
-        false
+        self.rounds_json.is_some()
     }
 
     fn leaves_hole_in(&self) -> Option<TurnKey> {
@@ -50,7 +54,8 @@ impl AppendEvents {
             .answer
             .as_ref()
             .map_or(0, |answer| answer.text.len() + size_of_val(answer.ids.as_slice()));
-        events + answer + self.started.as_ref().map_or(0, |started| started.model.len())
+        let rounds = self.rounds_json.as_ref().map_or(0, String::len);
+        events + answer + rounds + self.started.as_ref().map_or(0, |started| started.model.len())
     }
 
     fn check_state(&self, state: TurnState) -> Result<()> {
@@ -92,6 +97,15 @@ fn start(batch: &Batch<'_>, turn: TurnKey, started: &StartedFacts) -> Result<()>
             ":epoch": started.epoch.map(u64::cast_signed),
             ":key": turn.cast_signed(),
         },
+    )?;
+    Ok(())
+}
+
+fn set_rounds(batch: &Batch<'_>, turn: TurnKey, rounds: &str) -> Result<()> {
+    batch.execute(
+        "a turn's rounds",
+        "UPDATE turn SET rounds = :rounds WHERE key = :key",
+        named_params! { ":rounds": rounds, ":key": turn.cast_signed() },
     )?;
     Ok(())
 }

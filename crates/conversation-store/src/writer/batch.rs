@@ -60,11 +60,25 @@ impl<'a> Batch<'a> {
         run().map_err(StoreError::writing(what))
     }
 
+    /// Makes a conversation, empty.
+    pub(super) fn insert_conversation(&self, id: &str, at_ms: i64) -> Result<ConversationRow> {
+        self.execute(
+            "a conversation",
+            "INSERT INTO conversation (id, created_at, updated_at) VALUES (:id, :at, :at)",
+            named_params! { ":id": id, ":at": at_ms },
+        )?;
+        Ok(ConversationRow {
+            key: self.db.last_insert_rowid(),
+            head: None,
+            last_seq: 0,
+        })
+    }
+
     /// Appends events to a log and numbers them.
     pub(super) fn append_events(
         &mut self,
         (id, conversation): (&str, ConversationRow),
-        turn: TurnKey,
+        turn: Option<TurnKey>,
         events: &[NewEvent],
     ) -> Result<Seqs> {
         let mut seq = conversation.last_seq;
@@ -75,7 +89,7 @@ impl<'a> Batch<'a> {
                 "INSERT INTO event (conversation, seq, turn, kind, at, json)
                  VALUES (:conversation, :seq, :turn, :kind, :at, :json)",
                 named_params! {
-                    ":conversation": conversation.key, ":seq": seq.cast_signed(), ":turn": turn.cast_signed(),
+                    ":conversation": conversation.key, ":seq": seq.cast_signed(), ":turn": turn.map(u64::cast_signed),
                     ":kind": event.kind, ":at": event.at_ms, ":json": event.json,
                 },
             )?;

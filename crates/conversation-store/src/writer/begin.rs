@@ -23,13 +23,13 @@ impl Apply for NewTurn {
         let parent = self.find_parent(batch, found)?;
         let conversation = match found {
             Some(conversation) => conversation,
-            None => self.insert_conversation(batch)?,
+            None => batch.insert_conversation(&self.conversation, self.event.at_ms)?,
         };
         self.insert_agent(batch)?;
         let key = self.insert_turn(batch, conversation, parent)?;
         let seqs = batch.append_events(
             (&self.conversation, conversation),
-            key,
+            Some(key),
             std::slice::from_ref(&self.event),
         )?;
         batch.execute(
@@ -110,19 +110,6 @@ impl NewTurn {
             turn: turn_id.clone(),
         };
         found.map(Some).ok_or_else(not_found)
-    }
-
-    fn insert_conversation(&self, batch: &Batch<'_>) -> Result<ConversationRow> {
-        batch.execute(
-            "a conversation",
-            "INSERT INTO conversation (id, created_at, updated_at) VALUES (:id, :at, :at)",
-            named_params! { ":id": self.conversation, ":at": self.event.at_ms },
-        )?;
-        Ok(ConversationRow {
-            key: batch.db.last_insert_rowid(),
-            head: None,
-            last_seq: 0,
-        })
     }
 
     fn insert_agent(&self, batch: &Batch<'_>) -> Result<()> {

@@ -27,7 +27,7 @@ impl Apply for EndTurn {
         let answer = self.answer(batch)?;
         let events = std::slice::from_ref(&self.event);
         let end_seq = batch
-            .append_events((&self.conversation, conversation), self.turn, events)?
+            .append_events((&self.conversation, conversation), Some(self.turn), events)?
             .last;
         batch.execute(
             "a turn's end",

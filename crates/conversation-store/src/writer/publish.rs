@@ -1,0 +1,41 @@
+//! Appends events that no running turn writes.
+
+use super::{Apply, Batch, batch::check_size};
+use crate::{NewEvent, Publish, Seqs, StoreError, TurnKey, error::Result, queries, queries::ConversationRow};
+
+impl Apply for Publish {
+    type Output = Seqs;
+
+    fn apply(&self, batch: &mut Batch<'_>) -> Result<Seqs> {
+        check_size("events", self.events.iter().map(NewEvent::bytes).sum())?;
+        let first = self.events.first().ok_or_else(|| StoreError::NothingPublished {
+            conversation: self.conversation.clone(),
+        })?;
+        let found = queries::find(&batch.db, &self.conversation)?;
+        let turn = self.find_turn(batch, found)?;
+        let conversation = match found {
+            Some(conversation) => conversation,
+            None => batch.insert_conversation(&self.conversation, first.at_ms)?,
+        };
+        batch.append_events((&self.conversation, conversation), turn, &self.events)
+    }
+
+    /// Whoever published it is told that it is there, and won't say it again.
+    fn is_durable(&self) -> bool {
+        true
+    }
+}
+
+impl Publish {
+    fn find_turn(&self, batch: &Batch<'_>, conversation: Option<ConversationRow>) -> Result<Option<TurnKey>> {
+        let Some(turn_id) = &self.turn_id else { return Ok(None) };
+        let found = match conversation {
+            Some(conversation) => queries::turn_key(&batch.db, conversation.key, turn_id)?,
+            None => None,
+        };
+        found.map(Some).ok_or_else(|| StoreError::TurnNotFound {
+            conversation: self.conversation.clone(),
+            turn: turn_id.clone(),
+        })
+    }
+}
