@@ -3,7 +3,7 @@
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 
-use engine::{Engine, EngineEvent, Message, Options, Request, Role, Tag};
+use engine::{Engine, EngineEvent, Message, Options, Request, Tag};
 use streaming_llm_engine_burn::{BurnEngine, BurnEngineSettings, DeviceChoice};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,12 +23,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         conversation: "example".to_owned(),
         system: Some("You are a helpful assistant.".to_owned()),
         continues_from: None,
-        messages: vec![Message {
-            role: Role::User,
-            text: question,
-            ids: None,
-            tag: Tag(1),
-        }],
+        messages: vec![Message::user(Tag(1), question)],
+        tools: Vec::new(),
         options: Options {
             temperature: 0.0,
             max_new_tokens: 64,
@@ -43,6 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 print!("{text}");
                 stdout().flush()?;
             }
+            EngineEvent::Reasoning { .. } | EngineEvent::ToolCall(_) => {}
             EngineEvent::Evicted { tokens, .. } => eprintln!("\n{tokens} tokens left the window"),
             EngineEvent::Finished(end) => println!("\n{:.0} tokens/s", end.timings.tokens_per_second),
             EngineEvent::Failed(error) => return Err(error.into()),

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use engine::{Engine, EngineError, EngineEvent, Generation, ModelInfo, Readiness, Rendered, Request, Tag, channel};
+use engine::{
+    Engine, EngineError, EngineEvent, Generation, Memory, ModelInfo, Readiness, Rendered, Request, Tag, channel,
+};
 use model_files::ModelFiles;
 
 use crate::error::with_sources;
@@ -54,6 +56,9 @@ impl BurnEngine {
             context_tokens: defaults.context_tokens,
             sink_tokens: defaults.sink_tokens,
             window_tokens: defaults.window_tokens,
+            memory: Memory::Rolling,
+            // Chat templates are rendered a segment at a time, and what they say of tools is in no segment yet.
+            tools: false,
         };
         let files = Arc::new(files);
         let format = Arc::new(PromptFormat::new(Arc::clone(&files), settings.name));
@@ -110,6 +115,10 @@ impl Engine for BurnEngine {
     }
 
     fn generate(&self, request: Request) -> Result<Generation, EngineError> {
+        if !request.tools.is_empty() {
+            let reason = format!("model {:?} can't be offered tools", self.info.name);
+            return Err(EngineError::InvalidRequest { reason });
+        }
         let (emitter, generation) = channel(self.channel_events);
         let job = Job {
             request,

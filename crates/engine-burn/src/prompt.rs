@@ -103,7 +103,7 @@ impl PromptFormat {
         }
         for (turn, turn_ids) in newest_first.iter().rev() {
             for (message, ids) in turn.iter().zip(turn_ids) {
-                prompt.push(ids, span_kind(message.role), Some(message.tag));
+                prompt.push(ids, span_kind(&message.role), Some(message.tag));
             }
         }
         prompt.push(&question_ids, SpanKind::User, Some(question.tag));
@@ -119,7 +119,7 @@ impl PromptFormat {
         rest.extend(self.encode(&[Piece::Literal(self.chat_format()?.answer_end())])?);
         prompt.push(&rest, SpanKind::Assistant, Some(last));
         for message in messages {
-            prompt.push(&self.message_ids(message)?, span_kind(message.role), Some(message.tag));
+            prompt.push(&self.message_ids(message)?, span_kind(&message.role), Some(message.tag));
         }
         Ok(prompt)
     }
@@ -133,7 +133,7 @@ impl PromptFormat {
     ) -> Result<Rendered, EngineError> {
         let by_span: HashMap<_, _> = messages
             .iter()
-            .map(|message| ((Some(message.tag), span_kind(message.role)), message))
+            .map(|message| ((Some(message.tag), span_kind(&message.role)), message))
             .collect();
         let mut text = String::new();
         for span in &prompt.spans {
@@ -156,10 +156,10 @@ impl PromptFormat {
 
     fn message_pieces<'a>(&'a self, message: &'a Message) -> Result<Vec<Piece<'a>>, EngineError> {
         let chat_format = self.chat_format()?;
-        let content = match (message.role, &message.ids) {
-            (Role::User, _) => return Ok(chat_format.user_part(&message.text)),
-            (Role::Assistant, Some(ids)) => Piece::Ids(ids),
-            (Role::Assistant, None) => Piece::Text(&message.text),
+        let content = match (&message.role, &message.ids) {
+            (Role::User | Role::Tool { .. }, _) => return Ok(chat_format.user_part(&message.text)),
+            (Role::Assistant { .. }, Some(ids)) => Piece::Ids(ids),
+            (Role::Assistant { .. }, None) => Piece::Text(&message.text),
         };
         Ok(vec![content, Piece::Literal(chat_format.answer_end())])
     }
@@ -206,7 +206,7 @@ impl PromptFormat {
 
 /// The last message, a user's, and the whole turns before it.
 fn split_last(messages: &[Message]) -> Result<(&Message, &[Message]), EngineError> {
-    let roles = [Role::User, Role::Assistant].into_iter().cycle();
+    let roles = [Role::User, Role::ASSISTANT].into_iter().cycle();
     let alternate = messages.iter().zip(roles).all(|(message, role)| message.role == role);
     match messages.split_last() {
         Some((last, earlier)) if alternate && last.role == Role::User => Ok((last, earlier)),
@@ -217,9 +217,10 @@ fn split_last(messages: &[Message]) -> Result<(&Message, &[Message]), EngineErro
     }
 }
 
-fn span_kind(role: Role) -> SpanKind {
+fn span_kind(role: &Role) -> SpanKind {
     match role {
         Role::User => SpanKind::User,
-        Role::Assistant => SpanKind::Assistant,
+        Role::Assistant { .. } => SpanKind::Assistant,
+        Role::Tool { .. } => SpanKind::Tool,
     }
 }

@@ -1,6 +1,6 @@
 //! Runs a scripted answer and prints it: the shape of every engine, from request to end.
 
-use streaming_llm_engine::{Engine, EngineEvent, Message, Options, Request, Role, Script, ScriptedEngine, Tag};
+use streaming_llm_engine::{Engine, EngineEvent, Message, Options, Request, Script, ScriptedEngine, Tag};
 
 fn main() {
     let engine = ScriptedEngine::new([Script::Tokens(vec!["Hello".to_owned(), ", world".to_owned()])]);
@@ -8,12 +8,8 @@ fn main() {
         conversation: "example".to_owned(),
         system: Some("You are brief.".to_owned()),
         continues_from: None,
-        messages: vec![Message {
-            role: Role::User,
-            text: "Greet me.".to_owned(),
-            ids: None,
-            tag: Tag(1),
-        }],
+        messages: vec![Message::user(Tag(1), "Greet me.")],
+        tools: Vec::new(),
         options: Options::default(),
         seed: 7,
     };
@@ -23,7 +19,10 @@ fn main() {
             EngineEvent::Token { text, .. } => print!("{text}"),
             EngineEvent::Finished(finished) => println!("\nfinished: {:?}", finished.reason),
             EngineEvent::Failed(error) => eprintln!("failed: {error}"),
-            EngineEvent::Started(_) | EngineEvent::Evicted { .. } => {}
+            EngineEvent::Started(_)
+            | EngineEvent::Reasoning { .. }
+            | EngineEvent::ToolCall(_)
+            | EngineEvent::Evicted { .. } => {}
         }
     }
 }

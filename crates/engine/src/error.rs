@@ -43,6 +43,30 @@ pub enum EngineError {
         /// Why.
         reason: String,
     },
+    /// The model's server has more to do than it takes; trying again later may work.
+    #[error("{server} is busy: {reason}")]
+    UpstreamBusy {
+        /// The server, as users know it.
+        server: String,
+        /// What it said.
+        reason: String,
+    },
+    /// The model's server has failed, or said something that its protocol doesn't have.
+    #[error("{server} failed: {reason}")]
+    UpstreamFailed {
+        /// The server, as users know it.
+        server: String,
+        /// What happened.
+        reason: String,
+    },
+    /// The model's server was silent for too long.
+    #[error("{server} was too slow: {reason}")]
+    UpstreamTimeout {
+        /// The server, as users know it.
+        server: String,
+        /// What was waited for, and how long.
+        reason: String,
+    },
     /// A fault of the engine itself.
     #[error("the engine failed: {reason}")]
     Internal {

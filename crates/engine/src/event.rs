@@ -1,9 +1,9 @@
 //! What an engine says while it answers.
 //!
-//! The order is `Started`, then any number of `Token` and `Evicted`, then exactly one of `Finished` and `Failed`. A request
-//! that fails before it starts has `Failed` alone.
+//! The order is `Started`, then any number of `Token`, `Reasoning`, `ToolCall` and `Evicted`, then exactly one of `Finished`
+//! and `Failed`. A request that fails before it starts has `Failed` alone.
 
-use crate::{EngineError, Tag};
+use crate::{EngineError, Tag, ToolCall};
 
 /// One step of an answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +17,13 @@ pub enum EngineEvent {
         /// The token ids that made it, in order; together the answer's ids. Empty for engines that have none.
         ids: Vec<u32>,
     },
+    /// More of what the model thinks before it answers; no part of the answer.
+    Reasoning {
+        /// Whole characters, never empty.
+        text: String,
+    },
+    /// The model asks for a tool. The answer still ends in `Finished`; whoever reads it runs the tool and asks again.
+    ToolCall(ToolCall),
     /// Tokens have left the window for good.
     Evicted {
         /// How many since the last such event.
@@ -33,7 +40,8 @@ pub enum EngineEvent {
 /// How the prompt was placed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Started {
-    /// Tokens of the prompt that this turn added or had to bring back, cached ones excluded.
+    /// Tokens of the prompt that this turn added or had to bring back, cached ones excluded; 0 from a server that says so only
+    /// at the end, in [`Usage`].
     pub prompt_tokens: u64,
     /// Tokens in view that were in the cache already.
     pub cached_tokens: u64,

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Notify, mpsc};
 
 use crate::EngineEvent;
 
@@ -19,18 +19,12 @@ use crate::EngineEvent;
 #[must_use]
 pub fn channel(capacity: usize) -> (Emitter, Generation) {
     let (sender, receiver) = mpsc::channel(capacity);
-    let cancelled = Arc::new(AtomicBool::new(false));
+    let canceller = Canceller::new();
     let emitter = Emitter {
         sender,
-        cancelled: Arc::clone(&cancelled),
+        canceller: canceller.clone(),
     };
-    (
-        emitter,
-        Generation {
-            receiver,
-            canceller: Canceller { cancelled },
-        },
-    )
+    (emitter, Generation { receiver, canceller })
 }
 
 /// The reader's end of an answer.
@@ -61,13 +55,25 @@ impl Generation {
 /// Cancels one answer.
 #[derive(Debug, Clone)]
 pub struct Canceller {
-    cancelled: Arc<AtomicBool>,
+    shared: Arc<Cancellation>,
+}
+
+/// The flag is the truth, for engines that look between two steps; the bell wakes those that wait.
+#[derive(Debug, Default)]
+struct Cancellation {
+    asked: AtomicBool,
+    bell: Notify,
 }
 
 impl Canceller {
+    fn new() -> Self {
+        Self { shared: Arc::default() }
+    }
+
     /// Asks the engine to finish the answer as it is. Its `Finished` event still arrives.
     pub fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Release);
+        self.shared.asked.store(true, Ordering::Release);
+        self.shared.bell.notify_waiters();
     }
 }
 
@@ -84,7 +90,7 @@ pub enum NotSent {
 #[derive(Debug, Clone)]
 pub struct Emitter {
     sender: mpsc::Sender<EngineEvent>,
-    cancelled: Arc<AtomicBool>,
+    canceller: Canceller,
 }
 
 impl Emitter {
@@ -118,13 +124,28 @@ impl Emitter {
     /// Whether the reader asked to stop gracefully.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Acquire)
+        self.canceller.shared.asked.load(Ordering::Acquire)
+    }
+
+    /// Waits until the reader asks to stop gracefully, for ever if it doesn't; for engines that wait for bytes meanwhile.
+    pub async fn cancelled(&self) {
+        // Registered before the flag is read: a bell that rings between the two is heard.
+        let mut rung = std::pin::pin!(self.canceller.shared.bell.notified());
+        rung.as_mut().enable();
+        if !self.is_cancelled() {
+            rung.await;
+        }
     }
 
     /// Whether the reader is gone.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.sender.is_closed()
+    }
+
+    /// Waits until the reader is gone.
+    pub async fn closed(&self) {
+        self.sender.closed().await;
     }
 
     /// How many more events fit at this moment.

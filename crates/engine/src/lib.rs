@@ -16,8 +16,8 @@ mod tests;
 pub use error::EngineError;
 pub use event::{EngineEvent, FinishReason, Finished, Started, Timings, Usage};
 pub use generation::{Canceller, Emitter, Generation, NotSent, channel};
-pub use model::{ModelInfo, Readiness, Rendered, Span, SpanKind};
-pub use request::{Message, Options, Request, Role, Tag};
+pub use model::{Memory, ModelInfo, Readiness, Rendered, Span, SpanKind};
+pub use request::{Message, Options, Request, Role, Tag, Tool, ToolCall};
 pub use scripted::{Script, ScriptedEngine};
 
 /// Generates answers, one stream of events for each request.

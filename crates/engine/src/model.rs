@@ -17,6 +17,19 @@ pub struct ModelInfo {
     pub sink_tokens: u64,
     /// Rolling window by setting.
     pub window_tokens: u64,
+    /// Who sees to it that the prompt fits.
+    pub memory: Memory,
+    /// Whether it can be offered tools, and reads their outputs.
+    pub tools: bool,
+}
+
+/// Who sees to it that a conversation of any length fits the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Memory {
+    /// The engine: what is too old rolls out of its window.
+    Rolling,
+    /// Whoever asks: a prompt and its answer must fit `context_tokens`.
+    Bounded,
 }
 
 /// Whether an engine can answer.
@@ -37,7 +50,7 @@ pub struct Rendered {
     pub text: String,
     /// Its token ids; empty for engines that have none.
     pub ids: Vec<u32>,
-    /// Its parts, in order, covering `ids` without a gap.
+    /// Its parts, in order, covering `ids` without a gap; none for engines that have no ids.
     pub spans: Vec<Span>,
 }
 
@@ -61,4 +74,6 @@ pub enum SpanKind {
     User,
     /// An answer, the literal that closes it included.
     Assistant,
+    /// The output of a tool, the template's literals around it included.
+    Tool,
 }

@@ -5,12 +5,49 @@
 pub struct Tag(pub u64);
 
 /// Who speaks in a [`Message`]. The system's words are [`Request::system`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
     /// The person or program that asks.
     User,
-    /// The model.
-    Assistant,
+    /// The model, which may ask for tools beside what it says.
+    Assistant {
+        /// In the order in which it asked.
+        calls: Vec<ToolCall>,
+    },
+    /// A tool, whose output is the message's text.
+    Tool {
+        /// The [`ToolCall::id`] that it answers.
+        call_id: String,
+        /// The tool's name.
+        name: String,
+    },
+}
+
+impl Role {
+    /// The model, saying something without asking for a tool.
+    pub const ASSISTANT: Self = Self::Assistant { calls: Vec::new() };
+}
+
+/// A tool that the model may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tool {
+    /// Its name, unique in a request.
+    pub name: String,
+    /// What it does, in words for the model.
+    pub description: String,
+    /// JSON Schema of its arguments, as JSON text: an object.
+    pub parameters: String,
+}
+
+/// The model asks for a tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolCall {
+    /// Names the call within its answer.
+    pub id: String,
+    /// The tool's name, as the model wrote it.
+    pub name: String,
+    /// Its arguments, as JSON text: an object.
+    pub arguments: String,
 }
 
 /// One message of a conversation.
@@ -27,6 +64,31 @@ pub struct Message {
     pub tag: Tag,
 }
 
+impl Message {
+    /// A user's words.
+    #[must_use]
+    pub fn user(tag: Tag, text: impl Into<String>) -> Self {
+        Self::new(Role::User, tag, text)
+    }
+
+    /// An answer, without its ids.
+    #[must_use]
+    pub fn assistant(tag: Tag, text: impl Into<String>) -> Self {
+        Self::new(Role::ASSISTANT, tag, text)
+    }
+
+    /// Anyone's words, without ids.
+    #[must_use]
+    pub fn new(role: Role, tag: Tag, text: impl Into<String>) -> Self {
+        Self {
+            role,
+            text: text.into(),
+            ids: None,
+            tag,
+        }
+    }
+}
+
 /// One answer to be generated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
@@ -37,8 +99,11 @@ pub struct Request {
     /// The turn that the engine's cache ends with (see [`Engine::cached_through`](crate::Engine::cached_through)); `messages` are those after it.
     /// `None`: `messages` are the history, and the engine starts a new epoch with the newest whole turns that fit.
     pub continues_from: Option<Tag>,
-    /// Oldest first, users' and assistants' in turn; the last one is a user's, and its tag becomes the answer's.
+    /// Oldest first, users' and assistants' in turn; the last one is a user's or the output of a tool, and its tag becomes the
+    /// answer's. The outputs of tools follow the answer that asked for them, in the order of its calls.
     pub messages: Vec<Message>,
+    /// Tools that the model may ask for; an engine that can't offer them fails a request that has any.
+    pub tools: Vec<Tool>,
     /// How to sample and when to stop.
     pub options: Options,
     /// Seed of the turn: with the index of a token it determines that token's random number.

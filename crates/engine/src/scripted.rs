@@ -8,8 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::{
-    Emitter, Engine, EngineError, EngineEvent, FinishReason, Finished, Generation, ModelInfo, Readiness, Rendered,
-    Request, Role, Span, SpanKind, Started, Tag, Timings, Usage, channel,
+    Emitter, Engine, EngineError, EngineEvent, FinishReason, Finished, Generation, Memory, ModelInfo, Readiness,
+    Rendered, Request, Role, Span, SpanKind, Started, Tag, Timings, ToolCall, Usage, channel,
 };
 
 /// Events between a scripted answer and its reader; small, so that tests meet a full channel.
@@ -22,6 +22,12 @@ pub enum Script {
     Tokens(Vec<String>),
     /// These tokens, then this error.
     Fails(Vec<String>, EngineError),
+    /// This error before anything else.
+    Refuses(EngineError),
+    /// This thought, then these tokens.
+    Thinks(String, Vec<String>),
+    /// These tokens, then a request for these tools.
+    Calls(Vec<String>, Vec<ToolCall>),
     /// `echo: ` and the user's message, word by word.
     Echo,
 }
@@ -91,6 +97,8 @@ impl Engine for ScriptedEngine {
             context_tokens: 8_192,
             sink_tokens: 4,
             window_tokens: 2_048,
+            memory: Memory::Rolling,
+            tools: true,
         }
     }
 
@@ -138,7 +146,8 @@ impl Engine for ScriptedEngine {
         let messages = request.messages.iter().map(|message| {
             let kind = match message.role {
                 Role::User => SpanKind::User,
-                Role::Assistant => SpanKind::Assistant,
+                Role::Assistant { .. } => SpanKind::Assistant,
+                Role::Tool { .. } => SpanKind::Tool,
             };
             (kind, Some(message.tag), &message.text)
         });
@@ -170,17 +179,29 @@ impl ScriptedEngine {
         {
             return emitter.blocking_send(EngineEvent::Failed(EngineError::NotCached { tag }));
         }
-        let epoch = self.epoch(request);
-        let (tokens, error) = match script {
-            Script::Tokens(tokens) => (tokens, None),
-            Script::Fails(tokens, error) => (tokens, Some(error)),
-            Script::Echo => (echo(&last.text), None),
+        let Play {
+            thought,
+            tokens,
+            calls,
+            error,
+        } = match Play::of(script, &last.text) {
+            Ok(play) => play,
+            Err(error) => return emitter.blocking_send(EngineEvent::Failed(error)),
         };
+        let epoch = self.epoch(request);
         emitter.blocking_send(EngineEvent::Started(self.started(request, epoch)))?;
+        if let Some(text) = thought {
+            emitter.blocking_send(EngineEvent::Reasoning { text })?;
+        }
         let (reason, ids) = self.stream(&tokens, request, emitter)?;
-        if let Some(error) = error.filter(|_| reason == FinishReason::Stop) {
-            self.forget(&request.conversation);
-            return emitter.blocking_send(EngineEvent::Failed(error));
+        if reason == FinishReason::Stop {
+            if let Some(error) = error {
+                self.forget(&request.conversation);
+                return emitter.blocking_send(EngineEvent::Failed(error));
+            }
+            for call in calls {
+                emitter.blocking_send(EngineEvent::ToolCall(call))?;
+            }
         }
         self.lock().cached.insert(request.conversation.clone(), last.tag);
         let usage = Usage {
@@ -268,6 +289,30 @@ impl ScriptedEngine {
             let waited = self.shared.released.wait_timeout(state, LOOK_EVERY);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+}
+
+/// A script taken apart.
+#[derive(Default)]
+struct Play {
+    thought: Option<String>,
+    tokens: Vec<String>,
+    calls: Vec<ToolCall>,
+    error: Option<EngineError>,
+}
+
+impl Play {
+    fn of(script: Script, message: &str) -> Result<Self, EngineError> {
+        let mut play = Self::default();
+        match script {
+            Script::Tokens(tokens) => play.tokens = tokens,
+            Script::Fails(tokens, error) => (play.tokens, play.error) = (tokens, Some(error)),
+            Script::Refuses(error) => return Err(error),
+            Script::Thinks(thought, tokens) => (play.thought, play.tokens) = (Some(thought), tokens),
+            Script::Calls(tokens, calls) => (play.tokens, play.calls) = (tokens, calls),
+            Script::Echo => play.tokens = echo(message),
+        }
+        Ok(play)
     }
 }
 

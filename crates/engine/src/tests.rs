@@ -1,8 +1,7 @@
 //! The scripted engine keeps the promises that every engine makes.
 
 use crate::{
-    Engine, EngineError, EngineEvent, FinishReason, Generation, Message, Options, Request, Role, Script,
-    ScriptedEngine, Tag,
+    Engine, EngineError, EngineEvent, FinishReason, Generation, Message, Options, Request, Script, ScriptedEngine, Tag,
 };
 
 fn request(tag: u64, continues_from: Option<u64>, text: &str) -> Request {
@@ -10,12 +9,8 @@ fn request(tag: u64, continues_from: Option<u64>, text: &str) -> Request {
         conversation: "c".to_owned(),
         system: None,
         continues_from: continues_from.map(Tag),
-        messages: vec![Message {
-            role: Role::User,
-            text: text.to_owned(),
-            ids: None,
-            tag: Tag(tag),
-        }],
+        messages: vec![Message::user(Tag(tag), text)],
+        tools: Vec::new(),
         options: Options::default(),
         seed: 1,
     }
@@ -32,7 +27,10 @@ fn read(mut generation: Generation) -> (String, EngineEvent) {
     loop {
         match generation.blocking_next().expect("an answer ends with an event") {
             EngineEvent::Token { text: more, .. } => text.push_str(&more),
-            EngineEvent::Started(_) | EngineEvent::Evicted { .. } => {}
+            EngineEvent::Started(_)
+            | EngineEvent::Reasoning { .. }
+            | EngineEvent::ToolCall(_)
+            | EngineEvent::Evicted { .. } => {}
             last @ (EngineEvent::Finished(_) | EngineEvent::Failed(_)) => return (text, last),
         }
     }

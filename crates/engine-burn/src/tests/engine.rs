@@ -85,7 +85,7 @@ fn user(tag: u64, text: &str) -> Message {
 
 fn assistant(tag: u64, ids: &[u32]) -> Message {
     Message {
-        role: Role::Assistant,
+        role: Role::ASSISTANT,
         text: "not looked at".to_owned(),
         ids: Some(ids.to_vec()),
         tag: Tag(tag),
@@ -109,6 +109,7 @@ fn request(conversation: &str, continues_from: Option<u64>, messages: Vec<Messag
         system: Some("Be a toy.".to_owned()),
         continues_from: continues_from.map(Tag),
         messages,
+        tools: Vec::new(),
         options: options(),
         seed,
     }

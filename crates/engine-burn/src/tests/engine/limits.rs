@@ -1,6 +1,6 @@
 //! What is refused, and how dense caches end.
 
-use engine::{Engine, EngineError, FinishReason, Role};
+use engine::{Engine, EngineError, FinishReason, Role, Tool};
 
 use super::{ask, assistant, fails, fixture, request, settings, start, user};
 use crate::{BurnEngine, BurnEngineError, BurnEngineSettings};
@@ -48,9 +48,22 @@ fn check_invalid(change: impl FnOnce(&mut engine::Request), expected: &str) {
 #[test]
 fn requests_that_make_no_sense_are_named() {
     check_invalid(|request| request.messages.clear(), "needs a message");
-    check_invalid(|request| request.messages[2].role = Role::Assistant, "in turn");
+    check_invalid(|request| request.messages[2].role = Role::ASSISTANT, "in turn");
     check_invalid(|request| drop(request.messages.remove(0)), "in turn");
     check_invalid(|request| request.messages[1].ids = Some(vec![80, 9_999]), "9999");
+}
+
+#[test]
+fn tools_are_refused_by_name() {
+    let engine = start();
+    let mut request = request("c", None, vec![user(1, "one")]);
+    request.tools.push(Tool {
+        name: "now".to_owned(),
+        description: String::new(),
+        parameters: "{}".to_owned(),
+    });
+    let refused = engine.generate(request).err().map(|error| error.to_string());
+    assert_eq!(refused.as_deref(), Some("model \"toy\" can't be offered tools"));
 }
 
 fn start_dense() -> BurnEngine {
