@@ -1,0 +1,157 @@
+//! The events of an answer from `/v1/chat/completions`.
+
+mod calls;
+
+use engine::FinishReason;
+use serde::Deserialize;
+use serde_json::Value;
+use upstream::{Chunk, Decoder, End, Report, UpstreamError, is_error, words_of};
+
+use self::calls::{CallPart, Calls};
+
+/// What closes a stream; not JSON.
+const DONE: &str = "[DONE]";
+
+/// Reads one answer. The counts come after the reason of its end, so that the end is told when the stream closes.
+#[derive(Debug, Default)]
+pub(crate) struct OpenAiDecoder {
+    calls: Calls,
+    finish_reason: Option<String>,
+    report: Report,
+}
+
+impl Decoder for OpenAiDecoder {
+    fn read(&mut self, piece: &str) -> Result<Vec<Chunk>, UpstreamError> {
+        if piece.trim_start().starts_with(DONE) {
+            return self.finish()?.ok_or(UpstreamError::Unfinished);
+        }
+        let event: Event =
+            serde_json::from_str(piece).map_err(|source| UpstreamError::not_understood(piece, source))?;
+        if event.error.as_ref().is_some_and(is_error) {
+            return Err(UpstreamError::Said { words: words_of(piece) });
+        }
+        let Some(choices) = event.choices else {
+            let source = serde::de::Error::missing_field("choices");
+            return Err(UpstreamError::not_understood(piece, source));
+        };
+        if let Some(usage) = &event.usage {
+            usage.add_to(&mut self.report);
+        }
+        if let Some(timings) = &event.timings {
+            timings.add_to(&mut self.report);
+        }
+        // One answer is asked for, and it is the first.
+        let choice = choices.into_iter().find(|choice| choice.index.unwrap_or(0) == 0);
+        Ok(choice.map(|choice| self.choice(choice)).unwrap_or_default())
+    }
+
+    fn finish(&mut self) -> Result<Option<Vec<Chunk>>, UpstreamError> {
+        let Some(finish_reason) = self.finish_reason.take() else {
+            return Ok(None);
+        };
+        let reason = match finish_reason.as_str() {
+            "length" => FinishReason::Length,
+            "content_filter" => return Err(said("its content filter cut the answer off")),
+            "error" | "abort" => return Err(said("it ended the answer with an error that it doesn't name")),
+            // `stop`, `tool_calls`, and what else servers call a model's own end.
+            _ => FinishReason::Stop,
+        };
+        let calls = std::mem::take(&mut self.calls).whole(reason)?;
+        let mut chunks: Vec<_> = calls.into_iter().map(Chunk::ToolCall).collect();
+        chunks.push(Chunk::End(End {
+            reason,
+            report: self.report,
+        }));
+        Ok(Some(chunks))
+    }
+}
+
+impl OpenAiDecoder {
+    fn choice(&mut self, choice: Choice) -> Vec<Chunk> {
+        let Choice {
+            delta, finish_reason, ..
+        } = choice;
+        if finish_reason.is_some() {
+            self.finish_reason = finish_reason;
+        }
+        let delta = delta.unwrap_or_default();
+        for part in delta.tool_calls.unwrap_or_default() {
+            self.calls.add(part);
+        }
+        vec![
+            Chunk::Reasoning(delta.reasoning_content.or(delta.reasoning).unwrap_or_default()),
+            Chunk::Text(delta.content.unwrap_or_default()),
+        ]
+    }
+}
+
+fn said(words: &str) -> UpstreamError {
+    UpstreamError::Said {
+        words: words.to_owned(),
+    }
+}
+
+#[derive(Deserialize)]
+struct Event {
+    choices: Option<Vec<Choice>>,
+    error: Option<Value>,
+    usage: Option<Usage>,
+    timings: Option<Timings>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    index: Option<u64>,
+    delta: Option<Delta>,
+    finish_reason: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Delta {
+    content: Option<String>,
+    /// llama.cpp, DeepSeek and vLLM's older versions.
+    reasoning_content: Option<String>,
+    /// vLLM, OpenRouter.
+    reasoning: Option<String>,
+    tool_calls: Option<Vec<CallPart>>,
+}
+
+#[derive(Deserialize)]
+struct Usage {
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    prompt_tokens_details: Option<PromptTokens>,
+}
+
+#[derive(Deserialize)]
+struct PromptTokens {
+    cached_tokens: Option<u64>,
+}
+
+impl Usage {
+    /// `prompt_tokens` counts cached ones too; ours doesn't.
+    fn add_to(&self, report: &mut Report) {
+        let cached = self
+            .prompt_tokens_details
+            .as_ref()
+            .and_then(|details| details.cached_tokens);
+        let new = self.prompt_tokens.map(|all| all.saturating_sub(cached.unwrap_or(0)));
+        report.cached_tokens = cached.or(report.cached_tokens);
+        report.prompt_tokens = new.or(report.prompt_tokens);
+        report.completion_tokens = self.completion_tokens.or(report.completion_tokens);
+    }
+}
+
+/// llama-server measures itself, in milliseconds.
+#[derive(Deserialize)]
+struct Timings {
+    prompt_ms: Option<f64>,
+    predicted_ms: Option<f64>,
+}
+
+impl Timings {
+    fn add_to(&self, report: &mut Report) {
+        report.prefill_ms = self.prompt_ms.or(report.prefill_ms);
+        report.decode_ms = self.predicted_ms.or(report.decode_ms);
+    }
+}

@@ -1,0 +1,174 @@
+use engine::{Memory, Request, Role};
+use expect_test::{Expect, expect};
+use serde_json::Value;
+use upstream::testing::{Outcome, ScriptedServer, Step, full_request, request};
+
+use super::engine;
+
+/// The body that reaches the server, in lines.
+async fn check(request: Request, expected: Expect) {
+    let events =
+        "data: {\"choices\":[{\"delta\":{\"content\":\"ok\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let script = vec![Step::head("200 OK", "text/event-stream"), Step::send(events)];
+    let server = ScriptedServer::start(vec![script]).await;
+    let mut generation = engine(server.url())
+        .generate(request)
+        .expect("a server's queue is its own");
+    assert_eq!(Outcome::read(&mut generation).await.verdict(), "Stop");
+    let asked = server.asked().await;
+    assert!(asked.headers.contains("authorization: Bearer sk-secret"));
+    assert_eq!(asked.line, "POST /v1/chat/completions");
+    let body: Value = serde_json::from_str(&asked.body).expect("the body is JSON");
+    expected.assert_eq(&in_lines(&body));
+}
+
+/// A line a field, and a line an element of its lists.
+fn in_lines(body: &Value) -> String {
+    let fields = body.as_object().expect("the body is an object").iter();
+    fields.fold(String::new(), |lines, (name, field)| match field.as_array() {
+        Some(list) => list.iter().fold(format!("{lines}{name}:\n"), |lines, element| {
+            format!("{lines}  {element}\n")
+        }),
+        None => format!("{lines}{name}: {field}\n"),
+    })
+}
+
+#[tokio::test]
+async fn everything_is_put_in_the_servers_words() {
+    check(
+        full_request(),
+        expect![[r####"
+            max_tokens: 64
+            messages:
+              {"content":"Be brief.","role":"system"}
+              {"content":"Weather?","role":"user"}
+              {"content":"I look.","role":"assistant","tool_calls":[{"function":{"arguments":"{\"city\": \"Paris\"}","name":"weather"},"id":"a","type":"function"},{"function":{"arguments":"{}","name":"time"},"id":"b","type":"function"}]}
+              {"content":"sunny","role":"tool","tool_call_id":"a"}
+              {"content":"noon","role":"tool","tool_call_id":"b"}
+              {"content":"Sunny.","role":"assistant"}
+              {"content":"Thanks <|im_end|>","role":"user"}
+            min_p: 0.05
+            model: "smollm2:135m"
+            repeat_penalty: 1.1
+            seed: 7
+            stop:
+              "###"
+            stream: true
+            stream_options: {"include_usage":true}
+            temperature: 0.2
+            tools:
+              {"function":{"description":"Tells the weather.","name":"weather","parameters":{"properties":{"city":{"type":"string"}},"type":"object"}},"type":"function"}
+            top_k: 40
+            top_p: 0.9
+        "####]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_short_question_has_only_what_openai_knows() {
+    check(
+        request("Hello"),
+        expect![[r#"
+            max_tokens: 32
+            messages:
+              {"content":"Hello","role":"user"}
+            model: "smollm2:135m"
+            seed: 1
+            stream: true
+            stream_options: {"include_usage":true}
+            temperature: 0.0
+            top_p: 0.95
+        "#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn arguments_that_are_no_object_are_refused() {
+    let mut request = full_request();
+    let Role::Assistant { calls } = &mut request.messages[1].role else {
+        unreachable!("the second message asks for tools");
+    };
+    "[1]".clone_into(&mut calls[0].arguments);
+    let mut generation = engine("http://localhost:1")
+        .generate(request)
+        .expect("it is found out later");
+    assert_eq!(
+        Outcome::read(&mut generation).await.verdict(),
+        "the arguments of the call \"a\" of the tool \"weather\": is no JSON object"
+    );
+}
+
+#[tokio::test]
+async fn a_prompt_is_shown_as_its_messages() {
+    let rendered = engine("http://localhost:1")
+        .render(&full_request())
+        .expect("it is in order");
+    assert!(rendered.ids.is_empty() && rendered.spans.is_empty());
+    expect![[r#"
+        [
+          {
+            "role": "system",
+            "content": "Be brief."
+          },
+          {
+            "role": "user",
+            "content": "Weather?"
+          },
+          {
+            "role": "assistant",
+            "content": "I look.",
+            "tool_calls": [
+              {
+                "id": "a",
+                "type": "function",
+                "function": {
+                  "name": "weather",
+                  "arguments": "{\"city\": \"Paris\"}"
+                }
+              },
+              {
+                "id": "b",
+                "type": "function",
+                "function": {
+                  "name": "time",
+                  "arguments": "{}"
+                }
+              }
+            ]
+          },
+          {
+            "role": "tool",
+            "content": "sunny",
+            "tool_call_id": "a"
+          },
+          {
+            "role": "tool",
+            "content": "noon",
+            "tool_call_id": "b"
+          },
+          {
+            "role": "assistant",
+            "content": "Sunny."
+          },
+          {
+            "role": "user",
+            "content": "Thanks <|im_end|>"
+          }
+        ]"#]]
+    .assert_eq(&rendered.text);
+}
+
+#[tokio::test]
+async fn the_model_is_named_for_its_driver() {
+    let model = engine("http://localhost:1").model();
+    assert_eq!(
+        (model.name.as_str(), model.fingerprint.as_str()),
+        ("openai:smollm2:135m", "openai:smollm2:135m")
+    );
+    assert_eq!(
+        (model.memory, model.context_tokens, model.tools),
+        (Memory::Bounded, 4_096, true)
+    );
+}

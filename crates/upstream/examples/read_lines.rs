@@ -1,0 +1,19 @@
+//! Takes an event stream apart that arrives in pieces of any size: what every answer of a model server goes through.
+
+use streaming_llm_upstream::{Framing, LineReader, UpstreamError};
+
+fn main() -> Result<(), UpstreamError> {
+    let body = ": a comment, which says nothing\n\nevent: message\ndata: {\"text\":\"caf\u{e9}\"}\r\n\r\ndata: [DONE]";
+    let mut lines = LineReader::new(Framing::Events);
+    // Three bytes at a time, so that lines and even characters are cut.
+    for bytes in body.as_bytes().chunks(3) {
+        for piece in lines.push(bytes)? {
+            println!("{piece}");
+        }
+    }
+    // The body may end without the empty line that ends an event.
+    if let Some(last) = lines.finish()? {
+        println!("{last}");
+    }
+    Ok(())
+}

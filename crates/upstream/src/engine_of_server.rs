@@ -1,0 +1,87 @@
+//! A server's model as an [`Engine`]: what is the same for every kind of server.
+
+use std::fmt;
+use std::sync::Arc;
+
+use engine::{Engine, EngineError, Generation, Memory, ModelInfo, Readiness, Rendered, Request, Tag, channel};
+
+use crate::answer::Answer;
+use crate::{Server, Wire};
+
+/// Events between a server's answer and its reader: a reader that is behind by more slows the server, not this process.
+const CHANNEL_EVENTS: usize = 64;
+
+/// One model of a server.
+pub struct RemoteEngine<W> {
+    server: Server,
+    wire: Arc<W>,
+    /// The name that users know it by.
+    name: String,
+}
+
+impl<W: Wire> RemoteEngine<W> {
+    /// The model that `wire` is set for, shown as `name`. Nothing is sent yet.
+    #[must_use]
+    pub fn new(server: Server, wire: W, name: String) -> Self {
+        Self {
+            server,
+            wire: Arc::new(wire),
+            name,
+        }
+    }
+}
+
+impl<W: Wire> Engine for RemoteEngine<W> {
+    fn model(&self) -> ModelInfo {
+        let context_tokens = self.server.settings().context_tokens;
+        ModelInfo {
+            name: self.name.clone(),
+            // A server may change the weights behind a name; no token ids are ever kept from it that would notice.
+            fingerprint: self.name.clone(),
+            context_tokens,
+            sink_tokens: 0,
+            window_tokens: context_tokens,
+            memory: Memory::Bounded,
+            tools: true,
+        }
+    }
+
+    /// A server isn't watched: whether it answers is found out by asking.
+    fn readiness(&self) -> Readiness {
+        Readiness::Ready
+    }
+
+    fn generate(&self, request: Request) -> Result<Generation, EngineError> {
+        let (emitter, generation) = channel(CHANNEL_EVENTS);
+        let answer = Answer::new(
+            self.server.clone(),
+            Arc::clone(&self.wire),
+            self.name.clone(),
+            request,
+            emitter,
+        );
+        self.server.runtime().spawn(answer.run());
+        Ok(generation)
+    }
+
+    fn cached_through(&self, _: &str) -> Option<Tag> {
+        None
+    }
+
+    fn forget(&self, _: &str) {}
+
+    fn render(&self, request: &Request) -> Result<Rendered, EngineError> {
+        Ok(Rendered {
+            text: self.wire.prompt(request)?,
+            ids: Vec::new(),
+            spans: Vec::new(),
+        })
+    }
+}
+
+impl<W> fmt::Debug for RemoteEngine<W> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = formatter.debug_struct("RemoteEngine");
+        debug.field("name", &self.name).finish_non_exhaustive()
+    }
+}

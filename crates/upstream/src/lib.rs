@@ -1,0 +1,29 @@
+//! Reads one streaming answer from a model server over HTTP.
+//!
+//! In goes an [`engine::Request`]; out come the answer's [`EngineEvent`](engine::EngineEvent)s. What every such server has
+//! in common is here: connecting, time-outs, tries, lines, limits, cancelling. How one kind of server puts a request and an
+//! answer is a [`Wire`], of which each driver crate has one. No field of anyone's JSON is known here but `error`.
+
+mod answer;
+mod clock;
+mod engine_of_server;
+mod error;
+mod key;
+mod lines;
+mod server;
+mod settings;
+mod status;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use engine_of_server::RemoteEngine;
+pub use error::UpstreamError;
+pub use key::ApiKey;
+pub use lines::{Framing, LineReader};
+pub use server::{Server, ServerModel};
+pub use settings::{Settings, Timeouts};
+pub use status::{is_error, words_of};
+pub use wire::{Chunk, Decoder, End, Report, Wire, json_object, server_seed};

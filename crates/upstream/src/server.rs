@@ -1,0 +1,297 @@
+//! One model server: its address, its key, and the one HTTP client that talks with it.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::EngineError;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::redirect::Policy;
+use reqwest::{Client, RequestBuilder, Response, Url};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::status::{Refusal, refusal};
+use crate::{Framing, Settings, UpstreamError};
+
+/// How often a request is sent to a busy server, which hasn't begun an answer: enough for a slot to become free, and few
+/// enough not to add to what it is busy with.
+const TRIES: u32 = 3;
+
+/// A server that wants to be left alone for longer is left alone, and its answer told: no one waits that long for a word.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// The most that a list of models may have: thousands of names.
+const LIST_BYTES: usize = 1 << 20;
+
+/// A model that a server offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerModel {
+    /// The name to ask for it by.
+    pub name: String,
+    /// Whether it is in memory, so that an answer starts at once; `None` if the server doesn't say.
+    pub loaded: Option<bool>,
+}
+
+/// A model server. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Server {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// As users know it.
+    name: String,
+    /// Without a slash at its end.
+    base: String,
+    settings: Settings,
+    client: Client,
+    runtime: Handle,
+}
+
+impl Server {
+    /// A server at an address; nothing is sent yet. `kind` is the first word of its name in errors, `runtime` is where
+    /// answers are read.
+    ///
+    /// # Errors
+    /// [`UpstreamError::Url`] for anything but `http://…` and `https://…`, or with a user, query or fragment;
+    /// [`UpstreamError::Client`] when the system has no certificates to check an `https` server by.
+    pub fn new(kind: &str, url: &str, settings: Settings, runtime: Handle) -> Result<Self, UpstreamError> {
+        let address = address(url)?;
+        let base = address.as_str().trim_end_matches('/').to_owned();
+        let name = format!("{kind} at {base}");
+        let client = client(&address, &settings).map_err(|source| UpstreamError::Client {
+            server: name.clone(),
+            source,
+        })?;
+        let inner = Inner {
+            name,
+            base,
+            settings,
+            client,
+            runtime,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The server as users know it: what it is, and where.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// What it was made with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// Reads a list, as text, within its time limit and 1 MiB.
+    ///
+    /// # Errors
+    /// [`EngineError::UpstreamTimeout`], [`EngineError::UpstreamBusy`], else [`EngineError::UpstreamFailed`].
+    pub async fn list(&self, path: &str) -> Result<String, EngineError> {
+        let limit = self.settings().timeouts.list;
+        timeout(limit, self.list_without_limit(path))
+            .await
+            .unwrap_or_else(|_| Err(self.too_slow("no list of models", limit)))
+    }
+
+    async fn list_without_limit(&self, path: &str) -> Result<String, EngineError> {
+        let request = self.request(self.inner.client.get(self.url(path)));
+        let mut response = request.send().await.map_err(|error| match self.not_sent("", error) {
+            EngineError::ModelUnavailable { reason, .. } => self.failed(reason),
+            other => other,
+        })?;
+        if !response.status().is_success() {
+            return Err(match refusal(self, "", response).await {
+                Refusal::Final(
+                    EngineError::ModelUnavailable { reason, .. } | EngineError::InvalidRequest { reason },
+                ) => self.failed(reason),
+                Refusal::Busy { error, .. } | Refusal::Final(error) => error,
+            });
+        }
+        let body = self.read_some(&mut response, LIST_BYTES + 1).await;
+        if body.len() > LIST_BYTES {
+            return Err(self.failed(format!("its list has more than {LIST_BYTES} bytes")));
+        }
+        String::from_utf8(body).map_err(|_| self.failed("its list isn't UTF-8"))
+    }
+
+    /// Sends a request until the server isn't busy, and gives the response whose body is the answer.
+    pub(crate) async fn ask(
+        &self,
+        path: &str,
+        body: &str,
+        model: &str,
+        deadline: Instant,
+    ) -> Result<Response, EngineError> {
+        let mut back_off = self.settings().timeouts.back_off;
+        let mut tries_left = TRIES;
+        loop {
+            tries_left -= 1;
+            let request = self.request(self.inner.client.post(self.url(path)));
+            let request = request.header(CONTENT_TYPE, "application/json").body(body.to_owned());
+            let Ok(sent) = timeout_at(deadline, request.send()).await else {
+                return Err(self.too_slow("no answer", self.settings().timeouts.first_byte));
+            };
+            let response = sent.map_err(|error| self.not_sent(model, error))?;
+            if response.status().is_success() {
+                return Ok(response);
+            }
+            let (after, error) = match refusal(self, model, response).await {
+                Refusal::Final(error) => return Err(error),
+                Refusal::Busy { after, error } => (after.unwrap_or(back_off), error),
+            };
+            if tries_left == 0 || after > LONGEST_WAIT {
+                return Err(error);
+            }
+            tracing::debug!(server = self.name(), ?after, "busy, asking again");
+            sleep(after).await;
+            back_off *= 2;
+        }
+    }
+
+    /// A success that is a page, as a proxy's login is, or a single object where events are due, is no answer.
+    pub(crate) async fn streaming(&self, mut response: Response, framing: Framing) -> Result<Response, EngineError> {
+        /// Enough to find an error's message in.
+        const BEGINNING_BYTES: usize = 64 << 10;
+        let header = response.headers().get(CONTENT_TYPE);
+        let kind = header.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match kind.as_str() {
+            "text/html" => Err(self.failed("it answered with an HTML page; is its address right?")),
+            "application/json" if framing == Framing::Events => {
+                let body = self.read_some(&mut response, BEGINNING_BYTES).await;
+                let words = self.censor(&crate::words_of(&String::from_utf8_lossy(&body)));
+                Err(self.failed(format!("it answered with no stream: {words}")))
+            }
+            _ => Ok(response),
+        }
+    }
+
+    /// At most `most` bytes of a body, and what there is when it breaks off or is slow.
+    pub(crate) async fn read_some(&self, response: &mut Response, most: usize) -> Vec<u8> {
+        let deadline = Instant::now() + self.settings().timeouts.list;
+        let mut body = Vec::new();
+        while body.len() < most
+            && let Ok(Ok(Some(bytes))) = timeout_at(deadline, response.chunk()).await
+        {
+            let room = most - body.len();
+            body.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
+        body
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.inner.runtime
+    }
+
+    pub(crate) fn failed(&self, reason: impl Into<String>) -> EngineError {
+        EngineError::UpstreamFailed {
+            server: self.name().to_owned(),
+            reason: self.censor(&reason.into()),
+        }
+    }
+
+    pub(crate) fn unavailable(&self, model: &str, reason: String) -> EngineError {
+        EngineError::ModelUnavailable {
+            model: model.to_owned(),
+            reason,
+        }
+    }
+
+    pub(crate) fn too_slow(&self, what: &str, waited: Duration) -> EngineError {
+        EngineError::UpstreamTimeout {
+            server: self.name().to_owned(),
+            reason: format!("{what} within {waited:?}"),
+        }
+    }
+
+    pub(crate) fn censor(&self, words: &str) -> String {
+        match &self.inner.settings.key {
+            Some(key) => key.censor(words),
+            None => words.to_owned(),
+        }
+    }
+
+    fn not_sent(&self, model: &str, error: reqwest::Error) -> EngineError {
+        if error.is_connect() && error.is_timeout() {
+            self.too_slow("no connection", self.settings().timeouts.connect)
+        } else if error.is_connect() {
+            self.unavailable(model, format!("{} can't be reached: {}", self.name(), cause(&error)))
+        } else {
+            self.failed(format!("it broke off before it answered: {}", cause(&error)))
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.inner.base)
+    }
+
+    fn request(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.inner.settings.key {
+            Some(key) => request.bearer_auth(key.secret()),
+            None => request,
+        }
+    }
+}
+
+/// What is at the bottom of an error of the HTTP client, whose own words only name the request.
+pub(crate) fn cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// Checks an address. Credentials have a setting of their own: an address is logged and shown.
+fn address(url: &str) -> Result<Url, UpstreamError> {
+    let refuse = |reason: &str| {
+        let (before, after) = url.rsplit_once('@').map_or(("", url), |(_, host)| ("…@", host));
+        UpstreamError::Url {
+            url: format!("{before}{after}"),
+            reason: reason.to_owned(),
+        }
+    };
+    let address = Url::parse(url.trim()).map_err(|error| refuse(&error.to_string()))?;
+    if !["http", "https"].contains(&address.scheme()) {
+        return Err(refuse("it has to begin with http:// or https://"));
+    }
+    if !address.username().is_empty() || address.password().is_some() {
+        return Err(refuse("a user or password can't be part of it; set an API key"));
+    }
+    if address.query().is_some() || address.fragment().is_some() {
+        return Err(refuse("it ends before `?` and `#`"));
+    }
+    Ok(address)
+}
+
+fn client(address: &Url, settings: &Settings) -> Result<Client, reqwest::Error> {
+    // Whatever the program has chosen before stays.
+    let _chosen_before = rustls::crypto::ring::default_provider().install_default();
+    let mut client = Client::builder()
+        .user_agent(concat!("streaming-llm-sidecar/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(settings.timeouts.connect)
+        // A key must not go to another host, and most clients turn a redirected POST into a GET.
+        .redirect(Policy::none())
+        // A connection is cheap against an answer, and one that is kept may have died with the server since.
+        .pool_max_idle_per_host(0);
+    if address.scheme() == "http" {
+        // No certificate is ever looked at; a container without any must do.
+        client = client.tls_certs_only([]);
+    }
+    if is_loopback(address) {
+        // A proxy's loopback is another machine's.
+        client = client.no_proxy();
+    }
+    client.build()
+}
+
+fn is_loopback(address: &Url) -> bool {
+    let host = address.host_str().unwrap_or_default();
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse();
+    host == "localhost" || host.ends_with(".localhost") || ip.is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+}
