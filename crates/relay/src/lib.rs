@@ -1,0 +1,30 @@
+//! The narrator relay and the leases of controllers.
+//!
+//! A person's message to a workspace's narrator goes in ([`Narrator::tell`]); a [`Relay`] is asked, and what it answers comes out
+//! twice: as `narration` events in a conversation's log, where every reader of it sees them, and as lines of the workspace's own
+//! log, from which feed and summary are read. Controllers hold [`Leases`] and publish events of their own by them.
+//!
+//! Nothing here serves HTTP, runs a model, or knows how a turn works: narration and turns meet in the log.
+
+mod clock;
+mod error;
+mod fake;
+#[cfg(feature = "http")]
+mod http;
+mod leases;
+mod log;
+mod narrator;
+mod relay;
+mod safe_name;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+pub use clock::Clock;
+pub use error::{LeaseError, NarratorError, RelayError};
+pub use fake::{FakeAnswer, FakeRelay};
+#[cfg(feature = "http")]
+pub use http::HttpRelay;
+pub use leases::{Granted, Holder, LeaseRequest, Leases};
+pub use narrator::{Look, Narrator, NarratorSettings, NarratorStores, Waits};
+pub use relay::{Relay, RelayAnswer, RelayFuture, RelayMessage, Remark};
