@@ -1,6 +1,6 @@
 //! The command that begins a turn, and what comes back.
 
-use protocol::OptionsPatch;
+use protocol::{OptionsPatch, ToolDefinition};
 use sha2::{Digest, Sha256};
 
 /// Begins a turn.
@@ -20,6 +20,8 @@ pub struct TurnCommand {
     pub hello_options: OptionsPatch,
     /// Options of the message.
     pub options: OptionsPatch,
+    /// Tools that the model may ask for, in place of the agent's.
+    pub tools: Option<Vec<ToolDefinition>>,
 }
 
 /// A turn that has begun.
@@ -40,8 +42,14 @@ impl TurnCommand {
     pub(crate) fn body_hash(&self) -> String {
         let options = serde_json::to_string(&self.options).expect("options have no map with other keys than strings");
         let parent = self.parent_turn_id.as_deref().unwrap_or_default();
+        let tools = serde_json::to_string(&self.tools).expect("tools have string keys only");
+        let mut parts = vec![self.agent_id.as_str(), parent, &self.message, &options];
+        // A message that says nothing of tools keeps the hash that it had before there were any.
+        if self.tools.is_some() {
+            parts.push(&tools);
+        }
         let mut hash = Sha256::new();
-        for part in [self.agent_id.as_str(), parent, &self.message, &options] {
+        for part in parts {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
         }

@@ -37,6 +37,22 @@ pub enum ChatError {
         /// What is wrong.
         source: ProtocolError,
     },
+    /// The message asks for a model that it may not have.
+    #[error("model {model:?} is not allowed here, only {allowed}")]
+    ModelNotAllowed {
+        /// The model.
+        model: String,
+        /// The names that are.
+        allowed: String,
+    },
+    /// An output for a call that doesn't wait for one.
+    #[error("turn {turn_id:?} has no call {call_id:?} that waits for an output")]
+    NoSuchCall {
+        /// The turn.
+        turn_id: String,
+        /// The call.
+        call_id: String,
+    },
     /// Too many turns of the conversation wait.
     #[error("conversation {conversation:?} has {waiting} turns waiting, which is its limit")]
     Busy {
@@ -99,6 +115,8 @@ impl ChatError {
             Self::InvalidRequest(_)
             | Self::InvalidAgentId(_)
             | Self::BlankMessage
+            | Self::ModelNotAllowed { .. }
+            | Self::NoSuchCall { .. }
             | Self::AgentOption { .. }
             | Self::ParentNotFound { .. } => ErrorCode::InvalidRequest,
             Self::MessageTooLarge { .. } | Self::EpochTooLong { .. } => ErrorCode::TooLarge,
@@ -128,10 +146,12 @@ impl ChatError {
 
 pub(crate) fn engine_code(error: &EngineError) -> ErrorCode {
     match error {
-        EngineError::Busy { .. } => ErrorCode::Busy,
+        EngineError::Busy { .. } | EngineError::UpstreamBusy { .. } => ErrorCode::Busy,
         EngineError::ContextTooLarge { .. } => ErrorCode::ContextTooLarge,
         EngineError::InvalidRequest { .. } => ErrorCode::InvalidRequest,
         EngineError::ModelUnavailable { .. } => ErrorCode::ModelUnavailable,
+        EngineError::UpstreamFailed { .. } => ErrorCode::UpstreamFailed,
+        EngineError::UpstreamTimeout { .. } => ErrorCode::UpstreamTimeout,
         EngineError::NotCached { .. } | EngineError::Internal { .. } => ErrorCode::Internal,
     }
 }

@@ -7,14 +7,17 @@
 mod command;
 mod error;
 mod lane;
+mod models;
 mod options;
 mod prompt;
 mod recovery;
+mod rounds;
 mod settings;
 mod start;
 mod system;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod turn;
 mod view;
 mod wire;
@@ -24,11 +27,13 @@ use std::time::Duration;
 
 use agent_store::AgentStore;
 use conversation_store::ConversationStore;
-use engine::Engine;
+use serde_json::Value;
 
 pub use command::{TurnCommand, TurnHandle};
 pub use error::ChatError;
+pub use models::{Models, ModelsBuilder, OpenModel};
 pub use settings::ChatSettings;
+pub use tools::{ToolFuture, ToolHandler, ToolRequest};
 pub use wire::{joined_tokens, logged_frame, rfc3339};
 
 use lane::Lanes;
@@ -43,25 +48,31 @@ pub struct Chat {
 struct Shared {
     agents: AgentStore,
     store: ConversationStore,
-    engine: Arc<dyn Engine>,
+    models: Models,
     settings: ChatSettings,
     lanes: Lanes,
     marks: turn::Marks,
+    tools: tools::Board,
 }
 
 impl Chat {
-    /// A chat over these stores and this engine.
+    /// A chat over these stores and these models; one engine is all that it needs.
     #[must_use]
-    pub fn new(agents: AgentStore, store: ConversationStore, engine: Arc<dyn Engine>, settings: ChatSettings) -> Self {
-        let (lanes, marks) = (Lanes::default(), turn::Marks::default());
+    pub fn new(
+        agents: AgentStore,
+        store: ConversationStore,
+        models: impl Into<Models>,
+        settings: ChatSettings,
+    ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 agents,
                 store,
-                engine,
+                models: models.into(),
                 settings,
-                lanes,
-                marks,
+                lanes: Lanes::default(),
+                marks: turn::Marks::default(),
+                tools: tools::Board::default(),
             }),
         }
     }
@@ -92,13 +103,34 @@ impl Chat {
         }
     }
 
-    /// Checks that an agent exists and that its options are in range, as a hello asks.
+    /// Answers a call of a tool that a turn waits for. Soon after, its `tool-output` is in the log, and the model goes on.
+    ///
+    /// # Errors
+    /// [`ChatError::NoSuchCall`] when no such call waits: it was answered already, or its time is over.
+    pub fn tool_output(
+        &self,
+        conversation: &str,
+        turn_id: &str,
+        call_id: &str,
+        output: Value,
+    ) -> Result<(), ChatError> {
+        if self.shared.tools.answer(conversation, turn_id, call_id, output) {
+            return Ok(());
+        }
+        Err(ChatError::NoSuchCall {
+            turn_id: turn_id.to_owned(),
+            call_id: call_id.to_owned(),
+        })
+    }
+
+    /// Checks that an agent exists, and that its options and tools are what they should be, as a hello asks.
     ///
     /// # Errors
     /// As [`Chat::start_turn`] would say.
     pub async fn check_agent(&self, agent_id: &str) -> Result<(), ChatError> {
         let agent = start::agent(&self.shared, agent_id).await?;
-        options::agent_patch(&agent).map(drop)
+        options::agent_patch(&agent)?;
+        options::agent_tools(&agent).map(drop)
     }
 
     /// What the model saw of one turn, rebuilt from the log.
@@ -109,8 +141,9 @@ impl Chat {
         view::prompt(&self.shared, conversation, turn_id).await
     }
 
-    /// Ends every turn that a crash cut off as `interrupted`, with a recorded error; to be called before the first turn is
-    /// started. Returns how many there were.
+    /// Takes up every turn that was cut off while it waited for the output of a tool, and ends every other one as `interrupted`,
+    /// with a recorded error. To be called before the first turn is started, in the runtime that turns live in. Returns how many
+    /// were interrupted.
     ///
     /// # Errors
     /// The store's fault; calling it again goes on where it stopped.
@@ -130,7 +163,8 @@ impl Chat {
     }
 
     /// Takes no new turn, gives those that were begun `grace` to end, and then ends them as `interrupted` with the text they have.
-    /// When it returns, every turn has its terminal event, unless the store can't take it; [`Chat::recover`] writes those.
+    /// When it returns, every turn has its terminal event, but for those that the store can't take, and those that wait for the
+    /// output of a tool, which stay open; [`Chat::recover`] sees to both.
     pub async fn shutdown(&self, grace: Duration) {
         self.drain();
         if tokio::time::timeout(grace, self.shared.lanes.idle()).await.is_err() {

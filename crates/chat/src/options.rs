@@ -1,10 +1,10 @@
-//! Merges the layers of options: defaults, agent, hello, message.
+//! Merges the layers of options: defaults, agent, hello, message. The model is chosen here too.
 
 use agent_store::Agent;
 use engine::{ModelInfo, Options};
-use protocol::{EffectiveOptions, OptionsPatch, Setting};
+use protocol::{EffectiveOptions, OptionsPatch, Setting, ToolDefinition};
 
-use crate::{ChatError, ChatSettings};
+use crate::{ChatError, ChatSettings, Models};
 
 /// What a turn runs with: for the engine, and as the log says it.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,8 +24,52 @@ pub(crate) fn agent_patch(agent: &Agent) -> Result<OptionsPatch, ChatError> {
     })
 }
 
-/// Puts a patch over the defaults. `null` and nothing are the default alike.
-pub(crate) fn merge(patch: OptionsPatch, settings: &ChatSettings, model: &ModelInfo) -> Merged {
+/// The tools of an agent's front matter.
+pub(crate) fn agent_tools(agent: &Agent) -> Result<Vec<ToolDefinition>, ChatError> {
+    let text = serde_json::to_string(&agent.tools).expect("JSON values can be written");
+    ToolDefinition::parse_list("tools", &text).map_err(|source| ChatError::AgentOption {
+        agent: agent.id.to_string(),
+        source,
+    })
+}
+
+/// The models that may answer, the first one first: the one that hello or message ask for, which must be allowed or the agent's
+/// own; else the agent's; else the default.
+pub(crate) fn candidates(
+    asked: &Setting<String>,
+    agent: &Agent,
+    agent_patch: &OptionsPatch,
+    models: &Models,
+) -> Result<Vec<String>, ChatError> {
+    let mut own: Vec<String> = agent.models.iter().map(|model| models.full_name(model)).collect();
+    if own.is_empty()
+        && let Setting::Value(model) = &agent_patch.model
+    {
+        own.push(models.full_name(model));
+    }
+    let default = || vec![models.default_model().to_owned()];
+    match asked {
+        Setting::Absent if own.is_empty() => Ok(default()),
+        Setting::Absent => Ok(own),
+        Setting::Default => Ok(default()),
+        Setting::Value(model) => {
+            let full = models.full_name(model);
+            if models.allows(&full) || own.contains(&full) {
+                return Ok(vec![full]);
+            }
+            let mut allowed = models.allowed().to_vec();
+            allowed.extend(own);
+            Err(ChatError::ModelNotAllowed {
+                model: model.clone(),
+                allowed: allowed.join(", "),
+            })
+        }
+    }
+}
+
+/// Puts a patch over the defaults. `null` and nothing are the default alike. `model` is the one that will answer, if it is known.
+pub(crate) fn merge(patch: OptionsPatch, settings: &ChatSettings, model: &str, info: Option<&ModelInfo>) -> Merged {
+    let (sinks, window) = info.map_or((0, 0), |info| (info.sink_tokens, info.window_tokens));
     let defaults = Options {
         max_new_tokens: settings.max_new_tokens,
         ..Options::default()
@@ -49,13 +93,29 @@ pub(crate) fn merge(patch: OptionsPatch, settings: &ChatSettings, model: &ModelI
         repeat_penalty: engine.repeat_penalty,
         max_new_tokens: engine.max_new_tokens,
         stop: engine.stop.clone(),
-        sink_tokens: engine.sink_tokens.unwrap_or_else(|| saturated(model.sink_tokens)),
-        window_tokens: engine.window_tokens.unwrap_or_else(|| saturated(model.window_tokens)),
+        sink_tokens: engine.sink_tokens.unwrap_or_else(|| saturated(sinks)),
+        window_tokens: engine.window_tokens.unwrap_or_else(|| saturated(window)),
+        model: model.to_owned(),
     };
     Merged {
         engine,
         effective,
         seed: value(patch.seed),
+    }
+}
+
+/// The engine's options of a turn that goes on after a restart.
+pub(crate) fn of_effective(effective: EffectiveOptions) -> Options {
+    Options {
+        temperature: effective.temperature,
+        top_p: effective.top_p,
+        top_k: effective.top_k,
+        min_p: effective.min_p,
+        repeat_penalty: effective.repeat_penalty,
+        max_new_tokens: effective.max_new_tokens,
+        stop: effective.stop,
+        sink_tokens: Some(effective.sink_tokens),
+        window_tokens: Some(effective.window_tokens),
     }
 }
 

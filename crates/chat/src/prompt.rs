@@ -1,7 +1,9 @@
 //! Which turns a prompt is made of, and as what. Pure: everything comes from the log.
 
 use conversation_store::{PathLimit, Turn, TurnState};
-use engine::{Message, Role, Tag};
+use engine::{EngineError, Message, ModelInfo, Role, Tag, Tool};
+
+use crate::rounds::Record;
 
 /// Bytes of text and token ids that are read for one token of the window. Answers cost their text and 4 bytes a token; a token
 /// of prose is about 4 bytes of text. The engine keeps the newest whole turns that fit, so more than can fit is only work.
@@ -38,8 +40,9 @@ pub(crate) fn is_part(turn: &Turn) -> bool {
 
 /// The messages of a path, given newest first, that ends with the turn to be answered.
 ///
-/// Answers are token ids where the model with this fingerprint made them, and text otherwise.
-pub(crate) fn messages(path: Vec<Turn>, fingerprint: &str) -> Vec<Message> {
+/// Answers are token ids where this model made them, and text otherwise. Rounds with tools are told apart for a model that has
+/// tools; for another they are the text that was said.
+pub(crate) fn messages(path: Vec<Turn>, model: &ModelInfo) -> Vec<Message> {
     let Some(asked) = path.first().map(|turn| turn.key) else {
         return Vec::new();
     };
@@ -47,30 +50,127 @@ pub(crate) fn messages(path: Vec<Turn>, fingerprint: &str) -> Vec<Message> {
     for turn in path.into_iter().rev() {
         let tag = Tag(turn.key);
         if turn.key == asked {
-            messages.push(Message {
-                role: Role::User,
-                text: turn.user_text,
-                ids: None,
-                tag,
-            });
+            messages.push(Message::user(tag, turn.user_text));
         } else if is_part(&turn) {
-            let same_model = turn.model.as_deref() == Some(fingerprint);
-            let ids = turn.answer_ids.filter(|_| same_model);
-            messages.push(Message {
-                role: Role::User,
-                text: turn.user_text,
-                ids: None,
-                tag,
-            });
-            messages.push(Message {
-                role: Role::Assistant,
-                text: turn.answer_text,
-                ids,
-                tag,
-            });
+            let record = Record::of(&turn);
+            messages.push(Message::user(tag, turn.user_text));
+            match record.filter(|_| model.tools) {
+                Some(record) => {
+                    let rest = turn.answer_text.get(record.said_bytes()..).unwrap_or_default();
+                    messages.extend(record.messages(tag));
+                    messages.push(Message::assistant(tag, rest));
+                }
+                None => {
+                    let same_model = turn.model.as_deref() == Some(&model.fingerprint);
+                    // The ids of rounds are several answers, which the model saw with other words between them.
+                    let ids = turn.answer_ids.filter(|_| same_model && turn.rounds_json.is_none());
+                    messages.push(Message {
+                        ids,
+                        ..Message::assistant(tag, turn.answer_text)
+                    });
+                }
+            }
         }
     }
     messages
+}
+
+/// What a bounded model is asked, and what had to be left out for it.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Fitted {
+    pub messages: Vec<Message>,
+    pub left_out: Option<LeftOut>,
+}
+
+/// The oldest turns, left out whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    /// The newest of them.
+    pub through: Tag,
+    /// How many tokens they are, estimated.
+    pub tokens: u64,
+}
+
+/// Leaves out the oldest whole turns until the rest, with the system part, the tools and room for the answer, fits the model.
+///
+/// # Errors
+/// [`EngineError::ContextTooLarge`] when the question alone doesn't.
+pub(crate) fn fit(
+    messages: Vec<Message>,
+    system: Option<&str>,
+    tools: &[Tool],
+    room: Room,
+) -> Result<Fitted, EngineError> {
+    let pinned = system.map_or(0, estimated_tokens) + tools.iter().map(tool_tokens).sum::<u64>();
+    let limit_tokens = room.context_tokens.saturating_sub(room.answer_tokens());
+    let asked = messages.last().map(|message| message.tag);
+    let mut needed_tokens = pinned;
+    let mut kept = messages.len();
+    for (index, message) in messages.iter().enumerate().rev() {
+        needed_tokens += message_tokens(message);
+        if needed_tokens > limit_tokens && Some(message.tag) != asked {
+            break;
+        }
+        // A turn is kept from its question on, or not at all.
+        if message.role == Role::User {
+            kept = index;
+        }
+    }
+    let asked_tokens: u64 = messages
+        .iter()
+        .filter(|message| Some(message.tag) == asked)
+        .map(message_tokens)
+        .sum();
+    if pinned + asked_tokens > limit_tokens {
+        return Err(EngineError::ContextTooLarge {
+            part: "the system part with the question",
+            needed_tokens: pinned + asked_tokens,
+            limit_tokens,
+        });
+    }
+    let mut left = messages;
+    let messages = left.split_off(kept);
+    let left_out = left.last().map(|newest| LeftOut {
+        through: newest.tag,
+        tokens: left.iter().map(message_tokens).sum(),
+    });
+    Ok(Fitted { messages, left_out })
+}
+
+/// How much a bounded model takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    pub context_tokens: u64,
+    pub max_new_tokens: u64,
+}
+
+impl Room {
+    /// What is kept free for the answer: what it may need, but not more than half of everything.
+    fn answer_tokens(self) -> u64 {
+        self.max_new_tokens.min(self.context_tokens / 2)
+    }
+}
+
+/// Bytes of text that are counted as one token, for a model whose tokens nobody here knows. Prose has 4 and more, code about 3:
+/// an estimate that is too high leaves out a turn too early, and one too low has the server cut off the system part in silence.
+const BYTES_PER_TOKEN: usize = 3;
+/// What a template puts around a message.
+const TOKENS_AROUND: u64 = 8;
+
+fn estimated_tokens(text: &str) -> u64 {
+    text.len().div_ceil(BYTES_PER_TOKEN) as u64 + TOKENS_AROUND
+}
+
+fn message_tokens(message: &Message) -> u64 {
+    let calls = match &message.role {
+        Role::Assistant { calls } => calls.iter().map(|call| estimated_tokens(&call.arguments)).sum(),
+        Role::User | Role::Tool { .. } => 0,
+    };
+    estimated_tokens(&message.text) + calls
+}
+
+fn tool_tokens(tool: &Tool) -> u64 {
+    estimated_tokens(&tool.description) + estimated_tokens(&tool.parameters)
 }
 
 /// Whether turns that are part of a prompt fill a limit by themselves.

@@ -1,6 +1,12 @@
 //! What the host decides for all turns.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::ToolHandler;
+
+/// How long a call of a tool may take: a person who is asked for leave, or a slow search, and not for ever.
+const TOOL_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Defaults of options, and where the time comes from.
 #[derive(Debug, Clone)]
@@ -9,14 +15,20 @@ pub struct ChatSettings {
     pub max_new_tokens: u32,
     /// Milliseconds since 1970, UTC.
     pub clock: fn() -> i64,
+    /// How long a call of a tool may take before the model is told that it failed.
+    pub tool_timeout: Duration,
+    /// Runs tools in this process; calls that it doesn't take are left to clients.
+    pub tool_handler: Option<Arc<dyn ToolHandler>>,
 }
 
 impl Default for ChatSettings {
-    /// 512 tokens, and the system's clock.
+    /// 512 tokens, the system's clock, 120 s for a tool, and no handler.
     fn default() -> Self {
         Self {
             max_new_tokens: engine::Options::default().max_new_tokens,
             clock: system_clock,
+            tool_timeout: TOOL_TIMEOUT,
+            tool_handler: None,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Begins a turn: checks the command, takes a place in the conversation's lane, and puts the turn on disk.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use agent_store::{Agent, AgentId};
 use conversation_store::{Begun, NewEvent, NewTurn, Parent, StoreError};
-use protocol::{Limits, ServerEvent, User, check_conversation_id, check_turn_id};
+use protocol::{Limits, ServerEvent, ToolDefinition, User, check_conversation_id, check_turn_id};
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
@@ -17,9 +17,20 @@ use crate::{ChatError, Shared, TurnCommand, TurnHandle};
 /// The largest whole number that every JSON reader keeps exactly, as a mask of random bits.
 const SEED_BITS: u64 = (1 << 53) - 1;
 
-/// A checked command on its way to its lane.
-#[derive(Debug)]
-pub(crate) struct Begin {
+/// A turn on its way to its lane.
+pub(crate) enum Begin {
+    /// A checked command.
+    New(Box<New>),
+    /// A turn that a restart cut off while it waited for tools.
+    Again {
+        place: Place,
+        stop: watch::Receiver<Stop>,
+        live: Box<Live>,
+    },
+}
+
+/// A checked command, and who waits for its answer.
+pub(crate) struct New {
     place: Place,
     stop: watch::Receiver<Stop>,
     draft: Draft,
@@ -36,6 +47,8 @@ struct Draft {
     body_hash: String,
     agent: Agent,
     options: Merged,
+    models: Vec<String>,
+    tools: Vec<ToolDefinition>,
     seed: u64,
 }
 
@@ -47,15 +60,25 @@ pub(crate) async fn start_turn(shared: &Arc<Shared>, command: TurnCommand) -> Re
     let draft = draft(shared, command).await?;
     let Reserved { place, stop, begins } = shared.lanes.reserve(shared, &draft.conversation, &draft.turn_id)?;
     let (reply, answer) = oneshot::channel();
+    let new = New {
+        place,
+        stop,
+        draft,
+        reply,
+    };
     begins
-        .try_send(Begin {
-            place,
-            stop,
-            draft,
-            reply,
-        })
+        .try_send(Begin::New(Box::new(new)))
         .map_err(|_| ChatError::Gone)?;
     answer.await.map_err(|_| ChatError::Gone)?
+}
+
+/// Takes up a turn that a restart cut off while it waited for tools; `false` when it can't be.
+pub(crate) fn take_up(shared: &Arc<Shared>, live: Live) -> bool {
+    let Ok(Reserved { place, stop, begins }) = shared.lanes.reserve(shared, &live.conversation, &live.turn_id) else {
+        return false;
+    };
+    let live = Box::new(live);
+    begins.try_send(Begin::Again { place, stop, live }).is_ok()
 }
 
 /// An agent, read on a thread that may block.
@@ -65,14 +88,22 @@ pub(crate) async fn agent(shared: &Shared, agent_id: &str) -> Result<Agent, Chat
     Ok(agent.map_err(|_| ChatError::Gone)??)
 }
 
-/// Puts the turn on disk, in its lane's task and so one after the other; then it waits to run.
+/// Lets a turn wait to run.
 pub(crate) async fn begin(shared: &Arc<Shared>, begin: Begin) -> Option<Waiting> {
-    let Begin {
+    match begin {
+        Begin::New(new) => begin_new(shared, *new).await,
+        Begin::Again { place, stop, live } => Some(Waiting::new(Arc::new(*live), place, stop)),
+    }
+}
+
+/// Puts the turn on disk, in its lane's task and so one after the other; then it waits to run.
+async fn begin_new(shared: &Arc<Shared>, new: New) -> Option<Waiting> {
+    let New {
         place,
         stop,
         draft,
         reply,
-    } = begin;
+    } = new;
     let system = Snapshot::of(&draft.agent).system();
     let begun = match put(shared, &draft).await {
         Ok(begun) => begun,
@@ -101,6 +132,10 @@ pub(crate) async fn begin(shared: &Arc<Shared>, begin: Begin) -> Option<Waiting>
         system,
         options: draft.options.engine,
         seed: draft.seed,
+        models: draft.models,
+        tools: draft.tools,
+        resumed: None,
+        waiting: Mutex::default(),
     };
     Some(Waiting::new(Arc::new(live), place, stop))
 }
@@ -148,11 +183,16 @@ async fn join(shared: &Shared, command: &TurnCommand) -> Result<Option<TurnHandl
 async fn draft(shared: &Shared, command: TurnCommand) -> Result<Draft, ChatError> {
     let agent = agent(shared, &command.agent_id).await?;
     let body_hash = command.body_hash();
-    let patch = command
-        .options
-        .over(command.hello_options)
-        .over(options::agent_patch(&agent)?);
-    let options = options::merge(patch, &shared.settings, &shared.engine.model());
+    let agent_patch = options::agent_patch(&agent)?;
+    let tools = match command.tools {
+        Some(tools) => tools,
+        None => options::agent_tools(&agent)?,
+    };
+    let asked = command.options.over(command.hello_options);
+    let models = options::candidates(&asked.model, &agent, &agent_patch, &shared.models)?;
+    let first = models.first().map(String::as_str).unwrap_or_default();
+    let info = shared.models.info(first);
+    let options = options::merge(asked.over(agent_patch), &shared.settings, first, info.as_ref());
     Ok(Draft {
         conversation: command.conversation_id.unwrap_or_else(|| Uuid::now_v7().to_string()),
         turn_id: command.turn_id.unwrap_or_else(|| Uuid::now_v7().to_string()),
@@ -164,6 +204,8 @@ async fn draft(shared: &Shared, command: TurnCommand) -> Result<Draft, ChatError
             .seed
             .unwrap_or_else(|| Uuid::new_v4().as_u64_pair().1 & SEED_BITS),
         options,
+        models,
+        tools,
     })
 }
 

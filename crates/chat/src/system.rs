@@ -12,6 +12,10 @@ pub(crate) struct Snapshot {
     pub markdown_context: String,
     #[serde(default)]
     pub options: serde_json::Map<String, serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<serde_json::Value>,
 }
 
 impl Snapshot {
@@ -22,6 +26,8 @@ impl Snapshot {
             system_prompt: agent.system_prompt.clone(),
             markdown_context: agent.markdown_context.clone(),
             options: agent.options.clone(),
+            models: agent.models.clone(),
+            tools: agent.tools.clone(),
         }
     }
 
@@ -47,6 +53,8 @@ impl Snapshot {
             system_prompt,
             markdown_context,
             options: _,
+            models: _,
+            tools: _,
         } = self;
         protocol::Agent {
             id,

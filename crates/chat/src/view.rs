@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use conversation_store::{Event, PathLimit, PathStart, Turn, TurnKey};
-use engine::{Engine, EngineError, Message, Options, Rendered, Request, Span, SpanKind, Tag};
+use engine::{Engine, EngineError, Memory, Message, Options, Rendered, Request, Span, SpanKind, Tag};
 use protocol::{EffectiveOptions, Prompt, PromptPart, PromptPartKind, PromptWindow, Started};
 use sha2::{Digest, Sha256};
 
@@ -27,16 +27,19 @@ pub(crate) async fn prompt(shared: &Shared, conversation: &str, turn_id: &str) -
         turn_id: turn_id.to_owned(),
         what: "options",
     })?;
-    let window_tokens = window_tokens(shared, &turn)
-        .await?
-        .unwrap_or_else(|| u64::from(options.window_tokens));
+    let started = started(shared, &turn).await?;
+    let engine = engine(shared, started.as_ref(), &options)?;
+    let window_tokens = started.map_or_else(|| u64::from(options.window_tokens), |started| started.window_tokens);
     let names = path.iter().map(|turn| (turn.key, turn.turn_id.clone())).collect();
-    let model = shared.engine.model();
-    let messages = prompt::messages(path, &model.fingerprint);
-    let (engine, system, key) = (Arc::clone(&shared.engine), snapshot.system(), turn.key);
-    let whole = tokio::task::spawn_blocking(move || render(&*engine, system, messages, key));
+    let model = engine.model();
+    let messages = prompt::messages(path, &model);
+    let (system, key, fingerprint) = (snapshot.system(), turn.key, model.fingerprint);
+    let whole = tokio::task::spawn_blocking(move || match model.memory {
+        Memory::Rolling => render(&*engine, system, messages, key),
+        Memory::Bounded => render_whole(&*engine, system, messages, key),
+    });
     let whole = whole.await.map_err(|_| ChatError::Gone)??;
-    let same_model = turn.model.as_deref() == Some(model.fingerprint.as_str());
+    let same_model = turn.model.as_deref() == Some(fingerprint.as_str());
     let view = View {
         turn,
         names,
@@ -86,8 +89,23 @@ async fn epoch_path(shared: &Shared, turn: &Turn) -> Result<Vec<Turn>, ChatError
     Ok(path)
 }
 
-/// The window in force, as the turn's `started` event says it; `None` when it never started.
-async fn window_tokens(shared: &Shared, turn: &Turn) -> Result<Option<u64>, ChatError> {
+/// The engine of the model that answered; of the one that was asked for when none has.
+fn engine(
+    shared: &Shared,
+    started: Option<&Started>,
+    options: &EffectiveOptions,
+) -> Result<Arc<dyn Engine>, EngineError> {
+    // Logs of before there was a choice don't say which.
+    let asked = Some(options.model.as_str()).filter(|model| !model.is_empty());
+    let model = started.map(|started| started.model.as_str()).or(asked);
+    let default = shared.models.default_model();
+    // A model that is here no more is rendered as the default one would, and the answer says that it is another.
+    let engine = shared.models.engine(model.unwrap_or(default));
+    engine.or_else(|_| shared.models.engine(default))
+}
+
+/// The turn's `started` event; `None` when it never started.
+async fn started(shared: &Shared, turn: &Turn) -> Result<Option<Started>, ChatError> {
     let mut after = turn.first_seq;
     while turn.model.is_some() {
         // The turns before this one, which were still running when it began, end before it starts; so this ends.
@@ -101,7 +119,7 @@ async fn window_tokens(shared: &Shared, turn: &Turn) -> Result<Option<u64>, Chat
                 turn_id: turn.turn_id.clone(),
                 what: "start",
             })?;
-            return Ok(Some(started.window_tokens));
+            return Ok(Some(started));
         }
     }
     Ok(None)
@@ -121,6 +139,7 @@ fn render(
         system,
         continues_from,
         messages,
+        tools: Vec::new(),
         options: Options::default(),
         seed: 0,
     };
@@ -141,6 +160,33 @@ fn render(
     Ok(Whole {
         question: alone,
         rendered: whole,
+    })
+}
+
+/// What a model without an epoch would be sent: the messages with the system part, and the turn's own question.
+fn render_whole(
+    engine: &dyn Engine,
+    system: Option<String>,
+    messages: Vec<Message>,
+    key: TurnKey,
+) -> Result<Whole, EngineError> {
+    let request = |system: Option<String>, messages: Vec<Message>| Request {
+        conversation: String::new(),
+        system,
+        continues_from: None,
+        messages,
+        tools: Vec::new(),
+        options: Options::default(),
+        seed: 0,
+    };
+    let own = messages
+        .iter()
+        .filter(|message| message.tag == Tag(key))
+        .cloned()
+        .collect();
+    Ok(Whole {
+        question: engine.render(&request(None, own))?,
+        rendered: engine.render(&request(system, messages))?,
     })
 }
 
@@ -200,6 +246,7 @@ impl View {
                 SpanKind::System => PromptPartKind::System,
                 SpanKind::User => PromptPartKind::User,
                 SpanKind::Assistant => PromptPartKind::Assistant,
+                SpanKind::Tool => PromptPartKind::Tool,
             },
             turn_id: span.tag.and_then(|tag| self.name(tag.0)),
             start: span.tokens.start as u64,

@@ -3,15 +3,16 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use agent_store::AgentStore;
 use conversation_store::{ConversationStore, Event};
-use engine::{Engine, Script, ScriptedEngine};
+use engine::{Engine, Role, Script, ScriptedEngine};
 use protocol::ServerEvent;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Chat, ChatError, ChatSettings, TurnCommand, TurnHandle, logged_frame};
+use crate::{Chat, ChatError, ChatSettings, Models, TurnCommand, TurnHandle, logged_frame};
 
 /// 2026-01-02T03:04:05.678Z.
 pub(super) const NOW_MS: i64 = 1_767_323_045_678;
@@ -39,13 +40,50 @@ impl Bench {
     }
 
     fn open(folder: TempDir, engine: impl Engine + 'static) -> Self {
+        Self::open_with(folder, Arc::new(engine), |_| {})
+    }
+
+    /// A chat with these models.
+    pub(super) fn with_models(models: Models, change: impl FnOnce(&mut ChatSettings)) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let bench = Self::open_with(folder, models, change);
+        bench.write_agent("tester", "");
+        bench
+    }
+
+    /// The same folders after the process has been stopped in its own time, with another engine.
+    pub(super) async fn stop_and_restart(self, engine: impl Engine + 'static) -> Self {
+        self.chat.shutdown(Duration::ZERO).await;
+        self.restart(engine)
+    }
+
+    /// A copy of the folders as they are on disk now, as after a crash at this instant.
+    pub(super) fn copied(&self) -> TempDir {
+        let copy = tempfile::tempdir().expect("a temporary folder");
+        for name in ["agents", "data"] {
+            fs::create_dir(copy.path().join(name)).expect("a folder");
+            for file in fs::read_dir(self.folder.path().join(name)).expect("it is there") {
+                let file = file.expect("it can be listed");
+                fs::copy(file.path(), copy.path().join(name).join(file.file_name())).expect("it can be copied");
+            }
+        }
+        copy
+    }
+
+    /// A chat on folders that another process has left.
+    pub(super) fn reopen(folder: TempDir, engine: impl Engine + 'static) -> Self {
+        Self::open(folder, engine)
+    }
+
+    fn open_with(folder: TempDir, models: impl Into<Models>, change: impl FnOnce(&mut ChatSettings)) -> Self {
         let agents = AgentStore::open(&folder.path().join("agents")).expect("an agents folder");
         let store = ConversationStore::open(&folder.path().join("data")).expect("a data folder");
-        let settings = ChatSettings {
+        let mut settings = ChatSettings {
             clock: || NOW_MS,
             ..ChatSettings::default()
         };
-        let chat = Chat::new(agents, store.clone(), Arc::new(engine), settings);
+        change(&mut settings);
+        let chat = Chat::new(agents, store.clone(), models, settings);
         Self { chat, store, folder }
     }
 
@@ -188,7 +226,19 @@ pub(super) fn requests(engine: &ScriptedEngine) -> Vec<String> {
             .map_or(String::new(), |tag| format!("after {}: ", tag.0));
         let messages = request.messages.iter().map(|message| {
             let ids = message.ids.as_ref().map_or(String::new(), |ids| format!("{ids:?}"));
-            format!("{:?} {}{ids}", message.role, message.text)
+            let role = match &message.role {
+                Role::User => "User".to_owned(),
+                Role::Assistant { calls } if calls.is_empty() => "Assistant".to_owned(),
+                Role::Assistant { calls } => {
+                    let calls: Vec<_> = calls
+                        .iter()
+                        .map(|call| format!("{}{}", call.name, call.arguments))
+                        .collect();
+                    format!("Assistant({})", calls.join(" "))
+                }
+                Role::Tool { name, call_id } => format!("Tool({name} {call_id})"),
+            };
+            format!("{role} {}{ids}", message.text)
         });
         format!("{from}{}", messages.collect::<Vec<_>>().join(" | "))
     });

@@ -1,8 +1,8 @@
 //! Engines that do what a scripted one doesn't.
 
 use engine::{
-    Emitter, Engine, EngineError, EngineEvent, Generation, ModelInfo, Readiness, Rendered, Request, ScriptedEngine,
-    Tag, channel,
+    Emitter, Engine, EngineError, EngineEvent, Generation, Memory, ModelInfo, Readiness, Rendered, Request,
+    ScriptedEngine, Tag, channel,
 };
 
 /// Hands everything but the methods given to the engine inside.
@@ -44,6 +44,22 @@ delegate!(OtherModel {
         ModelInfo { fingerprint: "other".to_owned(), ..self.0.model() }
     }
 } generate cached_through rest);
+
+/// A model of another name, whose context has an end.
+pub(super) struct Remote(pub ScriptedEngine, pub &'static str, pub u64);
+
+delegate!(Remote {
+    fn model(&self) -> ModelInfo {
+        ModelInfo {
+            name: self.1.to_owned(),
+            fingerprint: self.1.to_owned(),
+            context_tokens: self.2,
+            memory: Memory::Bounded,
+            ..self.0.model()
+        }
+    }
+    fn cached_through(&self, _: &str) -> Option<Tag> { None }
+} generate rest);
 
 /// Panics when it is asked.
 pub(super) struct Panics(pub ScriptedEngine);

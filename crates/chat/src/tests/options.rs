@@ -19,7 +19,7 @@ async fn message_over_hello_over_agent_over_defaults() {
         "options: {temperature: 1, topK: 5, min_p: 0.1, seed: 7, stop: [x]}",
     );
     let layered = TurnCommand {
-        hello_options: patch(r#"{"temperature":2,"topK":6,"minP":null,"windowTokens":300}"#),
+        hello_options: patch(r#"{"temperature":2,"topK":6,"minP":null,"windowTokens":300,"model":"scripted"}"#),
         options: patch(r#"{"temperature":0,"topK":null}"#),
         ..command("hi")
     };
@@ -37,7 +37,7 @@ async fn message_over_hello_over_agent_over_defaults() {
         panic!("the first event is the user's")
     };
     let said = serde_json::to_string(&user.options).expect("options can be written");
-    let expected = r#"{"temperature":0.0,"topP":0.95,"topK":0,"minP":0.0,"repeatPenalty":1.0,"maxNewTokens":512,"stop":["x"],"sinkTokens":4,"windowTokens":300}"#;
+    let expected = r#"{"temperature":0.0,"topP":0.95,"topK":0,"minP":0.0,"repeatPenalty":1.0,"maxNewTokens":512,"stop":["x"],"sinkTokens":4,"windowTokens":300,"model":"scripted"}"#;
     assert_eq!((said.as_str(), user.seed), (expected, 7));
 }
 

@@ -1,9 +1,10 @@
 //! The pure part: which turns become which messages.
 
 use conversation_store::{Turn, TurnState};
-use engine::{Role, Tag};
+use engine::{EngineError, Memory, Message, ModelInfo, Role, Tag, Tool};
 
-use crate::prompt::{history_limit, messages};
+use crate::prompt::{Fitted, LeftOut, Room, fit, history_limit, messages};
+use crate::rounds::Record;
 
 fn turn(key: u64, state: TurnState) -> Turn {
     Turn {
@@ -20,6 +21,7 @@ fn turn(key: u64, state: TurnState) -> Turn {
         model: Some("m".to_owned()),
         prompt_tokens: None,
         epoch: None,
+        rounds_json: None,
         agent_id: "a".to_owned(),
         agent_hash: "h".to_owned(),
         options_json: "{}".to_owned(),
@@ -30,10 +32,22 @@ fn turn(key: u64, state: TurnState) -> Turn {
     }
 }
 
+fn model(tools: bool) -> ModelInfo {
+    ModelInfo {
+        name: "m".to_owned(),
+        fingerprint: "m".to_owned(),
+        context_tokens: 100,
+        sink_tokens: 0,
+        window_tokens: 0,
+        memory: Memory::Bounded,
+        tools,
+    }
+}
+
 /// The messages of turns given oldest first, of which the last one is asked.
 #[track_caller]
 fn check(turns: Vec<Turn>, expected: &str) {
-    let made = messages(turns.into_iter().rev().collect(), "m");
+    let made = messages(turns.into_iter().rev().collect(), &model(true));
     let roles_alternate = made.windows(2).all(|pair| pair[0].role != pair[1].role);
     assert!(roles_alternate && made.last().is_none_or(|last| last.role == Role::User));
     let shown = made
@@ -82,7 +96,10 @@ fn ids_are_used_for_the_same_model_only() {
 
 #[test]
 fn question_and_answer_share_a_tag() {
-    let made = messages(vec![turn(2, TurnState::Pending), turn(1, TurnState::Done)], "m");
+    let made = messages(
+        vec![turn(2, TurnState::Pending), turn(1, TurnState::Done)],
+        &model(true),
+    );
     assert_eq!(
         made.iter().map(|message| message.tag).collect::<Vec<_>>(),
         [Tag(1), Tag(1), Tag(2)]
@@ -96,4 +113,113 @@ fn the_history_is_bounded_by_the_window() {
     let usual = history_limit(2_048);
     assert_eq!((usual.turns, usual.bytes), (513, 64 << 10));
     assert_eq!(history_limit(u64::MAX).bytes, usize::MAX);
+}
+
+/// A turn that said `look`, asked for a tool, and then said `done`.
+fn turn_with_a_round(key: u64, answered: bool) -> Turn {
+    let mut record = Record::default();
+    let call = engine::ToolCall {
+        id: "x".to_owned(),
+        name: "now".to_owned(),
+        arguments: "{}".to_owned(),
+    };
+    record.push("look".to_owned(), vec![call]);
+    if answered {
+        record.answer("call-1-1", "noon".into());
+    }
+    Turn {
+        answer_text: "lookdone".to_owned(),
+        rounds_json: Some(record.to_json()),
+        ..turn(key, TurnState::Done)
+    }
+}
+
+#[track_caller]
+fn check_rounds(tools: bool, answered: bool, expected: &str) {
+    let path = vec![turn(2, TurnState::Pending), turn_with_a_round(1, answered)];
+    let made = messages(path, &model(tools));
+    let shown = made.iter().map(|message| match &message.role {
+        Role::User => format!("user:{}", message.text),
+        Role::Assistant { calls } if calls.is_empty() => format!("model:{}", message.text),
+        Role::Assistant { .. } => format!("asks:{}", message.text),
+        Role::Tool { .. } => format!("tool:{}", message.text),
+    });
+    assert_eq!(shown.collect::<Vec<_>>().join(" "), expected);
+    assert!(
+        made.iter().all(|message| message.ids.is_none()),
+        "the ids of rounds are not one answer's"
+    );
+}
+
+#[test]
+fn rounds_are_told_apart_for_models_with_tools() {
+    check_rounds(true, true, "user:q1 asks:look tool:noon model:done user:q2");
+    check_rounds(false, true, "user:q1 model:lookdone user:q2");
+    check_rounds(true, false, "user:q1 model:done user:q2");
+}
+
+/// Turns of 33 estimated tokens each (15 and 18 with what is around a message), the last one a lone question.
+fn long_history(turns: u64) -> Vec<Message> {
+    let turn = |key: u64| {
+        let answer = Message::assistant(Tag(key), "a".repeat(30));
+        [Message::user(Tag(key), "q".repeat(21)), answer]
+    };
+    let mut messages: Vec<Message> = (1..=turns).flat_map(turn).collect();
+    messages.pop();
+    messages
+}
+
+#[track_caller]
+fn check_fit(context_tokens: u64, kept: &[u64], left_out: Option<LeftOut>) {
+    let room = Room {
+        context_tokens,
+        max_new_tokens: 10,
+    };
+    let Fitted {
+        messages,
+        left_out: found,
+    } = fit(long_history(4), None, &[], room).expect("the question fits");
+    let mut tags: Vec<u64> = messages.iter().map(|message| message.tag.0).collect();
+    tags.dedup();
+    assert_eq!((tags.as_slice(), found), (kept, left_out));
+    assert!(
+        messages.first().is_some_and(|first| first.role == Role::User),
+        "no turn is cut in two"
+    );
+}
+
+#[test]
+fn a_bounded_model_sees_the_newest_whole_turns() {
+    let left_out = |through, tokens| {
+        let through = Tag(through);
+        Some(LeftOut { through, tokens })
+    };
+    check_fit(3 * 33 + 15 + 10, &[1, 2, 3, 4], None);
+    check_fit(3 * 33 + 15 + 9, &[2, 3, 4], left_out(1, 33));
+    check_fit(33 + 15 + 10, &[3, 4], left_out(2, 66));
+    check_fit(15 + 10, &[4], left_out(3, 99));
+}
+
+#[test]
+fn a_question_that_never_fits_is_refused() {
+    let room = Room {
+        context_tokens: 100,
+        max_new_tokens: 1_000,
+    };
+    let refused = |system: Option<&str>, tools: &[Tool]| fit(long_history(1), system, tools, room);
+    assert!(
+        refused(None, &[]).is_ok(),
+        "an answer may take half of everything and no more"
+    );
+    let tool = Tool {
+        name: "t".to_owned(),
+        description: "d".repeat(90),
+        parameters: "{}".to_owned(),
+    };
+    for answer in [refused(Some(&"s".repeat(90)), &[]), refused(None, &[tool])] {
+        assert!(
+            matches!(answer, Err(EngineError::ContextTooLarge { limit_tokens: 50, .. })),
+            "{answer:?}"
+        );
+    }
 }

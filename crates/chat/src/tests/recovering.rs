@@ -49,6 +49,7 @@ async fn turns_that_were_running_end_as_interrupted() {
             ids: vec![3],
         }),
         started: Some(started),
+        rounds_json: None,
     };
     bench.store.append(append).await.expect("stored");
     bench.store.begin_turn(left_behind("p")).await.expect("stored");

@@ -51,8 +51,9 @@ pub(super) struct Epoch<'a> {
 }
 
 impl<'a> Epoch<'a> {
-    pub(super) fn new(live: &'a Live, request: &Request) -> Self {
-        if request.continues_from.is_none() {
+    /// An engine that begins anew has evicted nothing; a bounded one always does, and what it was not shown stays unseen.
+    pub(super) fn new(live: &'a Live, request: &Request, is_cut: bool) -> Self {
+        if request.continues_from.is_none() && !is_cut {
             live.shared.marks.clear(&live.conversation);
         }
         Self { live, first: None }
@@ -60,6 +61,12 @@ impl<'a> Epoch<'a> {
 
     pub(super) fn starts_with(&mut self, first: Tag) {
         self.first = Some(first.0);
+    }
+
+    /// The turns up to this one that a bounded model is not shown, but for those that were said before.
+    pub(super) async fn left_out(&mut self, through: Tag) -> Result<Vec<String>, StoreError> {
+        self.first = None;
+        self.gone(Some(through)).await
     }
 
     /// The turns that have gone since the last call, oldest first, by the ids that clients know.

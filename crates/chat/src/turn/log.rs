@@ -19,11 +19,59 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 /// Longest such wait: a disk that has room again is noticed soon enough.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
 
+/// What is appended at once.
+pub(super) struct Entry {
+    events: Vec<ServerEvent>,
+    answer: Option<AnswerDelta>,
+    started: Option<StartedFacts>,
+    rounds_json: Option<String>,
+}
+
+impl Entry {
+    pub(super) fn new(events: Vec<ServerEvent>) -> Self {
+        Self {
+            events,
+            answer: None,
+            started: None,
+            rounds_json: None,
+        }
+    }
+
+    pub(super) fn with_answer(self, answer: AnswerDelta) -> Self {
+        Self {
+            answer: Some(answer),
+            ..self
+        }
+    }
+
+    pub(super) fn with_start(self, started: StartedFacts) -> Self {
+        Self {
+            started: Some(started),
+            ..self
+        }
+    }
+
+    pub(super) fn with_rounds(self, rounds_json: String) -> Self {
+        Self {
+            rounds_json: Some(rounds_json),
+            ..self
+        }
+    }
+}
+
+impl From<ServerEvent> for Entry {
+    fn from(event: ServerEvent) -> Self {
+        Self::new(vec![event])
+    }
+}
+
 pub(super) struct Log<'a> {
     live: &'a Live,
     receipts: VecDeque<Receipt>,
     /// Token ids appended so far.
     ids: Vec<u32>,
+    /// Whether the turn streams.
+    has_started: bool,
 }
 
 impl<'a> Log<'a> {
@@ -32,25 +80,28 @@ impl<'a> Log<'a> {
             live,
             receipts: VecDeque::new(),
             ids: Vec::new(),
+            has_started: live.resumed.is_some(),
         }
     }
 
-    /// Queues one event; it is on disk when its receipt has come.
-    pub(super) async fn append(
-        &mut self,
-        event: &ServerEvent,
-        answer: Option<AnswerDelta>,
-        started: Option<StartedFacts>,
-    ) -> Result<(), StoreError> {
-        if let Some(delta) = &answer {
+    /// Whether some engine has begun to answer the turn.
+    pub(super) fn has_started(&self) -> bool {
+        self.has_started
+    }
+
+    /// Queues one entry; it is on disk when its receipt has come.
+    pub(super) async fn append(&mut self, entry: Entry) -> Result<(), StoreError> {
+        if let Some(delta) = &entry.answer {
             self.ids.extend_from_slice(&delta.ids);
         }
+        self.has_started |= entry.started.is_some();
         let append = AppendEvents {
             conversation: self.live.conversation.clone(),
             turn: self.live.key,
-            events: vec![self.logged(event)],
-            answer,
-            started,
+            events: entry.events.iter().map(|event| self.logged(event)).collect(),
+            answer: entry.answer,
+            started: entry.started,
+            rounds_json: entry.rounds_json,
         };
         let receipt = self.live.shared.store.enqueue(append).await?;
         self.receipts.push_back(receipt);
@@ -111,6 +162,15 @@ impl<'a> Log<'a> {
                 () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST_RETRY),
             }
         }
+    }
+
+    /// Sees to it that what was appended is on disk, and writes no end.
+    pub(super) async fn leave_open(mut self) {
+        if let Err(error) = self.flush().await {
+            self.warn(&error);
+        }
+        let (conversation, turn) = (&self.live.conversation, &self.live.turn_id);
+        tracing::info!(conversation, turn, "a turn that waits for a tool is left open");
     }
 
     async fn flush(&mut self) -> Result<(), StoreError> {

@@ -1,10 +1,14 @@
 //! What the engine is asked: the messages after its cache, or the history.
 
-use conversation_store::{PathLimit, PathStart, StoreError, Turn, TurnKey};
-use engine::Tag;
+use std::sync::Arc;
 
-use super::{Live, Request};
-use crate::prompt;
+use conversation_store::{PathLimit, PathStart, StoreError, Turn, TurnKey};
+use engine::{Engine, Memory, Message, ModelInfo, Request, Tag, Tool};
+use protocol::ToolDefinition;
+
+use super::{Broken, Live};
+use crate::prompt::{self, LeftOut, Room};
+use crate::rounds::{MAX_ROUNDS, Record};
 
 /// Reads of one path: turns that are no part of the prompt must not hide those before them, and a run of failures that has no
 /// end must not be read to its end each time.
@@ -19,39 +23,94 @@ pub(super) enum Source {
     History,
 }
 
-pub(super) async fn request(live: &Live, source: Source) -> Result<Request, StoreError> {
-    let engine = &live.shared.engine;
+/// A request, and the turns that had to be left out of it.
+pub(super) struct Asked {
+    pub request: Request,
+    pub left_out: Option<LeftOut>,
+}
+
+pub(super) async fn request(
+    live: &Live,
+    engine: &Arc<dyn Engine>,
+    record: &Record,
+    source: Source,
+) -> Result<Asked, Broken> {
     let model = engine.model();
-    let window = live.options.window_tokens.map_or(model.window_tokens, u64::from);
+    // A round goes on from what tools gave, and no cache ends there.
+    let source = if record.rounds.is_empty() {
+        source
+    } else {
+        Source::History
+    };
+    let (continues_from, path) = path(live, engine, &model, source).await?;
+    let mut messages = prompt::messages(path, &model);
+    messages.extend(record.messages(Tag(live.key)));
+    let is_last = record.rounds.len() + 1 >= MAX_ROUNDS;
+    let tools = live.tools.iter().filter(|_| !is_last).map(tool).collect();
+    let mut request = Request {
+        conversation: live.conversation.clone(),
+        system: live.system.clone(),
+        continues_from,
+        messages,
+        tools,
+        options: live.options.clone(),
+        seed: live.seed,
+    };
+    let left_out = match model.memory {
+        Memory::Rolling => None,
+        Memory::Bounded => leave_out(&mut request, &model)?,
+    };
+    Ok(Asked { request, left_out })
+}
+
+/// Cuts a request to what a bounded model holds.
+fn leave_out(request: &mut Request, model: &ModelInfo) -> Result<Option<LeftOut>, Broken> {
+    let messages: Vec<Message> = std::mem::take(&mut request.messages);
+    let room = Room {
+        context_tokens: model.context_tokens,
+        max_new_tokens: u64::from(request.options.max_new_tokens),
+    };
+    let fitted = prompt::fit(messages, request.system.as_deref(), &request.tools, room).map_err(Broken::Engine)?;
+    request.messages = fitted.messages;
+    Ok(fitted.left_out)
+}
+
+fn tool(definition: &ToolDefinition) -> Tool {
+    Tool {
+        name: definition.name.clone(),
+        description: definition.description.clone(),
+        parameters: serde_json::to_string(&definition.parameters).expect("a JSON map can be written"),
+    }
+}
+
+/// The turn that the engine's cache ends with, if it is on the way, and the turns after it; else the history.
+async fn path(
+    live: &Live,
+    engine: &Arc<dyn Engine>,
+    model: &ModelInfo,
+    source: Source,
+) -> Result<(Option<Tag>, Vec<Turn>), StoreError> {
+    let window = match model.memory {
+        Memory::Rolling => live.options.window_tokens.map_or(model.window_tokens, u64::from),
+        Memory::Bounded => model.context_tokens,
+    };
     let history = prompt::history_limit(window);
     let cached = match source {
         Source::Cache => engine.cached_through(&live.conversation),
         Source::History => None,
     };
-    let mut continues_from = None;
-    let mut path = Vec::new();
     if let Some(tag) = cached {
         let limit = PathLimit {
             until: Some(tag.0),
             ..history
         };
-        let before;
-        (path, before) = read_path(live, limit).await?;
+        let (path, before) = read_path(live, limit).await?;
         if before == Some(tag.0) && is_history(live, tag, history).await? {
-            continues_from = Some(tag);
+            return Ok((Some(tag), path));
         }
     }
-    if continues_from.is_none() {
-        (path, _) = read_path(live, history).await?;
-    }
-    Ok(Request {
-        conversation: live.conversation.clone(),
-        system: live.system.clone(),
-        continues_from,
-        messages: prompt::messages(path, &model.fingerprint),
-        options: live.options.clone(),
-        seed: live.seed,
-    })
+    let (path, _) = read_path(live, history).await?;
+    Ok((None, path))
 }
 
 /// The turn and those before it that are part of its prompt, newest first, and the turn before the oldest that was looked at.

@@ -1,0 +1,245 @@
+//! Rounds with tools: who answers a call, what the model sees of it, and what a restart leaves of one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::{Script, ScriptedEngine, ToolCall};
+use protocol::{ServerEvent, ToolDefinition};
+use serde_json::{Value, json};
+
+use super::bench::{Bench, command, requests, tokens, told};
+use crate::{ToolFuture, ToolHandler, ToolRequest, TurnCommand, TurnHandle};
+
+fn calls(text: &[&str], names: &[&str]) -> Script {
+    let call = |name: &&str| ToolCall {
+        id: "same".to_owned(),
+        name: (*name).to_owned(),
+        arguments: r#"{"city":"Paris"}"#.to_owned(),
+    };
+    Script::Calls(
+        text.iter().map(|&text| text.to_owned()).collect(),
+        names.iter().map(call).collect(),
+    )
+}
+
+fn with_tools(message: &str) -> TurnCommand {
+    let tools = ToolDefinition::parse_list("tools", r#"[{"name":"weather"},{"name":"now"}]"#);
+    TurnCommand {
+        tools: Some(tools.expect("they are sound")),
+        ..command(message)
+    }
+}
+
+async fn start(bench: &Bench) -> TurnHandle {
+    bench.chat.start_turn(with_tools("hi")).await.expect("it starts")
+}
+
+fn give(bench: &Bench, handle: &TurnHandle, call_id: &str, output: Value) -> Result<(), String> {
+    let given = bench
+        .chat
+        .tool_output(&handle.conversation_id, &handle.turn_id, call_id, output);
+    given.map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn a_client_answers_and_the_model_goes_on() {
+    let engine = ScriptedEngine::new([calls(&["Let me look. "], &["weather", "now"]), tokens(&["Sunny."])]);
+    let bench = Bench::new(engine.clone());
+    let handle = start(&bench).await;
+    bench.wait_for(&handle, "tool").await;
+    give(&bench, &handle, "call-1-2", json!("noon")).expect("the second call waits");
+    give(&bench, &handle, "call-1-1", json!({ "sky": "clear" })).expect("the first call waits");
+    let events = bench.read(&handle).await;
+    assert_eq!(
+        told(&events),
+        "user started step-start [Let me look. ] tool tool tool-output tool-output step-finish \
+         step-start [Sunny.] step-finish done:stop"
+    );
+    let ServerEvent::Tool(tool) = &events[4] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(
+        (tool.name.as_str(), &tool.payload),
+        ("weather", &json!({ "city": "Paris" }))
+    );
+    assert_eq!(
+        requests(&engine)[1],
+        "User hi | Assistant(weather{\"city\":\"Paris\"} now{\"city\":\"Paris\"}) Let me look.  | \
+         Tool(weather call-1-1) {\"sky\":\"clear\"} | Tool(now call-1-2) noon"
+    );
+    let turn = bench
+        .store
+        .turn("c", &handle.turn_id)
+        .await
+        .expect("readable")
+        .expect("there");
+    assert_eq!(turn.answer_text, "Let me look. Sunny.");
+}
+
+#[tokio::test]
+async fn the_next_turn_sees_the_rounds() {
+    let engine = ScriptedEngine::new([calls(&["A"], &["now"]), tokens(&["B"])]);
+    let bench = Bench::new(engine.clone());
+    let handle = start(&bench).await;
+    bench.wait_for(&handle, "tool").await;
+    give(&bench, &handle, "call-1-1", json!("noon")).expect("it waits");
+    bench.read(&handle).await;
+    let engine = ScriptedEngine::new([]);
+    let bench = bench.restart(engine.clone());
+    bench.ask("and now?").await;
+    assert_eq!(
+        requests(&engine),
+        ["User hi | Assistant(now{\"city\":\"Paris\"}) A | Tool(now call-1-1) noon | Assistant B | User and now?"]
+    );
+}
+
+#[tokio::test]
+async fn an_output_that_nobody_waits_for_is_refused_by_name() {
+    let bench = Bench::new(ScriptedEngine::new([calls(&[], &["now"])]));
+    let handle = start(&bench).await;
+    bench.wait_for(&handle, "tool").await;
+    let refused = give(&bench, &handle, "call-9-9", json!(1)).expect_err("there is no such call");
+    assert!(refused.contains("no call \"call-9-9\" that waits"), "{refused}");
+    give(&bench, &handle, "call-1-1", json!(1)).expect("it waits");
+    give(&bench, &handle, "call-1-1", json!(2)).expect_err("it was answered");
+    bench.read(&handle).await;
+    give(&bench, &handle, "call-1-1", json!(2)).expect_err("the turn is over");
+}
+
+/// Answers `now`, and leaves the rest to clients.
+#[derive(Debug)]
+struct Clock;
+
+impl ToolHandler for Clock {
+    fn call(&self, request: ToolRequest) -> ToolFuture {
+        Box::pin(async move { (request.name == "now").then(|| json!("noon")) })
+    }
+}
+
+#[tokio::test]
+async fn the_host_answers_what_it_can() {
+    let engine = ScriptedEngine::new([calls(&[], &["now", "weather"]), tokens(&["B"])]);
+    let bench = Bench::with_models(Arc::new(engine).into(), |settings| {
+        settings.tool_handler = Some(Arc::new(Clock))
+    });
+    let handle = start(&bench).await;
+    bench.wait_for(&handle, "tool-output").await;
+    give(&bench, &handle, "call-1-2", json!("rain")).expect("a client answers the rest");
+    let events = bench.read(&handle).await;
+    let outputs: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            ServerEvent::ToolOutput(output) => Some((output.name.as_str(), output.payload.clone())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(outputs, [("now", json!("noon")), ("weather", json!("rain"))]);
+}
+
+#[tokio::test]
+async fn a_call_that_takes_too_long_is_answered_with_an_error() {
+    let engine = ScriptedEngine::new([calls(&[], &["now"]), tokens(&["never mind"])]);
+    let models = Arc::new(engine.clone()).into();
+    let bench = Bench::with_models(models, |settings| settings.tool_timeout = Duration::from_millis(20));
+    let handle = start(&bench).await;
+    assert!(told(&bench.read(&handle).await).ends_with("[never mind] step-finish done:stop"));
+    let seen = requests(&engine).pop().expect("it was asked again");
+    assert!(
+        seen.ends_with("Tool(now call-1-1) {\"error\":\"no output within 0.02 s\"}"),
+        "{seen}"
+    );
+}
+
+#[tokio::test]
+async fn a_model_that_asks_for_ever_comes_to_an_end() {
+    let engine = ScriptedEngine::new((0..20).map(|_| calls(&["x"], &["now"])));
+    let models = Arc::new(engine.clone()).into();
+    let bench = Bench::with_models(models, |settings| settings.tool_handler = Some(Arc::new(Clock)));
+    let handle = start(&bench).await;
+    let events = bench.read(&handle).await;
+    assert!(told(&events).ends_with("step-start [x] step-finish done:stop"));
+    let offered: Vec<_> = engine.requests().iter().map(|request| request.tools.len()).collect();
+    assert_eq!(offered, [2, 2, 2, 2, 2, 2, 2, 0], "the last round offers none");
+}
+
+#[tokio::test]
+async fn a_turn_is_stopped_while_a_call_waits() {
+    let bench = Bench::new(ScriptedEngine::new([calls(&["A"], &["now"])]));
+    let handle = start(&bench).await;
+    bench.wait_for(&handle, "tool").await;
+    bench.chat.cancel("c", &handle.turn_id).await.expect("it runs");
+    assert!(told(&bench.read(&handle).await).ends_with("tool done:cancelled"));
+    let answer = bench
+        .store
+        .turn("c", &handle.turn_id)
+        .await
+        .expect("readable")
+        .expect("there");
+    assert_eq!(answer.answer_text, "A");
+}
+
+#[tokio::test]
+async fn a_restart_keeps_a_call_that_waits_open() {
+    for stops_in_its_own_time in [true, false] {
+        let bench = Bench::new(ScriptedEngine::new([calls(&["A"], &["weather", "now"])]));
+        let handle = start(&bench).await;
+        bench.wait_for(&handle, "tool").await;
+        give(&bench, &handle, "call-1-1", json!("rain")).expect("it waits");
+        bench.wait_for(&handle, "tool-output").await;
+        let engine = ScriptedEngine::new([tokens(&["B"])]);
+        let bench = if stops_in_its_own_time {
+            bench.stop_and_restart(engine.clone()).await
+        } else {
+            // The test's runtime goes on, as no process does: the old turn must not write beside the new one.
+            let folder = bench.copied();
+            bench.chat.shutdown(Duration::ZERO).await;
+            Bench::reopen(folder, engine.clone())
+        };
+        assert_eq!(
+            bench.chat.recover().await.expect("readable"),
+            0,
+            "nothing is interrupted"
+        );
+        give(&bench, &handle, "call-1-1", json!("again")).expect_err("the first call was answered before");
+        give(&bench, &handle, "call-1-2", json!("noon")).expect("the second one waits from the start");
+        let events = bench.read(&handle).await;
+        assert_eq!(
+            told(&events),
+            "user started step-start [A] tool tool tool-output tool-output step-finish step-start [B] step-finish done:stop"
+        );
+        assert!(requests(&engine)[0].ends_with("Tool(weather call-1-1) rain | Tool(now call-1-2) noon"));
+        let turn = bench
+            .store
+            .turn("c", &handle.turn_id)
+            .await
+            .expect("readable")
+            .expect("there");
+        assert_eq!(turn.answer_text, "AB");
+    }
+}
+
+#[tokio::test]
+async fn tools_of_an_agents_file_are_offered_and_checked() {
+    let engine = ScriptedEngine::new([]);
+    let bench = Bench::new(engine.clone());
+    bench.write_agent("tester", "tools: [{name: now, description: the time}]");
+    bench.ask("hi").await;
+    assert_eq!(engine.requests()[0].tools[0].description, "the time");
+    bench.write_agent("tester", "tools: [{name: a b}]");
+    super::bench::refused(bench.chat.start_turn(command("hi")).await, "invalid_request", "\"a b\"");
+}
+
+#[tokio::test]
+async fn a_thought_is_logged_and_no_part_of_the_answer() {
+    let thinks = Script::Thinks("hm".to_owned(), vec!["B".to_owned()]);
+    let bench = Bench::new(ScriptedEngine::new([thinks]));
+    let handle = bench.start("hi").await;
+    assert_eq!(told(&bench.read(&handle).await), "user started reasoning [B] done:stop");
+    let turn = bench
+        .store
+        .turn("c", &handle.turn_id)
+        .await
+        .expect("readable")
+        .expect("there");
+    assert_eq!(turn.answer_text, "B");
+}
