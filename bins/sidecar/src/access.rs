@@ -113,10 +113,10 @@ fn is_preflight(request: &ServiceRequest) -> bool {
 
 fn preflight() -> HttpResponse {
     HttpResponse::build(StatusCode::NO_CONTENT)
-        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, PUT, DELETE"))
+        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE"))
         .insert_header((
             header::ACCESS_CONTROL_ALLOW_HEADERS,
-            "authorization, content-type, if-match",
+            "authorization, content-type, if-match, prefer, x-controller-token",
         ))
         .insert_header((header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE_S))
         .finish()

@@ -1,6 +1,6 @@
-//! The running sidecar: settings and an engine in, a server that answers out.
+//! The running sidecar: settings and engines in, a server that answers out.
 //!
-//! Nothing here is about a model: tests pass a scripted engine, the binary the local one.
+//! Nothing here is about a model: tests pass a scripted engine, the binary those of its settings.
 
 mod data_lock;
 mod listen;
@@ -16,16 +16,18 @@ use actix_web::{App as WebApp, HttpServer, web};
 use agent_store::AgentStore;
 use chat::{Chat, ChatSettings};
 use conversation_store::ConversationStore;
-use engine::Engine;
+use relay::{FakeRelay, HttpRelay, Leases, Narrator, NarratorStores, Relay};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::data_lock::DataLock;
 use crate::access::{self, Access};
+use crate::chat_relay::ChatRelay;
 use crate::error::StartError;
+use crate::models::Engines;
 use crate::rest;
-use crate::settings::Settings;
+use crate::settings::{RelayChoice, Settings};
 use crate::socket::Sockets;
 use crate::state::State;
 use crate::status::Chain;
@@ -35,6 +37,9 @@ const STOP_SECONDS: u64 = 6;
 
 /// How long running turns may go on after a stop was asked for: not at all, so that a stop is quick. Their logs say `interrupted`.
 const STOP_GRACE: Duration = Duration::ZERO;
+
+/// The agent whose controller the sidecar itself is, as long as its own agents answer for narrators.
+const BUILT_IN_CONTROLLER: &str = "controller";
 
 /// Starts sidecars.
 #[derive(Debug)]
@@ -58,7 +63,19 @@ impl App {
     ///
     /// # Errors
     /// An address or port that can't be had, a store that can't be opened, an address that would expose the sidecar.
-    pub async fn start(settings: Settings, engine: Arc<dyn Engine>) -> Result<Running, StartError> {
+    pub async fn start(settings: Settings, engines: impl Into<Engines>) -> Result<Running, StartError> {
+        Self::start_with(settings, engines.into(), None).await
+    }
+
+    /// As [`App::start`], with a relay of the caller's own in place of the one that the settings name.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_with(
+        settings: Settings,
+        engines: Engines,
+        relay: Option<Arc<dyn Relay>>,
+    ) -> Result<Running, StartError> {
         let addresses = listen::resolve(&settings.host)?;
         let on_loopback = addresses.iter().all(IpAddr::is_loopback);
         if !on_loopback && settings.api_key.is_none() && !settings.allow_insecure {
@@ -68,7 +85,14 @@ impl App {
         let listeners = listen::bind(&addresses, settings.port)?;
         let host = settings.host.clone();
         let (closing, is_closing) = watch::channel(false);
-        let state = open(settings, engine, on_loopback, is_closing).await?;
+        let opening = Opening {
+            settings,
+            engines,
+            relay,
+            on_loopback,
+            closing: is_closing,
+        };
+        let state = opening.open().await?;
         let (sockets, chat) = (Arc::clone(&state.sockets), state.chat.clone());
         let (addrs, server) = server(state, listeners)?;
         let handle = server.handle();
@@ -118,44 +142,84 @@ impl Running {
     }
 }
 
-/// Opens everything that requests share.
-async fn open(
+/// What everything that requests share is made of.
+struct Opening {
     settings: Settings,
-    engine: Arc<dyn Engine>,
+    engines: Engines,
+    /// In place of the settings' own.
+    relay: Option<Arc<dyn Relay>>,
     on_loopback: bool,
     closing: watch::Receiver<bool>,
-) -> Result<State, StartError> {
-    let agents = AgentStore::open(&settings.agents_dir)?;
-    for problem in agents.problems() {
-        tracing::warn!(file = problem.file, problem = %Chain(&problem.problem), "an agent's file is left out");
-    }
-    let store = ConversationStore::open(&settings.data_dir)?;
-    let chat_settings = ChatSettings {
-        max_new_tokens: settings.max_new_tokens,
-        ..ChatSettings::default()
-    };
-    let chat = Chat::new(agents.clone(), store.clone(), Arc::clone(&engine), chat_settings);
-    let interrupted = chat.recover().await?;
-    if interrupted > 0 {
-        tracing::warn!(interrupted, "turns were cut off by the end of the last process");
-    }
-    Ok(State {
-        chat,
-        agents,
-        store,
-        engine,
-        access: Access {
+}
+
+impl Opening {
+    async fn open(self) -> Result<State, StartError> {
+        let Self {
+            settings,
+            engines,
+            relay,
             on_loopback,
-            key: settings.api_key,
-        },
-        limits: settings.limits,
-        ping_period: settings.ping_period,
-        runtime: Handle::current(),
-        owners: Arc::default(),
-        sockets: Arc::default(),
-        closing,
-        boot_id: uuid::Uuid::now_v7().to_string(),
-    })
+            closing,
+        } = self;
+        let agents = AgentStore::open(&settings.agents_dir)?;
+        for problem in agents.problems() {
+            tracing::warn!(file = problem.file, problem = %Chain(&problem.problem), "an agent's file is left out");
+        }
+        let store = ConversationStore::open(&settings.data_dir)?;
+        let chat_settings = ChatSettings {
+            max_new_tokens: settings.max_new_tokens,
+            ..ChatSettings::default()
+        };
+        let chat = Chat::new(agents.clone(), store.clone(), engines.models.clone(), chat_settings);
+        let interrupted = chat.recover().await?;
+        if interrupted > 0 {
+            tracing::warn!(interrupted, "turns were cut off by the end of the last process");
+        }
+        let narrator = narrator(&settings, relay, &chat, &store)?;
+        Ok(State {
+            chat,
+            agents,
+            store,
+            narrator,
+            engines,
+            access: Access {
+                on_loopback,
+                key: settings.api_key,
+            },
+            limits: settings.limits,
+            ping_period: settings.ping_period,
+            runtime: Handle::current(),
+            owners: Arc::default(),
+            sockets: Arc::default(),
+            closing,
+            boot_id: uuid::Uuid::now_v7().to_string(),
+        })
+    }
+}
+
+/// Opens the narrator, and the relay that answers for it.
+fn narrator(
+    settings: &Settings,
+    relay: Option<Arc<dyn Relay>>,
+    chat: &Chat,
+    store: &ConversationStore,
+) -> Result<Narrator, StartError> {
+    let leases = Leases::new(settings.narrator.clock.clone());
+    let (relay, leases): (Arc<dyn Relay>, _) = match (relay, &settings.relay) {
+        (Some(relay), _) => (relay, leases),
+        (None, RelayChoice::Chat) => (
+            Arc::new(ChatRelay::new(chat.clone(), store.clone())),
+            leases.with_built_in(BUILT_IN_CONTROLLER),
+        ),
+        (None, RelayChoice::Fake(file)) => (Arc::new(FakeRelay::from_file(file)?), leases),
+        (None, RelayChoice::Http(url)) => (Arc::new(HttpRelay::new(url)?), leases),
+    };
+    let stores = NarratorStores {
+        conversations: store.clone(),
+        log_dir: settings.log_dir.clone(),
+        summary_dir: settings.summary_dir.clone(),
+    };
+    Ok(Narrator::open(relay, leases, stores, settings.narrator.clone())?)
 }
 
 /// Builds the server on sockets that are bound already.

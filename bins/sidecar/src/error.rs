@@ -55,9 +55,9 @@ pub enum SettingsError {
 /// Why a setting names no model that can be run.
 #[derive(Debug, Error)]
 pub enum ModelChoiceError {
-    /// The model belongs to a model server.
-    #[error("model {model:?} needs the {driver} driver, which this sidecar doesn't have yet")]
-    NoDriver {
+    /// A model in a file is needed, and this one belongs to a model server.
+    #[error("model {model:?} is one of the {driver} driver, and a local model is needed here")]
+    Remote {
         /// The model.
         model: String,
         /// The driver.
@@ -147,6 +147,33 @@ pub enum StartError {
     /// Turns that the last process left behind can't be ended.
     #[error("cannot end the turns of the last process")]
     Recover(#[from] chat::ChatError),
+    /// A model is one of a server that the settings don't name.
+    #[error("model {model:?} needs a server: set STREAMING_LLM_OPENAI_URL")]
+    NoServer {
+        /// The model.
+        model: String,
+    },
+    /// Only one model is loaded in this process.
+    #[error(
+        "STREAMING_LLM_MODEL and STREAMING_LLM_MODELS name two local models, {first:?} and {second:?}: only one is loaded"
+    )]
+    TwoLocalModels {
+        /// One of them.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A model server's address or key can't be used.
+    #[error("{setting}: {source}")]
+    Server {
+        /// The setting's full name.
+        setting: &'static str,
+        /// What is wrong with it.
+        source: upstream::UpstreamError,
+    },
+    /// The narrator's relay can't be used, or its folders can't be made.
+    #[error("cannot start the narrator")]
+    Narrator(#[from] relay::NarratorError),
     /// The server can't run.
     #[error("cannot serve")]
     Serve {

@@ -5,17 +5,22 @@
 
 mod access;
 mod app;
+mod chat_relay;
 pub mod cli;
 mod error;
 mod local_engine;
 mod log_frame;
 mod logging;
+mod models;
 mod rest;
 pub mod settings;
 mod socket;
 mod state;
 mod status;
+#[cfg(feature = "test-harness")]
+pub mod test_harness;
 
 pub use app::{App, Running};
 pub use error::{ModelChoiceError, SettingsError, StartError};
+pub use models::Engines;
 pub use settings::Settings;

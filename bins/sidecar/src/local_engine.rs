@@ -10,15 +10,16 @@ use model_files::ModelFiles;
 use crate::error::StartError;
 use crate::settings::{Device, MODELS_DIR, Settings, resolve_model};
 
-/// Starts the engine that the settings name. The model's header is checked at once; its weights load meanwhile.
+/// Starts the engine of a local model. The model's header is checked at once; its weights load meanwhile.
 ///
 /// # Errors
 /// The model isn't there, its files are damaged, or the cache that the settings ask for doesn't fit it.
-pub fn start(settings: &Settings) -> Result<Arc<dyn Engine>, StartError> {
-    let model = resolve_model(&settings.model, Path::new(MODELS_DIR))?;
+pub fn start(settings: &Settings, model: &str) -> Result<Arc<dyn Engine>, StartError> {
+    let asked = model;
+    let model = resolve_model(model, Path::new(MODELS_DIR))?;
     let name = model
         .file_stem()
-        .map_or_else(|| settings.model.clone(), |stem| stem.to_string_lossy().into_owned());
+        .map_or_else(|| asked.to_owned(), |stem| stem.to_string_lossy().into_owned());
     tracing::info!(model = %model.display(), "loading the model");
     let engine = BurnEngine::start(BurnEngineSettings {
         model,

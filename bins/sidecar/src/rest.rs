@@ -5,8 +5,11 @@
 
 mod agents;
 mod body;
+mod controllers;
 mod conversations;
 mod health;
+mod models;
+mod narrator;
 
 use actix_web::error::PathError;
 use actix_web::http::{Method, StatusCode, header};
@@ -28,6 +31,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/healthz", &[Method::GET]).route(web::get().to(health::alive)))
         .service(resource("/health", &[Method::GET]).route(web::get().to(health::alive)))
         .service(resource("/readyz", &[Method::GET]).route(web::get().to(health::ready)))
+        .service(resource("/models", &[Method::GET]).route(web::get().to(models::list)))
         .service(resource("/agents", &[Method::GET]).route(web::get().to(agents::list)))
         .service(
             resource("/agents/{id}", &[Method::GET, Method::PUT, Method::DELETE])
@@ -44,6 +48,8 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/conversations/{id}/events", &[Method::GET]).route(web::get().to(conversations::events)))
         .service(resource("/conversations/{id}/prompt", &[Method::GET]).route(web::get().to(conversations::prompt)))
         .service(resource(SOCKET_PATH, &[Method::GET]).route(web::get().to(socket::upgrade)))
+        .configure(narrator::routes)
+        .configure(controllers::routes)
         .default_service(web::to(unknown_route));
 }
 

@@ -7,6 +7,7 @@
 mod env_file;
 mod model_choice;
 mod read;
+mod relay_choice;
 #[cfg(test)]
 mod tests;
 
@@ -16,9 +17,11 @@ use std::time::Duration;
 
 use config::{Config, Environment};
 use protocol::{ApiKey, Limits};
+use relay::NarratorSettings;
 
 pub use env_file::EnvFile;
-pub use model_choice::{MODELS_DIR, resolve_model};
+pub use model_choice::{MODELS_DIR, remote_driver, resolve_model};
+pub use relay_choice::RelayChoice;
 
 use crate::error::SettingsError;
 use read::Reader;
@@ -34,6 +37,8 @@ pub const DEFAULT_ENV_FILE: &str = ".env.sidecar";
 pub struct Settings {
     /// `MODEL`: a path, or a name under `models/`; see [`resolve_model`].
     pub model: String,
+    /// `MODELS`: further models that messages may ask for, separated by commas.
+    pub models: Vec<String>,
     /// `ENABLE`: streaming with sinks and a rolling window; off is a dense cache.
     pub streaming: bool,
     /// `START_SIZE`: attention sinks, at the least.
@@ -46,6 +51,12 @@ pub struct Settings {
     pub max_new_tokens: u32,
     /// `OLLAMA_URL`: where an Ollama server answers.
     pub ollama_url: String,
+    /// `OPENAI_URL`: where an OpenAI-compatible server answers; without it there is none.
+    pub openai_url: Option<String>,
+    /// `OPENAI_KEY`: what that server asks for.
+    pub openai_key: Option<ApiKey>,
+    /// `REMOTE_CONTEXT_TOKENS`: how much of a conversation a model server is sent, answer included.
+    pub remote_context_tokens: u64,
     /// `HOST`: an address or a name; `localhost` is 127.0.0.1 and `::1`.
     pub host: String,
     /// `PORT`: 0 takes a free one.
@@ -64,6 +75,10 @@ pub struct Settings {
     pub api_key: Option<ApiKey>,
     /// `ALLOW_INSECURE`: a non-loopback address without a key.
     pub allow_insecure: bool,
+    /// `RELAY`: who answers what is said to narrators.
+    pub relay: RelayChoice,
+    /// `SUMMARY_REFRESH`, and what has no name in the environment: how long a relay may take, and the clock of leases.
+    pub narrator: NarratorSettings,
     /// Limits that have no name in the environment; tests shorten them to meet them.
     pub limits: Limits,
     /// As [`PING_PERIOD`].
@@ -140,12 +155,16 @@ impl Settings {
 fn read_all(reader: &mut Reader) -> Result<Settings, SettingsError> {
     let settings = Settings {
         model: reader.text("MODEL", "smollm2-135m-instruct")?,
+        models: reader.list("MODELS")?,
         streaming: reader.switch("ENABLE", true)?,
         start_size: reader.number("START_SIZE", 4, 1..=1 << 20)?,
         recent_size: reader.number("RECENT_SIZE", 2_048, 1..=1 << 24)?,
         agents_dir: reader.text("AGENTS_DIR", ".agents")?.into(),
         max_new_tokens: reader.number("MAX_NEW_TOKENS", 512, 1..=Limits::default().max_new_tokens)?,
         ollama_url: reader.url("OLLAMA_URL", "http://localhost:11434")?,
+        openai_url: reader.optional_url("OPENAI_URL")?,
+        openai_key: reader.secret("OPENAI_KEY")?.map(ApiKey::new),
+        remote_context_tokens: reader.number("REMOTE_CONTEXT_TOKENS", 8_192, 512..=1 << 20)?,
         host: reader.text("HOST", "localhost")?,
         port: reader.number("PORT", 8_000, 0..=u16::MAX)?,
         log_dir: reader.text("LOG_DIR", "./data/logs")?.into(),
@@ -158,6 +177,11 @@ fn read_all(reader: &mut Reader) -> Result<Settings, SettingsError> {
         threads: reader.optional_number("THREADS", 1..=1_024)?,
         api_key: reader.secret("API_KEY")?.map(ApiKey::new),
         allow_insecure: reader.switch("ALLOW_INSECURE", false)?,
+        relay: reader.parsed("RELAY", RelayChoice::parse)?.unwrap_or(RelayChoice::Chat),
+        narrator: NarratorSettings {
+            summary_refresh: reader.number("SUMMARY_REFRESH", 5, 1..=100)?,
+            ..NarratorSettings::default()
+        },
         limits: Limits::default(),
         ping_period: PING_PERIOD,
     };

@@ -10,12 +10,13 @@ use std::time::Duration;
 use agent_store::AgentStore;
 use chat::{Chat, TurnCommand, TurnHandle};
 use conversation_store::ConversationStore;
-use engine::Engine;
 use protocol::Limits;
+use relay::Narrator;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::access::Access;
+use crate::models::Engines;
 use crate::socket::{Owners, Sockets};
 use crate::status::ApiError;
 
@@ -24,7 +25,8 @@ pub struct State {
     pub(crate) chat: Chat,
     pub(crate) agents: AgentStore,
     pub(crate) store: ConversationStore,
-    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) narrator: Narrator,
+    pub(crate) engines: Engines,
     pub(crate) access: Access,
     pub(crate) limits: Limits,
     pub(crate) ping_period: Duration,
@@ -78,7 +80,7 @@ impl State {
             self.cancel(conversation, &turn.turn_id).await?;
         }
         self.store.delete(conversation).await?;
-        self.engine.forget(conversation);
+        self.engines.models.forget(conversation);
         Ok(())
     }
 
@@ -95,7 +97,8 @@ impl State {
             .map_err(|error| ApiError::internal("the request", &error))
     }
 
-    async fn outlive<F>(&self, work: F) -> Result<F::Output, ApiError>
+    /// Runs work that goes on when its handler, or the thread of that, is gone.
+    pub(crate) async fn outlive<F>(&self, work: F) -> Result<F::Output, ApiError>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,

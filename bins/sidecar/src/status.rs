@@ -9,7 +9,8 @@ use actix_web::http::header::WWW_AUTHENTICATE;
 use actix_web::{HttpResponse, ResponseError};
 use chat::ChatError;
 use conversation_store::StoreError;
-use protocol::{ErrorBody, ErrorCode};
+use protocol::{ErrorBody, ErrorCode, RelayErrorBody};
+use relay::{LeaseError, NarratorError};
 
 /// The HTTP status of an error code.
 #[must_use]
@@ -20,13 +21,15 @@ pub fn http_status(code: ErrorCode) -> StatusCode {
         ErrorCode::Forbidden => StatusCode::FORBIDDEN,
         ErrorCode::AgentNotFound | ErrorCode::ConversationNotFound => StatusCode::NOT_FOUND,
         ErrorCode::Gone => StatusCode::GONE,
-        ErrorCode::DuplicateTurn => StatusCode::CONFLICT,
+        ErrorCode::DuplicateTurn | ErrorCode::ControllerNotRegistered => StatusCode::CONFLICT,
         ErrorCode::Conflict => StatusCode::PRECONDITION_FAILED,
         ErrorCode::ContextTooLarge | ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::Busy => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::Draining | ErrorCode::ModelUnavailable | ErrorCode::Interrupted | ErrorCode::SlowReader => {
             StatusCode::SERVICE_UNAVAILABLE
         }
+        ErrorCode::UpstreamFailed | ErrorCode::RelayFailed => StatusCode::BAD_GATEWAY,
+        ErrorCode::UpstreamTimeout | ErrorCode::RelayTimeout => StatusCode::GATEWAY_TIMEOUT,
         ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -79,10 +82,11 @@ impl ApiError {
         if self.status == StatusCode::UNAUTHORIZED {
             response.insert_header((WWW_AUTHENTICATE, "Bearer"));
         }
-        response.json(ErrorBody {
-            detail: self.detail.clone(),
-            code: self.code,
-        })
+        let detail = self.detail.clone();
+        match self.code {
+            ErrorCode::RelayFailed | ErrorCode::RelayTimeout => response.json(RelayErrorBody::new(self.code, detail)),
+            code => response.json(ErrorBody { detail, code }),
+        }
     }
 }
 
@@ -131,6 +135,24 @@ impl From<StoreError> for ApiError {
             _ => return Self::internal("the conversation store", &error),
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<NarratorError> for ApiError {
+    fn from(error: NarratorError) -> Self {
+        let error = match error {
+            NarratorError::Store(error) => return error.into(),
+            error => error,
+        };
+        match (error.code(), &error) {
+            (None | Some(ErrorCode::Internal), _) => Self::internal("the narrator", &error),
+            // `conflict` is 412 where a condition was sent; here none was.
+            (Some(code), NarratorError::Lease(LeaseError::Held { .. })) => Self {
+                status: StatusCode::CONFLICT,
+                ..Self::new(code, error.to_string())
+            },
+            (Some(code), _) => Self::new(code, error.to_string()),
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use std::net::Ipv4Addr;
 
 use clap::Args;
-use protocol::{Envelope, ErrorEvent, Hello, ServerEvent};
+use protocol::{Envelope, ErrorEvent, Hello, OptionsPatch, ServerEvent, Setting};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -15,7 +15,7 @@ use super::terminal::{Input, Terminal, on_interrupt};
 use super::wire::Wire;
 use crate::app::{App, Running};
 use crate::settings::{Loaded, Settings};
-use crate::{local_engine, logging};
+use crate::{Engines, logging};
 
 /// The arguments of `chat`.
 #[derive(Debug, Args)]
@@ -23,6 +23,9 @@ pub(super) struct ChatArguments {
     /// Agent that answers
     #[arg(long, value_name = "ID", default_value = "planner")]
     agent: String,
+    /// Model that answers, one of those that the sidecar allows; the agent's own without it
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
     /// Conversation to go on with; a new one without it
     #[arg(long, value_name = "ID")]
     conversation: Option<String>,
@@ -84,6 +87,10 @@ async fn connect(loaded: Loaded, arguments: &ChatArguments) -> Result<(Wire, Opt
     let hello = Hello {
         agent_id: Some(arguments.agent.clone()),
         conversation_id: arguments.conversation.clone(),
+        options: OptionsPatch {
+            model: arguments.model.clone().map_or(Setting::Absent, Setting::Value),
+            ..OptionsPatch::default()
+        },
         ..Hello::default()
     };
     wire.say(&protocol::ClientMessage::Hello(hello)).await?;
@@ -108,8 +115,8 @@ async fn start_own(mut settings: Settings) -> Result<Own, Failure> {
     let logs = logging::start(&settings.log_dir, logging::Stderr::Silent)?;
     settings.host = Ipv4Addr::LOCALHOST.to_string();
     settings.port = 0;
-    let engine = local_engine::start(&settings)?;
-    Ok((App::start(settings, engine).await?, logs))
+    let engines = Engines::open(&settings)?;
+    Ok((App::start(settings, engines).await?, logs))
 }
 
 /// One chat.
@@ -191,7 +198,18 @@ impl Talk {
                 self.terminal.note(&format!("error: {message}"));
                 return Ok(true);
             }
+            ServerEvent::Tool(tool) => {
+                let asked = format!("\nasks for {} {}", tool.name, tool.payload);
+                self.terminal.note(&asked);
+            }
+            ServerEvent::ToolOutput(output) => self.terminal.note(&format!("{} gave {}", output.name, output.payload)),
+            ServerEvent::Narration(narration) => self.terminal.note(&narration.text),
             ServerEvent::Ready(_)
+            | ServerEvent::Reasoning(_)
+            | ServerEvent::StepStart(_)
+            | ServerEvent::Step(_)
+            | ServerEvent::StepFinish(_)
+            | ServerEvent::Summary(_)
             | ServerEvent::Started(_)
             | ServerEvent::Evicted(_)
             | ServerEvent::Pong(_)

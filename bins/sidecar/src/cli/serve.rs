@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::Failure;
 use crate::app::App;
 use crate::settings::Loaded;
-use crate::{local_engine, logging};
+use crate::{Engines, logging};
 
 /// Serves until a signal stops it; a second signal stops it at once.
 pub(super) async fn serve(loaded: Loaded) -> Result<(), Failure> {
@@ -13,8 +13,8 @@ pub(super) async fn serve(loaded: Loaded) -> Result<(), Failure> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let engine = local_engine::start(&loaded.settings)?;
-    let running = App::start(loaded.settings, engine).await?;
+    let engines = Engines::open(&loaded.settings)?;
+    let running = App::start(loaded.settings, engines).await?;
     announce(&running.url());
     stop_signal().await?;
     tracing::info!("stopping");

@@ -23,8 +23,8 @@ pub(super) async fn ready(state: web::Data<State>) -> Result<HttpResponse, ApiEr
     if *state.closing.borrow() {
         return Err(not_yet(ErrorCode::Draining, "the sidecar is stopping".to_owned()));
     }
-    let model = state.engine.model().name;
-    match state.engine.readiness() {
+    let model = state.engines.models.default_model();
+    match state.engines.readiness() {
         Readiness::Ready => Ok(HttpResponse::Ok().json(json!({"status": "ready", "model": model}))),
         Readiness::Loading => Err(not_yet(
             ErrorCode::ModelUnavailable,

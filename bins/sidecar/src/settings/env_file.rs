@@ -1,6 +1,6 @@
 //! The `.env.sidecar` file: lines of `NAME=value` in, a source for the `config` crate out.
 //!
-//! The format is what shells, Docker Compose and dotenv readers agree on: blank lines and `#` lines, `export ` in front,
+//! The format is what shells and dotenv readers agree on: blank lines and `#` lines, `export ` in front,
 //! single or double quotes, ` # comment` behind a value, LF or CRLF, an optional byte order mark. There is no expansion of
 //! variables: a value is what it says. Names outside the prefix belong to others and are left alone.
 

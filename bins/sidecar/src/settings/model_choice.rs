@@ -17,10 +17,10 @@ const MAX_NAMES_SHOWN: usize = 20;
 /// Finds the model that a setting names: a GGUF file or a Hugging Face folder.
 ///
 /// # Errors
-/// The name belongs to a driver that this sidecar doesn't have, or nothing of that name is there.
+/// Nothing of that name is there, or it belongs to a model server.
 pub fn resolve_model(model: &str, models_dir: &Path) -> Result<PathBuf, ModelChoiceError> {
     if let Some(driver) = remote_driver(model) {
-        return Err(ModelChoiceError::NoDriver {
+        return Err(ModelChoiceError::Remote {
             model: model.to_owned(),
             driver,
         });
@@ -42,7 +42,8 @@ pub fn resolve_model(model: &str, models_dir: &Path) -> Result<PathBuf, ModelCho
 }
 
 /// The model server that a name is meant for, if any.
-fn remote_driver(model: &str) -> Option<&'static str> {
+#[must_use]
+pub fn remote_driver(model: &str) -> Option<&'static str> {
     match model.split_once(':') {
         Some(("openai", _)) => Some("openai"),
         Some(("ollama", _)) => Some("ollama"),

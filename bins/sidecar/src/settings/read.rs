@@ -109,19 +109,38 @@ impl Reader {
         Err(found.refuse(format!("expected one of {}", words.join(", "))))
     }
 
+    /// Words between commas, without the space around them.
+    pub(super) fn list(&mut self, name: &str) -> Result<Vec<String>, SettingsError> {
+        let words = self.take(name)?.map(|found| found.text).unwrap_or_default();
+        let words = words.split(',').map(str::trim).filter(|word| !word.is_empty());
+        Ok(words.map(str::to_owned).collect())
+    }
+
     pub(super) fn url(&mut self, name: &str, default: &str) -> Result<String, SettingsError> {
-        let Some(found) = self.take(name)? else {
-            return Ok(default.to_owned());
-        };
+        Ok(self.optional_url(name)?.unwrap_or_else(|| default.to_owned()))
+    }
+
+    pub(super) fn optional_url(&mut self, name: &str) -> Result<Option<String>, SettingsError> {
+        let Some(found) = self.take(name)? else { return Ok(None) };
         let is_http = found
             .text
             .parse::<Uri>()
             .is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
         if is_http {
-            Ok(found.text)
+            Ok(Some(found.text))
         } else {
             Err(found.refuse("expected an http:// or https:// address".to_owned()))
         }
+    }
+
+    /// A value that a function understands, or says what it had expected.
+    pub(super) fn parsed<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, SettingsError> {
+        let Some(found) = self.take(name)? else { return Ok(None) };
+        parse(&found.text).map(Some).map_err(|reason| found.refuse(reason))
     }
 
     /// A value that errors must not show.
@@ -129,6 +148,11 @@ impl Reader {
         let Some(mut found) = self.take(name)? else {
             return Ok(None);
         };
+        // Docker Compose takes a comment behind an empty value as the value, and the whole world knows that key.
+        if found.text.starts_with('#') {
+            found.text = "(hidden)".to_owned();
+            return Err(found.refuse("expected a key, not a comment: put the comment on a line of its own".to_owned()));
+        }
         // The key travels in a header, where nothing else survives.
         if found.text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Ok(Some(found.text));

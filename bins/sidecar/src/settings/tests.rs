@@ -3,7 +3,7 @@ use std::path::Path;
 
 use expect_test::{Expect, expect};
 
-use super::{EnvFile, Loaded, Settings, resolve_model};
+use super::{EnvFile, Loaded, RelayChoice, Settings, resolve_model};
 
 fn load(file: &str, environment: &[(&str, &str)]) -> Result<Loaded, String> {
     let environment: HashMap<String, String> = environment
@@ -39,12 +39,16 @@ fn the_defaults_are_the_documented_ones() {
     expect![[r#"
         Settings {
             model: "smollm2-135m-instruct",
+            models: [],
             streaming: true,
             start_size: 4,
             recent_size: 2048,
             agents_dir: ".agents",
             max_new_tokens: 512,
             ollama_url: "http://localhost:11434",
+            openai_url: None,
+            openai_key: None,
+            remote_context_tokens: 8192,
             host: "localhost",
             port: 8000,
             log_dir: "./data/logs",
@@ -54,6 +58,12 @@ fn the_defaults_are_the_documented_ones() {
             threads: None,
             api_key: None,
             allow_insecure: false,
+            relay: Chat,
+            narrator: NarratorSettings {
+                relay_limit: 45s,
+                summary_refresh: 5,
+                clock: Clock,
+            },
             limits: Limits {
                 frame_bytes: 1048576,
                 message_bytes: 262144,
@@ -203,6 +213,33 @@ fn bad_values_are_named_with_their_source() {
 }
 
 #[test]
+fn a_relay_is_chat_a_script_or_an_address() {
+    let relay = |value| {
+        let loaded = load("", &[("STREAMING_LLM_RELAY", value)]);
+        loaded.expect("it is a relay").settings.relay
+    };
+    assert_eq!(relay("Chat"), RelayChoice::Chat);
+    assert_eq!(relay(""), RelayChoice::Chat);
+    assert_eq!(relay("fake:a b.json"), RelayChoice::Fake("a b.json".into()));
+    assert_eq!(relay("https://host/x"), RelayChoice::Http("https://host/x".to_owned()));
+    check(
+        "STREAMING_LLM_RELAY=fax:1",
+        &[],
+        expect![[
+            r#"error: STREAMING_LLM_RELAY="fax:1" (from .env.sidecar:1): expected chat, fake:FILE, or an http:// or https:// address"#
+        ]],
+    );
+    check("STREAMING_LLM_SUMMARY_REFRESH=7", &[], expect!["summary_refresh: 7"]);
+    check(
+        "STREAMING_LLM_SUMMARY_REFRESH=0",
+        &[],
+        expect![[
+            r#"error: STREAMING_LLM_SUMMARY_REFRESH="0" (from .env.sidecar:1): expected a whole number from 1 to 100"#
+        ]],
+    );
+}
+
+#[test]
 fn unknown_names_are_warned_of() {
     check(
         "STREAMING_LLM_PROT=1\nSTREAMINGS=2",
@@ -255,8 +292,8 @@ fn models_are_found_by_path_or_name() {
         model "huge" not found: it is neither a path nor a name in ~/models, where there is: a-folder, tiny
         model "./huge" not found: it is neither a path nor a name in ~/models, where there is: a-folder, tiny
         model ".." not found: it is neither a path nor a name in ~/models, where there is: a-folder, tiny
-        model "llama3.2:1b" needs the ollama driver, which this sidecar doesn't have yet
-        model "ollama:x/y" needs the ollama driver, which this sidecar doesn't have yet
-        model "openai:gpt" needs the openai driver, which this sidecar doesn't have yet"#]]
+        model "llama3.2:1b" is one of the ollama driver, and a local model is needed here
+        model "ollama:x/y" is one of the ollama driver, and a local model is needed here
+        model "openai:gpt" is one of the openai driver, and a local model is needed here"#]]
     .assert_eq(&asked.map(shown).join("\n"));
 }

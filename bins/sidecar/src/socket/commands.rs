@@ -5,7 +5,7 @@
 use chat::TurnCommand;
 use protocol::{
     Cancel, ClientMessage, Envelope, ErrorCode, ErrorEvent, Hello, Leave, Message, PROTOCOL_VERSION, Ping, Pong, Ready,
-    Reset, Resume, ServerEvent,
+    Reset, Resume, ServerEvent, ToolAnswer,
 };
 
 use super::binding::Binding;
@@ -50,6 +50,7 @@ impl Connection {
                 self.following.remove(&conversation_id);
                 Ok(())
             }
+            ClientMessage::ToolOutput(answer) => self.tool_output(answer),
             ClientMessage::Ping(Ping { id }) => {
                 self.say(&ServerEvent::Pong(Pong { id }), &Envelope::default()).await;
                 Ok(())
@@ -66,7 +67,10 @@ impl Connection {
             ClientMessage::Hello(hello) => hello.api_key.as_ref(),
             ClientMessage::Message(message) => message.api_key.as_ref(),
             ClientMessage::Resume(resume) => resume.api_key.as_ref(),
-            ClientMessage::Cancel(_) | ClientMessage::Leave(_) | ClientMessage::Ping(_) => None,
+            ClientMessage::Cancel(_)
+            | ClientMessage::Leave(_)
+            | ClientMessage::ToolOutput(_)
+            | ClientMessage::Ping(_) => None,
         };
         self.state.access.check_key(shown.map(protocol::ApiKey::expose))?;
         self.authorised = true;
@@ -132,6 +136,7 @@ impl Connection {
             message: message.message,
             hello_options: binding.options.clone(),
             options: message.options,
+            tools: message.tools,
         };
         self.forget_ended().await?;
         let handle = self.state.start_turn(command).await?;
@@ -234,13 +239,23 @@ impl Connection {
                     .map(|turn| turn.conversation)
             })
             .or_else(|| self.binding.conversation_id.clone());
-        let unknown = || {
-            ApiError::new(
-                ErrorCode::ConversationNotFound,
-                format!("turn {turn_id:?} not found: name its conversation"),
-            )
-        };
-        self.state.cancel(&conversation.ok_or_else(unknown)?, &turn_id).await
+        let conversation = conversation.ok_or_else(|| turn_not_found(&turn_id))?;
+        self.state.cancel(&conversation, &turn_id).await
+    }
+
+    /// Hands in what a tool gave, also for a turn that another socket owns: whoever has the tool answers.
+    fn tool_output(&mut self, answer: ToolAnswer) -> Result<(), ApiError> {
+        let named = answer.conversation_id.or_else(|| {
+            let owned = self.state.owners.of(self.seat.id).into_iter();
+            let mut of_turn = owned.filter(|turn| turn.turn_id == answer.turn_id);
+            of_turn.next().map(|turn| turn.conversation)
+        });
+        let conversation = named
+            .or_else(|| self.binding.conversation_id.clone())
+            .ok_or_else(|| turn_not_found(&answer.turn_id))?;
+        let chat = &self.state.chat;
+        chat.tool_output(&conversation, &answer.turn_id, &answer.call_id, answer.output)?;
+        Ok(())
     }
 
     /// Refuses one conversation too many. Those that were deleted are read no more.
@@ -269,7 +284,7 @@ impl Connection {
         let ready = Ready {
             protocol: PROTOCOL_VERSION,
             agent_id: self.binding.agent_id.clone(),
-            model: self.state.engine.model().name,
+            model: self.state.engines.models.default_model().to_owned(),
             limits: self.state.limits.clone(),
             last_seq,
             boot_id: self.state.boot_id.clone(),
@@ -285,4 +300,11 @@ impl Connection {
     async fn say(&self, event: &ServerEvent, about: &Envelope) {
         let _ = self.outbound.text(event.frame(about)).await;
     }
+}
+
+fn turn_not_found(turn_id: &str) -> ApiError {
+    ApiError::new(
+        ErrorCode::ConversationNotFound,
+        format!("turn {turn_id:?} not found: name its conversation"),
+    )
 }

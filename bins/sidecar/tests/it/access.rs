@@ -72,7 +72,7 @@ async fn a_browser_page_needs_an_origin_of_this_machine() {
         .await;
     assert_eq!(
         (preflight.status, preflight.header("access-control-allow-methods")),
-        (204, Some("GET, PUT, DELETE"))
+        (204, Some("GET, POST, PUT, DELETE"))
     );
 }
 

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use engine::{Engine, ScriptedEngine};
+use engine::ScriptedEngine;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use streaming_llm_sidecar::settings::Settings;
+use streaming_llm_sidecar::test_harness::{Harness, TestSidecar, settings_in};
 use streaming_llm_sidecar::{App, Running};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,21 +20,13 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// A running app with folders of its own.
 pub struct TestApp {
-    pub running: Running,
     pub engine: ScriptedEngine,
-    folder: Arc<TempDir>,
+    sidecar: TestSidecar,
 }
 
 /// Settings that touch nothing outside of a folder, on a free port of 127.0.0.1.
 pub fn settings(folder: &Path) -> Settings {
-    let loaded = Settings::from_sources(None, Some([].into())).expect("the defaults are valid");
-    let mut settings = loaded.settings;
-    settings.host = "127.0.0.1".to_owned();
-    settings.port = 0;
-    settings.agents_dir = folder.join("agents");
-    settings.data_dir = folder.join("data");
-    settings.log_dir = folder.join("logs");
-    settings
+    settings_in(folder).expect("the defaults are valid")
 }
 
 impl TestApp {
@@ -47,33 +40,34 @@ impl TestApp {
     }
 
     async fn start_in(folder: Arc<TempDir>, engine: ScriptedEngine, change: impl FnOnce(&mut Settings)) -> Self {
-        let mut settings = settings(folder.path());
-        change(&mut settings);
-        let shared: Arc<dyn Engine> = Arc::new(engine.clone());
-        let running = App::start(settings, shared).await.expect("the app starts");
-        Self {
-            running,
-            engine,
-            folder,
-        }
+        let harness = Harness::within(folder, Arc::new(engine.clone())).expect("the defaults are valid");
+        let sidecar = harness.settings(change).start().await.expect("the app starts");
+        Self { sidecar, engine }
+    }
+
+    pub fn running(&self) -> &Running {
+        self.sidecar.running()
+    }
+
+    pub async fn stop(self) {
+        self.sidecar.close().await.expect("the app stops");
     }
 
     /// Stops, and starts again on the same folders with another engine.
     pub async fn restart(self, engine: ScriptedEngine) -> Self {
-        let folder = self.folder;
-        self.running.stop().await.expect("the app stops");
+        let folder = self.sidecar.close().await.expect("the app stops");
         Self::start_in(folder, engine, |_| {}).await
     }
 
     /// Tries to start another app on the same folders; why that fails.
     pub async fn start_beside(&self) -> String {
-        let engine: Arc<dyn Engine> = Arc::new(ScriptedEngine::default());
-        let refused = App::start(settings(self.folder.path()), engine).await;
+        let engine = Arc::new(ScriptedEngine::default());
+        let refused = App::start(settings(self.sidecar.folder().path()), engine).await;
         refused.err().expect("the folder is taken").to_string()
     }
 
     pub fn authority(&self) -> String {
-        self.running.addrs[0].to_string()
+        self.running().addrs[0].to_string()
     }
 
     pub async fn http(&self, request: Http<'_>) -> Answer {

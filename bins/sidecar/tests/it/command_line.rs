@@ -47,8 +47,29 @@ fn what_stops_the_start_is_named_on_one_line() {
     );
     check(
         &["serve"],
-        &[("STREAMING_LLM_MODEL", "llama3.2:1b")],
-        expect![[r#"1 error: model "llama3.2:1b" needs the ollama driver, which this sidecar doesn't have yet"#]],
+        &[("STREAMING_LLM_MODEL", "openai:gpt")],
+        expect![[r#"1 error: model "openai:gpt" needs a server: set STREAMING_LLM_OPENAI_URL"#]],
+    );
+    check(
+        &["serve"],
+        &[
+            ("STREAMING_LLM_MODEL", "llama3.2:1b"),
+            ("STREAMING_LLM_MODELS", "a, openai:b, c"),
+            ("STREAMING_LLM_OPENAI_URL", "http://localhost:1"),
+        ],
+        expect![[
+            r#"1 error: STREAMING_LLM_MODEL and STREAMING_LLM_MODELS name two local models, "a" and "c": only one is loaded"#
+        ]],
+    );
+    check(
+        &["serve"],
+        &[
+            ("STREAMING_LLM_MODEL", "llama3.2:1b"),
+            ("STREAMING_LLM_OLLAMA_URL", "http://user:pass@localhost"),
+        ],
+        expect![[
+            r#"1 error: STREAMING_LLM_OLLAMA_URL: "…@localhost" is no address of a model server: a user or password can't be part of it; set an API key"#
+        ]],
     );
     check(
         &["--env-file", "missing.env"],

@@ -3,9 +3,12 @@
 mod access;
 mod client;
 mod command_line;
+mod controllers;
 mod kills;
+mod narrator;
 mod real_model;
 mod rest;
 mod socket;
 mod stalls;
 mod turns;
+mod two_drivers;

@@ -14,7 +14,7 @@ use crate::client::{Http, Socket, http, no_gap, settings, text};
 use crate::kills::survive_kills;
 
 /// The default model's file; a test without it fails.
-fn model() -> PathBuf {
+pub fn model() -> PathBuf {
     let path = std::env::var_os("SIDECAR_MODEL").map(PathBuf::from);
     let path =
         path.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/smollm2-135m-instruct.gguf"));

@@ -26,7 +26,7 @@ async fn a_stuck_reader_is_closed_and_slows_nobody() {
     let frames = reader.until("done").await;
     no_gap(0, &frames);
     assert_eq!(text(&frames).len(), length);
-    while app.running.open_sockets() > 1 {
+    while app.running().open_sockets() > 1 {
         tokio::task::yield_now().await;
     }
     // The reason reaches a reader that wakes up soon enough; on a slow machine only the end does.

@@ -51,7 +51,7 @@ async fn a_lost_socket_leaves_its_turns_running() {
             Some(code) => assert_eq!(socket.close(Some(code)).await, code),
             None => drop(socket),
         }
-        while app.running.open_sockets() > 0 {
+        while app.running().open_sockets() > 0 {
             tokio::task::yield_now().await;
         }
         app.engine.release(2);
@@ -61,7 +61,7 @@ async fn a_lost_socket_leaves_its_turns_running() {
             (json!("stop"), json!(2)),
             "{conversation}"
         );
-        while app.running.open_sockets() > 0 {
+        while app.running().open_sockets() > 0 {
             tokio::task::yield_now().await;
         }
     }

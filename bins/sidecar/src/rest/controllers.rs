@@ -1,0 +1,121 @@
+//! `/controllers`: registered, kept alive, and heard.
+//!
+//! Whoever registers is told a token, and shows it as `X-Controller-Token` from then on.
+
+use actix_web::http::Method;
+use actix_web::http::header::LOCATION;
+use actix_web::web::{self, Payload, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use protocol::{
+    Controller, ControllerEvents, ControllerKeptAlive, ControllerLease, ControllerList, ControllerRegistration,
+    ErrorCode, ProtocolError,
+};
+use relay::{Holder, LeaseRequest, NarratorError};
+
+use super::{body, resource};
+use crate::state::State;
+use crate::status::ApiError;
+
+/// What a holder shows its token in.
+const TOKEN_HEADER: &str = "x-controller-token";
+
+/// Adds the controllers' routes.
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(
+            resource("/controllers", &[Method::GET, Method::POST])
+                .route(web::get().to(list))
+                .route(web::post().to(register)),
+        )
+        .service(resource("/controllers/{id}", &[Method::DELETE]).route(web::delete().to(release)))
+        .service(resource("/controllers/{id}/keepalive", &[Method::PUT]).route(web::put().to(keep_alive)))
+        .service(resource("/controllers/{id}/events", &[Method::POST]).route(web::post().to(publish)));
+}
+
+/// `GET /controllers`.
+async fn list(state: web::Data<State>) -> HttpResponse {
+    let holders = state.narrator.leases().list();
+    HttpResponse::Ok().json(ControllerList {
+        controllers: holders.into_iter().map(on_the_wire).collect(),
+    })
+}
+
+/// `POST /controllers`.
+async fn register(request: HttpRequest, payload: Payload, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let body = body::read(payload, &state.limits).await?;
+    let wanted = ControllerRegistration::parse(&body).map_err(refuse)?;
+    let granted = state.narrator.leases().register(LeaseRequest {
+        agent_id: wanted.agent_id,
+        workspace_id: wanted.workspace_id,
+        ttl_seconds: wanted.ttl_seconds,
+        token: Some(token(&request).to_owned()).filter(|token| !token.is_empty()),
+    });
+    let granted = granted.map_err(NarratorError::from)?;
+    Ok(HttpResponse::Created()
+        .insert_header((LOCATION, format!("/controllers/{}", granted.registration_id)))
+        .json(ControllerLease {
+            registration_id: granted.registration_id,
+            token: granted.token,
+            expires_at: granted.expires_at,
+        }))
+}
+
+/// `PUT /controllers/{id}/keepalive`.
+async fn keep_alive(
+    request: HttpRequest,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let kept = state.narrator.leases().keep_alive(&id, token(&request));
+    Ok(HttpResponse::Ok().json(ControllerKeptAlive {
+        expires_at: kept.map_err(NarratorError::from)?,
+        registration_id: id.into_inner(),
+    }))
+}
+
+/// `DELETE /controllers/{id}`.
+async fn release(
+    request: HttpRequest,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let released = state.narrator.leases().release(&id, token(&request));
+    released.map_err(NarratorError::from)?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// `POST /controllers/{id}/events`.
+async fn publish(
+    request: HttpRequest,
+    id: web::Path<String>,
+    payload: Payload,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    // Before the body is read: who has no lease needn't send any.
+    let leases = state.narrator.leases();
+    leases.check(&id, token(&request)).map_err(NarratorError::from)?;
+    let body = body::read(payload, &state.limits).await?;
+    let events = ControllerEvents::parse(&body).map_err(refuse)?;
+    let (narrator, id, token) = (state.narrator.clone(), id.into_inner(), token(&request).to_owned());
+    let published = state.outlive(async move { narrator.publish(&id, &token, events).await });
+    Ok(HttpResponse::Ok().json(published.await??))
+}
+
+/// The token that a request shows; empty when it shows none.
+fn token(request: &HttpRequest) -> &str {
+    let shown = request.headers().get(TOKEN_HEADER);
+    shown.and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn refuse(error: ProtocolError) -> ApiError {
+    ApiError::new(ErrorCode::InvalidRequest, error.to_string())
+}
+
+fn on_the_wire(holder: Holder) -> Controller {
+    Controller {
+        registration_id: holder.registration_id,
+        agent_id: holder.agent_id,
+        workspace_id: holder.workspace_id,
+        expires_at: holder.expires_at,
+    }
+}
