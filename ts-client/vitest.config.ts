@@ -1,10 +1,31 @@
 // Two projects: `unit` needs nothing, `sidecar` starts the real binary (SIDECAR_BIN) with the real model.
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+
+const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+
+/** The package under its own name, as a host imports it; the longer name first, for a name stands for its beginnings too. */
+const alias = {
+  'streaming-llm-client/testing': source('src/testing/index.ts'),
+  'streaming-llm-client': source('src/index.ts')
+}
+
+/** Until a busy machine has done what is a moment's work. */
+const SLOW_MS = 60_000
 
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      {
+        resolve: { alias },
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts'],
+          // Nothing here measures time: a machine that is busy may take its own.
+          testTimeout: SLOW_MS,
+          expect: { poll: { timeout: SLOW_MS, interval: 5 } }
+        }
+      },
       {
         test: {
           name: 'sidecar',

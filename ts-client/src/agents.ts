@@ -4,7 +4,7 @@ import type { Frozen } from './frozen.js'
 import type * as wire from './generated/protocol.js'
 import { isRecord } from './json.js'
 import { request, type RequestOptions } from './rest.js'
-import { DEFAULT_BASE } from './url.js'
+import { DEFAULT_BASE, pathSegment } from './url.js'
 
 /** An agent: who it is (`system_prompt`) and what it knows (`markdown_context`). */
 export type Agent = Frozen<wire.Agent>
@@ -49,10 +49,6 @@ export async function deleteAgent(
   await request({ method: 'DELETE', base, path: agentPath(id), options })
 }
 
-/** Encodes the id. Dots alone would be taken for a path, however they are encoded. */
 function agentPath(id: string): string {
-  if (/^\.{0,2}$/.test(id)) {
-    throw new ApiError(`Invalid agent id ${JSON.stringify(id)}`, 0, 'invalid_request')
-  }
-  return `/agents/${encodeURIComponent(id)}`
+  return `/agents/${pathSegment('agent', id)}`
 }

@@ -1,5 +1,5 @@
 // From a frame's data to an event. It never throws, whatever the server sends.
-import type { ChatEvent, EventOrigin } from './events.js'
+import type { ChatEvent, EventOrigin, NarrationSource } from './events.js'
 import { countIn, isRecord, stringIn, type JsonRecord } from './json.js'
 import { errorCode, isRetryable } from './error-codes.js'
 
@@ -10,21 +10,38 @@ export type Decoded =
   /** Anything else: a type that this version doesn't know, or a frame that isn't what its type promises. */
   | { readonly kind: 'unknown'; readonly value: unknown; readonly origin: EventOrigin }
 
-type Shape = Readonly<Record<string, 'string' | 'number' | 'object'>>
+type Shape = Readonly<Record<string, 'string' | 'number' | 'object' | 'source'>>
 
 /**
- * The fields without which an event is of no use. `done` has none: an older server says no more than that.
+ * The fields without which an event is of no use. `done` has none: an older server says no more than that. Nor has `tool` a
+ * `callId` there; such a call can be shown, but not answered.
  */
 const REQUIRED: Readonly<Record<ChatEvent['type'], Shape>> = {
   ready: { model: 'string', limits: 'object', lastSeq: 'number' },
   user: { text: 'string' },
   started: { model: 'string', promptTokens: 'number', cachedTokens: 'number', windowTokens: 'number' },
   token: { token: 'string' },
+  reasoning: { token: 'string' },
+  tool: { name: 'string' },
+  'tool-output': { name: 'string' },
+  'step-start': { step: 'number' },
+  step: { step: 'number' },
+  'step-finish': { step: 'number' },
+  summary: { text: 'string' },
+  narration: { text: 'string', source: 'source' },
   evicted: { tokens: 'number' },
   done: {},
   error: {},
   pong: {},
   reset: { lastSeq: 'number' }
+}
+
+/** Everyone who says narrations. The compiler sees to it that nobody is missing. */
+const SOURCES: Readonly<Record<NarrationSource, true>> = {
+  narrator: true,
+  agent: true,
+  system: true,
+  user: true
 }
 
 /** Reads one frame. */
@@ -67,13 +84,21 @@ function isKnown(type: unknown): type is ChatEvent['type'] {
 }
 
 function fits(value: JsonRecord, shape: Shape): boolean {
-  return Object.entries(shape).every(([field, type]) =>
-    type === 'object' ? isRecord(value[field]) : typeof value[field] === type
-  )
+  return Object.entries(shape).every(([field, type]) => {
+    if (type === 'object') return isRecord(value[field])
+    return type === 'source' ? isSource(value[field]) : typeof value[field] === type
+  })
 }
 
-/** What older servers leave out of the two events that end a turn. */
+function isSource(value: unknown): value is NarrationSource {
+  return typeof value === 'string' && Object.hasOwn(SOURCES, value)
+}
+
+/** What older servers leave out of an event. */
 function defaults(type: ChatEvent['type'], value: JsonRecord): JsonRecord {
+  if (type === 'tool' || type === 'tool-output') {
+    return { callId: stringIn(value, 'callId', 'call_id') ?? '' }
+  }
   if (type === 'done') {
     const reason = value['finishReason']
     const isReason = reason === 'stop' || reason === 'length' || reason === 'cancelled'

@@ -16,8 +16,13 @@ const RETRYABLE: Readonly<Record<ErrorCode, boolean>> = {
   busy: true,
   draining: true,
   model_unavailable: true,
+  upstream_failed: true,
+  upstream_timeout: true,
   interrupted: true,
   slow_reader: true,
+  controller_not_registered: true,
+  relay_failed: true,
+  relay_timeout: true,
   internal: true
 }
 

@@ -12,6 +12,8 @@ export type Limits = Frozen<wire.Limits>
 export type Timings = Frozen<wire.Timings>
 /** Counts of tokens of a turn. */
 export type Usage = Frozen<wire.Usage>
+/** Who says a narration. */
+export type NarrationSource = wire.NarrationSource
 
 /**
  * Where an event belongs: `seq`, `conversationId`, `turnId` and `at`.

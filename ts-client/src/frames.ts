@@ -5,10 +5,13 @@ import type * as wire from './generated/protocol.js'
 /** Settings of an answer; an absent key leaves the choice to the agent, `null` goes back to the default. */
 export type ChatOptions = Frozen<wire.OptionsPatch>
 
+/** A tool that the model may ask for in a turn. */
+export type ToolDefinition = Frozen<wire.ToolDefinition>
+
 /** A user's turn. The spellings of the older protocol are in it too, with equal values. */
 export type MessageFrame = { readonly type: 'message' } & Frozen<
   Required<Pick<wire.Message, 'turnId' | 'agentId' | 'conversationId' | 'message'>> &
-    Pick<wire.Message, 'options'>
+    Pick<wire.Message, 'options' | 'tools'>
 > & {
     readonly agent_id: string
     readonly conversation_id: string
@@ -18,6 +21,9 @@ export type MessageFrame = { readonly type: 'message' } & Frozen<
 /** Everything that this client says. */
 export type Frame = MessageFrame | Exclude<Frozen<wire.ClientMessage>, { readonly type: 'message' }>
 
+/** The answer to a tool call, its conversation named. */
+export type ToolOutputFrame = Extract<Frame, { readonly type: 'tool-output' }>
+
 /** Puts a message into words. */
 export function messageFrame(turn: {
   readonly turnId: string
@@ -25,8 +31,9 @@ export function messageFrame(turn: {
   readonly conversationId: string
   readonly message: string
   readonly options: ChatOptions
+  readonly tools: readonly ToolDefinition[] | undefined
 }): MessageFrame {
-  const { turnId, agentId, conversationId, message, options } = turn
+  const { turnId, agentId, conversationId, message, options, tools } = turn
   return {
     type: 'message',
     turnId,
@@ -36,7 +43,8 @@ export function messageFrame(turn: {
     conversation_id: conversationId,
     message,
     user_message: message,
-    ...(Object.keys(options).length > 0 ? { options } : {})
+    ...(Object.keys(options).length > 0 ? { options } : {}),
+    ...(tools === undefined ? {} : { tools })
   }
 }
 

@@ -2,6 +2,15 @@
 import type { ChatEvent } from './events.js'
 import type { Turn } from './turn.js'
 
+/** Events that belong to a turn only if they name it. */
+const OF_NO_TURN: ReadonlySet<ChatEvent['type']> = new Set([
+  'ready',
+  'pong',
+  'reset',
+  'narration',
+  'summary'
+] as const)
+
 /** The turns that have been sent, or wait to be, and have not ended. */
 export class Ledger {
   readonly #turns = new Map<string, Turn>()
@@ -41,11 +50,12 @@ export class Ledger {
    * The turn that an event belongs to, if it is one of ours.
    *
    * Older servers answer one message after the other and name no turn: then it is the oldest one, of the
-   * event's conversation if that is named, else of those whose conversation the server has yet to name.
+   * event's conversation if that is named, else of those whose conversation the server has yet to name. A server
+   * that numbers its events means no turn when it names none, and what narrators say is never part of an answer.
    */
   owner(event: ChatEvent): Turn | undefined {
     if (event.turnId !== undefined) return this.#turns.get(event.turnId)
-    if (event.type === 'ready' || event.type === 'pong' || event.type === 'reset') return undefined
+    if (event.seq !== undefined || OF_NO_TURN.has(event.type)) return undefined
     const sent = this.all().filter((turn) => turn.sent)
     const { conversationId } = event
     if (conversationId === undefined) return sent[0]

@@ -13,10 +13,11 @@ export interface RequestOptions {
 
 /** What is asked of the server. */
 export interface Call {
-  readonly method: 'GET' | 'PUT' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly base: string
   readonly path: string
   readonly body?: JsonRecord
+  readonly headers?: Readonly<Record<string, string>>
   readonly options?: RequestOptions | undefined
 }
 
@@ -37,8 +38,8 @@ export async function request(call: Call): Promise<unknown> {
   return body
 }
 
-async function answer(url: string, { method, body, options }: Call): Promise<Response> {
-  const headers: Record<string, string> = { accept: 'application/json' }
+async function answer(url: string, { method, body, options, ...call }: Call): Promise<Response> {
+  const headers: Record<string, string> = { accept: 'application/json', ...call.headers }
   if (body !== undefined) headers['content-type'] = 'application/json'
   if (options?.apiKey !== undefined) headers['authorization'] = `Bearer ${options.apiKey}`
   try {

@@ -14,6 +14,7 @@ import { Link, type ConnectionState } from './link.js'
 import type { ReconnectPolicy } from './backoff.js'
 import type { SocketFactory } from './socket.js'
 import { Speaker } from './speaker.js'
+import { ToolCalls, type ToolAnswer, type ToolHandler } from './tool-calls.js'
 import { Turn, type OutgoingMessage, type TurnResult } from './turn.js'
 
 /** Turns in flight on one stream; the server takes 8 of one conversation. */
@@ -35,6 +36,8 @@ export interface SessionOptions {
   readonly options: ChatOptions
   readonly isEager: boolean
   readonly apiKey: string | undefined
+  readonly after: number | undefined
+  readonly onTool: ToolHandler | undefined
   readonly onEvent: ((event: ChatEvent) => void) | undefined
   readonly onUnknownEvent: ((frame: unknown) => void) | undefined
   readonly onCallbackError: ((error: unknown) => void) | undefined
@@ -49,6 +52,7 @@ export class Session {
   readonly #heartbeat: Heartbeat
   readonly #ledger = new Ledger()
   readonly #cursors = new Cursors()
+  readonly #tools = new ToolCalls((frame) => this.#speaker.answer(frame))
   #conversationId: string
   /** Whether the server numbers its events and names their turns, so that a turn can be resumed. */
   #isNumbered = false
@@ -61,6 +65,8 @@ export class Session {
     this.#options = options
     // The client names the conversation, so that a first message that is sent again finds its own turn.
     this.#conversationId = options.conversationId ?? newId()
+    // What was read before this stream was opened is not asked for again.
+    if (options.after !== undefined) this.#cursors.advance(this.#conversationId, options.after)
     this.#link = new Link({
       url: options.url,
       factory: options.factory,
@@ -100,6 +106,8 @@ export class Session {
       agentId = this.#options.agentId,
       conversationId = this.#conversationId,
       message,
+      tools,
+      onTool = this.#options.onTool,
       signal
     } = outgoing
     let options: ChatOptions
@@ -111,7 +119,8 @@ export class Session {
     if (this.#ledger.size >= MAX_TURNS) {
       return rejected(new ChatError('busy', `${MAX_TURNS} turns wait for their answer already`, true))
     }
-    const turn = new Turn(messageFrame({ turnId: newId(), agentId, conversationId, message, options }))
+    const frame = messageFrame({ turnId: newId(), agentId, conversationId, message, options, tools })
+    const turn = new Turn(frame, onTool)
     if (signal?.aborted === true) {
       turn.finish('cancelled')
       return turn.result
@@ -119,10 +128,18 @@ export class Session {
     if (signal !== undefined) turn.watch(signal, () => this.cancel(turn.turnId))
     this.#conversationId = conversationId
     this.#ledger.add(turn)
+    this.#tools.follow(turn.turnId)
     this.#speaker.leaveIdle(this.#conversationId)
     this.#speaker.post(turn)
     this.#link.wake()
     return turn.result
+  }
+
+  sendToolOutput({ turnId, callId, output, conversationId }: ToolAnswer): void {
+    if (this.#link.state === 'closed') throw new Error('Cannot send tool output: socket already closed')
+    const named = conversationId ?? this.#ledger.get(turnId)?.conversationId ?? this.#conversationId
+    this.#tools.answer({ type: 'tool-output', turnId, callId, output, conversationId: named })
+    this.#link.wake()
   }
 
   cancel(turnId?: string): void {
@@ -130,6 +147,7 @@ export class Session {
       turnId === undefined ? this.#ledger.all() : this.#ledger.all().filter((turn) => turn.turnId === turnId)
     for (const turn of turns) {
       turn.cancelRequested = true
+      this.#tools.forget(turn.turnId)
       // What never left needs no server to be cancelled.
       if (!turn.sent) this.#end(turn, () => turn.finish('cancelled'))
     }
@@ -157,6 +175,7 @@ export class Session {
     this.#isAccepted = false
     this.#isExplained = false
     this.#speaker.greet(this.#conversationId)
+    this.#tools.repeat()
   }
 
   #receive(data: unknown): void {
@@ -191,11 +210,15 @@ export class Session {
   }
 
   #deliver(event: ChatEvent): void {
-    if (event.type === 'ready') this.#isNumbered = true
+    if (event.type === 'ready') this.#prepare(event)
     if (event.type === 'reset') this.#reset(event)
     const turn = this.#ownerOf(event)
     if (turn === undefined) {
       this.#call(this.#options.onEvent, event)
+      return
+    }
+    if (this.#refusesFrame(event, turn)) {
+      if (!this.#tools.excuses(turn.turnId)) this.#call(this.#options.onEvent, event)
       return
     }
     if (event.type === 'error') this.#isExplained = true
@@ -204,12 +227,28 @@ export class Session {
     const isOver = turn.take(event)
     if (wasHeld && turn.cancelRequested && !isOver) this.#speaker.cancel(turn.turnId)
     if (isCurrent) this.#conversationId = turn.conversationId
-    if (isOver) this.#ledger.remove(turn)
-    const { conversationId, turnId } = turn
+    if (isOver) this.#forget(turn)
+    const { conversationId, turnId, onTool } = turn
+    if (event.type === 'tool-output') this.#tools.confirm(turnId, event.callId)
     this.#call(this.#options.onEvent, { ...event, conversationId, turnId })
+    if (event.type === 'tool' && onTool !== undefined) {
+      const { callId, name, payload } = event
+      this.#tools.ask({ conversationId, turnId, callId, name, payload }, onTool)
+    }
     if (!isOver) return
     this.#speaker.release(conversationId)
     this.#speaker.leaveIdle(this.#conversationId)
+  }
+
+  #prepare(ready: EventOf<'ready'>): void {
+    this.#isNumbered = true
+    this.#tools.limit(ready)
+  }
+
+  /** Whether an error, which no log holds, is about a frame that followed the message: the turn itself goes on. */
+  #refusesFrame(event: ChatEvent, turn: Turn): boolean {
+    const isRefusal = event.type === 'error' && event.seq === undefined && event.turnId !== undefined
+    return isRefusal && this.#isNumbered && turn.acknowledged
   }
 
   /**
@@ -227,6 +266,11 @@ export class Session {
       return isUnreadable ? this.#ledger.oldestUnanswered() : undefined
     }
     const [first, ...others] = this.#ledger.of(event.conversationId)
+    if (event.code === 'conversation_not_found' && first?.acknowledged !== true) {
+      // There was nothing to read yet: a message makes the conversation, and its log begins anew.
+      this.#cursors.forget(event.conversationId)
+      return undefined
+    }
     if (first !== undefined && event.retryable && this.#link.renew(READER_GONE, 'log unreadable'))
       return undefined
     for (const turn of others) this.#break(turn, event.code, event.message)
@@ -273,9 +317,14 @@ export class Session {
   }
 
   #end(turn: Turn, settle: () => void): void {
-    this.#ledger.remove(turn)
+    this.#forget(turn)
     settle()
     this.#speaker.release(turn.conversationId)
+  }
+
+  #forget(turn: Turn): void {
+    this.#ledger.remove(turn)
+    this.#tools.forget(turn.turnId)
   }
 
   #call<T>(callback: ((value: T) => void) | undefined, value: T): void {

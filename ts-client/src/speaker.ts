@@ -1,6 +1,6 @@
 // What a stream says to the server, and what it has to say first on each new connection.
 import type { Cursors } from './cursors.js'
-import type { ChatOptions, Frame } from './frames.js'
+import type { ChatOptions, Frame, ToolOutputFrame } from './frames.js'
 import type { Ledger } from './ledger.js'
 import type { Link } from './link.js'
 import type { Turn } from './turn.js'
@@ -33,13 +33,13 @@ export class Speaker {
 
   /** Says what a new connection has to hear: who we are, where we stopped, and what may not have arrived. */
   greet(currentConversation: string): void {
-    const { ledger, isEager } = this.#self
-    const isReturn = !this.#isFirstConnection
+    const { ledger, cursors, isEager } = this.#self
+    // A log that can't be read would end a socket that has said nothing else.
+    const readsAtOnce = this.#isFirstConnection && cursors.after(currentConversation) !== undefined
     this.#isFirstConnection = false
     this.#hasSpoken = false
     this.#toUnbind = undefined
-    if (isEager) this.#hello(currentConversation)
-    if (!isReturn) return
+    if (isEager || readsAtOnce) this.#hello(currentConversation)
     const turns = ledger.all()
     for (const turn of turns) turn.isHeld = !turn.acknowledged
     const conversations = new Set([...turns.map((turn) => turn.conversationId), currentConversation])
@@ -88,6 +88,12 @@ export class Speaker {
     this.#send({ type: 'ping' })
   }
 
+  /** Answers a tool call, and says whether there was a connection. A first frame has to say who we are. */
+  answer(frame: ToolOutputFrame): boolean {
+    if (!this.#hasSpoken) this.#hello(frame.conversationId)
+    return this.#send(frame)
+  }
+
   /** Stops reading conversations in which nothing of ours runs, for a socket may read only so many. */
   leaveIdle(currentConversation: string): void {
     const { cursors, ledger } = this.#self
@@ -98,10 +104,14 @@ export class Speaker {
     }
   }
 
-  #hello(conversationId: string): void {
+  #hello(conversationId: string | undefined): void {
     const { agentId, options } = this.#self
-    const hasOptions = Object.keys(options).length > 0
-    this.#send({ type: 'hello', agentId, conversationId, ...(hasOptions ? { options } : {}) })
+    this.#send({
+      type: 'hello',
+      agentId,
+      ...(conversationId === undefined ? {} : { conversationId }),
+      ...(Object.keys(options).length > 0 ? { options } : {})
+    })
   }
 
   /** Notes what a first message binds beyond the stream's options, which are in every message and need no binding. */

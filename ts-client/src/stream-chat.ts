@@ -5,6 +5,7 @@ import { mergeOptions, type ChatOptions } from './frames.js'
 import type { ConnectionState } from './link.js'
 import { Session } from './session.js'
 import { platformSocket, type SocketFactory } from './socket.js'
+import type { ToolAnswer, ToolHandler } from './tool-calls.js'
 import type { OutgoingMessage, TurnResult } from './turn.js'
 import { socketUrl } from './url.js'
 
@@ -16,8 +17,15 @@ export interface StreamChatOptions {
   readonly agentId: string
   /** The conversation to go on with; a new one when absent. */
   readonly conversationId?: string
+  /**
+   * Reads the conversation's log from beyond this `seq` at once, before any message: 0 shows all of it. Without it,
+   * reading begins with the first message. The conversation must exist.
+   */
+  readonly after?: number
   /** Settings of every answer; a message's own win. */
   readonly options?: ChatOptions
+  /** Answers the tool calls of this stream's turns, each one once; a message's own `onTool` wins. */
+  readonly onTool?: ToolHandler
   /** Called with each event, in order; a turn's last event comes before its promise settles. */
   readonly onEvent?: (event: ChatEvent) => void
   /**
@@ -49,6 +57,15 @@ export interface ChatStream {
    * `detach()`, and after a lost connection that `reconnect: false` leaves lost.
    */
   readonly sendMessage: (message: OutgoingMessage) => Promise<TurnResult>
+  /**
+   * Answers a tool call, where no `onTool` does. While the connection is lost, the answer waits for the next one.
+   *
+   * A server that refuses it says so in an `error` event without `seq`; the turn goes on.
+   *
+   * @throws Error after `stop()` and the like, as `sendMessage` does; TypeError when JSON can't say the output; RangeError
+   * when it is too large for one frame.
+   */
+  readonly sendToolOutput: (answer: ToolAnswer) => void
   /** Ends the stream and cancels what it waits for: open promises resolve as `cancelled`. Twice is once. */
   readonly stop: () => void
   /** Cancels one turn, or all of this stream; the stream stays open. */
@@ -74,6 +91,8 @@ export async function streamChat(options: StreamChatOptions): Promise<ChatStream
     options: mergeOptions(options.options),
     isEager: options.handshake === 'eager',
     apiKey: options.apiKey,
+    after: options.after,
+    onTool: options.onTool,
     onEvent: options.onEvent,
     onUnknownEvent: options.onUnknownEvent,
     onCallbackError: options.onCallbackError,
@@ -82,6 +101,7 @@ export async function streamChat(options: StreamChatOptions): Promise<ChatStream
   await session.open()
   return {
     sendMessage: (message) => session.sendMessage(message),
+    sendToolOutput: (answer) => session.sendToolOutput(answer),
     stop: () => session.stop(),
     cancel: (turnId) => session.cancel(turnId),
     detach: () => session.detach(),

@@ -1,7 +1,8 @@
 // One message on its way: what was sent, what has come back, and the promise of its end.
 import { ChatError } from './errors.js'
 import type { ChatEvent, FinishReason, Timings, Usage } from './events.js'
-import type { ChatOptions, MessageFrame } from './frames.js'
+import type { ChatOptions, MessageFrame, ToolDefinition } from './frames.js'
+import type { ToolHandler } from './tool-calls.js'
 
 /** One message of the user. */
 export interface OutgoingMessage {
@@ -12,6 +13,10 @@ export interface OutgoingMessage {
   readonly conversationId?: string
   /** Another agent, for this message only. */
   readonly agentId?: string
+  /** Tools that the model may ask for in this turn, in place of the agent's. */
+  readonly tools?: readonly ToolDefinition[]
+  /** Answers this turn's tool calls, in place of the stream's `onTool`. */
+  readonly onTool?: ToolHandler
   /** Cancels this turn; its promise then resolves as `cancelled`. */
   readonly signal?: AbortSignal
 }
@@ -48,13 +53,17 @@ export class Turn {
   /** The place of its newest event in the log. */
   lastSeq = 0
 
+  /** Answers its tool calls, if anything here does. */
+  readonly onTool: ToolHandler | undefined
+
   readonly #pieces: string[] = []
   #resolve!: (result: TurnResult) => void
   #reject!: (error: ChatError) => void
   #cleanUp: (() => void) | undefined
 
-  constructor(frame: MessageFrame) {
+  constructor(frame: MessageFrame, onTool?: ToolHandler) {
     this.frame = frame
+    this.onTool = onTool
     this.turnId = frame.turnId
     this.conversationId = frame.conversationId
     this.result = new Promise((resolve, reject) => {

@@ -1,5 +1,7 @@
 // Addresses: from what the caller writes to what fetch and WebSocket take.
 
+import { ApiError } from './errors.js'
+
 /** Where a sidecar listens unless told otherwise. */
 export const DEFAULT_BASE = 'http://localhost:8000'
 
@@ -9,6 +11,18 @@ const CHAT_PATH = '/ws/chat'
 /** The URL of a REST route: `path` below `base`, which may have a path of its own or be empty (same origin). */
 export function restUrl(base: string, path: string): string {
   return withScheme(base, 'http').replace(/\/+$/, '') + path
+}
+
+/**
+ * An id as one segment of a path. Dots alone would be taken for a path, however they are encoded.
+ *
+ * @throws ApiError when it can't be one; `what` says whose id it is.
+ */
+export function pathSegment(what: string, id: string): string {
+  if (/^\.{0,2}$/.test(id)) {
+    throw new ApiError(`Invalid ${what} id ${JSON.stringify(id)}`, 0, 'invalid_request')
+  }
+  return encodeURIComponent(id)
 }
 
 /**

@@ -91,9 +91,9 @@ test('a log that was cut resets the place; a turn from the lost part is interrup
 
 test('an event of an unknown type goes to onUnknownEvent and counts in the log', async () => {
   const bench = await opened({ conversationId: 'c1' })
-  const narration = { type: 'narration', text: 'meanwhile', source: 'narrator', conversationId: 'c1', seq: 2 }
-  bench.socket.says(token(1, 'a'), narration, token(3, 'b'))
-  expect(bench.unknown).toEqual([narration])
+  const vision = { type: 'vision', text: 'meanwhile', conversationId: 'c1', seq: 2 }
+  bench.socket.says(token(1, 'a'), vision, token(3, 'b'))
+  expect(bench.unknown).toEqual([vision])
   expect(bench.events.map((event) => event.seq)).toEqual([1, 3])
   expect(bench.sockets).toHaveLength(1)
 })
@@ -104,7 +104,13 @@ test.each([
   ['null', 'null', null],
   ['no type', '{"token":"x"}', { token: 'x' }],
   ['a type from the prototype', '{"type":"toString"}', { type: 'toString' }],
-  ['a token that is no text', '{"type":"token","token":5}', { type: 'token', token: 5 }]
+  ['a token that is no text', '{"type":"token","token":5}', { type: 'token', token: 5 }],
+  ['a step without its number', '{"type":"step","title":"x"}', { type: 'step', title: 'x' }],
+  [
+    'a narration by nobody known',
+    '{"type":"narration","text":"x","source":"choir"}',
+    { type: 'narration', text: 'x', source: 'choir' }
+  ]
 ])('%s is reported and harms nothing', async (_, data, reported) => {
   const bench = await opened()
   const result = bench.stream.sendMessage({ message: 'x' })
@@ -234,4 +240,69 @@ test('a conversation that is left behind is read no more', async () => {
   void bench.stream.sendMessage({ message: '2', conversationId: 'c2' })
   expect(bench.socket.said).toEqual(['message', 'leave', 'message'])
   expect(bench.socket.sent[1]).toEqual({ type: 'leave', conversationId: 'c1' })
+})
+
+test('what controllers and narrators say counts in the log, and is no part of an answer', async () => {
+  const bench = await opened({ conversationId: 'c1' })
+  const result = bench.stream.sendMessage({ message: 'x' })
+  const turn = { turnId: bench.socket.turnId(), conversationId: 'c1' }
+  const said = [
+    { type: 'step-start', step: 1, title: 'Reads' },
+    { type: 'step', step: 1 },
+    { type: 'tool', callId: 'k', name: 'look', payload: null },
+    { type: 'tool-output', callId: 'k', name: 'look', payload: [1] },
+    { type: 'step-finish', step: 1, payload: { ok: true } },
+    { type: 'summary', text: '# So far', ref: 'run.md' },
+    { type: 'narration', text: 'Meanwhile.', source: 'narrator' }
+  ]
+  bench.socket.says({ type: 'user', text: 'x', ...turn, seq: 1 }, token(2, 'a', turn))
+  for (const [index, event] of said.entries())
+    bench.socket.says({ ...event, conversationId: 'c1', seq: 3 + index })
+  bench.socket.drop(1006)
+  bench.clock.tick()
+  bench.socket.open()
+  expect(bench.socket.sent).toMatchObject([{ type: 'resume', after: 9, own: true }])
+  bench.socket.says({ type: 'reasoning', token: 'hm', ...turn, seq: 10 }, token(11, 'b', turn), {
+    type: 'done',
+    ...turn,
+    seq: 12
+  })
+  expect((await result).text).toBe('ab')
+  expect(bench.events.slice(2, 9)).toEqual(
+    said.map((event, index) => ({ ...event, conversationId: 'c1', seq: 3 + index }))
+  )
+  expect(bench.unknown).toEqual([])
+})
+
+test('what a narrator says before any word of the answer is taken for no sign that the message arrived', async () => {
+  const bench = await opened({ conversationId: 'c1' })
+  void bench.stream.sendMessage({ message: 'x' })
+  bench.socket.says({ type: 'narration', text: 'Hello.', source: 'system', conversationId: 'c1', seq: 1 })
+  bench.socket.drop(1006)
+  bench.clock.tick()
+  bench.socket.open()
+  expect(bench.socket.said).toEqual(['message', 'resume'])
+})
+
+test('with `after`, the log is read before any message', async () => {
+  const bench = await opened({ conversationId: 'c1', after: 0, apiKey: 'secret' })
+  expect(bench.socket.sent).toEqual([
+    { type: 'hello', agentId: 'planner', conversationId: 'c1', apiKey: 'secret' },
+    { type: 'resume', conversationId: 'c1', after: 0 }
+  ])
+  bench.socket.says({ type: 'narration', text: 'Hello.', source: 'user', conversationId: 'c1', seq: 1 })
+  bench.socket.drop(1006)
+  bench.clock.tick()
+  bench.socket.open()
+  expect(bench.socket.sent).toEqual([{ type: 'resume', conversationId: 'c1', after: 1, apiKey: 'secret' }])
+})
+
+test('a log that is not there yet is made by a message', async () => {
+  const bench = await opened({ conversationId: 'c1', after: 5 })
+  const result = bench.stream.sendMessage({ message: 'x' })
+  const error = { type: 'error', code: 'conversation_not_found', message: 'not found', retryable: false }
+  bench.socket.says({ type: 'ready', model: 'm', limits: {}, lastSeq: 0 }, { ...error, conversationId: 'c1' })
+  bench.socket.says(...answer({ turnId: bench.socket.turnId(), conversationId: 'c1' }, ['ok']))
+  expect((await result).text).toBe('ok')
+  expect(bench.events[1]).toMatchObject(error)
 })

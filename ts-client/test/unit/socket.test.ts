@@ -97,7 +97,14 @@ test('the package hands out this and no more', () => {
     'DEFAULT_BASE',
     'deleteAgent',
     'getAgent',
+    'keepaliveController',
     'listAgents',
+    'listModels',
+    'narratorFeed',
+    'postNarratorMessage',
+    'publishControllerEvents',
+    'registerController',
+    'releaseController',
     'streamChat',
     'updateAgent'
   ])
