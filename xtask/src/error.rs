@@ -61,6 +61,14 @@ pub(crate) enum XtaskError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file of the tree doesn't do what it is for.
+    #[error("{file}: {reason}")]
+    Broken {
+        /// The file, below the root.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The tree breaks its own conventions.
     #[error("broken conventions: {count}")]
     Untidy {

@@ -3,6 +3,9 @@
 //! A step that fails doesn't keep the next ones from running, unless they need what it makes. The last line
 //! says `N passed, M failed`, Rust and TypeScript together; each check that isn't a test runner counts as one.
 
+mod docker;
+mod packages;
+mod python;
 mod rust;
 mod tally;
 mod tools;
@@ -10,16 +13,21 @@ mod typescript;
 
 use std::process::ExitCode;
 
-use self::{rust::RustTests, tally::Tally, typescript::TypeScriptTests};
+use self::{python::PythonTools, rust::RustTests, tally::Tally, typescript::TypeScriptTests};
 use crate::{model, tidy, workspace::Workspace};
 
 /// Runs everything; success only if nothing failed.
 pub(crate) fn run(workspace: &Workspace) -> ExitCode {
     let mut tally = Tally::default();
+    let python = PythonTools::new(workspace);
+    let rust = RustTests::new(workspace, &python);
     check_the_tree(workspace, &mut tally);
+    if tally.prepare("Python packages", || python.ensure()) {
+        tally.check("compose file", || docker::check_compose_file(workspace, &python));
+        tally.check("Dockerfile", || docker::check_dockerfile(workspace, &python));
+    }
     tally.prepare("default model", || model::ensure(workspace).map(drop));
     tally.prepare("software GPU driver", tools::ensure_vulkan_driver);
-    let rust = RustTests::new(workspace);
     run_rust_tests(workspace, &rust, &mut tally);
     run_typescript_tests(workspace, &mut tally);
     // Last among the Rust steps: it compiles every dependency once more, for its metadata.
@@ -35,6 +43,7 @@ fn check_the_tree(workspace: &Workspace, tally: &mut Tally) {
     });
     tally.check("tidy", || tidy::run(workspace));
     tally.check("dependencies", || tools::check_dependencies(workspace));
+    tally.check("packages", || packages::check(workspace));
 }
 
 fn run_rust_tests(workspace: &Workspace, rust: &RustTests<'_>, tally: &mut Tally) {

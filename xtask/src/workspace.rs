@@ -103,6 +103,19 @@ impl<'a> Package<'a> {
         targets.filter(of_kind).map(|target| text(&target["name"]))
     }
 
+    /// A field of its manifest that is text, such as `rust_version`; empty where there is none.
+    pub(crate) fn field(&self, name: &str) -> &'a str {
+        text(&self.json[name])
+    }
+
+    /// Whether its manifest lets it be published.
+    pub(crate) fn may_be_published(&self) -> bool {
+        // An empty list of registries is `publish = false`.
+        self.json["publish"]
+            .as_array()
+            .is_none_or(|registries| !registries.is_empty())
+    }
+
     /// The published names of everything that it depends on, for its tests and build script too.
     pub(crate) fn dependencies(&self) -> impl Iterator<Item = &'a str> {
         self.json["dependencies"]

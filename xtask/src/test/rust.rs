@@ -2,7 +2,11 @@
 
 use std::{fs, time::Duration};
 
-use super::{tally::Counts, tools};
+use super::{
+    python::{INTERPRETER_VARIABLE, PythonTools},
+    tally::Counts,
+    tools,
+};
 use crate::{
     error::{Context as _, Result, XtaskError},
     process::{command, run, run_within, tee},
@@ -21,12 +25,13 @@ const EXAMPLE_LIMIT: Duration = Duration::from_secs(120);
 /// The steps of the Rust side.
 pub(crate) struct RustTests<'a> {
     workspace: &'a Workspace,
+    python: &'a PythonTools<'a>,
 }
 
 impl<'a> RustTests<'a> {
     /// Prepares nothing, runs nothing.
-    pub(crate) fn new(workspace: &'a Workspace) -> Self {
-        Self { workspace }
+    pub(crate) fn new(workspace: &'a Workspace, python: &'a PythonTools<'a>) -> Self {
+        Self { workspace, python }
     }
 
     /// Builds and runs every test; a failing one fails nothing but itself.
@@ -35,10 +40,8 @@ impl<'a> RustTests<'a> {
         if report.exists() {
             fs::remove_file(&report).while_trying("remove", &report)?;
         }
-        let outcome = run(&mut tools::nextest(
-            self.workspace,
-            &[&["run"], &FEATURE_SET[..]].concat(),
-        ));
+        let mut nextest = tools::nextest(self.workspace, &[&["run"], &FEATURE_SET[..]].concat());
+        let outcome = run(nextest.env(INTERPRETER_VARIABLE, self.python.interpreter()));
         if !report.exists() {
             return Err(outcome.err().unwrap_or_else(|| unreadable("it isn't there")));
         }
@@ -71,7 +74,10 @@ impl<'a> RustTests<'a> {
     pub(crate) fn run_example(&self, name: &str) -> Result<()> {
         let program = self.workspace.build_output().join("examples").join(name);
         let mut example = command(&program.to_string_lossy(), [""; 0]);
-        run_within(example.current_dir(self.workspace.root()), EXAMPLE_LIMIT)
+        example
+            .env(INTERPRETER_VARIABLE, self.python.interpreter())
+            .current_dir(self.workspace.root());
+        run_within(&mut example, EXAMPLE_LIMIT)
     }
 
     /// Runs the code blocks in the documentation.

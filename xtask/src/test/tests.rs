@@ -1,6 +1,12 @@
-//! The closing line can't be right unless every runner's report is read right.
+//! The closing line can't be right unless every runner's report is read right, nor a check unless it finds what is wrong.
+
+use std::{fs, path::Path};
+
+use serde_json::json;
 
 use super::{
+    docker::{builds_from, comments_as_values, is_in_context, rust_version},
+    python::{is_made_from, stamp_text},
     rust::{doc_test_counts, junit_counts},
     tally::{Counts, Tally},
     typescript::vitest_counts,
@@ -72,4 +78,63 @@ fn a_failing_check_doesnt_stop_the_next() {
     tally.check("good", || Ok(()));
     tally.count("runner", || Ok(Counts { passed: 2, failed: 1 }));
     check(Some(tally.counts()), Some((3, 2)));
+}
+
+#[test]
+fn an_environment_is_made_anew_when_its_list_or_its_python_changes() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let stamp = folder.path().join("stamp");
+    let wanted = stamp_text("Python 3.11.7\n", "ollama==0.6.3\n");
+    assert!(!is_made_from(&stamp, &wanted), "nothing is there yet");
+    fs::write(&stamp, &wanted).expect("a temporary folder can be written");
+    assert!(is_made_from(&stamp, &wanted));
+    assert!(!is_made_from(&stamp, &stamp_text("Python 3.12.0\n", "ollama==0.6.3\n")));
+    assert!(!is_made_from(&stamp, &stamp_text("Python 3.11.7\n", "ollama==0.6.4\n")));
+}
+
+#[test]
+fn a_service_that_is_built_from_elsewhere_is_found() {
+    let root = tempfile::tempdir().expect("a temporary folder can be made");
+    let folder = root.path().join("docker/workflow-runner");
+    fs::create_dir_all(&folder).expect("a temporary folder can be written");
+    fs::write(folder.join("Dockerfile"), "FROM scratch\n").expect("a temporary folder can be written");
+    let config = |context: &Path, dockerfile: &str| {
+        let build = json!({"context": context, "dockerfile": dockerfile});
+        json!({"services": {"streaming-llm": {"build": build}}})
+    };
+    let ours = "docker/workflow-runner/Dockerfile";
+    assert!(builds_from(&config(root.path(), ours), root.path()));
+    assert!(!builds_from(&config(&folder, ours), root.path()));
+    assert!(!builds_from(&config(root.path(), "Dockerfile"), root.path()));
+    assert!(!builds_from(&json!({"services": {"sidecar": {}}}), root.path()));
+    fs::remove_file(folder.join("Dockerfile")).expect("it was written above");
+    assert!(!builds_from(&config(root.path(), ours), root.path()));
+}
+
+#[test]
+fn a_comment_that_docker_compose_takes_for_a_value_is_found() {
+    let names = |settings: &'static str| comments_as_values(settings).collect::<Vec<_>>();
+    assert_eq!(
+        names("KEY=   # asked\nPORT=8000  # where\n\nHOST=#x\n"),
+        ["KEY", "HOST"]
+    );
+    assert_eq!(names("# KEY=   # asked\nKEY=\nNAME=a#b\nQUOTED=\"#\"\n"), [""; 0]);
+}
+
+#[test]
+fn folders_outside_of_the_docker_context_are_found() {
+    let list = "# what goes in\n*\n!Cargo.toml\n!crates\n";
+    assert!(is_in_context(list, Path::new("crates/chat")));
+    assert!(!is_in_context(list, Path::new("bins/sidecar")));
+    assert!(!is_in_context("*\ncrates\n", Path::new("crates/chat")));
+    assert!(!is_in_context(list, Path::new("")));
+}
+
+#[test]
+fn the_rust_of_the_dockerfile_is_read() {
+    assert_eq!(
+        rust_version("# syntax\nARG RUST_VERSION=1.95\nFROM rust\n"),
+        Some("1.95")
+    );
+    assert_eq!(rust_version("ARG RUST_VERSION\nFROM rust:1.95\n"), None);
 }
