@@ -1,6 +1,6 @@
 //! Which turns a prompt is made of, and as what. Pure: everything comes from the log.
 
-use conversation_store::{PathLimit, Turn, TurnState};
+use conversation_store::{PathLimit, Turn, TurnKey, TurnState};
 use engine::{EngineError, Message, ModelInfo, Role, Tag, Tool};
 
 use crate::rounds::Record;
@@ -82,13 +82,21 @@ pub(crate) struct Fitted {
     pub left_out: Option<LeftOut>,
 }
 
-/// The oldest turns, left out whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The oldest turns, left out whole: those that were read at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LeftOut {
     /// The newest of them.
     pub through: Tag,
-    /// How many tokens they are, estimated.
-    pub tokens: u64,
+    /// Each message's turn and tokens, estimated.
+    tokens: Vec<(Tag, u64)>,
+}
+
+impl LeftOut {
+    /// How many tokens are in the turns after that one, or in all of them.
+    pub(crate) fn tokens_after(&self, turn: Option<TurnKey>) -> u64 {
+        let is_new = |(tag, _): &&(Tag, u64)| turn.is_none_or(|turn| tag.0 > turn);
+        self.tokens.iter().filter(is_new).map(|(_, tokens)| tokens).sum()
+    }
 }
 
 /// Leaves out the oldest whole turns until the rest, with the system part, the tools and room for the answer, fits the model.
@@ -132,7 +140,10 @@ pub(crate) fn fit(
     let messages = left.split_off(kept);
     let left_out = left.last().map(|newest| LeftOut {
         through: newest.tag,
-        tokens: left.iter().map(message_tokens).sum(),
+        tokens: left
+            .iter()
+            .map(|message| (message.tag, message_tokens(message)))
+            .collect(),
     });
     Ok(Fitted { messages, left_out })
 }

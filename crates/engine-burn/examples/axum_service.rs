@@ -1,6 +1,6 @@
 //! The local model inside an axum service: `POST /generate` with a question streams the answer as text.
 //!
-//! `axum_service [MODEL]` asks itself one question and ends; a real service would only call `axum::serve`.
+//! The example asks itself one question and ends; a real service would only call `axum::serve`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +17,10 @@ async fn generate(State(engine): State<Arc<BurnEngine>>, question: String) -> Re
         continues_from: None,
         messages: vec![Message::user(Tag(1), question)],
         tools: Vec::new(),
-        options: Options::default(),
+        options: Options {
+            max_new_tokens: 24,
+            ..Options::default()
+        },
         seed: 1,
     };
     let busy = |error: engine::EngineError| (StatusCode::SERVICE_UNAVAILABLE, error.to_string());
@@ -37,10 +40,8 @@ async fn generate(State(engine): State<Arc<BurnEngine>>, question: String) -> Re
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let model = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "models/smollm2-135m-instruct.gguf".to_owned());
-    let mut settings = BurnEngineSettings::new(PathBuf::from(model), "local");
+    let model = PathBuf::from("models/smollm2-135m-instruct.gguf");
+    let mut settings = BurnEngineSettings::new(model, "local");
     settings.device = DeviceChoice::Cpu;
     let engine = Arc::new(BurnEngine::start(settings)?);
     let service = Router::new().route("/generate", post(generate)).with_state(engine);

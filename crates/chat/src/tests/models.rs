@@ -162,7 +162,8 @@ async fn a_bounded_model_is_not_shown_the_oldest_turns_and_the_log_says_so() {
         [&turns[0].turn_id, &turns[1].turn_id],
         "each turn is said once, when it goes"
     );
-    assert!(evicted.iter().all(|event| event.tokens > 0));
+    let tokens: Vec<u64> = evicted.iter().map(|event| event.tokens).collect();
+    assert_eq!(tokens, [28 + 30; 2], "and so are its tokens");
     let last = requests(&two.remote).pop().expect("it was asked");
     assert_eq!(last.matches("User").count(), 2, "{last}");
 }

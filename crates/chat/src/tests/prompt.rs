@@ -3,7 +3,7 @@
 use conversation_store::{Turn, TurnState};
 use engine::{EngineError, Memory, Message, ModelInfo, Role, Tag, Tool};
 
-use crate::prompt::{Fitted, LeftOut, Room, fit, history_limit, messages};
+use crate::prompt::{Fitted, Room, fit, history_limit, messages};
 use crate::rounds::Record;
 
 fn turn(key: u64, state: TurnState) -> Turn {
@@ -170,7 +170,7 @@ fn long_history(turns: u64) -> Vec<Message> {
 }
 
 #[track_caller]
-fn check_fit(context_tokens: u64, kept: &[u64], left_out: Option<LeftOut>) {
+fn check_fit(context_tokens: u64, kept: &[u64], left_out: Option<(u64, u64)>) {
     let room = Room {
         context_tokens,
         max_new_tokens: 10,
@@ -181,6 +181,7 @@ fn check_fit(context_tokens: u64, kept: &[u64], left_out: Option<LeftOut>) {
     } = fit(long_history(4), None, &[], room).expect("the question fits");
     let mut tags: Vec<u64> = messages.iter().map(|message| message.tag.0).collect();
     tags.dedup();
+    let found = found.map(|found| (found.through.0, found.tokens_after(None)));
     assert_eq!((tags.as_slice(), found), (kept, left_out));
     assert!(
         messages.first().is_some_and(|first| first.role == Role::User),
@@ -190,14 +191,10 @@ fn check_fit(context_tokens: u64, kept: &[u64], left_out: Option<LeftOut>) {
 
 #[test]
 fn a_bounded_model_sees_the_newest_whole_turns() {
-    let left_out = |through, tokens| {
-        let through = Tag(through);
-        Some(LeftOut { through, tokens })
-    };
     check_fit(3 * 33 + 15 + 10, &[1, 2, 3, 4], None);
-    check_fit(3 * 33 + 15 + 9, &[2, 3, 4], left_out(1, 33));
-    check_fit(33 + 15 + 10, &[3, 4], left_out(2, 66));
-    check_fit(15 + 10, &[4], left_out(3, 99));
+    check_fit(3 * 33 + 15 + 9, &[2, 3, 4], Some((1, 33)));
+    check_fit(33 + 15 + 10, &[3, 4], Some((2, 66)));
+    check_fit(15 + 10, &[4], Some((3, 99)));
 }
 
 #[test]

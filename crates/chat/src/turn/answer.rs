@@ -180,10 +180,9 @@ impl Answer<'_, '_> {
 
     /// Says which turns a bounded model no longer sees, those that it has not been said of before.
     async fn say_left_out(&mut self) -> Result<(), Broken> {
-        let Some(left_out) = self.left_out else { return Ok(()) };
-        let turns = self.epoch.left_out(left_out.through).await?;
+        let Some(left_out) = &self.left_out else { return Ok(()) };
+        let (turns, tokens) = self.epoch.left_out(left_out).await?;
         if !turns.is_empty() {
-            let tokens = left_out.tokens;
             let event = ServerEvent::Evicted(Evicted { tokens, turns });
             self.log.append(event.into()).await?;
         }

@@ -7,7 +7,7 @@ use conversation_store::{PathLimit, PathStart, StoreError, TurnKey};
 use engine::{Request, Tag};
 
 use super::Live;
-use crate::prompt;
+use crate::prompt::{self, LeftOut};
 
 /// Conversations whose marks are kept: more than an engine keeps caches of. A mark that is lost costs a repeated name.
 const MAX_MARKS: usize = 4_096;
@@ -63,10 +63,12 @@ impl<'a> Epoch<'a> {
         self.first = Some(first.0);
     }
 
-    /// The turns up to this one that a bounded model is not shown, but for those that were said before.
-    pub(super) async fn left_out(&mut self, through: Tag) -> Result<Vec<String>, StoreError> {
+    /// The turns that a bounded model is not shown, but for those that were said before, and how many tokens they are.
+    pub(super) async fn left_out(&mut self, left_out: &LeftOut) -> Result<(Vec<String>, u64), StoreError> {
         self.first = None;
-        self.gone(Some(through)).await
+        let mark = self.live.shared.marks.get(&self.live.conversation);
+        let turns = self.gone(Some(left_out.through)).await?;
+        Ok((turns, left_out.tokens_after(mark)))
     }
 
     /// The turns that have gone since the last call, oldest first, by the ids that clients know.

@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use engine::{EngineError, FinishReason, Finished, ToolCall};
+use engine::{EngineError, FinishReason, Finished, Timings, ToolCall};
 use protocol::{ServerEvent, Step, Tool, ToolOutput};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -219,6 +219,7 @@ impl Shared {
 
 /// Two rounds as one: what was generated and how long it took add up, what was in view is the last one's.
 fn joined(earlier: Finished, later: Finished) -> Finished {
+    let later_timings = later.timings;
     let mut joined = later;
     joined.answer_ids.splice(0..0, earlier.answer_ids);
     joined.usage.completion_tokens += earlier.usage.completion_tokens;
@@ -227,10 +228,13 @@ fn joined(earlier: Finished, later: Finished) -> Finished {
     joined.timings.first_token_ms = earlier.timings.first_token_ms;
     joined.timings.prefill_ms += earlier.timings.prefill_ms;
     joined.timings.decode_ms += earlier.timings.decode_ms;
-    let seconds = joined.timings.decode_ms / 1_000.0;
-    // Of each round, the first token belongs to its prefill.
-    let decoded = joined.usage.completion_tokens.saturating_sub(2);
-    joined.timings.tokens_per_second = if seconds > 0.0 { decoded as f64 / seconds } else { 0.0 };
+    let decoded = |timings: Timings| timings.tokens_per_second * timings.decode_ms;
+    let both = decoded(earlier.timings) + decoded(later_timings);
+    joined.timings.tokens_per_second = if both > 0.0 {
+        both / joined.timings.decode_ms
+    } else {
+        0.0
+    };
     joined
 }
 
