@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask test`, `tidy` and `model`.
+//! The project's own commands: `cargo xtask test`, `tidy`, `model` and `ws-echo`.
 //!
 //! Plain steps that anyone could type, in one place and in the right order. It starts other programs and
 //! reads the tree; it depends on no other crate of the workspace, so it builds in seconds.
@@ -10,12 +10,13 @@ mod system;
 mod test;
 mod tidy;
 mod workspace;
+mod ws_echo;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{error::Result, workspace::Workspace};
+use crate::{error::Result, workspace::Workspace, ws_echo::EchoArguments};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The project's own commands")]
@@ -32,6 +33,8 @@ enum Command {
     Tidy,
     /// Fetches the default model into models/ unless it is there
     Model,
+    /// Serves the sidecar's socket layer as an echo, for judges of the WebSocket protocol
+    WsEcho(EchoArguments),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +53,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Test => return Ok(test::run(&workspace)),
         Command::Tidy => tidy::run(&workspace)?,
         Command::Model => drop(model::ensure(&workspace)?),
+        Command::WsEcho(arguments) => ws_echo::serve(&workspace, arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     io::{BufRead as _, BufReader},
-    process::{Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -12,6 +12,36 @@ use crate::error::{Result, XtaskError};
 
 /// How often a program with a time limit is asked whether it has ended: unnoticed by a person, cheap for the machine.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A program that runs beside this one, until it is dropped.
+pub(crate) struct Background {
+    child: Child,
+}
+
+impl Background {
+    /// Starts a program and waits for the line that begins with `sign`; gives what follows on it.
+    pub(crate) fn start(command: &mut Command, sign: &str) -> Result<(Self, String)> {
+        let mut background = Self {
+            child: start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?,
+        };
+        let stdout = background.child.stdout.take();
+        let mut lines = stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines());
+        let said = lines.find_map(|line| line.ok()?.strip_prefix(sign).map(str::to_owned));
+        let said = said.ok_or_else(|| XtaskError::Failed {
+            command: line(command),
+            status: format!("it never said {sign:?}"),
+        })?;
+        Ok((background, said))
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // One that has ended by itself is gone all the same.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
 
 /// A program with its arguments, not started yet.
 pub(crate) fn command<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) -> Command {

@@ -3,6 +3,7 @@
 //! A step that fails doesn't keep the next ones from running, unless they need what it makes. The last line
 //! says `N passed, M failed`, Rust and TypeScript together; each check that isn't a test runner counts as one.
 
+mod autobahn;
 mod docker;
 mod packages;
 mod python;
@@ -12,6 +13,8 @@ mod tools;
 mod typescript;
 
 use std::process::ExitCode;
+
+pub(crate) use rust::FEATURE_SET;
 
 use self::{python::PythonTools, rust::RustTests, tally::Tally, typescript::TypeScriptTests};
 use crate::{model, tidy, workspace::Workspace};
@@ -28,7 +31,9 @@ pub(crate) fn run(workspace: &Workspace) -> ExitCode {
     }
     tally.prepare("default model", || model::ensure(workspace).map(drop));
     tally.prepare("software GPU driver", tools::ensure_vulkan_driver);
-    run_rust_tests(workspace, &rust, &mut tally);
+    if run_rust_tests(workspace, &rust, &mut tally) {
+        tally.count("WebSocket judge", || autobahn::judge(workspace, &python));
+    }
     run_typescript_tests(workspace, &mut tally);
     // Last among the Rust steps: it compiles every dependency once more, for its metadata.
     tally.check("clippy", || rust.clippy());
@@ -46,16 +51,19 @@ fn check_the_tree(workspace: &Workspace, tally: &mut Tally) {
     tally.check("packages", || packages::check(workspace));
 }
 
-fn run_rust_tests(workspace: &Workspace, rust: &RustTests<'_>, tally: &mut Tally) {
+/// Says whether the examples are built.
+fn run_rust_tests(workspace: &Workspace, rust: &RustTests<'_>, tally: &mut Tally) -> bool {
     if tally.prepare("cargo-nextest", || tools::ensure_nextest(workspace)) {
         tally.count("Rust tests", || rust.nextest());
     }
-    if tally.prepare("examples and binaries", || rust.build_programs()) {
+    let is_built = tally.prepare("examples and binaries", || rust.build_programs());
+    if is_built {
         for example in rust.examples() {
             tally.check(&format!("example {example}"), || rust.run_example(example));
         }
     }
     tally.count("Rust documentation tests", || rust.doc_tests());
+    is_built
 }
 
 fn run_typescript_tests(workspace: &Workspace, tally: &mut Tally) {

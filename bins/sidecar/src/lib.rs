@@ -24,3 +24,5 @@ pub use app::{App, Running};
 pub use error::{ModelChoiceError, SettingsError, StartError};
 pub use models::Engines;
 pub use settings::Settings;
+#[cfg(feature = "test-harness")]
+pub use socket::echo as ws_echo;

@@ -7,7 +7,11 @@
 mod binding;
 mod commands;
 mod connection;
+#[cfg(feature = "test-harness")]
+pub mod echo;
+mod ending;
 mod follow;
+mod guard;
 mod outbound;
 mod owners;
 #[cfg(test)]
@@ -18,13 +22,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use protocol::{ErrorCode, SUBPROTOCOL};
+use protocol::ErrorCode;
 
 pub use owners::Owners;
 
 use crate::state::State;
 use crate::status::ApiError;
 use connection::Connection;
+use guard::{Bounds, Opened};
 
 /// Most open sockets: ten thousand readers with room to spare, and a bound on what they can cost.
 const MAX_SOCKETS: usize = 16_384;
@@ -86,16 +91,17 @@ pub async fn upgrade(
         return Err(ApiError::new(ErrorCode::Draining, "the sidecar is stopping").into());
     }
     let seat = state.sockets.seat()?;
-    let (response, session, messages) = actix_ws::handle_with_protocols(&request, body, &[SUBPROTOCOL])
-        .map_err(|error| ApiError::new(ErrorCode::InvalidRequest, format!("not a WebSocket handshake: {error}")))?;
     // A wrong key never gets here; one that is absent may still come with the first frame.
     let has_key = request.headers().contains_key(header::AUTHORIZATION);
-    let frame_bytes = usize::try_from(state.limits.frame_bytes).unwrap_or(usize::MAX);
-    let messages = messages
-        .max_frame_size(frame_bytes)
-        .aggregate_continuations()
-        .max_continuation_size(frame_bytes);
+    let bounds = Bounds {
+        message_bytes: state.limits.frame_bytes,
+    };
+    let Opened {
+        response,
+        session,
+        incoming,
+    } = guard::open(&request, body, bounds).await?;
     let connection = Connection::open(state.into_inner(), session, seat, has_key);
-    actix_web::rt::spawn(connection.run(messages));
+    actix_web::rt::spawn(connection.run(incoming));
     Ok(response)
 }

@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 use serde_json::json;
 
 use super::{
+    autobahn::case_counts,
     docker::{builds_from, comments_as_values, is_in_context, rust_version},
     python::{is_made_from, stamp_text},
     rust::{doc_test_counts, junit_counts},
@@ -42,6 +43,26 @@ fn documentation_tests_are_summed_over_crates() {
                    test result: FAILED. 10 passed; 3 failed; 0 ignored\nall done, 9 passed; 9 failed\n";
     check(Some(doc_test_counts(printed)), Some((12, 3)));
     check(Some(doc_test_counts("")), Some((0, 0)));
+}
+
+#[test]
+fn reports_of_the_websocket_judge_are_read() {
+    let report = |cases: &str| format!(r#"{{"127.0.0.1:1": {{{cases}}}}}"#);
+    let case = |behavior: &str, close: &str| format!(r#"{{"behavior": "{behavior}", "behaviorClose": "{close}"}}"#);
+    let cases = [
+        ("1.1.1", case("OK", "OK")),
+        ("6.4.1", case("NON-STRICT", "OK")),
+        ("7.1.6", case("INFORMATIONAL", "INFORMATIONAL")),
+        ("3.2", case("FAILED", "OK")),
+        ("3.3", case("OK", "WRONG CODE")),
+        ("12.1.1", case("UNIMPLEMENTED", "OK")),
+        ("3.4", "{}".to_owned()),
+    ];
+    let cases = cases.map(|(name, case)| format!("{name:?}: {case}")).join(",");
+    check(case_counts(&report(&cases)), Some((3, 4)));
+    check(case_counts(&report("")), None);
+    check(case_counts("{}"), None);
+    check(case_counts("not json"), None);
 }
 
 #[test]

@@ -9,7 +9,8 @@ use protocol::{
 };
 
 use super::binding::Binding;
-use super::connection::{Connection, End};
+use super::connection::Connection;
+use super::ending::End;
 use super::follow::Reading;
 use super::outbound::close_code;
 use super::owners::TurnRef;

@@ -4,18 +4,19 @@
 //! the socket owns. What a command does is in `commands`.
 
 use std::collections::HashMap;
-use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::rt::task::JoinHandle;
-use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, ProtocolError, Session};
+use actix_ws::{AggregatedMessage, CloseCode, Session};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use super::Seat;
 use super::binding::Binding;
+use super::ending::{CLOSE_ANSWER, End};
 use super::follow::Follower;
+use super::guard::{Ended, Incoming};
 use super::outbound::{Frame, Outbound, Written, queue};
 use super::owners::TurnRef;
 use crate::state::State;
@@ -25,9 +26,6 @@ const HELLO_TIMEOUT: u16 = 4408;
 
 /// Pings in a row that a peer may leave unanswered before it counts as gone: one may be lost in a laptop's short sleep.
 const SILENT_PERIODS: u32 = 2;
-
-/// How long a peer may take to answer our close frame: it has nothing else left to do.
-const CLOSE_ANSWER: Duration = Duration::from_secs(5);
 
 /// A socket and everything that runs for it.
 pub(super) struct Connection {
@@ -41,30 +39,6 @@ pub(super) struct Connection {
     /// A first frame was accepted.
     pub(super) greeted: bool,
     writer: JoinHandle<Written>,
-}
-
-/// Why a socket ends.
-#[derive(Debug, PartialEq)]
-pub(super) enum End {
-    /// The peer closed it, with this code.
-    Closed(u16),
-    /// It broke, or fell silent: nothing can be said any more.
-    Lost,
-    /// The peer takes nothing any more; the writer has said so.
-    Stuck,
-    /// We close it.
-    Refused(u16, String),
-    /// The sidecar stops.
-    Stopping,
-}
-
-impl End {
-    /// Whether the client said goodbye, rather than lost the socket.
-    fn is_goodbye(&self) -> bool {
-        /// Normal closure, and a close frame without a code.
-        const GOODBYES: [u16; 2] = [1000, 1005];
-        matches!(self, Self::Closed(code) if GOODBYES.contains(code))
-    }
 }
 
 impl Connection {
@@ -87,7 +61,7 @@ impl Connection {
     }
 
     /// Serves the socket to its end.
-    pub(super) async fn run(mut self, mut messages: AggregatedMessageStream) {
+    pub(super) async fn run(mut self, mut messages: Incoming) {
         let end = self.serve(&mut messages).await;
         tracing::debug!(socket = self.seat.id, ?end, "socket ends");
         if end == End::Stopping {
@@ -97,10 +71,10 @@ impl Connection {
         }
         self.following.clear();
         self.settle(&end).await;
-        self.say_goodbye(end, &mut messages).await;
+        end.say(&self.outbound, &mut messages).await;
     }
 
-    async fn serve(&mut self, messages: &mut AggregatedMessageStream) -> End {
+    async fn serve(&mut self, messages: &mut Incoming) -> End {
         let mut closing = self.state.closing.clone();
         let mut closing = pin!(async move { closing.wait_for(|closing| *closing).await.is_ok() });
         let hello = Duration::from_millis(self.state.limits.hello_timeout_ms);
@@ -142,25 +116,21 @@ impl Connection {
     }
 
     /// Takes one message of the peer.
-    async fn take(&mut self, message: Option<Result<AggregatedMessage, ProtocolError>>) -> Result<(), End> {
+    async fn take(&mut self, message: Result<AggregatedMessage, Ended>) -> Result<(), End> {
         match message {
-            Some(Ok(AggregatedMessage::Text(text))) => self.obey(&text).await,
-            Some(Ok(AggregatedMessage::Ping(bytes))) => {
+            Ok(AggregatedMessage::Text(text)) => self.obey(&text).await,
+            Ok(AggregatedMessage::Ping(bytes)) => {
                 // A writer that is gone is noticed in the loop.
                 let _ = self.outbound.send(Frame::Pong(bytes)).await;
                 Ok(())
             }
-            Some(Ok(AggregatedMessage::Pong(_))) => Ok(()),
-            Some(Ok(AggregatedMessage::Binary(_))) => Err(End::Refused(
+            Ok(AggregatedMessage::Pong(_)) => Ok(()),
+            Ok(AggregatedMessage::Binary(_)) => Err(End::Refused(
                 CloseCode::Unsupported.into(),
                 "frames are text".to_owned(),
             )),
-            Some(Ok(AggregatedMessage::Close(reason))) => {
-                let code = reason.map_or(NO_CODE, |reason| reason.code.into());
-                Err(End::Closed(code))
-            }
-            Some(Err(error)) => Err(end_of(&error)),
-            None => Err(End::Lost),
+            Ok(AggregatedMessage::Close(reason)) => Err(End::closed(reason)),
+            Err(ended) => Err(ended.into()),
         }
     }
 
@@ -182,58 +152,4 @@ impl Connection {
             }
         }
     }
-
-    /// Sends the close frame, and waits a moment for the peer's, so that the peer reads ours before the connection ends.
-    async fn say_goodbye(self, end: End, messages: &mut AggregatedMessageStream) {
-        let (reason, answered) = match end {
-            End::Closed(NO_CODE) => (None, true),
-            End::Closed(code) if is_sendable(code) => (Some(CloseCode::from(code).into()), true),
-            End::Closed(_) => (Some(CloseCode::Protocol.into()), true),
-            End::Refused(code, why) => (Some(CloseReason::from((CloseCode::from(code), why))), false),
-            End::Stopping => (
-                Some(CloseReason::from((CloseCode::Away, "the sidecar is stopping"))),
-                false,
-            ),
-            End::Lost | End::Stuck => return,
-        };
-        let close = async {
-            if self.outbound.send(Frame::Close(reason)).await.is_err() || answered {
-                return;
-            }
-            while let Some(Ok(message)) = messages.recv().await {
-                if matches!(message, AggregatedMessage::Close(_)) {
-                    return;
-                }
-            }
-        };
-        // A peer that doesn't answer has been told all the same.
-        let _ = timeout(CLOSE_ANSWER, close).await;
-    }
 }
-
-/// What a close frame without a code counts as.
-const NO_CODE: u16 = 1005;
-
-/// Whether a peer may send this code in a close frame (RFC 6455, section 7.4).
-fn is_sendable(code: u16) -> bool {
-    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
-}
-
-/// How a broken stream of frames ends the socket.
-fn end_of(error: &ProtocolError) -> End {
-    let refuse = |code: CloseCode, why: &str| End::Refused(code.into(), why.to_owned());
-    match error {
-        ProtocolError::Overflow => refuse(CloseCode::Size, "the frame is too big"),
-        ProtocolError::Io(error) => match error.kind() {
-            io::ErrorKind::InvalidData => refuse(CloseCode::Invalid, "the text is not UTF-8"),
-            io::ErrorKind::Other if error.to_string() == TOO_MANY_PIECES => {
-                refuse(CloseCode::Size, "the message is too big")
-            }
-            _ => End::Lost,
-        },
-        _ => refuse(CloseCode::Protocol, "not a WebSocket frame"),
-    }
-}
-
-/// How actix-ws 0.4 says that the pieces of a message exceed its limit; it has no variant for it.
-const TOO_MANY_PIECES: &str = "Exceeded maximum continuation size";

@@ -20,6 +20,9 @@ const LAST_WORD: Duration = Duration::from_secs(5);
 pub(super) enum Frame {
     /// A text frame.
     Text(String),
+    /// A binary frame; a chat sends none.
+    #[cfg(feature = "test-harness")]
+    Binary(Bytes),
     /// A ping of ours.
     Ping,
     /// The answer to a peer's ping.
@@ -92,6 +95,8 @@ impl Frame {
     fn len(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
+            #[cfg(feature = "test-harness")]
+            Self::Binary(bytes) => bytes.len(),
             Self::Pong(bytes) => bytes.len(),
             Self::Ping | Self::Close(_) => 0,
         }
@@ -122,6 +127,8 @@ impl Queue {
 async fn write(session: &mut Session, frame: Frame) -> Result<(), actix_ws::Closed> {
     match frame {
         Frame::Text(text) => session.text(text).await,
+        #[cfg(feature = "test-harness")]
+        Frame::Binary(bytes) => session.binary(bytes).await,
         Frame::Ping => session.ping(b"").await,
         Frame::Pong(bytes) => session.pong(&bytes).await,
         Frame::Close(reason) => session.clone().close(reason).await,

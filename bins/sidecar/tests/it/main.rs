@@ -4,6 +4,7 @@ mod access;
 mod client;
 mod command_line;
 mod controllers;
+mod guard;
 mod kills;
 mod narrator;
 mod real_model;

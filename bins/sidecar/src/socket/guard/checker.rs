@@ -1,0 +1,361 @@
+//! A client's bytes, checked as they come (RFC 6455, section 5): bytes in, the first broken rule out.
+//!
+//! Every rule is applied at the first byte that breaks it, so a frame that is too big is refused by its header. It allocates
+//! nothing, keeps no byte of a payload, and doesn't care how the stream is cut into pieces.
+
+use std::time::{Duration, Instant};
+
+use super::utf8::Utf8;
+use super::violation::Violation;
+
+/// What one peer may send.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::socket) struct Bounds {
+    /// Bytes of one message, all its fragments together.
+    pub(in crate::socket) message_bytes: u64,
+}
+
+/// Fragments that a message may have however small it is: more than any library makes of a document that is typed.
+pub(super) const FEW_FRAGMENTS: u64 = 4_096;
+
+/// Bytes that pay for each further fragment: keeping one costs half of that.
+pub(super) const BYTES_A_FRAGMENT: u64 = 64;
+
+/// Pings and pongs a second: one every 30 s is usual, and a few dozen at once is somebody's test.
+pub(super) const CONTROLS_A_PERIOD: u32 = 128;
+
+/// What they are counted over.
+const CONTROL_PERIOD: Duration = Duration::from_secs(1);
+
+/// The longest payload of a control frame (section 5.5).
+const CONTROL_BYTES: u64 = 125;
+
+/// The longest header: two bytes, a length of eight, a mask of four.
+const HEADER_BYTES: usize = 14;
+
+/// How far the bytes may be passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Checked {
+    /// All of them.
+    All,
+    /// So many: a close frame ends there, and nothing counts after it.
+    Closed(usize),
+    /// So many: the next byte breaks a rule.
+    Broken(usize, Violation),
+}
+
+/// What a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Binary,
+    Close,
+    /// A ping or a pong.
+    Echo,
+}
+
+impl Kind {
+    fn is_control(self) -> bool {
+        matches!(self, Self::Close | Self::Echo)
+    }
+}
+
+/// The frame whose bytes come in.
+#[derive(Debug)]
+struct Frame {
+    kind: Kind,
+    is_last: bool,
+    mask: [u8; 4],
+    /// Payload bytes that have come.
+    taken: u64,
+    length: u64,
+}
+
+/// The message whose fragments come in.
+#[derive(Debug)]
+struct Message {
+    kind: Kind,
+    bytes: u64,
+    fragments: u64,
+    text: Utf8,
+}
+
+/// Where the stream is.
+#[derive(Debug)]
+enum Place {
+    Header,
+    Payload(Frame),
+    Over,
+}
+
+/// The checker of one peer's stream.
+#[derive(Debug)]
+pub(super) struct Checker {
+    bounds: Bounds,
+    place: Place,
+    header: [u8; HEADER_BYTES],
+    header_bytes: usize,
+    message: Option<Message>,
+    close_code: u16,
+    close_reason: Utf8,
+    controls: u32,
+    controls_since: Option<Instant>,
+}
+
+impl Checker {
+    /// A checker at the start of a stream.
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            place: Place::Header,
+            header: [0; HEADER_BYTES],
+            header_bytes: 0,
+            message: None,
+            close_code: 0,
+            close_reason: Utf8::default(),
+            controls: 0,
+            controls_since: None,
+        }
+    }
+
+    /// Checks what comes next in the stream, read at `now`. After anything but [`Checked::All`] the stream is over.
+    pub(super) fn check(&mut self, bytes: &[u8], now: Instant) -> Checked {
+        let mut at = 0;
+        while at < bytes.len() {
+            let taken = match &self.place {
+                Place::Header => self.take_header(bytes[at], now).map(|()| 1),
+                Place::Payload(_) => self.take_payload(&bytes[at..]),
+                Place::Over => return Checked::Closed(at),
+            };
+            match taken {
+                Ok(taken) => at += taken,
+                Err((taken, violation)) => {
+                    self.place = Place::Over;
+                    return Checked::Broken(at + taken, violation);
+                }
+            }
+        }
+        match self.place {
+            Place::Over => Checked::Closed(at),
+            Place::Header | Place::Payload(_) => Checked::All,
+        }
+    }
+
+    fn take_header(&mut self, byte: u8, now: Instant) -> Result<(), (usize, Violation)> {
+        self.header[self.header_bytes] = byte;
+        self.header_bytes += 1;
+        self.check_header(now).map_err(|violation| (0, violation))
+    }
+
+    /// Applies the rules that the header's newest byte decides.
+    fn check_header(&mut self, now: Instant) -> Result<(), Violation> {
+        let taken = self.header_bytes;
+        if taken == 1 {
+            return self.check_opcode(now);
+        }
+        let short_length = self.header[1] & 0x7f;
+        let length_end = match short_length {
+            127 => 10,
+            126 => 4,
+            _ => 2,
+        };
+        if taken == 2 {
+            self.check_short_length(u64::from(short_length))?;
+        }
+        if taken < length_end {
+            return Ok(());
+        }
+        let length = match length_end {
+            2 => u64::from(short_length),
+            end => self.header[2..end]
+                .iter()
+                .fold(0, |length, byte| (length << 8) | u64::from(*byte)),
+        };
+        if taken == length_end {
+            return self.check_length(length);
+        }
+        if taken < length_end + 4 {
+            return Ok(());
+        }
+        let mut mask = [0; 4];
+        mask.copy_from_slice(&self.header[length_end..taken]);
+        self.begin_payload(length, mask)
+    }
+
+    /// The first byte: what the frame is, and whether it may come now.
+    fn check_opcode(&mut self, now: Instant) -> Result<(), Violation> {
+        let first = self.header[0];
+        if first & 0x70 != 0 {
+            return Err(Violation::ReservedBits);
+        }
+        let is_last = first & 0x80 != 0;
+        match first & 0x0f {
+            0 => {
+                let message = self.message.as_mut().ok_or(Violation::NothingToContinue)?;
+                message.fragments += 1;
+                if message.fragments > FEW_FRAGMENTS + message.bytes / BYTES_A_FRAGMENT {
+                    return Err(Violation::TooManyFragments);
+                }
+            }
+            opcode @ (1 | 2) => {
+                if self.message.is_some() {
+                    return Err(Violation::UnfinishedMessage);
+                }
+                self.message = Some(Message {
+                    kind: if opcode == 1 { Kind::Text } else { Kind::Binary },
+                    bytes: 0,
+                    fragments: 1,
+                    text: Utf8::default(),
+                });
+            }
+            8..=10 if !is_last => return Err(Violation::FragmentedControl),
+            8 => {}
+            9 | 10 => self.count_control(now)?,
+            _ => return Err(Violation::UnknownOpcode),
+        }
+        Ok(())
+    }
+
+    fn count_control(&mut self, now: Instant) -> Result<(), Violation> {
+        let since = *self.controls_since.get_or_insert(now);
+        if now.saturating_duration_since(since) >= CONTROL_PERIOD {
+            self.controls = 0;
+            self.controls_since = Some(now);
+        }
+        self.controls += 1;
+        if self.controls > CONTROLS_A_PERIOD {
+            return Err(Violation::TooManyControls);
+        }
+        Ok(())
+    }
+
+    /// The second byte: the mask bit, and all that a control frame's length may be.
+    fn check_short_length(&self, length: u64) -> Result<(), Violation> {
+        if self.header[1] & 0x80 == 0 {
+            return Err(Violation::Unmasked);
+        }
+        match self.kind() {
+            Some(kind) if !kind.is_control() => Ok(()),
+            _ if length > CONTROL_BYTES => Err(Violation::LongControl),
+            Some(Kind::Close) if length == 1 => Err(Violation::HalfACloseCode),
+            _ => Ok(()),
+        }
+    }
+
+    /// The whole length: that it can be, and that the message stays within its bounds.
+    fn check_length(&mut self, length: u64) -> Result<(), Violation> {
+        if length >> 63 != 0 {
+            return Err(Violation::ImpossibleLength);
+        }
+        let is_control = self.header[0] & 0x08 != 0;
+        if let Some(message) = self.message.as_mut().filter(|_| !is_control) {
+            // Neither can overflow: both are below 2^63.
+            message.bytes += length;
+            if message.bytes > self.bounds.message_bytes {
+                return Err(Violation::TooBig);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the frame is that the header begins; a continuation is what it continues.
+    fn kind(&self) -> Option<Kind> {
+        match self.header[0] & 0x0f {
+            8 => Some(Kind::Close),
+            9 | 10 => Some(Kind::Echo),
+            _ => self.message.as_ref().map(|message| message.kind),
+        }
+    }
+
+    fn begin_payload(&mut self, length: u64, mask: [u8; 4]) -> Result<(), Violation> {
+        // Only a data frame outside of a message has no kind, and its first byte was refused.
+        let kind = self.kind().ok_or(Violation::NothingToContinue)?;
+        let is_last = self.header[0] & 0x80 != 0;
+        self.header_bytes = 0;
+        let frame = Frame {
+            kind,
+            is_last,
+            mask,
+            taken: 0,
+            length,
+        };
+        if length > 0 {
+            self.place = Place::Payload(frame);
+            return Ok(());
+        }
+        self.end_frame(kind, is_last)
+    }
+
+    /// Takes as many bytes as the frame has left; how many, and with an error how many were still good.
+    fn take_payload(&mut self, bytes: &[u8]) -> Result<usize, (usize, Violation)> {
+        let Place::Payload(frame) = &mut self.place else {
+            return Ok(0);
+        };
+        let left = usize::try_from(frame.length - frame.taken).unwrap_or(usize::MAX);
+        let bytes = &bytes[..bytes.len().min(left)];
+        let (kind, is_last, mask, start) = (frame.kind, frame.is_last, frame.mask, frame.taken);
+        frame.taken += bytes.len() as u64;
+        let is_over = frame.taken == frame.length;
+        let places = (start..).map(|place| mask[(place & 3) as usize]);
+        let unmasked = bytes.iter().zip(places).map(|(byte, mask)| byte ^ mask).enumerate();
+        match (kind, &mut self.message) {
+            (Kind::Text, Some(message)) => {
+                for (at, byte) in unmasked {
+                    if !message.text.take(byte) {
+                        return Err((at, Violation::TextNotUtf8));
+                    }
+                }
+            }
+            (Kind::Close, _) => {
+                for (at, byte) in unmasked {
+                    self.take_close(start + at as u64, byte)
+                        .map_err(|violation| (at, violation))?;
+                }
+            }
+            (Kind::Text | Kind::Binary | Kind::Echo, _) => {}
+        }
+        if is_over {
+            let last = bytes.len().saturating_sub(1);
+            self.end_frame(kind, is_last).map_err(|violation| (last, violation))?;
+        }
+        Ok(bytes.len())
+    }
+
+    /// One byte of a close frame: two of its code, then its reason.
+    fn take_close(&mut self, place: u64, byte: u8) -> Result<(), Violation> {
+        if place < 2 {
+            self.close_code = (self.close_code << 8) | u16::from(byte);
+            return match place {
+                1 if !may_be_sent(self.close_code) => Err(Violation::UnknownCloseCode),
+                _ => Ok(()),
+            };
+        }
+        if self.close_reason.take(byte) {
+            Ok(())
+        } else {
+            Err(Violation::CloseReasonNotUtf8)
+        }
+    }
+
+    fn end_frame(&mut self, kind: Kind, is_last: bool) -> Result<(), Violation> {
+        self.place = Place::Header;
+        match kind {
+            Kind::Echo => {}
+            Kind::Close if !self.close_reason.is_whole() => return Err(Violation::CloseReasonNotUtf8),
+            Kind::Close => self.place = Place::Over,
+            Kind::Text | Kind::Binary if is_last => {
+                let text = self.message.take().map(|message| message.text);
+                if !text.unwrap_or_default().is_whole() {
+                    return Err(Violation::TextNotUtf8);
+                }
+            }
+            Kind::Text | Kind::Binary => {}
+        }
+        Ok(())
+    }
+}
+
+/// Whether a peer may send this code in a close frame (section 7.4, and IANA's register of later ones).
+fn may_be_sent(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+}

@@ -1,0 +1,46 @@
+//! UTF-8, a byte at a time (RFC 3629, section 4): bytes in, whether they may still become text out.
+//!
+//! It says no at the first byte that no text can have there, and keeps nothing but what may follow.
+
+/// The state between two bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Utf8 {
+    /// Bytes that the character still needs.
+    missing: u8,
+    /// The bounds of the next of them.
+    low: u8,
+    high: u8,
+}
+
+impl Utf8 {
+    /// Takes the next byte; whether it may stand there.
+    pub(super) fn take(&mut self, byte: u8) -> bool {
+        if self.missing > 0 {
+            let fits = (self.low..=self.high).contains(&byte);
+            *self = Self::awaiting(self.missing - 1, 0x80, 0xbf);
+            return fits;
+        }
+        *self = match byte {
+            0x00..=0x7f => return true,
+            0xc2..=0xdf => Self::awaiting(1, 0x80, 0xbf),
+            // No overlong form, no surrogate, nothing beyond U+10FFFF: the second byte tells.
+            0xe0 => Self::awaiting(2, 0xa0, 0xbf),
+            0xed => Self::awaiting(2, 0x80, 0x9f),
+            0xe1..=0xef => Self::awaiting(2, 0x80, 0xbf),
+            0xf0 => Self::awaiting(3, 0x90, 0xbf),
+            0xf1..=0xf3 => Self::awaiting(3, 0x80, 0xbf),
+            0xf4 => Self::awaiting(3, 0x80, 0x8f),
+            0x80..=0xc1 | 0xf5..=0xff => return false,
+        };
+        true
+    }
+
+    /// Whether no character is half there.
+    pub(super) fn is_whole(self) -> bool {
+        self.missing == 0
+    }
+
+    fn awaiting(missing: u8, low: u8, high: u8) -> Self {
+        Self { missing, low, high }
+    }
+}
