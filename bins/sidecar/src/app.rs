@@ -26,6 +26,7 @@ use crate::access::{self, Access};
 use crate::chat_relay::ChatRelay;
 use crate::error::StartError;
 use crate::models::Engines;
+use crate::phase::Phase;
 use crate::rest;
 use crate::settings::{RelayChoice, Settings};
 use crate::socket::Sockets;
@@ -35,7 +36,7 @@ use crate::status::Chain;
 /// Seconds for requests in flight after a stop: none but a socket's goodbye takes longer than a moment.
 const STOP_SECONDS: u64 = 6;
 
-/// How long running turns may go on after a stop was asked for: not at all, so that a stop is quick. Their logs say `interrupted`.
+/// How long running turns may go on after [`Running::stop`]: not at all, so that it is quick. Their logs say `interrupted`.
 const STOP_GRACE: Duration = Duration::ZERO;
 
 /// The agent whose controller the sidecar itself is, as long as its own agents answer for narrators.
@@ -52,7 +53,7 @@ pub struct Running {
     host: String,
     sockets: Arc<Sockets>,
     chat: Chat,
-    closing: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
     handle: ServerHandle,
     server: JoinHandle<io::Result<()>>,
     _data: DataLock,
@@ -84,13 +85,13 @@ impl App {
         let data = DataLock::take(&settings.data_dir)?;
         let listeners = listen::bind(&addresses, settings.port)?;
         let host = settings.host.clone();
-        let (closing, is_closing) = watch::channel(false);
+        let (phase, watched_phase) = watch::channel(Phase::Serving);
         let opening = Opening {
             settings,
             engines,
             relay,
             on_loopback,
-            closing: is_closing,
+            phase: watched_phase,
         };
         let state = opening.open().await?;
         let (sockets, chat) = (Arc::clone(&state.sockets), state.chat.clone());
@@ -101,7 +102,7 @@ impl App {
             host,
             sockets,
             chat,
-            closing,
+            phase,
             handle,
             server: tokio::spawn(server),
             _data: data,
@@ -127,15 +128,37 @@ impl Running {
         self.sockets.open()
     }
 
-    /// Stops: takes no new connection, ends running turns in their logs, closes sockets with 1001.
+    /// Stops: ends running turns in their logs, closes sockets with 1001.
     ///
     /// # Errors
     /// The server failed while it ran.
     pub async fn stop(self) -> Result<(), StartError> {
+        self.drain(STOP_GRACE).await
+    }
+
+    /// Takes no new turn from now on, and closes sockets that wait for none with 1001. Everything else goes on: running turns and
+    /// their sockets, and HTTP.
+    pub fn refuse_turns(&self) {
+        // The chat first: a socket that looks for its turns finds all that there will ever be.
+        self.chat.drain();
+        self.phase.send_if_modified(|phase| {
+            let is_first = *phase == Phase::Serving;
+            *phase = (*phase).max(Phase::Draining);
+            is_first
+        });
+    }
+
+    /// Refuses new turns as [`Running::refuse_turns`] does, gives running ones `grace` to end, and then stops: turns that are left end
+    /// as `interrupted` in their logs, and their sockets are closed with 1001.
+    ///
+    /// # Errors
+    /// The server failed while it ran.
+    pub async fn drain(self, grace: Duration) -> Result<(), StartError> {
+        self.refuse_turns();
+        self.chat.shutdown(grace).await;
         self.handle.pause().await;
-        self.chat.shutdown(STOP_GRACE).await;
         // Only now: a socket that is told to close first reads how its turn ended.
-        self.closing.send_replace(true);
+        self.phase.send_replace(Phase::Stopping);
         self.handle.stop(true).await;
         let ended = self.server.await.unwrap_or_else(|error| Err(io::Error::other(error)));
         ended.map_err(|source| StartError::Serve { source })
@@ -149,7 +172,7 @@ struct Opening {
     /// In place of the settings' own.
     relay: Option<Arc<dyn Relay>>,
     on_loopback: bool,
-    closing: watch::Receiver<bool>,
+    phase: watch::Receiver<Phase>,
 }
 
 impl Opening {
@@ -159,7 +182,7 @@ impl Opening {
             engines,
             relay,
             on_loopback,
-            closing,
+            phase,
         } = self;
         let agents = AgentStore::open(&settings.agents_dir)?;
         for problem in agents.problems() {
@@ -191,7 +214,7 @@ impl Opening {
             runtime: Handle::current(),
             owners: Arc::default(),
             sockets: Arc::default(),
-            closing,
+            phase,
             boot_id: uuid::Uuid::now_v7().to_string(),
         })
     }

@@ -12,6 +12,8 @@ mod local_engine;
 mod log_frame;
 mod logging;
 mod models;
+mod notify;
+mod phase;
 mod rest;
 pub mod settings;
 mod socket;

@@ -75,6 +75,8 @@ pub struct Settings {
     pub api_key: Option<ApiKey>,
     /// `ALLOW_INSECURE`: a non-loopback address without a key.
     pub allow_insecure: bool,
+    /// `DRAIN_SECONDS`: how long running turns may go on once the sidecar is told to stop.
+    pub drain: Duration,
     /// `RELAY`: who answers what is said to narrators.
     pub relay: RelayChoice,
     /// `SUMMARY_REFRESH`, and what has no name in the environment: how long a relay may take, and the clock of leases.
@@ -98,6 +100,9 @@ pub enum Device {
 
 /// Between two pings to one socket; a peer that is silent for two of them is gone. Below the idle timeout of usual proxies (60 s).
 pub const PING_PERIOD: Duration = Duration::from_secs(30);
+
+/// `DRAIN_SECONDS` by default: most answers have ended by then, and it is below the 30 s that Kubernetes waits before it kills.
+const DRAIN_SECONDS: u64 = 20;
 
 /// Settings, and what their sources said that is no setting.
 #[derive(Debug, Clone)]
@@ -177,6 +182,7 @@ fn read_all(reader: &mut Reader) -> Result<Settings, SettingsError> {
         threads: reader.optional_number("THREADS", 1..=1_024)?,
         api_key: reader.secret("API_KEY")?.map(ApiKey::new),
         allow_insecure: reader.switch("ALLOW_INSECURE", false)?,
+        drain: Duration::from_secs(reader.number("DRAIN_SECONDS", DRAIN_SECONDS, 0..=3_600)?),
         relay: reader.parsed("RELAY", RelayChoice::parse)?.unwrap_or(RelayChoice::Chat),
         narrator: NarratorSettings {
             summary_refresh: reader.number("SUMMARY_REFRESH", 5, 1..=100)?,

@@ -7,6 +7,7 @@
 mod binding;
 mod commands;
 mod connection;
+mod draining;
 mod follow;
 mod outbound;
 mod owners;
@@ -22,9 +23,11 @@ use protocol::{ErrorCode, SUBPROTOCOL};
 
 pub use owners::Owners;
 
+use crate::phase::Phase;
 use crate::state::State;
 use crate::status::ApiError;
 use connection::Connection;
+use draining::Drain;
 
 /// Most open sockets: ten thousand readers with room to spare, and a bound on what they can cost.
 const MAX_SOCKETS: usize = 16_384;
@@ -82,8 +85,9 @@ pub async fn upgrade(
     body: web::Payload,
     state: web::Data<State>,
 ) -> Result<HttpResponse, actix_web::Error> {
-    if *state.closing.borrow() {
-        return Err(ApiError::new(ErrorCode::Draining, "the sidecar is stopping").into());
+    // During a drain a reader that lost its socket may come back for the end of its turn.
+    if state.phase() == Phase::Stopping {
+        return Err(ApiError::draining().into());
     }
     let seat = state.sockets.seat()?;
     let (response, session, messages) = actix_ws::handle_with_protocols(&request, body, &[SUBPROTOCOL])
@@ -95,7 +99,9 @@ pub async fn upgrade(
         .max_frame_size(frame_bytes)
         .aggregate_continuations()
         .max_continuation_size(frame_bytes);
+    // Before the peer knows that it has a socket: one that it has when a drain begins is not a new one.
+    let drain = Drain::new(&state);
     let connection = Connection::open(state.into_inner(), session, seat, has_key);
-    actix_web::rt::spawn(connection.run(messages));
+    actix_web::rt::spawn(connection.run(messages, drain));
     Ok(response)
 }

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::access::Access;
 use crate::models::Engines;
+use crate::phase::Phase;
 use crate::socket::{Owners, Sockets};
 use crate::status::ApiError;
 
@@ -33,13 +34,25 @@ pub struct State {
     pub(crate) runtime: Handle,
     pub(crate) owners: Arc<Owners>,
     pub(crate) sockets: Arc<Sockets>,
-    /// Turns true when the sidecar stops.
-    pub(crate) closing: watch::Receiver<bool>,
+    pub(crate) phase: watch::Receiver<Phase>,
     /// New at every start: a client sees by it that the process is another.
     pub(crate) boot_id: String,
 }
 
 impl State {
+    /// Where the sidecar is in its life.
+    pub(crate) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Refuses what would begin something new once the sidecar drains.
+    pub(crate) fn check_serving(&self) -> Result<(), ApiError> {
+        match self.phase() {
+            Phase::Serving => Ok(()),
+            Phase::Draining | Phase::Stopping => Err(ApiError::draining()),
+        }
+    }
+
     /// Starts or joins a turn.
     pub(crate) async fn start_turn(&self, command: TurnCommand) -> Result<TurnHandle, ApiError> {
         let chat = self.chat.clone();

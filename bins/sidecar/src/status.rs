@@ -69,6 +69,12 @@ impl ApiError {
         Self::new(ErrorCode::AgentNotFound, "Agent not found")
     }
 
+    /// The sidecar is about to stop: whoever comes again finds the next one.
+    #[must_use]
+    pub fn draining() -> Self {
+        Self::new(ErrorCode::Draining, "the sidecar is stopping")
+    }
+
     /// A fault of our own. The client is told that it was one; the log is told which.
     pub fn internal(what: &'static str, error: &dyn std::error::Error) -> Self {
         tracing::error!(error = %Chain(error), "{what} failed");

@@ -172,6 +172,15 @@ impl Lanes {
         *self.live.borrow()
     }
 
+    pub(crate) fn watch_live(&self) -> watch::Receiver<usize> {
+        self.live.subscribe()
+    }
+
+    pub(crate) fn is_live(&self, conversation: &str) -> bool {
+        let state = self.lock();
+        state.lanes.get(conversation).is_some_and(|lane| lane.load > 0)
+    }
+
     /// Closes a lane in which no place is taken.
     fn retire(&self, conversation: &str) -> bool {
         let mut state = self.lock();

@@ -28,6 +28,7 @@ use std::time::Duration;
 use agent_store::AgentStore;
 use conversation_store::ConversationStore;
 use serde_json::Value;
+use tokio::sync::watch;
 
 pub use command::{TurnCommand, TurnHandle};
 pub use error::ChatError;
@@ -155,6 +156,18 @@ impl Chat {
     #[must_use]
     pub fn live_turns(&self) -> usize {
         self.shared.lanes.live()
+    }
+
+    /// The number of [`Chat::live_turns`], to be told of its changes: a turn leaves it after its terminal event is in the log.
+    #[must_use]
+    pub fn watch_live_turns(&self) -> watch::Receiver<usize> {
+        self.shared.lanes.watch_live()
+    }
+
+    /// Whether a turn of this conversation runs or waits.
+    #[must_use]
+    pub fn is_live(&self, conversation: &str) -> bool {
+        self.shared.lanes.is_live(conversation)
     }
 
     /// Takes no new turn from now on ([`ChatError::Draining`]); those that were begun go on.

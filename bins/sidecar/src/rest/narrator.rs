@@ -9,6 +9,7 @@ use relay::{Look, Waits};
 
 use super::body::{self, QueryKeys, query};
 use super::resource;
+use crate::phase::Phase;
 use crate::state::State;
 use crate::status::ApiError;
 
@@ -102,13 +103,12 @@ async fn tell(
         Waits::ForTheAnswer
     };
     let narrator = state.narrator.clone();
-    let mut closing = state.closing.clone();
+    state.check_serving()?;
+    let mut phase = state.phase.clone();
     let accepted = tokio::select! {
         biased;
         // A relay may be waited for much longer than a stop may take.
-        _ = closing.wait_for(|closing| *closing) => {
-            return Err(ApiError::new(ErrorCode::Draining, "the sidecar is stopping"));
-        }
+        _ = phase.wait_for(|phase| *phase == Phase::Stopping) => return Err(ApiError::draining()),
         told = state.outlive(async move { narrator.tell(message, waits).await }) => told??,
     };
     let mut response = HttpResponse::Accepted();

@@ -58,6 +58,7 @@ fn the_defaults_are_the_documented_ones() {
             threads: None,
             api_key: None,
             allow_insecure: false,
+            drain: 20s,
             relay: Chat,
             narrator: NarratorSettings {
                 relay_limit: 45s,
@@ -184,6 +185,13 @@ fn bad_values_are_named_with_their_source() {
         &environment("STREAMING_LLM_RECENT_SIZE", "0"),
         expect![[
             r#"error: STREAMING_LLM_RECENT_SIZE="0" (from the environment): expected a whole number from 1 to 16777216"#
+        ]],
+    );
+    check(
+        "",
+        &environment("STREAMING_LLM_DRAIN_SECONDS", "-1"),
+        expect![[
+            r#"error: STREAMING_LLM_DRAIN_SECONDS="-1" (from the environment): expected a whole number from 0 to 3600"#
         ]],
     );
     check(

@@ -78,6 +78,7 @@ impl Connection {
     }
 
     async fn hello(&mut self, hello: &Hello) -> Result<(), ApiError> {
+        self.state.check_serving()?;
         if let Some(agent_id) = &hello.agent_id {
             self.state.check_agent(agent_id).await?;
         }
@@ -276,7 +277,7 @@ impl Connection {
             store: self.state.store.clone(),
             outbound: self.outbound.clone(),
             owners: self.state.owners.clone(),
-            closing: self.state.closing.clone(),
+            ending: self.ending.subscribe(),
         }
     }
 

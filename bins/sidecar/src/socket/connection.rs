@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use actix_web::rt::task::JoinHandle;
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, ProtocolError, Session};
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use super::Seat;
 use super::binding::Binding;
+use super::draining::Drain;
 use super::follow::Follower;
 use super::outbound::{Frame, Outbound, Written, queue};
 use super::owners::TurnRef;
@@ -40,6 +42,8 @@ pub(super) struct Connection {
     pub(super) authorised: bool,
     /// A first frame was accepted.
     pub(super) greeted: bool,
+    /// Tells the readers that their logs have no more to come.
+    pub(super) ending: watch::Sender<bool>,
     writer: JoinHandle<Written>,
 }
 
@@ -82,15 +86,17 @@ impl Connection {
             following,
             authorised,
             greeted: false,
+            ending: watch::Sender::new(false),
             writer,
         }
     }
 
     /// Serves the socket to its end.
-    pub(super) async fn run(mut self, mut messages: AggregatedMessageStream) {
-        let end = self.serve(&mut messages).await;
+    pub(super) async fn run(mut self, mut messages: AggregatedMessageStream, drain: Drain) {
+        let end = self.serve(&mut messages, drain).await;
         tracing::debug!(socket = self.seat.id, ?end, "socket ends");
         if end == End::Stopping {
+            self.ending.send_replace(true);
             // A peer that reads on learns how its turns ended; one that doesn't may resume.
             let last_frames = self.following.drain().map(|(_, follower)| follower.finished());
             let _ = timeout(CLOSE_ANSWER, futures_util::future::join_all(last_frames)).await;
@@ -100,9 +106,7 @@ impl Connection {
         self.say_goodbye(end, &mut messages).await;
     }
 
-    async fn serve(&mut self, messages: &mut AggregatedMessageStream) -> End {
-        let mut closing = self.state.closing.clone();
-        let mut closing = pin!(async move { closing.wait_for(|closing| *closing).await.is_ok() });
+    async fn serve(&mut self, messages: &mut AggregatedMessageStream, mut drain: Drain) -> End {
         let hello = Duration::from_millis(self.state.limits.hello_timeout_ms);
         let mut hello_over = pin!(sleep_until(Instant::now() + hello));
         let period = self.state.ping_period;
@@ -116,6 +120,9 @@ impl Connection {
                     silent_periods = 0;
                     if let Err(end) = self.take(message).await {
                         return end;
+                    }
+                    if self.greeted && drain.is_over(self) {
+                        return End::Stopping;
                     }
                 }
                 _ = pings.tick() => {
@@ -136,7 +143,9 @@ impl Connection {
                 () = &mut hello_over, if !self.greeted => {
                     return End::Refused(HELLO_TIMEOUT, format!("no first frame within {} s", hello.as_secs_f32()));
                 }
-                _ = &mut closing => return End::Stopping,
+                () = drain.step() => if drain.is_over(self) {
+                    return End::Stopping;
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::ScriptedEngine;
 use futures_util::{SinkExt, StreamExt};
@@ -51,6 +52,11 @@ impl TestApp {
 
     pub async fn stop(self) {
         self.sidecar.close().await.expect("the app stops");
+    }
+
+    /// Stops when the running turns have ended, or after a while.
+    pub async fn drain(self, grace: Duration) {
+        self.sidecar.drain(grace).await.expect("the app stops");
     }
 
     /// Stops, and starts again on the same folders with another engine.
