@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::data_lock::DataLock;
-use crate::access::{self, Access};
+use crate::access::{self, Access, Rate};
 use crate::chat_relay::ChatRelay;
 use crate::error::StartError;
 use crate::models::Engines;
@@ -38,6 +38,10 @@ const STOP_SECONDS: u64 = 6;
 
 /// How long running turns may go on after [`Running::stop`]: not at all, so that it is quick. Their logs say `interrupted`.
 const STOP_GRACE: Duration = Duration::ZERO;
+
+/// `RATE_PER_MINUTE` beyond loopback, where strangers may come: ten a second, for all programs of one machine together. On loopback
+/// they all share an address, and whoever is there may stop the process anyway.
+const RATE_PER_MINUTE: u32 = 600;
 
 /// The agent whose controller the sidecar itself is, as long as its own agents answer for narrators.
 const BUILT_IN_CONTROLLER: &str = "controller";
@@ -205,10 +209,7 @@ impl Opening {
             store,
             narrator,
             engines,
-            access: Access {
-                on_loopback,
-                key: settings.api_key,
-            },
+            access: access(&settings, on_loopback),
             limits: settings.limits,
             ping_period: settings.ping_period,
             runtime: Handle::current(),
@@ -217,6 +218,19 @@ impl Opening {
             phase,
             boot_id: uuid::Uuid::now_v7().to_string(),
         })
+    }
+}
+
+/// Who may enter, as the settings say.
+fn access(settings: &Settings, on_loopback: bool) -> Access {
+    let usual = if on_loopback { 0 } else { RATE_PER_MINUTE };
+    let rate = settings.rate_per_minute.unwrap_or(usual);
+    Access {
+        on_loopback,
+        key: settings.api_key.clone(),
+        origins: settings.allowed_origins.clone(),
+        uses: Rate::per_minute(rate),
+        faults: Rate::per_minute(rate),
     }
 }
 

@@ -23,6 +23,7 @@ pub use env_file::EnvFile;
 pub use model_choice::{MODELS_DIR, remote_driver, resolve_model};
 pub use relay_choice::RelayChoice;
 
+use crate::access::parse_origins;
 use crate::error::SettingsError;
 use read::Reader;
 
@@ -75,6 +76,10 @@ pub struct Settings {
     pub api_key: Option<ApiKey>,
     /// `ALLOW_INSECURE`: a non-loopback address without a key.
     pub allow_insecure: bool,
+    /// `ALLOWED_ORIGINS`: pages that may come beside those of this machine.
+    pub allowed_origins: Vec<String>,
+    /// `RATE_PER_MINUTE`: sockets and turns, and wrong keys, that one address may begin or show; 0 is no limit, `None` no limit on loopback.
+    pub rate_per_minute: Option<u32>,
     /// `DRAIN_SECONDS`: how long running turns may go on once the sidecar is told to stop.
     pub drain: Duration,
     /// `RELAY`: who answers what is said to narrators.
@@ -182,6 +187,8 @@ fn read_all(reader: &mut Reader) -> Result<Settings, SettingsError> {
         threads: reader.optional_number("THREADS", 1..=1_024)?,
         api_key: reader.secret("API_KEY")?.map(ApiKey::new),
         allow_insecure: reader.switch("ALLOW_INSECURE", false)?,
+        allowed_origins: reader.parsed("ALLOWED_ORIGINS", parse_origins)?.unwrap_or_default(),
+        rate_per_minute: reader.optional_number("RATE_PER_MINUTE", 0..=1_000_000)?,
         drain: Duration::from_secs(reader.number("DRAIN_SECONDS", DRAIN_SECONDS, 0..=3_600)?),
         relay: reader.parsed("RELAY", RelayChoice::parse)?.unwrap_or(RelayChoice::Chat),
         narrator: NarratorSettings {

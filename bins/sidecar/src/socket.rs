@@ -23,10 +23,11 @@ use protocol::{ErrorCode, SUBPROTOCOL};
 
 pub use owners::Owners;
 
+use crate::access;
 use crate::phase::Phase;
 use crate::state::State;
 use crate::status::ApiError;
-use connection::Connection;
+use connection::{Connection, Peer};
 use draining::Drain;
 
 /// Most open sockets: ten thousand readers with room to spare, and a bound on what they can cost.
@@ -89,6 +90,8 @@ pub async fn upgrade(
     if state.phase() == Phase::Stopping {
         return Err(ApiError::draining().into());
     }
+    let client = access::client(&request);
+    state.access.count_use(client)?;
     let seat = state.sockets.seat()?;
     let (response, session, messages) = actix_ws::handle_with_protocols(&request, body, &[SUBPROTOCOL])
         .map_err(|error| ApiError::new(ErrorCode::InvalidRequest, format!("not a WebSocket handshake: {error}")))?;
@@ -101,7 +104,8 @@ pub async fn upgrade(
         .max_continuation_size(frame_bytes);
     // Before the peer knows that it has a socket: one that it has when a drain begins is not a new one.
     let drain = Drain::new(&state);
-    let connection = Connection::open(state.into_inner(), session, seat, has_key);
+    let peer = Peer { client, has_key };
+    let connection = Connection::open(state.into_inner(), session, seat, peer);
     actix_web::rt::spawn(connection.run(messages, drain));
     Ok(response)
 }

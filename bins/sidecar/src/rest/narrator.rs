@@ -9,6 +9,7 @@ use relay::{Look, Waits};
 
 use super::body::{self, QueryKeys, query};
 use super::resource;
+use crate::access;
 use crate::phase::Phase;
 use crate::state::State;
 use crate::status::ApiError;
@@ -104,6 +105,7 @@ async fn tell(
     };
     let narrator = state.narrator.clone();
     state.check_serving()?;
+    state.access.count_use(access::client(request))?;
     let mut phase = state.phase.clone();
     let accepted = tokio::select! {
         biased;

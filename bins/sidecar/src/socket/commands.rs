@@ -72,7 +72,9 @@ impl Connection {
             | ClientMessage::ToolOutput(_)
             | ClientMessage::Ping(_) => None,
         };
-        self.state.access.check_key(shown.map(protocol::ApiKey::expose))?;
+        self.state
+            .access
+            .check_key(shown.map(protocol::ApiKey::expose), self.client)?;
         self.authorised = true;
         Ok(())
     }
@@ -139,6 +141,7 @@ impl Connection {
             options: message.options,
             tools: message.tools,
         };
+        self.state.access.count_use(self.client)?;
         self.forget_ended().await?;
         let handle = self.state.start_turn(command).await?;
         let turn = TurnRef {

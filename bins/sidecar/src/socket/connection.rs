@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub(super) struct Connection {
     pub(super) outbound: Outbound,
     pub(super) binding: Binding,
     pub(super) following: HashMap<String, Follower>,
+    /// The address that it came from.
+    pub(super) client: IpAddr,
     /// The peer has shown the key, or none is set.
     pub(super) authorised: bool,
     /// A first frame was accepted.
@@ -45,6 +48,14 @@ pub(super) struct Connection {
     /// Tells the readers that their logs have no more to come.
     pub(super) ending: watch::Sender<bool>,
     writer: JoinHandle<Written>,
+}
+
+/// What the handshake said of the peer.
+pub(super) struct Peer {
+    /// Its address.
+    pub(super) client: IpAddr,
+    /// It has shown the key.
+    pub(super) has_key: bool,
 }
 
 /// Why a socket ends.
@@ -72,11 +83,11 @@ impl End {
 }
 
 impl Connection {
-    pub(super) fn open(state: Arc<State>, session: Session, seat: Seat, authorised: bool) -> Self {
+    pub(super) fn open(state: Arc<State>, session: Session, seat: Seat, peer: Peer) -> Self {
         let (outbound, queue) = queue(&state.limits);
         let stall = Duration::from_millis(state.limits.write_stall_ms);
         let writer = actix_web::rt::spawn(queue.write_to(session, stall));
-        let authorised = authorised || state.access.key.is_none();
+        let authorised = peer.has_key || state.access.key.is_none();
         let (binding, following) = (Binding::default(), HashMap::new());
         Self {
             state,
@@ -84,6 +95,7 @@ impl Connection {
             outbound,
             binding,
             following,
+            client: peer.client,
             authorised,
             greeted: false,
             ending: watch::Sender::new(false),

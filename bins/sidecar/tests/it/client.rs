@@ -121,6 +121,16 @@ impl Answer {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// All headers but those that differ from one answer to the next, in order of name.
+    pub fn lasting_headers(&self) -> Vec<(String, String)> {
+        let passing = ["date", "x-request-id"];
+        let lasting = |name: &str| !passing.iter().any(|passing| name.eq_ignore_ascii_case(passing));
+        let mut headers = self.headers.clone();
+        headers.retain(|(name, _)| lasting(name));
+        headers.sort();
+        headers
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {:?}", self.body))
     }
