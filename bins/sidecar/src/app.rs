@@ -7,7 +7,9 @@ mod listen;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
@@ -211,6 +213,7 @@ impl Opening {
             engines,
             access: access(&settings, on_loopback),
             limits: settings.limits,
+            http: settings.http,
             ping_period: settings.ping_period,
             runtime: Handle::current(),
             owners: Arc::default(),
@@ -262,13 +265,22 @@ fn narrator(
 /// Builds the server on sockets that are bound already.
 fn server(state: State, listeners: Vec<TcpListener>) -> Result<(Vec<SocketAddr>, Server), StartError> {
     let refused = |source| StartError::Serve { source };
+    let limits = state.http.clone();
     let state = web::Data::new(state);
+    let workers = thread::available_parallelism().map_or(1, NonZero::get);
     let mut server = HttpServer::new(move || {
         WebApp::new()
             .app_data(state.clone())
             .wrap(from_fn(access::guard))
             .configure(rest::routes)
     })
+    .workers(workers)
+    .max_connections(limits.connections.div_ceil(workers))
+    .client_request_timeout(limits.head)
+    .client_disconnect_timeout(limits.goodbye)
+    .keep_alive(limits.idle)
+    // Tokens are small: none waits for the peer's receipt of the one before.
+    .tcp_nodelay(true)
     .disable_signals()
     .shutdown_timeout(STOP_SECONDS);
     for listener in listeners {

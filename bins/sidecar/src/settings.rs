@@ -5,6 +5,7 @@
 //! Nothing here opens a model, a store or a port.
 
 mod env_file;
+mod http_limits;
 mod model_choice;
 mod read;
 mod relay_choice;
@@ -20,6 +21,7 @@ use protocol::{ApiKey, Limits};
 use relay::NarratorSettings;
 
 pub use env_file::EnvFile;
+pub use http_limits::HttpLimits;
 pub use model_choice::{MODELS_DIR, remote_driver, resolve_model};
 pub use relay_choice::RelayChoice;
 
@@ -88,6 +90,8 @@ pub struct Settings {
     pub narrator: NarratorSettings,
     /// Limits that have no name in the environment; tests shorten them to meet them.
     pub limits: Limits,
+    /// Limits of plain HTTP, which have no name in the environment either.
+    pub http: HttpLimits,
     /// As [`PING_PERIOD`].
     pub ping_period: Duration,
 }
@@ -196,6 +200,7 @@ fn read_all(reader: &mut Reader) -> Result<Settings, SettingsError> {
             ..NarratorSettings::default()
         },
         limits: Limits::default(),
+        http: HttpLimits::default(),
         ping_period: PING_PERIOD,
     };
     // There is one precision yet; the name is read so that a wish for another is refused and not overlooked.

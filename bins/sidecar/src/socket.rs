@@ -31,7 +31,7 @@ use connection::{Connection, Peer};
 use draining::Drain;
 
 /// Most open sockets: ten thousand readers with room to spare, and a bound on what they can cost.
-const MAX_SOCKETS: usize = 16_384;
+pub const MAX_SOCKETS: usize = 16_384;
 
 /// The sockets of this process, counted.
 #[derive(Debug, Default)]

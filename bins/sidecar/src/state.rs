@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use crate::access::Access;
 use crate::models::Engines;
 use crate::phase::Phase;
+use crate::settings::HttpLimits;
 use crate::socket::{Owners, Sockets};
 use crate::status::ApiError;
 
@@ -30,6 +31,7 @@ pub struct State {
     pub(crate) engines: Engines,
     pub(crate) access: Access,
     pub(crate) limits: Limits,
+    pub(crate) http: HttpLimits,
     pub(crate) ping_period: Duration,
     pub(crate) runtime: Handle,
     pub(crate) owners: Arc<Owners>,

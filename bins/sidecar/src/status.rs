@@ -94,6 +94,10 @@ impl ApiError {
         if let Some(seconds) = self.retry_after_s {
             response.insert_header((RETRY_AFTER, seconds));
         }
+        if self.status == StatusCode::REQUEST_TIMEOUT {
+            // What is still to come of the request can't be told from the next one.
+            response.force_close();
+        }
         let detail = self.detail.clone();
         match self.code {
             ErrorCode::RelayFailed | ErrorCode::RelayTimeout => response.json(RelayErrorBody::new(self.code, detail)),

@@ -88,7 +88,7 @@ async fn tell(
     workspace: Option<String>,
 ) -> Result<HttpResponse, ApiError> {
     let wrong = |detail: String| ApiError::new(ErrorCode::InvalidRequest, detail);
-    let body = body::read(payload, &state.limits).await?;
+    let body = body::read(payload, state).await?;
     let mut message = NarratorMessage::parse(&body).map_err(|error| wrong(error.to_string()))?;
     if let Some(workspace) = workspace {
         if let Some(other) = message.workspace_id.filter(|other| *other != workspace) {

@@ -81,6 +81,13 @@ fn the_defaults_are_the_documented_ones() {
                 stop_string_bytes: 256,
                 max_new_tokens: 8192,
             },
+            http: HttpLimits {
+                head: 10s,
+                body: 30s,
+                idle: 75s,
+                goodbye: 2s,
+                connections: 18432,
+            },
             ping_period: 30s,
         }
     "#]]

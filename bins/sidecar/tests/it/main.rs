@@ -6,6 +6,7 @@ mod command_line;
 mod controllers;
 mod drain;
 mod kills;
+mod limits;
 mod narrator;
 mod process;
 mod real_model;
