@@ -144,7 +144,7 @@ fn allow_origin(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static("etag, location, retry-after"),
+            HeaderValue::from_static("etag, location, retry-after, x-request-id"),
         );
     }
 }

@@ -29,7 +29,8 @@ use crate::chat_relay::ChatRelay;
 use crate::error::StartError;
 use crate::models::Engines;
 use crate::phase::Phase;
-use crate::rest;
+use crate::request_id;
+use crate::rest::{self, Answers};
 use crate::settings::{RelayChoice, Settings};
 use crate::socket::Sockets;
 use crate::state::State;
@@ -216,6 +217,7 @@ impl Opening {
             http: settings.http,
             ping_period: settings.ping_period,
             runtime: Handle::current(),
+            answers: Answers::default(),
             owners: Arc::default(),
             sockets: Arc::default(),
             phase,
@@ -272,6 +274,8 @@ fn server(state: State, listeners: Vec<TcpListener>) -> Result<(Vec<SocketAddr>,
         WebApp::new()
             .app_data(state.clone())
             .wrap(from_fn(access::guard))
+            // Outside of all else: what is refused has a name too.
+            .wrap(from_fn(request_id::name))
             .configure(rest::routes)
     })
     .workers(workers)

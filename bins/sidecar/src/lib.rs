@@ -14,6 +14,7 @@ mod logging;
 mod models;
 mod notify;
 mod phase;
+mod request_id;
 mod rest;
 pub mod settings;
 mod socket;

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use protocol::{ErrorCode, SUBPROTOCOL};
+use tracing::Instrument;
 
 pub use owners::Owners;
 
@@ -106,6 +107,7 @@ pub async fn upgrade(
     let drain = Drain::new(&state);
     let peer = Peer { client, has_key };
     let connection = Connection::open(state.into_inner(), session, seat, peer);
-    actix_web::rt::spawn(connection.run(messages, drain));
+    let span = tracing::info_span!("socket", socket = connection.seat.id);
+    actix_web::rt::spawn(connection.run(messages, drain).instrument(span));
     Ok(response)
 }

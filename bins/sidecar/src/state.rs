@@ -14,10 +14,12 @@ use protocol::Limits;
 use relay::Narrator;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tracing::Instrument;
 
 use crate::access::Access;
 use crate::models::Engines;
 use crate::phase::Phase;
+use crate::rest::Answers;
 use crate::settings::HttpLimits;
 use crate::socket::{Owners, Sockets};
 use crate::status::ApiError;
@@ -34,6 +36,7 @@ pub struct State {
     pub(crate) http: HttpLimits,
     pub(crate) ping_period: Duration,
     pub(crate) runtime: Handle,
+    pub(crate) answers: Answers,
     pub(crate) owners: Arc<Owners>,
     pub(crate) sockets: Arc<Sockets>,
     pub(crate) phase: watch::Receiver<Phase>,
@@ -119,7 +122,7 @@ impl State {
         F::Output: Send + 'static,
     {
         self.runtime
-            .spawn(work)
+            .spawn(work.in_current_span())
             .await
             .map_err(|error| ApiError::internal("the request", &error))
     }

@@ -6,6 +6,7 @@
 
 mod command;
 mod error;
+mod figures;
 mod lane;
 mod models;
 mod options;
@@ -32,6 +33,7 @@ use tokio::sync::watch;
 
 pub use command::{TurnCommand, TurnHandle};
 pub use error::ChatError;
+pub use figures::{Spread, TurnFigures};
 pub use models::{Models, ModelsBuilder, OpenModel};
 pub use settings::ChatSettings;
 pub use tools::{ToolFuture, ToolHandler, ToolRequest};
@@ -54,6 +56,7 @@ struct Shared {
     lanes: Lanes,
     marks: turn::Marks,
     tools: tools::Board,
+    figures: figures::Figures,
 }
 
 impl Chat {
@@ -74,6 +77,7 @@ impl Chat {
                 lanes: Lanes::default(),
                 marks: turn::Marks::default(),
                 tools: tools::Board::default(),
+                figures: figures::Figures::default(),
             }),
         }
     }
@@ -156,6 +160,14 @@ impl Chat {
     #[must_use]
     pub fn live_turns(&self) -> usize {
         self.shared.lanes.live()
+    }
+
+    /// What was counted of this chat's turns.
+    #[must_use]
+    pub fn figures(&self) -> TurnFigures {
+        let live = self.live_turns();
+        let running = self.shared.lanes.busy().min(live);
+        self.shared.figures.read(running, live - running)
     }
 
     /// The number of [`Chat::live_turns`], to be told of its changes: a turn leaves it after its terminal event is in the log.

@@ -8,6 +8,7 @@ mod drain;
 mod kills;
 mod limits;
 mod narrator;
+mod observe;
 mod process;
 mod real_model;
 mod rest;
