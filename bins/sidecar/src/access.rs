@@ -1,28 +1,34 @@
 //! Who may talk to the sidecar: every request passes here first, sockets' upgrades included.
 //!
 //! On a loopback address the `Host` must be a loopback name, so that a web page can't reach it through a name of its own
-//! (DNS rebinding). A browser's `Origin` must be a loopback name on any port, and gets its CORS answer. With a key set, every
-//! route but the health checks wants it as `Authorization: Bearer`; a socket may bring it in its first frame instead, as a
-//! browser can't set headers there. Nothing here looks into a body.
+//! (DNS rebinding). A browser's `Origin` must be a loopback name on any port, or one of the settings', and gets its CORS answer. With a
+//! key set, every route but the health checks wants it as `Authorization: Bearer`; a socket may bring it in its first frame instead,
+//! as a browser can't set headers there. An address that shows wrong keys, or begins sockets and turns, too often is told to wait: the
+//! address of the connection, as a header that names another could say anything. Nothing here looks into a body.
 
 mod key;
 mod origin;
+mod rate;
 #[cfg(test)]
 mod tests;
+
+use std::net::{IpAddr, Ipv4Addr};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use protocol::ErrorCode;
 
 pub use key::Access;
+pub use origin::parse_origins;
+pub use rate::Rate;
 
 use crate::state::State;
 use crate::status::ApiError;
-use origin::{is_allowed_origin, is_loopback_authority};
+use origin::{is_local_origin, is_loopback_authority};
 
 /// Seconds for which a browser may keep a preflight's answer: an hour spares most of them, and settings rarely change.
 const PREFLIGHT_MAX_AGE_S: &str = "3600";
@@ -64,7 +70,15 @@ fn check_sender(access: &Access, headers: &HeaderMap) -> Result<Option<HeaderVal
     if access.on_loopback {
         check_host(headers)?;
     }
-    check_origin(headers)
+    check_origin(access, headers)
+}
+
+/// The address that a request came from.
+pub fn client(request: &HttpRequest) -> IpAddr {
+    // Only requests that came over no connection have none.
+    request
+        .peer_addr()
+        .map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip())
 }
 
 /// Checks the key where one is due.
@@ -74,7 +88,7 @@ fn check_key(access: &Access, request: &ServiceRequest) -> Result<(), ApiError> 
     if OPEN_PATHS.contains(&path) || is_preflight(request) || brings_key_later {
         return Ok(());
     }
-    access.check_header(request.headers())
+    access.check_header(request.headers(), client(request.request()))
 }
 
 fn check_host(headers: &HeaderMap) -> Result<(), ApiError> {
@@ -89,10 +103,11 @@ fn check_host(headers: &HeaderMap) -> Result<(), ApiError> {
     }
 }
 
-fn check_origin(headers: &HeaderMap) -> Result<Option<HeaderValue>, ApiError> {
+fn check_origin(access: &Access, headers: &HeaderMap) -> Result<Option<HeaderValue>, ApiError> {
     let mut origins = headers.get_all(header::ORIGIN);
     let Some(origin) = origins.next() else { return Ok(None) };
-    if origins.next().is_none() && origin.to_str().is_ok_and(is_allowed_origin) {
+    let is_allowed = |origin: &str| is_local_origin(origin) || access.origins.iter().any(|allowed| allowed == origin);
+    if origins.next().is_none() && origin.to_str().is_ok_and(is_allowed) {
         return Ok(Some(origin.clone()));
     }
     Err(forbidden(format!(
@@ -129,7 +144,7 @@ fn allow_origin(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static("etag, location"),
+            HeaderValue::from_static("etag, location, retry-after, x-request-id"),
         );
     }
 }

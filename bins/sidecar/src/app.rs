@@ -7,7 +7,9 @@ mod listen;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
@@ -22,11 +24,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::data_lock::DataLock;
-use crate::access::{self, Access};
+use crate::access::{self, Access, Rate};
 use crate::chat_relay::ChatRelay;
 use crate::error::StartError;
 use crate::models::Engines;
-use crate::rest;
+use crate::phase::Phase;
+use crate::request_id;
+use crate::rest::{self, Answers};
 use crate::settings::{RelayChoice, Settings};
 use crate::socket::Sockets;
 use crate::state::State;
@@ -35,8 +39,12 @@ use crate::status::Chain;
 /// Seconds for requests in flight after a stop: none but a socket's goodbye takes longer than a moment.
 const STOP_SECONDS: u64 = 6;
 
-/// How long running turns may go on after a stop was asked for: not at all, so that a stop is quick. Their logs say `interrupted`.
+/// How long running turns may go on after [`Running::stop`]: not at all, so that it is quick. Their logs say `interrupted`.
 const STOP_GRACE: Duration = Duration::ZERO;
+
+/// `RATE_PER_MINUTE` beyond loopback, where strangers may come: ten a second, for all programs of one machine together. On loopback
+/// they all share an address, and whoever is there may stop the process anyway.
+const RATE_PER_MINUTE: u32 = 600;
 
 /// The agent whose controller the sidecar itself is, as long as its own agents answer for narrators.
 const BUILT_IN_CONTROLLER: &str = "controller";
@@ -52,7 +60,7 @@ pub struct Running {
     host: String,
     sockets: Arc<Sockets>,
     chat: Chat,
-    closing: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
     handle: ServerHandle,
     server: JoinHandle<io::Result<()>>,
     _data: DataLock,
@@ -84,13 +92,13 @@ impl App {
         let data = DataLock::take(&settings.data_dir)?;
         let listeners = listen::bind(&addresses, settings.port)?;
         let host = settings.host.clone();
-        let (closing, is_closing) = watch::channel(false);
+        let (phase, watched_phase) = watch::channel(Phase::Serving);
         let opening = Opening {
             settings,
             engines,
             relay,
             on_loopback,
-            closing: is_closing,
+            phase: watched_phase,
         };
         let state = opening.open().await?;
         let (sockets, chat) = (Arc::clone(&state.sockets), state.chat.clone());
@@ -101,7 +109,7 @@ impl App {
             host,
             sockets,
             chat,
-            closing,
+            phase,
             handle,
             server: tokio::spawn(server),
             _data: data,
@@ -127,15 +135,37 @@ impl Running {
         self.sockets.open()
     }
 
-    /// Stops: takes no new connection, ends running turns in their logs, closes sockets with 1001.
+    /// Stops: ends running turns in their logs, closes sockets with 1001.
     ///
     /// # Errors
     /// The server failed while it ran.
     pub async fn stop(self) -> Result<(), StartError> {
+        self.drain(STOP_GRACE).await
+    }
+
+    /// Takes no new turn from now on, and closes sockets that wait for none with 1001. Everything else goes on: running turns and
+    /// their sockets, and HTTP.
+    pub fn refuse_turns(&self) {
+        // The chat first: a socket that looks for its turns finds all that there will ever be.
+        self.chat.drain();
+        self.phase.send_if_modified(|phase| {
+            let is_first = *phase == Phase::Serving;
+            *phase = (*phase).max(Phase::Draining);
+            is_first
+        });
+    }
+
+    /// Refuses new turns as [`Running::refuse_turns`] does, gives running ones `grace` to end, and then stops: turns that are left end
+    /// as `interrupted` in their logs, and their sockets are closed with 1001.
+    ///
+    /// # Errors
+    /// The server failed while it ran.
+    pub async fn drain(self, grace: Duration) -> Result<(), StartError> {
+        self.refuse_turns();
+        self.chat.shutdown(grace).await;
         self.handle.pause().await;
-        self.chat.shutdown(STOP_GRACE).await;
         // Only now: a socket that is told to close first reads how its turn ended.
-        self.closing.send_replace(true);
+        self.phase.send_replace(Phase::Stopping);
         self.handle.stop(true).await;
         let ended = self.server.await.unwrap_or_else(|error| Err(io::Error::other(error)));
         ended.map_err(|source| StartError::Serve { source })
@@ -149,7 +179,7 @@ struct Opening {
     /// In place of the settings' own.
     relay: Option<Arc<dyn Relay>>,
     on_loopback: bool,
-    closing: watch::Receiver<bool>,
+    phase: watch::Receiver<Phase>,
 }
 
 impl Opening {
@@ -159,7 +189,7 @@ impl Opening {
             engines,
             relay,
             on_loopback,
-            closing,
+            phase,
         } = self;
         let agents = AgentStore::open(&settings.agents_dir)?;
         for problem in agents.problems() {
@@ -182,18 +212,30 @@ impl Opening {
             store,
             narrator,
             engines,
-            access: Access {
-                on_loopback,
-                key: settings.api_key,
-            },
+            access: access(&settings, on_loopback),
             limits: settings.limits,
+            http: settings.http,
             ping_period: settings.ping_period,
             runtime: Handle::current(),
+            answers: Answers::default(),
             owners: Arc::default(),
             sockets: Arc::default(),
-            closing,
+            phase,
             boot_id: uuid::Uuid::now_v7().to_string(),
         })
+    }
+}
+
+/// Who may enter, as the settings say.
+fn access(settings: &Settings, on_loopback: bool) -> Access {
+    let usual = if on_loopback { 0 } else { RATE_PER_MINUTE };
+    let rate = settings.rate_per_minute.unwrap_or(usual);
+    Access {
+        on_loopback,
+        key: settings.api_key.clone(),
+        origins: settings.allowed_origins.clone(),
+        uses: Rate::per_minute(rate),
+        faults: Rate::per_minute(rate),
     }
 }
 
@@ -225,13 +267,24 @@ fn narrator(
 /// Builds the server on sockets that are bound already.
 fn server(state: State, listeners: Vec<TcpListener>) -> Result<(Vec<SocketAddr>, Server), StartError> {
     let refused = |source| StartError::Serve { source };
+    let limits = state.http.clone();
     let state = web::Data::new(state);
+    let workers = thread::available_parallelism().map_or(1, NonZero::get);
     let mut server = HttpServer::new(move || {
         WebApp::new()
             .app_data(state.clone())
             .wrap(from_fn(access::guard))
+            // Outside of all else: what is refused has a name too.
+            .wrap(from_fn(request_id::name))
             .configure(rest::routes)
     })
+    .workers(workers)
+    .max_connections(limits.connections.div_ceil(workers))
+    .client_request_timeout(limits.head)
+    .client_disconnect_timeout(limits.goodbye)
+    .keep_alive(limits.idle)
+    // Tokens are small: none waits for the peer's receipt of the one before.
+    .tcp_nodelay(true)
     .disable_signals()
     .shutdown_timeout(STOP_SECONDS);
     for listener in listeners {

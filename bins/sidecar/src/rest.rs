@@ -8,6 +8,7 @@ mod body;
 mod controllers;
 mod conversations;
 mod health;
+mod metrics;
 mod models;
 mod narrator;
 
@@ -16,6 +17,8 @@ use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::{self, PathConfig, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource};
 use protocol::ErrorCode;
+
+pub use metrics::Answers;
 
 use crate::access::SOCKET_PATH;
 use crate::socket;
@@ -31,6 +34,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/healthz", &[Method::GET]).route(web::get().to(health::alive)))
         .service(resource("/health", &[Method::GET]).route(web::get().to(health::alive)))
         .service(resource("/readyz", &[Method::GET]).route(web::get().to(health::ready)))
+        .service(resource("/metrics", &[Method::GET]).route(web::get().to(metrics::metrics)))
         .service(resource("/models", &[Method::GET]).route(web::get().to(models::list)))
         .service(resource("/agents", &[Method::GET]).route(web::get().to(agents::list)))
         .service(

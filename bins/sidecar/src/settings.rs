@@ -5,6 +5,7 @@
 //! Nothing here opens a model, a store or a port.
 
 mod env_file;
+mod http_limits;
 mod model_choice;
 mod read;
 mod relay_choice;
@@ -20,9 +21,11 @@ use protocol::{ApiKey, Limits};
 use relay::NarratorSettings;
 
 pub use env_file::EnvFile;
+pub use http_limits::HttpLimits;
 pub use model_choice::{MODELS_DIR, remote_driver, resolve_model};
 pub use relay_choice::RelayChoice;
 
+use crate::access::parse_origins;
 use crate::error::SettingsError;
 use read::Reader;
 
@@ -75,12 +78,20 @@ pub struct Settings {
     pub api_key: Option<ApiKey>,
     /// `ALLOW_INSECURE`: a non-loopback address without a key.
     pub allow_insecure: bool,
+    /// `ALLOWED_ORIGINS`: pages that may come beside those of this machine.
+    pub allowed_origins: Vec<String>,
+    /// `RATE_PER_MINUTE`: sockets and turns, and wrong keys, that one address may begin or show; 0 is no limit, `None` no limit on loopback.
+    pub rate_per_minute: Option<u32>,
+    /// `DRAIN_SECONDS`: how long running turns may go on once the sidecar is told to stop.
+    pub drain: Duration,
     /// `RELAY`: who answers what is said to narrators.
     pub relay: RelayChoice,
     /// `SUMMARY_REFRESH`, and what has no name in the environment: how long a relay may take, and the clock of leases.
     pub narrator: NarratorSettings,
     /// Limits that have no name in the environment; tests shorten them to meet them.
     pub limits: Limits,
+    /// Limits of plain HTTP, which have no name in the environment either.
+    pub http: HttpLimits,
     /// As [`PING_PERIOD`].
     pub ping_period: Duration,
 }
@@ -98,6 +109,9 @@ pub enum Device {
 
 /// Between two pings to one socket; a peer that is silent for two of them is gone. Below the idle timeout of usual proxies (60 s).
 pub const PING_PERIOD: Duration = Duration::from_secs(30);
+
+/// `DRAIN_SECONDS` by default: most answers have ended by then, and it is below the 30 s that Kubernetes waits before it kills.
+const DRAIN_SECONDS: u64 = 20;
 
 /// Settings, and what their sources said that is no setting.
 #[derive(Debug, Clone)]
@@ -177,12 +191,16 @@ fn read_all(reader: &mut Reader) -> Result<Settings, SettingsError> {
         threads: reader.optional_number("THREADS", 1..=1_024)?,
         api_key: reader.secret("API_KEY")?.map(ApiKey::new),
         allow_insecure: reader.switch("ALLOW_INSECURE", false)?,
+        allowed_origins: reader.parsed("ALLOWED_ORIGINS", parse_origins)?.unwrap_or_default(),
+        rate_per_minute: reader.optional_number("RATE_PER_MINUTE", 0..=1_000_000)?,
+        drain: Duration::from_secs(reader.number("DRAIN_SECONDS", DRAIN_SECONDS, 0..=3_600)?),
         relay: reader.parsed("RELAY", RelayChoice::parse)?.unwrap_or(RelayChoice::Chat),
         narrator: NarratorSettings {
             summary_refresh: reader.number("SUMMARY_REFRESH", 5, 1..=100)?,
             ..NarratorSettings::default()
         },
         limits: Limits::default(),
+        http: HttpLimits::default(),
         ping_period: PING_PERIOD,
     };
     // There is one precision yet; the name is read so that a wish for another is refused and not overlooked.

@@ -7,6 +7,7 @@
 mod binding;
 mod commands;
 mod connection;
+mod draining;
 #[cfg(feature = "test-harness")]
 pub mod echo;
 mod ending;
@@ -23,16 +24,20 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use protocol::ErrorCode;
+use tracing::Instrument;
 
 pub use owners::Owners;
 
+use crate::access;
+use crate::phase::Phase;
 use crate::state::State;
 use crate::status::ApiError;
-use connection::Connection;
+use connection::{Connection, Peer};
+use draining::Drain;
 use guard::{Bounds, Opened};
 
 /// Most open sockets: ten thousand readers with room to spare, and a bound on what they can cost.
-const MAX_SOCKETS: usize = 16_384;
+pub const MAX_SOCKETS: usize = 16_384;
 
 /// The sockets of this process, counted.
 #[derive(Debug, Default)]
@@ -87,9 +92,12 @@ pub async fn upgrade(
     body: web::Payload,
     state: web::Data<State>,
 ) -> Result<HttpResponse, actix_web::Error> {
-    if *state.closing.borrow() {
-        return Err(ApiError::new(ErrorCode::Draining, "the sidecar is stopping").into());
+    // During a drain a reader that lost its socket may come back for the end of its turn.
+    if state.phase() == Phase::Stopping {
+        return Err(ApiError::draining().into());
     }
+    let client = access::client(&request);
+    state.access.count_use(client)?;
     let seat = state.sockets.seat()?;
     // A wrong key never gets here; one that is absent may still come with the first frame.
     let has_key = request.headers().contains_key(header::AUTHORIZATION);
@@ -101,7 +109,11 @@ pub async fn upgrade(
         session,
         incoming,
     } = guard::open(&request, body, bounds).await?;
-    let connection = Connection::open(state.into_inner(), session, seat, has_key);
-    actix_web::rt::spawn(connection.run(incoming));
+    // Before the peer knows that it has a socket: one that it has when a drain begins is not a new one.
+    let drain = Drain::new(&state);
+    let peer = Peer { client, has_key };
+    let connection = Connection::open(state.into_inner(), session, seat, peer);
+    let span = tracing::info_span!("socket", socket = connection.seat.id);
+    actix_web::rt::spawn(connection.run(incoming, drain).instrument(span));
     Ok(response)
 }

@@ -14,9 +14,13 @@ use protocol::Limits;
 use relay::Narrator;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tracing::Instrument;
 
 use crate::access::Access;
 use crate::models::Engines;
+use crate::phase::Phase;
+use crate::rest::Answers;
+use crate::settings::HttpLimits;
 use crate::socket::{Owners, Sockets};
 use crate::status::ApiError;
 
@@ -29,17 +33,31 @@ pub struct State {
     pub(crate) engines: Engines,
     pub(crate) access: Access,
     pub(crate) limits: Limits,
+    pub(crate) http: HttpLimits,
     pub(crate) ping_period: Duration,
     pub(crate) runtime: Handle,
+    pub(crate) answers: Answers,
     pub(crate) owners: Arc<Owners>,
     pub(crate) sockets: Arc<Sockets>,
-    /// Turns true when the sidecar stops.
-    pub(crate) closing: watch::Receiver<bool>,
+    pub(crate) phase: watch::Receiver<Phase>,
     /// New at every start: a client sees by it that the process is another.
     pub(crate) boot_id: String,
 }
 
 impl State {
+    /// Where the sidecar is in its life.
+    pub(crate) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Refuses what would begin something new once the sidecar drains.
+    pub(crate) fn check_serving(&self) -> Result<(), ApiError> {
+        match self.phase() {
+            Phase::Serving => Ok(()),
+            Phase::Draining | Phase::Stopping => Err(ApiError::draining()),
+        }
+    }
+
     /// Starts or joins a turn.
     pub(crate) async fn start_turn(&self, command: TurnCommand) -> Result<TurnHandle, ApiError> {
         let chat = self.chat.clone();
@@ -104,7 +122,7 @@ impl State {
         F::Output: Send + 'static,
     {
         self.runtime
-            .spawn(work)
+            .spawn(work.in_current_span())
             .await
             .map_err(|error| ApiError::internal("the request", &error))
     }

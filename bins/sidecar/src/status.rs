@@ -5,7 +5,7 @@
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::WWW_AUTHENTICATE;
+use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use chat::ChatError;
 use conversation_store::StoreError;
@@ -43,6 +43,8 @@ pub struct ApiError {
     pub code: ErrorCode,
     /// One sentence that names the value.
     pub detail: String,
+    /// Seconds after which the same may be tried again, where that is known.
+    pub retry_after_s: Option<u64>,
 }
 
 impl ApiError {
@@ -52,6 +54,7 @@ impl ApiError {
             status: http_status(code),
             code,
             detail: detail.into(),
+            retry_after_s: None,
         }
     }
 
@@ -69,6 +72,12 @@ impl ApiError {
         Self::new(ErrorCode::AgentNotFound, "Agent not found")
     }
 
+    /// The sidecar is about to stop: whoever comes again finds the next one.
+    #[must_use]
+    pub fn draining() -> Self {
+        Self::new(ErrorCode::Draining, "the sidecar is stopping")
+    }
+
     /// A fault of our own. The client is told that it was one; the log is told which.
     pub fn internal(what: &'static str, error: &dyn std::error::Error) -> Self {
         tracing::error!(error = %Chain(error), "{what} failed");
@@ -81,6 +90,13 @@ impl ApiError {
         let mut response = HttpResponse::build(self.status);
         if self.status == StatusCode::UNAUTHORIZED {
             response.insert_header((WWW_AUTHENTICATE, "Bearer"));
+        }
+        if let Some(seconds) = self.retry_after_s {
+            response.insert_header((RETRY_AFTER, seconds));
+        }
+        if self.status == StatusCode::REQUEST_TIMEOUT {
+            // What is still to come of the request can't be told from the next one.
+            response.force_close();
         }
         let detail = self.detail.clone();
         match self.code {

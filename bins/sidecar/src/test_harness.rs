@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use relay::Relay;
 use tempfile::TempDir;
@@ -111,6 +112,15 @@ impl TestSidecar {
     /// The server failed while it ran.
     pub async fn close(self) -> Result<Arc<TempDir>, StartError> {
         self.running.stop().await?;
+        Ok(self.folder)
+    }
+
+    /// Stops it as [`Running::drain`] does, and gives its folders for a restart.
+    ///
+    /// # Errors
+    /// The server failed while it ran.
+    pub async fn drain(self, grace: Duration) -> Result<Arc<TempDir>, StartError> {
+        self.running.drain(grace).await?;
         Ok(self.folder)
     }
 }

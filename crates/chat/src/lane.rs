@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use crate::start::{self, Begin};
 use crate::turn::{self, Live};
@@ -172,6 +173,20 @@ impl Lanes {
         *self.live.borrow()
     }
 
+    /// How many conversations have a turn that runs or is about to.
+    pub(crate) fn busy(&self) -> usize {
+        self.lock().lanes.values().filter(|lane| lane.load > 0).count()
+    }
+
+    pub(crate) fn watch_live(&self) -> watch::Receiver<usize> {
+        self.live.subscribe()
+    }
+
+    pub(crate) fn is_live(&self, conversation: &str) -> bool {
+        let state = self.lock();
+        state.lanes.get(conversation).is_some_and(|lane| lane.load > 0)
+    }
+
     /// Closes a lane in which no place is taken.
     fn retire(&self, conversation: &str) -> bool {
         let mut state = self.lock();
@@ -229,7 +244,8 @@ fn open(shared: &Arc<Shared>, conversation: &str) -> Lane {
 impl Waiting {
     pub(crate) fn new(live: Arc<Live>, place: Place, stop: watch::Receiver<Stop>) -> Self {
         let (go, gone) = oneshot::channel();
-        let task = tokio::spawn(turn::run(Arc::clone(&live), gone, stop.clone()));
+        let span = tracing::info_span!(parent: None, "turn", conversation = live.conversation, turn = live.turn_id);
+        let task = tokio::spawn(turn::run(Arc::clone(&live), gone, stop.clone()).instrument(span));
         let turn = Running {
             live,
             stop,

@@ -6,6 +6,7 @@
 
 mod command;
 mod error;
+mod figures;
 mod lane;
 mod models;
 mod options;
@@ -28,9 +29,11 @@ use std::time::Duration;
 use agent_store::AgentStore;
 use conversation_store::ConversationStore;
 use serde_json::Value;
+use tokio::sync::watch;
 
 pub use command::{TurnCommand, TurnHandle};
 pub use error::ChatError;
+pub use figures::{Spread, TurnFigures};
 pub use models::{Models, ModelsBuilder, OpenModel};
 pub use settings::ChatSettings;
 pub use tools::{ToolFuture, ToolHandler, ToolRequest};
@@ -53,6 +56,7 @@ struct Shared {
     lanes: Lanes,
     marks: turn::Marks,
     tools: tools::Board,
+    figures: figures::Figures,
 }
 
 impl Chat {
@@ -73,6 +77,7 @@ impl Chat {
                 lanes: Lanes::default(),
                 marks: turn::Marks::default(),
                 tools: tools::Board::default(),
+                figures: figures::Figures::default(),
             }),
         }
     }
@@ -155,6 +160,26 @@ impl Chat {
     #[must_use]
     pub fn live_turns(&self) -> usize {
         self.shared.lanes.live()
+    }
+
+    /// What was counted of this chat's turns.
+    #[must_use]
+    pub fn figures(&self) -> TurnFigures {
+        let live = self.live_turns();
+        let running = self.shared.lanes.busy().min(live);
+        self.shared.figures.read(running, live - running)
+    }
+
+    /// The number of [`Chat::live_turns`], to be told of its changes: a turn leaves it after its terminal event is in the log.
+    #[must_use]
+    pub fn watch_live_turns(&self) -> watch::Receiver<usize> {
+        self.shared.lanes.watch_live()
+    }
+
+    /// Whether a turn of this conversation runs or waits.
+    #[must_use]
+    pub fn is_live(&self, conversation: &str) -> bool {
+        self.shared.lanes.is_live(conversation)
     }
 
     /// Takes no new turn from now on ([`ChatError::Draining`]); those that were begun go on.

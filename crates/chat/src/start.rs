@@ -1,6 +1,7 @@
 //! Begins a turn: checks the command, takes a place in the conversation's lane, and puts the turn on disk.
 
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use agent_store::{Agent, AgentId};
 use conversation_store::{Begun, NewEvent, NewTurn, Parent, StoreError};
@@ -242,15 +243,16 @@ async fn put(shared: &Shared, draft: &Draft) -> Result<Begun, ChatError> {
             json: user.fields(),
         },
     };
-    shared
-        .store
-        .begin_turn(turn)
-        .await
-        .map_err(|error| match (error, &draft.parent_turn_id) {
-            (StoreError::TurnNotFound { conversation, .. }, Some(parent)) => ChatError::ParentNotFound {
-                conversation,
-                turn_id: parent.clone(),
-            },
-            (error, _) => error.into(),
-        })
+    let asked = Instant::now();
+    let begun = shared.store.begin_turn(turn).await;
+    if begun.is_ok() {
+        shared.figures.committed(asked.elapsed());
+    }
+    begun.map_err(|error| match (error, &draft.parent_turn_id) {
+        (StoreError::TurnNotFound { conversation, .. }, Some(parent)) => ChatError::ParentNotFound {
+            conversation,
+            turn_id: parent.clone(),
+        },
+        (error, _) => error.into(),
+    })
 }

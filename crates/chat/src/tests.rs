@@ -6,6 +6,7 @@ mod commands;
 mod crowd;
 mod engines;
 mod failing;
+mod figures;
 mod history;
 mod models;
 mod options;

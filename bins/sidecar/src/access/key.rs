@@ -1,42 +1,80 @@
-//! The API key: what a client shows in, admitted or not out.
+//! Who may enter, and how often: what a client shows in, admitted or not out.
 
 use std::hint::black_box;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use actix_web::http::header::{self, HeaderMap};
 use protocol::{ApiKey, ErrorCode};
 
+use super::rate::Rate;
 use crate::status::ApiError;
 
 /// Who may enter.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Access {
     /// The sidecar listens on loopback addresses only.
     pub on_loopback: bool,
     /// The key, if one is set.
     pub key: Option<ApiKey>,
+    /// Origins of pages beside those of this machine.
+    pub origins: Vec<String>,
+    /// How often an address may begin something: a socket, a turn.
+    pub uses: Option<Rate>,
+    /// How often an address may show a wrong key.
+    pub faults: Option<Rate>,
 }
 
 impl Access {
     /// Checks the `Authorization` header.
     ///
     /// # Errors
-    /// `unauthorised` when a key is set and the header is missing or shows another.
-    pub fn check_header(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+    /// As [`Access::check_key`], when a key is set and the header is missing or shows another.
+    pub fn check_header(&self, headers: &HeaderMap, client: IpAddr) -> Result<(), ApiError> {
         let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        self.check_key(shown.and_then(bearer))
+        self.check_key(shown.and_then(bearer), client)
     }
 
     /// Checks a key that was shown in any other way.
     ///
     /// # Errors
-    /// `unauthorised` when a key is set and this is not it.
-    pub fn check_key(&self, shown: Option<&str>) -> Result<(), ApiError> {
-        match (&self.key, shown) {
-            (None, _) => Ok(()),
-            (Some(key), Some(shown)) if is_equal(key.expose().as_bytes(), shown.as_bytes()) => Ok(()),
-            (Some(_), Some(_)) => Err(ApiError::new(ErrorCode::Unauthorised, "the API key is wrong")),
-            (Some(_), None) => Err(ApiError::new(ErrorCode::Unauthorised, "this sidecar needs its API key")),
+    /// `unauthorised` when a key is set and this is not it, in the same words whatever was shown; `busy` when too many wrong ones came
+    /// from that address, be this one wrong or right: else an answer would tell which it is.
+    pub fn check_key(&self, shown: Option<&str>, client: IpAddr) -> Result<(), ApiError> {
+        let Some(key) = &self.key else { return Ok(()) };
+        let now = Instant::now();
+        if let Some(faults) = &self.faults {
+            faults
+                .check(client, now)
+                .map_err(|wait| too_often("wrong keys", wait))?;
         }
+        if shown.is_some_and(|shown| is_equal(key.expose().as_bytes(), shown.as_bytes())) {
+            return Ok(());
+        }
+        if let (Some(faults), Some(_)) = (&self.faults, shown) {
+            // One more than allowed is refused the next time.
+            let _counted = faults.take(client, now);
+        }
+        Err(ApiError::new(ErrorCode::Unauthorised, "this sidecar needs its API key"))
+    }
+
+    /// Counts a socket or a turn that an address begins.
+    ///
+    /// # Errors
+    /// `busy` when there were too many of late.
+    pub fn count_use(&self, client: IpAddr) -> Result<(), ApiError> {
+        let Some(uses) = &self.uses else { return Ok(()) };
+        let counted = uses.take(client, Instant::now());
+        counted.map_err(|wait| too_often("sockets and turns", wait))
+    }
+}
+
+fn too_often(what: &str, wait: Duration) -> ApiError {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let detail = format!("too many {what} from this address: try again in {seconds} s");
+    ApiError {
+        retry_after_s: Some(seconds),
+        ..ApiError::new(ErrorCode::Busy, detail)
     }
 }
 

@@ -22,11 +22,45 @@ pub(super) fn is_loopback_authority(authority: &str) -> bool {
 }
 
 /// Whether a browser's origin is a page of this machine. `null` (a file, a sandboxed frame) never is.
-pub(super) fn is_allowed_origin(origin: &str) -> bool {
+pub(super) fn is_local_origin(origin: &str) -> bool {
     let authority = origin
         .strip_prefix("http://")
         .or_else(|| origin.strip_prefix("https://"));
     authority.is_some_and(is_loopback_authority)
+}
+
+/// Reads origins beside those of this machine, separated by commas, or says which one is none.
+pub fn parse_origins(text: &str) -> Result<Vec<String>, String> {
+    let origins = text.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+    origins
+        .map(|origin| parse_origin(origin).map(|()| origin.to_owned()))
+        .collect()
+}
+
+/// An origin as browsers send it: they compare nothing and shorten nothing, and neither do we.
+fn parse_origin(origin: &str) -> Result<(), String> {
+    if origin.contains('*') {
+        return Err("* would let every page in: name each origin".to_owned());
+    }
+    if origin == "null" {
+        return Err("null is the origin of any file and sandboxed frame, and is never let in".to_owned());
+    }
+    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-._:[]".contains(&byte);
+    let parts = origin.split_once("://").filter(|(scheme, authority)| {
+        scheme.starts_with(|first: char| first.is_ascii_lowercase())
+            && !authority.is_empty()
+            && scheme.bytes().chain(authority.bytes()).all(is_letter)
+    });
+    match parts {
+        Some(("http", authority)) if authority.ends_with(":80") => Err(format!("{origin:?} is sent without its port")),
+        Some(("https", authority)) if authority.ends_with(":443") => {
+            Err(format!("{origin:?} is sent without its port"))
+        }
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "{origin:?} is no origin: expected scheme://host or scheme://host:port in lower case, with nothing after it"
+        )),
+    }
 }
 
 fn is_port(text: &str) -> bool {

@@ -1,7 +1,22 @@
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
 use protocol::ApiKey;
 
-use super::Access;
-use super::origin::{is_allowed_origin, is_loopback_authority};
+use super::origin::{is_local_origin, is_loopback_authority};
+use super::{Access, Rate, parse_origins};
+
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+fn access(key: Option<&str>) -> Access {
+    Access {
+        on_loopback: true,
+        key: key.map(|key| ApiKey::new(key.to_owned())),
+        origins: Vec::new(),
+        uses: None,
+        faults: None,
+    }
+}
 
 #[track_caller]
 fn check(allowed: fn(&str) -> bool, yes: &[&str], no: &[&str]) {
@@ -55,7 +70,7 @@ fn only_loopback_names_are_hosts() {
 #[test]
 fn only_pages_of_this_machine_are_origins() {
     check(
-        is_allowed_origin,
+        is_local_origin,
         &[
             "http://localhost",
             "http://localhost:5173",
@@ -78,16 +93,10 @@ fn only_pages_of_this_machine_are_origins() {
 
 #[test]
 fn a_key_is_wanted_only_when_one_is_set() {
-    let open = Access {
-        on_loopback: true,
-        key: None,
-    };
-    assert!(open.check_key(None).is_ok() && open.check_key(Some("x")).is_ok());
-    let closed = Access {
-        on_loopback: true,
-        key: Some(ApiKey::new("secret".to_owned())),
-    };
-    assert!(closed.check_key(Some("secret")).is_ok());
+    let open = access(None);
+    assert!(open.check_key(None, CLIENT).is_ok() && open.check_key(Some("x"), CLIENT).is_ok());
+    let closed = access(Some("secret"));
+    assert!(closed.check_key(Some("secret"), CLIENT).is_ok());
     for wrong in [
         None,
         Some(""),
@@ -96,6 +105,97 @@ fn a_key_is_wanted_only_when_one_is_set() {
         Some("Secret"),
         Some("secretsecret"),
     ] {
-        assert!(closed.check_key(wrong).is_err(), "{wrong:?} must be refused");
+        assert!(closed.check_key(wrong, CLIENT).is_err(), "{wrong:?} must be refused");
     }
+}
+
+#[test]
+fn origins_are_taken_as_browsers_send_them() {
+    let origins = parse_origins("https://app.example, http://app.example:8080,,tauri://localhost");
+    assert_eq!(
+        origins.expect("they are origins"),
+        ["https://app.example", "http://app.example:8080", "tauri://localhost"]
+    );
+    for wrong in [
+        "*",
+        "https://*.example",
+        "null",
+        "app.example",
+        "https://",
+        "https://app.example/",
+        "https://app.example:443",
+        "http://app.example:80",
+        "https://App.example",
+        "https://user@app.example",
+        "https://app.example https://b.example",
+    ] {
+        assert!(parse_origins(wrong).is_err(), "{wrong:?} must be refused");
+    }
+}
+
+#[test]
+fn an_address_has_its_allowance_and_gets_it_back_in_time() {
+    let rate = Rate::per_minute(3).expect("it is a limit");
+    let (one, other) = (CLIENT, IpAddr::from([10, 0, 0, 1]));
+    let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    for _ in 0..3 {
+        assert_eq!(rate.take(one, start), Ok(()));
+    }
+    assert_eq!(rate.take(one, start), Err(Duration::from_secs(20)));
+    assert_eq!(rate.check(one, at(5)), Err(Duration::from_secs(15)));
+    assert_eq!(rate.take(other, start), Ok(()), "each address has its own");
+    assert_eq!(rate.check(one, at(20)), Ok(()), "looking costs nothing");
+    assert_eq!(rate.take(one, at(20)), Ok(()));
+    assert_eq!(rate.take(one, at(20)), Err(Duration::from_secs(20)));
+    for _ in 0..3 {
+        assert_eq!(
+            rate.take(one, at(1_000)),
+            Ok(()),
+            "a long wait gives no more than all of it"
+        );
+    }
+    assert!(rate.take(one, at(1_000)).is_err());
+    assert!(Rate::per_minute(0).is_none());
+}
+
+#[test]
+fn addresses_of_one_network_share_their_allowance() {
+    let rate = Rate::per_minute(1).expect("it is a limit");
+    let now = Instant::now();
+    let takes = |address: &str| rate.take(address.parse().expect("it is an address"), now).is_ok();
+    assert!(takes("2001:db8:0:1::1") && !takes("2001:db8:0:1:ffff::2") && takes("2001:db8:0:2::1"));
+    assert!(takes("10.0.0.1") && !takes("::ffff:10.0.0.1"));
+}
+
+#[test]
+fn a_crowd_of_addresses_costs_a_bounded_map() {
+    let rate = Rate::per_minute(1).expect("it is a limit");
+    let now = Instant::now();
+    let refused = (0..70_000_u32)
+        .filter(|address| rate.take(Ipv4Addr::from_bits(*address).into(), now).is_err())
+        .count();
+    assert_eq!(refused, 70_000 - 65_536 - 1, "those without room share one allowance");
+    assert_eq!(
+        rate.take(CLIENT, now + Duration::from_secs(61)),
+        Ok(()),
+        "the room comes back"
+    );
+}
+
+#[test]
+fn whoever_shows_wrong_keys_too_often_is_not_told_which_is_right() {
+    let closed = Access {
+        faults: Rate::per_minute(2),
+        ..access(Some("secret"))
+    };
+    let code = |shown| closed.check_key(shown, CLIENT).err().map(|error| error.code.as_str());
+    assert_eq!(
+        (code(None), code(Some("a"))),
+        (Some("unauthorised"), Some("unauthorised"))
+    );
+    assert_eq!((code(Some("secret")), code(Some("b"))), (None, Some("unauthorised")));
+    assert_eq!((code(Some("c")), code(Some("secret"))), (Some("busy"), Some("busy")));
+    let elsewhere = IpAddr::from([10, 0, 0, 1]);
+    assert!(closed.check_key(Some("secret"), elsewhere).is_ok());
 }

@@ -1,26 +1,37 @@
-//! `sidecar serve`: starts everything, says where it listens, and stops on SIGTERM or Ctrl-C.
+//! `sidecar serve`: starts everything, says where it listens, and drains on SIGTERM or Ctrl-C.
 
 use std::io::{self, Write};
 
 use super::Failure;
 use crate::app::App;
+use crate::notify::{Notifier, ServiceState};
 use crate::settings::Loaded;
 use crate::{Engines, logging};
 
-/// Serves until a signal stops it; a second signal stops it at once.
+/// Serves until a signal; then lets running turns end, up to a deadline. A second signal stops it at once.
 pub(super) async fn serve(loaded: Loaded) -> Result<(), Failure> {
     let _logs = logging::start(&loaded.settings.log_dir, logging::Stderr::Readable)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    // Before anything else, so that no signal meets the default, which ends the process.
+    let mut signals = StopSignals::listen()?;
+    let manager = Notifier::from_environment();
+    let grace = loaded.settings.drain;
     let engines = Engines::open(&loaded.settings)?;
     let running = App::start(loaded.settings, engines).await?;
     announce(&running.url());
-    stop_signal().await?;
-    tracing::info!("stopping");
+    manager.tell(ServiceState::Ready);
+    signals.next().await?;
+    running.refuse_turns();
+    manager.tell(ServiceState::Stopping);
+    tracing::info!(
+        seconds = grace.as_secs(),
+        "stopping when the running turns have ended, or then"
+    );
     tokio::select! {
-        stopped = running.stop() => Ok(stopped?),
-        again = stop_signal() => {
+        stopped = running.drain(grace) => Ok(stopped?),
+        again = signals.next() => {
             again?;
             Err("stopped at once by a second signal".into())
         }
@@ -34,19 +45,42 @@ fn announce(url: &str) {
     tracing::info!(url, "listening");
 }
 
-/// Waits for SIGTERM or Ctrl-C.
+/// SIGTERM and Ctrl-C, from when they are first listened for.
 #[cfg(unix)]
-async fn stop_signal() -> io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted,
+struct StopSignals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl StopSignals {
+    fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> io::Result<()> {
+        tokio::select! {
+            _ = self.terminate.recv() => Ok(()),
+            _ = self.interrupt.recv() => Ok(()),
+        }
     }
 }
 
-/// Waits for Ctrl-C.
+/// Ctrl-C.
 #[cfg(not(unix))]
-async fn stop_signal() -> io::Result<()> {
-    tokio::signal::ctrl_c().await
+struct StopSignals;
+
+#[cfg(not(unix))]
+impl StopSignals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) -> io::Result<()> {
+        tokio::signal::ctrl_c().await
+    }
 }

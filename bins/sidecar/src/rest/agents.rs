@@ -36,7 +36,7 @@ pub(super) async fn put(
 ) -> Result<HttpResponse, ApiError> {
     let id = AgentId::parse(&id).map_err(|error| ApiError::unprocessable(error.to_string()))?;
     let condition = condition(&request)?;
-    let body = body::read(payload, &state.limits).await?;
+    let body = body::read(payload, &state).await?;
     let draft = AgentDraft::parse(&body).map_err(|error| ApiError::unprocessable(error.to_string()))?;
     if let Some(other) = draft.id.filter(|other| other != id.as_str()) {
         return Err(ApiError::unprocessable(format!(

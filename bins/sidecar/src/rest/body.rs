@@ -3,16 +3,24 @@
 use std::collections::HashMap;
 
 use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, Payload, Query};
-use protocol::{ErrorCode, Limits};
+use protocol::ErrorCode;
+use tokio::time::timeout;
 
+use crate::state::State;
 use crate::status::ApiError;
 
-/// Reads a body up to the limit in force.
-pub(super) async fn read(payload: Payload, limits: &Limits) -> Result<Bytes, ApiError> {
-    let limit = usize::try_from(limits.body_bytes).unwrap_or(usize::MAX);
+/// Reads a body up to the limits in force.
+pub(super) async fn read(payload: Payload, state: &State) -> Result<Bytes, ApiError> {
+    let limit = usize::try_from(state.limits.body_bytes).unwrap_or(usize::MAX);
     let too_large = |_| ApiError::new(ErrorCode::TooLarge, format!("the body is larger than {limit} bytes"));
-    let body = payload.to_bytes_limited(limit).await.map_err(too_large)?;
+    let too_slow = |_| ApiError {
+        status: StatusCode::REQUEST_TIMEOUT,
+        ..ApiError::new(ErrorCode::InvalidRequest, "the body took too long")
+    };
+    let body = timeout(state.http.body, payload.to_bytes_limited(limit)).await;
+    let body = body.map_err(too_slow)?.map_err(too_large)?;
     body.map_err(|error| ApiError::new(ErrorCode::InvalidRequest, format!("cannot read the body: {error}")))
 }
 

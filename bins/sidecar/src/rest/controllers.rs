@@ -42,7 +42,7 @@ async fn list(state: web::Data<State>) -> HttpResponse {
 
 /// `POST /controllers`.
 async fn register(request: HttpRequest, payload: Payload, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let body = body::read(payload, &state.limits).await?;
+    let body = body::read(payload, &state).await?;
     let wanted = ControllerRegistration::parse(&body).map_err(refuse)?;
     let granted = state.narrator.leases().register(LeaseRequest {
         agent_id: wanted.agent_id,
@@ -94,7 +94,7 @@ async fn publish(
     // Before the body is read: who has no lease needn't send any.
     let leases = state.narrator.leases();
     leases.check(&id, token(&request)).map_err(NarratorError::from)?;
-    let body = body::read(payload, &state.limits).await?;
+    let body = body::read(payload, &state).await?;
     let events = ControllerEvents::parse(&body).map_err(refuse)?;
     let (narrator, id, token) = (state.narrator.clone(), id.into_inner(), token(&request).to_owned());
     let published = state.outlive(async move { narrator.publish(&id, &token, events).await });

@@ -20,9 +20,7 @@ pub(super) async fn ready(state: web::Data<State>) -> Result<HttpResponse, ApiEr
         status: StatusCode::SERVICE_UNAVAILABLE,
         ..ApiError::new(code, reason)
     };
-    if *state.closing.borrow() {
-        return Err(not_yet(ErrorCode::Draining, "the sidecar is stopping".to_owned()));
-    }
+    state.check_serving()?;
     let model = state.engines.models.default_model();
     match state.engines.readiness() {
         Readiness::Ready => Ok(HttpResponse::Ok().json(json!({"status": "ready", "model": model}))),

@@ -9,6 +9,8 @@ use relay::{Look, Waits};
 
 use super::body::{self, QueryKeys, query};
 use super::resource;
+use crate::access;
+use crate::phase::Phase;
 use crate::state::State;
 use crate::status::ApiError;
 
@@ -86,7 +88,7 @@ async fn tell(
     workspace: Option<String>,
 ) -> Result<HttpResponse, ApiError> {
     let wrong = |detail: String| ApiError::new(ErrorCode::InvalidRequest, detail);
-    let body = body::read(payload, &state.limits).await?;
+    let body = body::read(payload, state).await?;
     let mut message = NarratorMessage::parse(&body).map_err(|error| wrong(error.to_string()))?;
     if let Some(workspace) = workspace {
         if let Some(other) = message.workspace_id.filter(|other| *other != workspace) {
@@ -102,13 +104,13 @@ async fn tell(
         Waits::ForTheAnswer
     };
     let narrator = state.narrator.clone();
-    let mut closing = state.closing.clone();
+    state.check_serving()?;
+    state.access.count_use(access::client(request))?;
+    let mut phase = state.phase.clone();
     let accepted = tokio::select! {
         biased;
         // A relay may be waited for much longer than a stop may take.
-        _ = closing.wait_for(|closing| *closing) => {
-            return Err(ApiError::new(ErrorCode::Draining, "the sidecar is stopping"));
-        }
+        _ = phase.wait_for(|phase| *phase == Phase::Stopping) => return Err(ApiError::draining()),
         told = state.outlive(async move { narrator.tell(message, waits).await }) => told??,
     };
     let mut response = HttpResponse::Accepted();

@@ -58,6 +58,9 @@ fn the_defaults_are_the_documented_ones() {
             threads: None,
             api_key: None,
             allow_insecure: false,
+            allowed_origins: [],
+            rate_per_minute: None,
+            drain: 20s,
             relay: Chat,
             narrator: NarratorSettings {
                 relay_limit: 45s,
@@ -77,6 +80,13 @@ fn the_defaults_are_the_documented_ones() {
                 stop_strings: 16,
                 stop_string_bytes: 256,
                 max_new_tokens: 8192,
+            },
+            http: HttpLimits {
+                head: 10s,
+                body: 30s,
+                idle: 75s,
+                goodbye: 2s,
+                connections: 18432,
             },
             ping_period: 30s,
         }
@@ -210,6 +220,33 @@ fn bad_values_are_named_with_their_source() {
             r#"error: STREAMING_LLM_API_KEY="(hidden)" (from the environment): expected printable ASCII without spaces"#
         ]],
     );
+}
+
+#[test]
+fn who_may_come_and_how_long_a_stop_takes_are_checked() {
+    let environment = |name, value| [(name, value)];
+    check(
+        "",
+        &environment("STREAMING_LLM_ALLOWED_ORIGINS", "https://a.example, *"),
+        expect![[
+            r#"error: STREAMING_LLM_ALLOWED_ORIGINS="https://a.example, *" (from the environment): * would let every page in: name each origin"#
+        ]],
+    );
+    check(
+        "",
+        &environment("STREAMING_LLM_RATE_PER_MINUTE", "many"),
+        expect![[
+            r#"error: STREAMING_LLM_RATE_PER_MINUTE="many" (from the environment): expected a whole number from 0 to 1000000"#
+        ]],
+    );
+    check(
+        "",
+        &environment("STREAMING_LLM_DRAIN_SECONDS", "-1"),
+        expect![[
+            r#"error: STREAMING_LLM_DRAIN_SECONDS="-1" (from the environment): expected a whole number from 0 to 3600"#
+        ]],
+    );
+    check("STREAMING_LLM_DRAIN_SECONDS=0", &[], expect!["drain: 0ns"]);
 }
 
 #[test]

@@ -73,12 +73,15 @@ impl Connection {
             | ClientMessage::ToolOutput(_)
             | ClientMessage::Ping(_) => None,
         };
-        self.state.access.check_key(shown.map(protocol::ApiKey::expose))?;
+        self.state
+            .access
+            .check_key(shown.map(protocol::ApiKey::expose), self.client)?;
         self.authorised = true;
         Ok(())
     }
 
     async fn hello(&mut self, hello: &Hello) -> Result<(), ApiError> {
+        self.state.check_serving()?;
         if let Some(agent_id) = &hello.agent_id {
             self.state.check_agent(agent_id).await?;
         }
@@ -139,6 +142,7 @@ impl Connection {
             options: message.options,
             tools: message.tools,
         };
+        self.state.access.count_use(self.client)?;
         self.forget_ended().await?;
         let handle = self.state.start_turn(command).await?;
         let turn = TurnRef {
@@ -277,7 +281,7 @@ impl Connection {
             store: self.state.store.clone(),
             outbound: self.outbound.clone(),
             owners: self.state.owners.clone(),
-            closing: self.state.closing.clone(),
+            ending: self.ending.subscribe(),
         }
     }
 

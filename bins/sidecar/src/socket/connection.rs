@@ -4,16 +4,19 @@
 //! the socket owns. What a command does is in `commands`.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::rt::task::JoinHandle;
 use actix_ws::{AggregatedMessage, CloseCode, Session};
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use super::Seat;
 use super::binding::Binding;
+use super::draining::Drain;
 use super::ending::{CLOSE_ANSWER, End};
 use super::follow::Follower;
 use super::guard::{Ended, Incoming};
@@ -34,19 +37,31 @@ pub(super) struct Connection {
     pub(super) outbound: Outbound,
     pub(super) binding: Binding,
     pub(super) following: HashMap<String, Follower>,
+    /// The address that it came from.
+    pub(super) client: IpAddr,
     /// The peer has shown the key, or none is set.
     pub(super) authorised: bool,
     /// A first frame was accepted.
     pub(super) greeted: bool,
+    /// Tells the readers that their logs have no more to come.
+    pub(super) ending: watch::Sender<bool>,
     writer: JoinHandle<Written>,
 }
 
+/// What the handshake said of the peer.
+pub(super) struct Peer {
+    /// Its address.
+    pub(super) client: IpAddr,
+    /// It has shown the key.
+    pub(super) has_key: bool,
+}
+
 impl Connection {
-    pub(super) fn open(state: Arc<State>, session: Session, seat: Seat, authorised: bool) -> Self {
+    pub(super) fn open(state: Arc<State>, session: Session, seat: Seat, peer: Peer) -> Self {
         let (outbound, queue) = queue(&state.limits);
         let stall = Duration::from_millis(state.limits.write_stall_ms);
         let writer = actix_web::rt::spawn(queue.write_to(session, stall));
-        let authorised = authorised || state.access.key.is_none();
+        let authorised = peer.has_key || state.access.key.is_none();
         let (binding, following) = (Binding::default(), HashMap::new());
         Self {
             state,
@@ -54,17 +69,20 @@ impl Connection {
             outbound,
             binding,
             following,
+            client: peer.client,
             authorised,
             greeted: false,
+            ending: watch::Sender::new(false),
             writer,
         }
     }
 
     /// Serves the socket to its end.
-    pub(super) async fn run(mut self, mut messages: Incoming) {
-        let end = self.serve(&mut messages).await;
+    pub(super) async fn run(mut self, mut messages: Incoming, drain: Drain) {
+        let end = self.serve(&mut messages, drain).await;
         tracing::debug!(socket = self.seat.id, ?end, "socket ends");
         if end == End::Stopping {
+            self.ending.send_replace(true);
             // A peer that reads on learns how its turns ended; one that doesn't may resume.
             let last_frames = self.following.drain().map(|(_, follower)| follower.finished());
             let _ = timeout(CLOSE_ANSWER, futures_util::future::join_all(last_frames)).await;
@@ -74,9 +92,7 @@ impl Connection {
         end.say(&self.outbound, &mut messages).await;
     }
 
-    async fn serve(&mut self, messages: &mut Incoming) -> End {
-        let mut closing = self.state.closing.clone();
-        let mut closing = pin!(async move { closing.wait_for(|closing| *closing).await.is_ok() });
+    async fn serve(&mut self, messages: &mut Incoming, mut drain: Drain) -> End {
         let hello = Duration::from_millis(self.state.limits.hello_timeout_ms);
         let mut hello_over = pin!(sleep_until(Instant::now() + hello));
         let period = self.state.ping_period;
@@ -90,6 +106,9 @@ impl Connection {
                     silent_periods = 0;
                     if let Err(end) = self.take(message).await {
                         return end;
+                    }
+                    if self.greeted && drain.is_over(self) {
+                        return End::Stopping;
                     }
                 }
                 _ = pings.tick() => {
@@ -110,7 +129,9 @@ impl Connection {
                 () = &mut hello_over, if !self.greeted => {
                     return End::Refused(HELLO_TIMEOUT, format!("no first frame within {} s", hello.as_secs_f32()));
                 }
-                _ = &mut closing => return End::Stopping,
+                () = drain.step() => if drain.is_over(self) {
+                    return End::Stopping;
+                }
             }
         }
     }

@@ -61,8 +61,8 @@ pub(super) struct Reading {
     pub(super) store: ConversationStore,
     pub(super) outbound: Outbound,
     pub(super) owners: Arc<Owners>,
-    /// Turns true when the sidecar stops: a reader then ends with its log.
-    pub(super) closing: watch::Receiver<bool>,
+    /// Turns true when the socket has nothing left to wait for: a reader then ends with its log.
+    pub(super) ending: watch::Receiver<bool>,
 }
 
 impl Reading {
@@ -81,20 +81,20 @@ impl Reading {
     async fn read(&self, conversation: &str, position: &AtomicU64) -> Result<(), Stopped> {
         // The tail is made before the first read, so that nothing falls between the two.
         let mut tail = self.store.tail(conversation);
-        let mut closing = self.closing.clone();
+        let mut ending = self.ending.clone();
         loop {
             let events = self
                 .store
                 .events(conversation, position.load(Ordering::Acquire), READ_EVENTS)
                 .await?;
             if events.is_empty() {
-                // During a stop the turns have ended before: the log has no more to come.
-                if *closing.borrow_and_update() {
+                // The turns have ended before: the log has no more to come.
+                if *ending.borrow_and_update() {
                     return Ok(());
                 }
                 tokio::select! {
                     changed = tail.changed() => changed?,
-                    _ = closing.changed() => {}
+                    _ = ending.changed() => {}
                 }
                 continue;
             }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::ScriptedEngine;
 use futures_util::{SinkExt, StreamExt};
@@ -51,6 +52,11 @@ impl TestApp {
 
     pub async fn stop(self) {
         self.sidecar.close().await.expect("the app stops");
+    }
+
+    /// Stops when the running turns have ended, or after a while.
+    pub async fn drain(self, grace: Duration) {
+        self.sidecar.drain(grace).await.expect("the app stops");
     }
 
     /// Stops, and starts again on the same folders with another engine.
@@ -113,6 +119,16 @@ impl Answer {
             .iter()
             .find(|(header, _)| header.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// All headers but those that differ from one answer to the next, in order of name.
+    pub fn lasting_headers(&self) -> Vec<(String, String)> {
+        let passing = ["date", "x-request-id"];
+        let lasting = |name: &str| !passing.iter().any(|passing| name.eq_ignore_ascii_case(passing));
+        let mut headers = self.headers.clone();
+        headers.retain(|(name, _)| lasting(name));
+        headers.sort();
+        headers
     }
 
     pub fn json(&self) -> Value {

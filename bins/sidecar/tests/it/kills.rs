@@ -1,55 +1,12 @@
 //! The binary killed while it answers: what was acknowledged is there after the next start.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::client::{Http, Socket, http, no_gap};
-
-/// The binary, serving on a free port; killed when dropped.
-struct Sidecar {
-    child: Child,
-    authority: String,
-}
-
-impl Sidecar {
-    fn start(folder: &Path, model: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sidecar"))
-            .current_dir(folder)
-            .env("STREAMING_LLM_MODEL", model)
-            .env("STREAMING_LLM_DEVICE", "cpu")
-            // Fits the toy model too.
-            .env("STREAMING_LLM_RECENT_SIZE", "64")
-            .env("STREAMING_LLM_HOST", "127.0.0.1")
-            .env("STREAMING_LLM_PORT", "0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the binary starts");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("stdout is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("stdout is text");
-        let authority = line
-            .trim_end()
-            .strip_prefix("listening on http://")
-            .unwrap_or_else(|| panic!("not listening: {line:?}"));
-        Self {
-            authority: authority.to_owned(),
-            child,
-        }
-    }
-}
-
-impl Drop for Sidecar {
-    /// SIGKILL: nothing in the process gets to clean up.
-    fn drop(&mut self) {
-        self.child.kill().expect("the process is ours");
-        self.child.wait().expect("the process is ours");
-    }
-}
+use crate::process::{Sidecar, toy_model, write_brief_agent};
 
 /// What a client has seen of a log.
 #[derive(Default)]
@@ -70,18 +27,13 @@ impl Seen {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_to_twenty_kills() {
-    let toy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/models/toy-llama.gguf");
-    survive_kills(&toy, 20, 40).await;
+    survive_kills(&toy_model(), 20, 40).await;
 }
 
 /// Kills the binary again and again, each time up to `tokens` tokens into an answer, and reads the log with the next one.
 pub async fn survive_kills(model: &Path, kills: usize, tokens: u64) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    // An agent whose words fit the toy model.
-    let agents = folder.path().join(".agents");
-    std::fs::create_dir(&agents).expect("a folder can be made");
-    let agent = "---\nid: brief\nname: Brief\nsystem_prompt: Be brief.\n---\n";
-    std::fs::write(agents.join("brief.md"), agent).expect("a file can be written");
+    write_brief_agent(folder.path());
     let mut seen = Seen::default();
     // A fixed sequence of kill points (Knuth's multiplicative generator).
     let mut random = 2_463_534_242_u64;
@@ -89,7 +41,7 @@ pub async fn survive_kills(model: &Path, kills: usize, tokens: u64) {
         random = random
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        let sidecar = Sidecar::start(folder.path(), model);
+        let sidecar = Sidecar::start(folder.path(), model, &[]);
         let mut socket = Socket::open(&sidecar.authority, &[])
             .await
             .expect("the handshake succeeds");
@@ -105,7 +57,7 @@ pub async fn survive_kills(model: &Path, kills: usize, tokens: u64) {
         read_until_kill(&mut socket, &mut seen, (random >> 33) % tokens).await;
         drop(sidecar);
     }
-    check_log(&Sidecar::start(folder.path(), model), &seen, kills).await;
+    check_log(&Sidecar::start(folder.path(), model, &[]), &seen, kills).await;
 }
 
 /// Reads what was missed: the end of the turn that was cut off, unless it was over.

@@ -32,6 +32,14 @@ impl Ending {
         }
     }
 
+    /// What the engine said last, if it did.
+    pub(crate) fn finished(&self) -> Option<&Finished> {
+        match self {
+            Self::Finished(finished) => Some(finished),
+            Self::Unasked | Self::Failed(_) | Self::Interrupted => None,
+        }
+    }
+
     pub(crate) fn event(&self) -> ServerEvent {
         match self {
             Self::Finished(finished) => ServerEvent::Done(wire::done(finished)),

@@ -1,7 +1,7 @@
 //! A turn's pen: writes its events to the log, several commits ahead of their receipts, and its one terminal event.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use conversation_store::{AnswerDelta, AppendEvents, EndTurn, NewEvent, Receipt, StartedFacts, StoreError};
 use protocol::{ErrorCode, ErrorEvent, ServerEvent};
@@ -135,11 +135,17 @@ impl<'a> Log<'a> {
             Err(error) if matches!(ending, Ending::Finished(_)) => Ending::Failed(ChatError::Store(error).event()),
             Err(_) | Ok(()) => ending,
         };
+        let figures = &self.live.shared.figures;
         let mut end = self.end_turn(&ending);
         let mut wait = FIRST_RETRY;
         loop {
+            let asked = Instant::now();
             match self.live.shared.store.end_turn(end.clone()).await {
-                Ok(_) => return self.tell(&end),
+                Ok(_) => {
+                    figures.committed(asked.elapsed());
+                    figures.ended(end.state, ending.finished());
+                    return self.tell(&end);
+                }
                 Err(error @ (StoreError::Write { .. } | StoreError::Read { .. })) => self.warn(&error),
                 // The conversation was deleted meanwhile: nobody waits for an end.
                 Err(StoreError::Gone { .. }) => return,

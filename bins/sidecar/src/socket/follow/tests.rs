@@ -41,13 +41,13 @@ fn a_reader_that_waits_for_its_peer_has_sent_no_more_than_it_says() {
             ..Limits::default()
         };
         let (outbound, _queue) = queue(&limits);
-        let (_closing, closing) = watch::channel(false);
+        let (_ending, ending) = watch::channel(false);
         let owners = Arc::default();
         let follower = Reading {
             store,
             outbound,
             owners,
-            closing,
+            ending,
         }
         .start("c".to_owned(), 0);
         while follower.position() == 0 {

@@ -1,0 +1,158 @@
+//! What a chat counts of its turns: how they ended, how many tokens they had, how fast they were.
+//!
+//! The ends of turns go in, [`TurnFigures`] come out whenever somebody asks. Counting is adding to a few numbers that everyone shares; no
+//! turn waits for it, and no word of a turn is in it.
+
+use std::array;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use conversation_store::TurnState;
+use engine::Finished;
+
+/// Upper bounds of the buckets, in seconds: from a token of a small model on a GPU to a long prompt on a laptop, each about 2.5 times the one
+/// before.
+const BOUNDS: [f64; 13] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
+];
+
+/// The states in which a turn may end.
+const ENDS: [TurnState; 4] = [
+    TurnState::Done,
+    TurnState::Cancelled,
+    TurnState::Failed,
+    TurnState::Interrupted,
+];
+
+/// What was counted since the chat was made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TurnFigures {
+    /// Turns by the state in which they ended, all four of them.
+    pub ended: [(TurnState, u64); 4],
+    /// Tokens of prompts of finished answers, cached ones included.
+    pub prompt_tokens: u64,
+    /// Those of them that the model didn't have to read again.
+    pub cached_tokens: u64,
+    /// Tokens of finished answers.
+    pub answer_tokens: u64,
+    /// From the engine's taking up an answer to its first token.
+    pub first_token: Spread,
+    /// Between two tokens, on average over an answer of two or more: one observation an answer.
+    pub token_interval: Spread,
+    /// What the store took for a turn's durable commits, its beginning and its end.
+    pub commit: Spread,
+    /// Turns that run.
+    pub running: usize,
+    /// Turns that wait for another one of their conversation.
+    pub waiting: usize,
+}
+
+/// How durations are spread.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spread {
+    /// Upper bounds in seconds, and how many durations were not longer; cumulative.
+    pub buckets: Vec<(f64, u64)>,
+    /// How many there were.
+    pub count: u64,
+    /// Their sum in seconds.
+    pub sum_seconds: f64,
+}
+
+/// The numbers behind [`TurnFigures`].
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    ended: [AtomicU64; ENDS.len()],
+    prompt_tokens: AtomicU64,
+    cached_tokens: AtomicU64,
+    answer_tokens: AtomicU64,
+    first_token: Histogram,
+    token_interval: Histogram,
+    commit: Histogram,
+}
+
+#[derive(Debug, Default)]
+struct Histogram {
+    /// Not cumulative; the last one is of those beyond every bound.
+    counts: [AtomicU64; BOUNDS.len() + 1],
+    sum_us: AtomicU64,
+}
+
+impl Figures {
+    /// Counts a turn that has ended; `finished` is what its engine said last, if it did.
+    pub(crate) fn ended(&self, state: TurnState, finished: Option<&Finished>) {
+        if let Some(index) = ENDS.iter().position(|end| *end == state) {
+            add(&self.ended[index], 1);
+        }
+        let Some(Finished { usage, timings, .. }) = finished else {
+            return;
+        };
+        add(&self.prompt_tokens, usage.prompt_tokens);
+        add(&self.cached_tokens, usage.cached_tokens);
+        add(&self.answer_tokens, usage.completion_tokens);
+        if usage.completion_tokens > 0 {
+            self.first_token.add_ms(timings.first_token_ms);
+        }
+        if usage.completion_tokens > 1 {
+            self.token_interval
+                .add_ms(timings.decode_ms / (usage.completion_tokens - 1) as f64);
+        }
+    }
+
+    /// Counts a durable commit.
+    pub(crate) fn committed(&self, took: Duration) {
+        self.commit.add(took);
+    }
+
+    pub(crate) fn read(&self, running: usize, waiting: usize) -> TurnFigures {
+        TurnFigures {
+            ended: array::from_fn(|index| (ENDS[index], get(&self.ended[index]))),
+            prompt_tokens: get(&self.prompt_tokens),
+            cached_tokens: get(&self.cached_tokens),
+            answer_tokens: get(&self.answer_tokens),
+            first_token: self.first_token.spread(),
+            token_interval: self.token_interval.spread(),
+            commit: self.commit.spread(),
+            running,
+            waiting,
+        }
+    }
+}
+
+impl Histogram {
+    /// Adds what an engine has measured; what is no duration isn't counted.
+    fn add_ms(&self, ms: f64) {
+        if let Ok(duration) = Duration::try_from_secs_f64(ms / 1000.0) {
+            self.add(duration);
+        }
+    }
+
+    fn add(&self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        let bucket = BOUNDS.iter().position(|bound| seconds <= *bound);
+        add(&self.counts[bucket.unwrap_or(BOUNDS.len())], 1);
+        add(&self.sum_us, u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    fn spread(&self) -> Spread {
+        let mut count = 0;
+        let buckets = BOUNDS.iter().zip(&self.counts).map(|(bound, of_bucket)| {
+            count += get(of_bucket);
+            (*bound, count)
+        });
+        let buckets = buckets.collect();
+        Spread {
+            buckets,
+            count: count + get(&self.counts[BOUNDS.len()]),
+            sum_seconds: get(&self.sum_us) as f64 / 1e6,
+        }
+    }
+}
+
+/// Numbers that are only read together by people: no order among them is needed.
+fn add(number: &AtomicU64, more: u64) {
+    number.fetch_add(more, Ordering::Relaxed);
+}
+
+fn get(number: &AtomicU64) -> u64 {
+    number.load(Ordering::Relaxed)
+}

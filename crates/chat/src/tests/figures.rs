@@ -1,0 +1,67 @@
+use std::time::Duration;
+
+use conversation_store::TurnState;
+use engine::{FinishReason, Finished, Timings, Usage};
+
+use crate::figures::Figures;
+
+fn finished(tokens: u64, first_token_ms: f64, decode_ms: f64) -> Finished {
+    Finished {
+        reason: FinishReason::Stop,
+        answer_ids: Vec::new(),
+        usage: Usage {
+            prompt_tokens: 10,
+            cached_tokens: 4,
+            completion_tokens: tokens,
+            ..Usage::default()
+        },
+        timings: Timings {
+            first_token_ms,
+            decode_ms,
+            ..Timings::default()
+        },
+    }
+}
+
+#[test]
+fn ends_and_durations_are_counted_where_they_belong() {
+    let figures = Figures::default();
+    figures.ended(TurnState::Done, Some(&finished(11, 30.0, 40.0)));
+    figures.ended(TurnState::Cancelled, Some(&finished(1, 90_000.0, 0.0)));
+    figures.ended(TurnState::Done, Some(&finished(0, 0.0, 0.0)));
+    // An engine whose clock is broken spoils nothing.
+    figures.ended(TurnState::Done, Some(&finished(2, f64::NAN, -1.0)));
+    figures.ended(TurnState::Failed, None);
+    figures.committed(Duration::from_millis(10));
+    let read = figures.read(1, 2);
+    let ended: Vec<u64> = read.ended.iter().map(|(_, count)| *count).collect();
+    assert_eq!(ended, [3, 1, 1, 0]);
+    assert_eq!(
+        (read.prompt_tokens, read.cached_tokens, read.answer_tokens),
+        (40, 16, 14)
+    );
+    assert_eq!((read.running, read.waiting), (1, 2));
+
+    let within = |spread: &crate::Spread, bound: f64| {
+        let bucket = spread.buckets.iter().find(|(of_bucket, _)| *of_bucket == bound);
+        bucket.map(|(_, count)| *count)
+    };
+    // 30 ms, and a minute and a half beyond every bound.
+    let first = &read.first_token;
+    assert_eq!((first.count, first.sum_seconds), (2, 90.03));
+    assert_eq!(
+        [0.025, 0.05, 60.0].map(|bound| within(first, bound)),
+        [Some(0), Some(1), Some(1)]
+    );
+    // Ten gaps in 40 ms.
+    assert_eq!(
+        [0.0025, 0.005].map(|bound| within(&read.token_interval, bound)),
+        [Some(0), Some(1)]
+    );
+    assert_eq!(read.token_interval.count, 1);
+    // A bound is part of its bucket.
+    assert_eq!(
+        [0.005, 0.01].map(|bound| within(&read.commit, bound)),
+        [Some(0), Some(1)]
+    );
+}
