@@ -29,7 +29,7 @@ use agent_store::AgentStore;
 use conversation_store::ConversationStore;
 use serde_json::Value;
 
-pub use command::{TurnCommand, TurnHandle};
+pub use command::{RegenerateCommand, TurnCommand, TurnHandle};
 pub use error::ChatError;
 pub use models::{Models, ModelsBuilder, OpenModel};
 pub use settings::ChatSettings;
@@ -86,6 +86,17 @@ impl Chat {
     /// [`ChatError`] with the code that the wire says; then no turn was begun.
     pub async fn start_turn(&self, command: TurnCommand) -> Result<TurnHandle, ChatError> {
         start::start_turn(&self.shared, command).await
+    }
+
+    /// Begins a sibling of a turn: the same words of the user, answered once more. It becomes the conversation's head; the turn itself
+    /// stays as it is, also one that still runs.
+    ///
+    /// A new turn id that was used before joins that turn if the rest is the same.
+    ///
+    /// # Errors
+    /// [`ChatError::TurnNotFound`], and as [`Chat::start_turn`].
+    pub async fn regenerate(&self, command: RegenerateCommand) -> Result<TurnHandle, ChatError> {
+        start::regenerate(&self.shared, command).await
     }
 
     /// Stops a turn, whether it runs or waits; it ends as `cancelled` with the text it has, soon after. A turn that is over already

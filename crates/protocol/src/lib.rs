@@ -23,7 +23,7 @@ mod tests;
 mod tool;
 
 pub use activity::{Narration, NarrationSource, Reasoning, Step, Summary, Tool, ToolOutput};
-pub use client::{ApiKey, Cancel, ClientMessage, Hello, Leave, Message, Ping, Resume, ToolAnswer};
+pub use client::{ApiKey, Cancel, ClientMessage, Hello, Leave, Message, Ping, Regenerate, Resume, ToolAnswer};
 pub use controllers::{
     Controller, ControllerEvent, ControllerEvents, ControllerKeptAlive, ControllerLease, ControllerList,
     ControllerPublished, ControllerRegistration,

@@ -8,8 +8,9 @@ use crate::{
     ConversationPage, ConversationSummary, Done, EffectiveOptions, Envelope, ErrorBody, ErrorCode, ErrorEvent,
     EventPage, Evicted, FeedEvent, FeedEventType, FeedSeverity, FinishReason, Hello, Leave, Limits, Message, Model,
     ModelList, Narration, NarrationSource, NarratorAccepted, NarratorFeed, NarratorMessage, OptionsPatch, Ping, Pong,
-    Prompt, PromptPart, PromptPartKind, PromptWindow, Ready, Reasoning, RelayErrorBody, Reset, Resume, ServerEvent,
-    Started, Step, Summary, Timings, Token, Tool, ToolAnswer, ToolDefinition, ToolOutput, Turn, TurnState, Usage, User,
+    Prompt, PromptPart, PromptPartKind, PromptWindow, Ready, Reasoning, Regenerate, RelayErrorBody, Reset, Resume,
+    ServerEvent, Started, Step, Summary, Timings, Token, Tool, ToolAnswer, ToolDefinition, ToolOutput, Turn, TurnState,
+    Usage, User,
 };
 
 /// Every wire type as one TypeScript module. Whole numbers are `number`: none of them exceeds 2^53 - 1.
@@ -28,11 +29,12 @@ pub fn typescript() -> String {
 
 type Declare = fn(&Config) -> String;
 
-fn frames() -> [Declare; 10] {
+fn frames() -> [Declare; 11] {
     [
         declare::<ClientMessage>,
         declare::<Hello>,
         declare::<Message>,
+        declare::<Regenerate>,
         declare::<Cancel>,
         declare::<Resume>,
         declare::<Leave>,

@@ -4,7 +4,7 @@
 /**
  * One text frame from a client.
  */
-export type ClientMessage = { "type": "hello" } & Hello | { "type": "message" } & Message | { "type": "cancel" } & Cancel | { "type": "resume" } & Resume | { "type": "leave" } & Leave | { "type": "tool-output" } & ToolAnswer | { "type": "ping" } & Ping;
+export type ClientMessage = { "type": "hello" } & Hello | { "type": "message" } & Message | { "type": "regenerate" } & Regenerate | { "type": "cancel" } & Cancel | { "type": "resume" } & Resume | { "type": "leave" } & Leave | { "type": "tool-output" } & ToolAnswer | { "type": "ping" } & Ping;
 
 /**
  * The first frame of a socket, without a message.
@@ -56,7 +56,40 @@ turnId?: string,
  */
 parentTurnId?: string, 
 /**
+ * The turn that this one stands beside, with another text; in place of `parentTurnId`.
+ */
+editTurnId?: string, 
+/**
  * Tools that the model may ask for in this turn, in place of the agent's.
+ */
+tools?: Array<ToolDefinition>, 
+/**
+ * The key, where one is set and this is the first frame.
+ */
+apiKey?: string, };
+
+/**
+ * Answers a user's words once more: a sibling of a turn, with the same text.
+ */
+export type Regenerate = { 
+/**
+ * The turn whose words are answered once more.
+ */
+turnId: string, 
+/**
+ * The turn's conversation; the socket's current one by default.
+ */
+conversationId?: string, 
+/**
+ * The client's own name for the new turn: sent again, it joins that turn.
+ */
+newTurnId?: string, 
+/**
+ * Options of the new turn, as those of a message.
+ */
+options?: OptionsPatch, 
+/**
+ * Tools of the new turn, as those of a message.
  */
 tools?: Array<ToolDefinition>, 
 /**

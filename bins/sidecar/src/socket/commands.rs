@@ -2,10 +2,10 @@
 //!
 //! A command that fails is answered by an `error` frame and leaves the socket open; a first frame that fails ends it.
 
-use chat::TurnCommand;
+use chat::{RegenerateCommand, TurnCommand, TurnHandle};
 use protocol::{
     Cancel, ClientMessage, Envelope, ErrorCode, ErrorEvent, Hello, Leave, Message, PROTOCOL_VERSION, Ping, Pong, Ready,
-    Reset, Resume, ServerEvent, ToolAnswer,
+    Regenerate, Reset, Resume, ServerEvent, ToolAnswer,
 };
 
 use super::binding::Binding;
@@ -44,6 +44,7 @@ impl Connection {
         match message {
             ClientMessage::Hello(hello) => self.hello(&hello).await,
             ClientMessage::Message(message) => self.message(message).await,
+            ClientMessage::Regenerate(regenerate) => self.regenerate(regenerate).await,
             ClientMessage::Cancel(cancel) => self.cancel(cancel).await,
             ClientMessage::Resume(resume) => self.resume(resume).await,
             ClientMessage::Leave(Leave { conversation_id }) => {
@@ -66,6 +67,7 @@ impl Connection {
         let shown = match message {
             ClientMessage::Hello(hello) => hello.api_key.as_ref(),
             ClientMessage::Message(message) => message.api_key.as_ref(),
+            ClientMessage::Regenerate(regenerate) => regenerate.api_key.as_ref(),
             ClientMessage::Resume(resume) => resume.api_key.as_ref(),
             ClientMessage::Cancel(_)
             | ClientMessage::Leave(_)
@@ -133,6 +135,7 @@ impl Connection {
             conversation_id,
             turn_id: message.turn_id,
             parent_turn_id: message.parent_turn_id,
+            edit_turn_id: message.edit_turn_id,
             message: message.message,
             hello_options: binding.options.clone(),
             options: message.options,
@@ -140,6 +143,11 @@ impl Connection {
         };
         self.forget_ended().await?;
         let handle = self.state.start_turn(command).await?;
+        Ok(self.own(handle))
+    }
+
+    /// Owns a turn that was started or joined; the turn, and its first `seq`.
+    fn own(&mut self, handle: TurnHandle) -> (TurnRef, u64) {
         let turn = TurnRef {
             conversation: handle.conversation_id,
             turn_id: handle.turn_id,
@@ -148,7 +156,28 @@ impl Connection {
         if handle.joined {
             self.replay(&turn, handle.first_seq.saturating_sub(1));
         }
-        Ok((turn, handle.first_seq))
+        (turn, handle.first_seq)
+    }
+
+    async fn regenerate(&mut self, regenerate: Regenerate) -> Result<(), ApiError> {
+        let named = regenerate
+            .conversation_id
+            .or_else(|| self.binding.conversation_id.clone());
+        let conversation_id = named.ok_or_else(|| turn_not_found(&regenerate.turn_id))?;
+        self.check_room(&conversation_id)?;
+        self.forget_ended().await?;
+        let command = RegenerateCommand {
+            conversation_id,
+            turn_id: regenerate.turn_id,
+            new_turn_id: regenerate.new_turn_id,
+            hello_options: self.binding.options.clone(),
+            options: regenerate.options,
+            tools: regenerate.tools,
+        };
+        let handle = self.state.regenerate(command).await?;
+        let (turn, first_seq) = self.own(handle);
+        self.follow_turn(turn, first_seq.saturating_sub(1));
+        Ok(())
     }
 
     /// Forgets the owners of turns that are over, once there are many.

@@ -10,5 +10,6 @@ mod real_model;
 mod rest;
 mod socket;
 mod stalls;
+mod tree;
 mod turns;
 mod two_drivers;
