@@ -10,6 +10,8 @@ mod conversations;
 mod health;
 mod models;
 mod narrator;
+mod sse;
+mod turns;
 
 use actix_web::error::PathError;
 use actix_web::http::{Method, StatusCode, header};
@@ -48,6 +50,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/conversations/{id}/events", &[Method::GET]).route(web::get().to(conversations::events)))
         .service(resource("/conversations/{id}/prompt", &[Method::GET]).route(web::get().to(conversations::prompt)))
         .service(resource(SOCKET_PATH, &[Method::GET]).route(web::get().to(socket::upgrade)))
+        .configure(turns::routes)
         .configure(narrator::routes)
         .configure(controllers::routes)
         .default_service(web::to(unknown_route));

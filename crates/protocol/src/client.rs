@@ -242,6 +242,19 @@ impl fmt::Debug for ApiKey {
     }
 }
 
+impl Message {
+    /// Reads the body of an HTTP request: a message's keys, in either spelling.
+    ///
+    /// # Errors
+    /// [`ProtocolError`] naming the key or option that is wrong.
+    pub fn parse(body: &[u8]) -> Result<Self, ProtocolError> {
+        let text = std::str::from_utf8(body).map_err(|error| ProtocolError::Malformed {
+            reason: error.to_string(),
+        })?;
+        message(&Fields::parse(text, &FRAME)?)
+    }
+}
+
 impl ClientMessage {
     /// Reads one text frame, with its keys in either spelling.
     ///

@@ -21,6 +21,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 mod tool;
+mod turns;
 
 pub use activity::{Narration, NarrationSource, Reasoning, Step, Summary, Tool, ToolOutput};
 pub use client::{ApiKey, Cancel, ClientMessage, Hello, Leave, Message, Ping, Regenerate, Resume, ToolAnswer};
@@ -47,6 +48,7 @@ pub use server::{
     User, frame,
 };
 pub use tool::ToolDefinition;
+pub use turns::{CallOutput, HeadChoice, TurnAccepted};
 
 /// The version of the wire that `ready` announces and the subprotocol `sidecar.v1` names.
 pub const PROTOCOL_VERSION: u32 = 1;

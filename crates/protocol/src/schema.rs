@@ -3,14 +3,14 @@
 use ts_rs::{Config, TS};
 
 use crate::{
-    Agent, AgentDraft, AgentList, Cancel, ClientMessage, Controller, ControllerEvent, ControllerEvents,
+    Agent, AgentDraft, AgentList, CallOutput, Cancel, ClientMessage, Controller, ControllerEvent, ControllerEvents,
     ControllerKeptAlive, ControllerLease, ControllerList, ControllerPublished, ControllerRegistration, Conversation,
     ConversationPage, ConversationSummary, Done, EffectiveOptions, Envelope, ErrorBody, ErrorCode, ErrorEvent,
-    EventPage, Evicted, FeedEvent, FeedEventType, FeedSeverity, FinishReason, Hello, Leave, Limits, Message, Model,
-    ModelList, Narration, NarrationSource, NarratorAccepted, NarratorFeed, NarratorMessage, OptionsPatch, Ping, Pong,
-    Prompt, PromptPart, PromptPartKind, PromptWindow, Ready, Reasoning, Regenerate, RelayErrorBody, Reset, Resume,
-    ServerEvent, Started, Step, Summary, Timings, Token, Tool, ToolAnswer, ToolDefinition, ToolOutput, Turn, TurnState,
-    Usage, User,
+    EventPage, Evicted, FeedEvent, FeedEventType, FeedSeverity, FinishReason, HeadChoice, Hello, Leave, Limits,
+    Message, Model, ModelList, Narration, NarrationSource, NarratorAccepted, NarratorFeed, NarratorMessage,
+    OptionsPatch, Ping, Pong, Prompt, PromptPart, PromptPartKind, PromptWindow, Ready, Reasoning, Regenerate,
+    RelayErrorBody, Reset, Resume, ServerEvent, Started, Step, Summary, Timings, Token, Tool, ToolAnswer,
+    ToolDefinition, ToolOutput, Turn, TurnAccepted, TurnState, Usage, User,
 };
 
 /// Every wire type as one TypeScript module. Whole numbers are `number`: none of them exceeds 2^53 - 1.
@@ -73,7 +73,7 @@ fn events() -> [Declare; 23] {
     ]
 }
 
-fn objects() -> [Declare; 17] {
+fn objects() -> [Declare; 20] {
     [
         declare::<ErrorCode>,
         declare::<ErrorBody>,
@@ -85,6 +85,9 @@ fn objects() -> [Declare; 17] {
         declare::<Conversation>,
         declare::<Turn>,
         declare::<TurnState>,
+        declare::<TurnAccepted>,
+        declare::<CallOutput>,
+        declare::<HeadChoice>,
         declare::<EventPage>,
         declare::<ModelList>,
         declare::<Model>,

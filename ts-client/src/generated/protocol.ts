@@ -874,6 +874,45 @@ endedAt: string | null, };
 export type TurnState = "pending" | "streaming" | "done" | "cancelled" | "failed" | "interrupted";
 
 /**
+ * Answer of `POST /conversations/{id}/turns`.
+ */
+export type TurnAccepted = { 
+/**
+ * The conversation.
+ */
+conversationId: string, 
+/**
+ * The turn.
+ */
+turnId: string, 
+/**
+ * The `seq` of its `user` event: what comes of it is at and after that.
+ */
+firstSeq: number, };
+
+/**
+ * Body of `POST /conversations/{id}/turns/{turnId}/tool-output`.
+ */
+export type CallOutput = { 
+/**
+ * The call that this answers.
+ */
+callId: string, 
+/**
+ * What the tool gave; anything, `null` too.
+ */
+output: unknown, };
+
+/**
+ * Body of `PUT /conversations/{id}/head`.
+ */
+export type HeadChoice = { 
+/**
+ * The turn that the next message follows.
+ */
+turnId: string, };
+
+/**
  * Answer of `GET /conversations/{id}/events`.
  */
 export type EventPage = { 

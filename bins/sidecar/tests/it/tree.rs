@@ -1,9 +1,19 @@
-//! Siblings over the wire.
+//! Siblings over the wire, and the path that the next message follows.
 
 use engine::ScriptedEngine;
 use serde_json::json;
 
-use crate::client::{TestApp, kinds, no_gap, text};
+use crate::client::{Answer, Http, TestApp, kinds, no_gap, text};
+
+async fn put_head(app: &TestApp, conversation: &str, body: &str) -> Answer {
+    app.http(Http {
+        method: "PUT",
+        path: &format!("/conversations/{conversation}/head"),
+        body,
+        ..Http::default()
+    })
+    .await
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_turn_is_made_again_and_edited_on_one_socket() {
@@ -69,6 +79,39 @@ async fn a_regenerated_turn_is_owned_and_read_also_by_a_new_socket() {
         assert_eq!(
             (&end["turnId"], &end["finishReason"]),
             (&json!(turn), &json!("cancelled"))
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_head_switches_the_path() {
+    let app = TestApp::start(ScriptedEngine::default()).await;
+    let mut socket = app.socket().await;
+    for (turn, message) in [("t1", "one"), ("t2", "two"), ("t3", "three")] {
+        socket.ask("c", turn, message).await;
+        socket.until("done").await;
+    }
+    let switched = put_head(&app, "c", r#"{"turnId":"t1"}"#).await;
+    assert_eq!((switched.status, switched.body.as_str()), (204, ""));
+    assert_eq!(app.get("/conversations/c").await.json()["headTurnId"], "t1");
+    socket.ask("c", "t4", "four").await;
+    let frames = socket.until("done").await;
+    assert_eq!(frames[0]["parentTurnId"], "t1");
+    let asked = app.engine.requests().pop().expect("the engine was asked");
+    let said: Vec<_> = asked.messages.iter().map(|message| message.text.as_str()).collect();
+    // The cache ended in a turn that is no longer on the way.
+    assert_eq!((asked.continues_from, said), (None, vec!["one", "echo: one", "four"]));
+    for (conversation, body, status, code) in [
+        ("c", r#"{"turnId":"nobody"}"#, 404, "conversation_not_found"),
+        ("nowhere", r#"{"turnId":"t1"}"#, 404, "conversation_not_found"),
+        ("c", r#"{"turnId":"a b"}"#, 400, "invalid_request"),
+        ("c", "{}", 400, "invalid_request"),
+    ] {
+        let refused = put_head(&app, conversation, body).await;
+        assert_eq!(
+            (refused.status, &refused.json()["code"]),
+            (status, &json!(code)),
+            "{body}"
         );
     }
 }
