@@ -48,7 +48,7 @@ pub use server::{
     User, frame,
 };
 pub use tool::ToolDefinition;
-pub use turns::{CallOutput, HeadChoice, TurnAccepted};
+pub use turns::{CallOutput, ConversationImported, HeadChoice, TurnAccepted};
 
 /// The version of the wire that `ready` announces and the subprotocol `sidecar.v1` names.
 pub const PROTOCOL_VERSION: u32 = 1;

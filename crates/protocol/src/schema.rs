@@ -5,11 +5,11 @@ use ts_rs::{Config, TS};
 use crate::{
     Agent, AgentDraft, AgentList, CallOutput, Cancel, ClientMessage, Controller, ControllerEvent, ControllerEvents,
     ControllerKeptAlive, ControllerLease, ControllerList, ControllerPublished, ControllerRegistration, Conversation,
-    ConversationPage, ConversationSummary, Done, EffectiveOptions, Envelope, ErrorBody, ErrorCode, ErrorEvent,
-    EventPage, Evicted, FeedEvent, FeedEventType, FeedSeverity, FinishReason, HeadChoice, Hello, Leave, Limits,
-    Message, Model, ModelList, Narration, NarrationSource, NarratorAccepted, NarratorFeed, NarratorMessage,
-    OptionsPatch, Ping, Pong, Prompt, PromptPart, PromptPartKind, PromptWindow, Ready, Reasoning, Regenerate,
-    RelayErrorBody, Reset, Resume, ServerEvent, Started, Step, Summary, Timings, Token, Tool, ToolAnswer,
+    ConversationImported, ConversationPage, ConversationSummary, Done, EffectiveOptions, Envelope, ErrorBody,
+    ErrorCode, ErrorEvent, EventPage, Evicted, FeedEvent, FeedEventType, FeedSeverity, FinishReason, HeadChoice, Hello,
+    Leave, Limits, Message, Model, ModelList, Narration, NarrationSource, NarratorAccepted, NarratorFeed,
+    NarratorMessage, OptionsPatch, Ping, Pong, Prompt, PromptPart, PromptPartKind, PromptWindow, Ready, Reasoning,
+    Regenerate, RelayErrorBody, Reset, Resume, ServerEvent, Started, Step, Summary, Timings, Token, Tool, ToolAnswer,
     ToolDefinition, ToolOutput, Turn, TurnAccepted, TurnState, Usage, User,
 };
 
@@ -73,7 +73,7 @@ fn events() -> [Declare; 23] {
     ]
 }
 
-fn objects() -> [Declare; 20] {
+fn objects() -> [Declare; 21] {
     [
         declare::<ErrorCode>,
         declare::<ErrorBody>,
@@ -88,6 +88,7 @@ fn objects() -> [Declare; 20] {
         declare::<TurnAccepted>,
         declare::<CallOutput>,
         declare::<HeadChoice>,
+        declare::<ConversationImported>,
         declare::<EventPage>,
         declare::<ModelList>,
         declare::<Model>,

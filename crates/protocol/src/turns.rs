@@ -62,6 +62,19 @@ impl HeadChoice {
     }
 }
 
+/// Answer of `POST /conversations/import`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub struct ConversationImported {
+    /// The conversation, under its new id if it was given one.
+    pub conversation_id: String,
+    /// How many turns it has.
+    pub turns: u64,
+    /// How many events its log has.
+    pub events: u64,
+}
+
 fn malformed(error: serde_json::Error) -> ProtocolError {
     ProtocolError::Malformed {
         reason: shortened_reason(&error),

@@ -913,6 +913,23 @@ export type HeadChoice = {
 turnId: string, };
 
 /**
+ * Answer of `POST /conversations/import`.
+ */
+export type ConversationImported = { 
+/**
+ * The conversation, under its new id if it was given one.
+ */
+conversationId: string, 
+/**
+ * How many turns it has.
+ */
+turns: number, 
+/**
+ * How many events its log has.
+ */
+events: number, };
+
+/**
  * Answer of `GET /conversations/{id}/events`.
  */
 export type EventPage = { 

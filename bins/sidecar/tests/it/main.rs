@@ -4,6 +4,7 @@ mod access;
 mod client;
 mod command_line;
 mod controllers;
+mod export;
 mod http_turns;
 mod kills;
 mod narrator;
