@@ -31,6 +31,7 @@ use serde_json::Value;
 
 pub use command::{RegenerateCommand, TurnCommand, TurnHandle};
 pub use error::ChatError;
+pub use lane::Queue;
 pub use models::{Models, ModelsBuilder, OpenModel};
 pub use settings::ChatSettings;
 pub use tools::{ToolFuture, ToolHandler, ToolRequest};
@@ -112,6 +113,12 @@ impl Chat {
             Some(_) => Ok(()),
             None => Err(ChatError::turn_not_found(conversation, turn_id)),
         }
+    }
+
+    /// How many turns are ahead of one, as it changes; `None` for a turn that neither runs nor waits.
+    #[must_use]
+    pub fn queue(&self, conversation: &str, turn_id: &str) -> Option<Queue> {
+        self.shared.lanes.queue(conversation, turn_id)
     }
 
     /// Answers a call of a tool that a turn waits for. Soon after, its `tool-output` is in the log, and the model goes on.

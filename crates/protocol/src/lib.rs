@@ -44,8 +44,8 @@ pub use rest::{
 #[cfg(any(test, feature = "schema"))]
 pub use schema::typescript;
 pub use server::{
-    Done, Envelope, ErrorEvent, Evicted, FinishReason, Pong, Ready, Reset, ServerEvent, Started, Timings, Token, Usage,
-    User, frame,
+    Done, Envelope, ErrorEvent, Evicted, FinishReason, Pong, Queued, Ready, Reset, ServerEvent, Started, Timings,
+    Token, Usage, User, frame,
 };
 pub use tool::ToolDefinition;
 pub use turns::{CallOutput, ConversationImported, HeadChoice, TurnAccepted};

@@ -8,9 +8,9 @@ use crate::{
     ConversationImported, ConversationPage, ConversationSummary, Done, EffectiveOptions, Envelope, ErrorBody,
     ErrorCode, ErrorEvent, EventPage, Evicted, FeedEvent, FeedEventType, FeedSeverity, FinishReason, HeadChoice, Hello,
     Leave, Limits, Message, Model, ModelList, Narration, NarrationSource, NarratorAccepted, NarratorFeed,
-    NarratorMessage, OptionsPatch, Ping, Pong, Prompt, PromptPart, PromptPartKind, PromptWindow, Ready, Reasoning,
-    Regenerate, RelayErrorBody, Reset, Resume, ServerEvent, Started, Step, Summary, Timings, Token, Tool, ToolAnswer,
-    ToolDefinition, ToolOutput, Turn, TurnAccepted, TurnState, Usage, User,
+    NarratorMessage, OptionsPatch, Ping, Pong, Prompt, PromptPart, PromptPartKind, PromptWindow, Queued, Ready,
+    Reasoning, Regenerate, RelayErrorBody, Reset, Resume, ServerEvent, Started, Step, Summary, Timings, Token, Tool,
+    ToolAnswer, ToolDefinition, ToolOutput, Turn, TurnAccepted, TurnState, Usage, User,
 };
 
 /// Every wire type as one TypeScript module. Whole numbers are `number`: none of them exceeds 2^53 - 1.
@@ -45,11 +45,12 @@ fn frames() -> [Declare; 11] {
     ]
 }
 
-fn events() -> [Declare; 23] {
+fn events() -> [Declare; 24] {
     [
         declare::<ServerEvent>,
         declare::<Envelope>,
         declare::<Ready>,
+        declare::<Queued>,
         declare::<Limits>,
         declare::<User>,
         declare::<EffectiveOptions>,

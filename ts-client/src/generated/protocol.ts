@@ -239,7 +239,7 @@ model?: string | null, };
 /**
  * One event. What the log holds of it is its own fields; `seq` and the like are the frame's [`Envelope`].
  */
-export type ServerEvent = { "type": "ready" } & Ready | { "type": "user" } & User | { "type": "started" } & Started | { "type": "token" } & Token | { "type": "reasoning" } & Reasoning | { "type": "tool" } & Tool | { "type": "tool-output" } & ToolOutput | { "type": "step-start" } & Step | { "type": "step" } & Step | { "type": "step-finish" } & Step | { "type": "summary" } & Summary | { "type": "narration" } & Narration | { "type": "evicted" } & Evicted | { "type": "done" } & Done | { "type": "error" } & ErrorEvent | { "type": "pong" } & Pong | { "type": "reset" } & Reset;
+export type ServerEvent = { "type": "ready" } & Ready | { "type": "queued" } & Queued | { "type": "user" } & User | { "type": "started" } & Started | { "type": "token" } & Token | { "type": "reasoning" } & Reasoning | { "type": "tool" } & Tool | { "type": "tool-output" } & ToolOutput | { "type": "step-start" } & Step | { "type": "step" } & Step | { "type": "step-finish" } & Step | { "type": "summary" } & Summary | { "type": "narration" } & Narration | { "type": "evicted" } & Evicted | { "type": "done" } & Done | { "type": "error" } & ErrorEvent | { "type": "pong" } & Pong | { "type": "reset" } & Reset;
 
 /**
  * What a frame carries beside its event's own fields. Logged events have all four.
@@ -290,6 +290,15 @@ lastSeq: number,
  * Changes when the server starts anew.
  */
 bootId: string, };
+
+/**
+ * Own fields of `queued`.
+ */
+export type Queued = { 
+/**
+ * Turns of the conversation that run or wait before it.
+ */
+ahead: number, };
 
 /**
  * The limits in force.
