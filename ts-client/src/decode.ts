@@ -18,6 +18,7 @@ type Shape = Readonly<Record<string, 'string' | 'number' | 'object' | 'source'>>
  */
 const REQUIRED: Readonly<Record<ChatEvent['type'], Shape>> = {
   ready: { model: 'string', limits: 'object', lastSeq: 'number' },
+  queued: { ahead: 'number' },
   user: { text: 'string' },
   started: { model: 'string', promptTokens: 'number', cachedTokens: 'number', windowTokens: 'number' },
   token: { token: 'string' },

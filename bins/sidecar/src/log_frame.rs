@@ -21,6 +21,8 @@ const JOINED_BYTES: usize = 8 * 1024;
 pub(crate) struct LogFrame {
     /// The `seq` of the last event in it.
     pub last_seq: u64,
+    /// The type of its events.
+    pub kind: String,
     /// The frame itself.
     pub text: String,
 }
@@ -29,6 +31,7 @@ pub(crate) struct LogFrame {
 pub(crate) fn frames(conversation: &str, events: &[Event]) -> Vec<LogFrame> {
     let alone = |event: &Event| LogFrame {
         last_seq: event.seq,
+        kind: event.kind.clone(),
         text: logged_frame(conversation, event),
     };
     if events.len() <= LAG_EVENTS {
@@ -41,6 +44,7 @@ pub(crate) fn frames(conversation: &str, events: &[Event]) -> Vec<LogFrame> {
         match (joined_tokens(conversation, run), run.last()) {
             (Some(text), Some(last)) if run.len() > 1 => frames.push(LogFrame {
                 last_seq: last.seq,
+                kind: last.kind.clone(),
                 text,
             }),
             _ => frames.extend(run.iter().map(alone)),

@@ -4,6 +4,7 @@
 //! that it does.
 
 mod agents;
+mod archive;
 mod body;
 mod controllers;
 mod conversations;
@@ -11,8 +12,11 @@ mod health;
 mod metrics;
 mod models;
 mod narrator;
+mod sse;
+mod turns;
 
 use actix_web::error::PathError;
+use actix_web::guard::{GuardContext, fn_guard};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::{self, PathConfig, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource};
@@ -47,14 +51,22 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(
             resource("/conversations/{id}", &[Method::GET, Method::DELETE])
                 .route(web::get().to(conversations::get))
+                // A conversation may have the name `import`, so this is no resource of its own.
+                .route(web::post().guard(fn_guard(is_import)).to(archive::import))
                 .route(web::delete().to(conversations::delete)),
         )
         .service(resource("/conversations/{id}/events", &[Method::GET]).route(web::get().to(conversations::events)))
+        .service(resource("/conversations/{id}/export", &[Method::GET]).route(web::get().to(archive::export)))
         .service(resource("/conversations/{id}/prompt", &[Method::GET]).route(web::get().to(conversations::prompt)))
         .service(resource(SOCKET_PATH, &[Method::GET]).route(web::get().to(socket::upgrade)))
+        .configure(turns::routes)
         .configure(narrator::routes)
         .configure(controllers::routes)
         .default_service(web::to(unknown_route));
+}
+
+fn is_import(context: &GuardContext<'_>) -> bool {
+    context.head().uri.path() == "/conversations/import"
 }
 
 /// A path that answers the methods which it doesn't have by naming those that it has.

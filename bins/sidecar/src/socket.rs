@@ -54,7 +54,7 @@ impl Sockets {
     }
 
     /// Counts one more, until the seat is dropped.
-    fn seat(self: &Arc<Self>) -> Result<Seat, ApiError> {
+    pub(crate) fn seat(self: &Arc<Self>) -> Result<Seat, ApiError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let seat = Seat {
             sockets: Arc::clone(self),
@@ -70,9 +70,9 @@ impl Sockets {
     }
 }
 
-/// One counted socket.
+/// One counted socket, or reader of server-sent events.
 #[derive(Debug)]
-struct Seat {
+pub(crate) struct Seat {
     sockets: Arc<Sockets>,
     id: owners::SocketId,
 }

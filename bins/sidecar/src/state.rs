@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_store::AgentStore;
-use chat::{Chat, TurnCommand, TurnHandle};
+use chat::{Chat, RegenerateCommand, TurnCommand, TurnHandle};
 use conversation_store::ConversationStore;
 use protocol::Limits;
 use relay::Narrator;
@@ -62,6 +62,12 @@ impl State {
     pub(crate) async fn start_turn(&self, command: TurnCommand) -> Result<TurnHandle, ApiError> {
         let chat = self.chat.clone();
         Ok(self.outlive(async move { chat.start_turn(command).await }).await??)
+    }
+
+    /// Starts or joins a sibling of a turn.
+    pub(crate) async fn regenerate(&self, command: RegenerateCommand) -> Result<TurnHandle, ApiError> {
+        let chat = self.chat.clone();
+        Ok(self.outlive(async move { chat.regenerate(command).await }).await??)
     }
 
     /// Cancels a turn; one that is over stays as it is.

@@ -146,7 +146,15 @@ impl From<StoreError> for ApiError {
             StoreError::Gone { .. } => ErrorCode::Gone,
             StoreError::DuplicateTurn { .. } => ErrorCode::DuplicateTurn,
             StoreError::TooLarge { .. } => ErrorCode::TooLarge,
-            StoreError::InvalidCursor { .. } => ErrorCode::InvalidRequest,
+            StoreError::InvalidCursor { .. } | StoreError::BadArchive { .. } => ErrorCode::InvalidRequest,
+            StoreError::Running { .. } => ErrorCode::Busy,
+            // `conflict` is 412 where a condition was sent; here none was.
+            StoreError::ConversationExists { .. } => {
+                return Self {
+                    status: StatusCode::CONFLICT,
+                    ..Self::new(ErrorCode::Conflict, error.to_string())
+                };
+            }
             StoreError::Closed => ErrorCode::Draining,
             _ => return Self::internal("the conversation store", &error),
         };

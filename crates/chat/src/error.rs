@@ -72,9 +72,11 @@ pub enum ChatError {
         /// The turn.
         turn_id: String,
     },
-    /// `parentTurnId` names no turn of the conversation.
-    #[error("key \"parentTurnId\" must be a turn of conversation {conversation:?}, not {turn_id:?}")]
+    /// `parentTurnId` or `editTurnId` names no turn of the conversation.
+    #[error("key {key:?} must be a turn of conversation {conversation:?}, not {turn_id:?}")]
     ParentNotFound {
+        /// The key.
+        key: &'static str,
         /// The conversation.
         conversation: String,
         /// The turn.

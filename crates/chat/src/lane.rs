@@ -49,12 +49,32 @@ struct Lane {
     stops: HashMap<String, Told>,
 }
 
-/// How a turn is told to stop.
+/// How a turn is told to stop, and how many are ahead of it.
 #[derive(Debug)]
 struct Told {
     stop: watch::Sender<Stop>,
+    ahead: watch::Sender<usize>,
     /// Places with this turn id: a command that comes twice at once has two, until one of them is found to join the other.
     places: usize,
+}
+
+/// How many turns are ahead of one, followed.
+#[derive(Debug)]
+pub struct Queue {
+    ahead: watch::Receiver<usize>,
+}
+
+impl Queue {
+    /// Turns of the conversation that run or wait before it; 0 when it runs itself.
+    pub fn ahead(&mut self) -> usize {
+        *self.ahead.borrow_and_update()
+    }
+
+    /// Waits until that has changed since it was last asked for; `None` when the turn is over. Cancel safe.
+    pub async fn changed(&mut self) -> Option<usize> {
+        self.ahead.changed().await.ok()?;
+        Some(self.ahead())
+    }
 }
 
 /// A turn's place in its lane, given back when dropped.
@@ -121,8 +141,12 @@ impl Lanes {
                 waiting: lane.load - 1,
             });
         }
-        lane.load += 1;
         let told = lane.stops.entry(turn_id.to_owned()).or_default();
+        if told.places == 0 {
+            // Until it has its turn in the lane: who has a place by then is before it.
+            told.ahead.send_replace(lane.load);
+        }
+        lane.load += 1;
         told.places += 1;
         let stop = told.stop.subscribe();
         let begins = lane.begins.clone();
@@ -150,6 +174,29 @@ impl Lanes {
             told.stop.send_if_modified(tell);
             true
         })
+    }
+
+    /// How many turns are ahead of one that runs or waits.
+    pub(crate) fn queue(&self, conversation: &str, turn_id: &str) -> Option<Queue> {
+        let state = self.lock();
+        let told = state.lanes.get(conversation)?.stops.get(turn_id)?;
+        Some(Queue {
+            ahead: told.ahead.subscribe(),
+        })
+    }
+
+    /// Says in which order the turns of a lane run, the first of which runs already.
+    fn tell_order<'a>(&self, conversation: &str, order: impl Iterator<Item = &'a str>) {
+        let state = self.lock();
+        let Some(lane) = state.lanes.get(conversation) else {
+            return;
+        };
+        for (ahead, turn_id) in order.enumerate() {
+            if let Some(told) = lane.stops.get(turn_id) {
+                told.ahead
+                    .send_if_modified(|known| std::mem::replace(known, ahead) != ahead);
+            }
+        }
     }
 
     pub(crate) fn drain(&self) {
@@ -207,6 +254,7 @@ impl Default for Told {
     fn default() -> Self {
         Self {
             stop: watch::Sender::new(Stop::No),
+            ahead: watch::Sender::new(0),
             places: 0,
         }
     }
@@ -272,6 +320,11 @@ async fn run(shared: Arc<Shared>, conversation: String, mut begins: mpsc::Receiv
         if running.is_none() && shared.lanes.retire(&conversation) {
             return;
         }
+        let order = running.iter().chain(waiting.iter().map(|waiting| &waiting.turn));
+        // One that was stopped while it waited holds up nobody.
+        let order = order.filter(|turn| !turn.task.is_finished());
+        let order = order.map(|turn| turn.live.turn_id.as_str());
+        shared.lanes.tell_order(&conversation, order);
         let ended = async {
             match &mut running {
                 Some(running) => (&mut running.task).await,

@@ -31,9 +31,10 @@ use conversation_store::ConversationStore;
 use serde_json::Value;
 use tokio::sync::watch;
 
-pub use command::{TurnCommand, TurnHandle};
+pub use command::{RegenerateCommand, TurnCommand, TurnHandle};
 pub use error::ChatError;
 pub use figures::{Spread, TurnFigures};
+pub use lane::Queue;
 pub use models::{Models, ModelsBuilder, OpenModel};
 pub use settings::ChatSettings;
 pub use tools::{ToolFuture, ToolHandler, ToolRequest};
@@ -93,6 +94,17 @@ impl Chat {
         start::start_turn(&self.shared, command).await
     }
 
+    /// Begins a sibling of a turn: the same words of the user, answered once more. It becomes the conversation's head; the turn itself
+    /// stays as it is, also one that still runs.
+    ///
+    /// A new turn id that was used before joins that turn if the rest is the same.
+    ///
+    /// # Errors
+    /// [`ChatError::TurnNotFound`], and as [`Chat::start_turn`].
+    pub async fn regenerate(&self, command: RegenerateCommand) -> Result<TurnHandle, ChatError> {
+        start::regenerate(&self.shared, command).await
+    }
+
     /// Stops a turn, whether it runs or waits; it ends as `cancelled` with the text it has, soon after. A turn that is over already
     /// stays as it is.
     ///
@@ -106,6 +118,12 @@ impl Chat {
             Some(_) => Ok(()),
             None => Err(ChatError::turn_not_found(conversation, turn_id)),
         }
+    }
+
+    /// How many turns are ahead of one, as it changes; `None` for a turn that neither runs nor waits.
+    #[must_use]
+    pub fn queue(&self, conversation: &str, turn_id: &str) -> Option<Queue> {
+        self.shared.lanes.queue(conversation, turn_id)
     }
 
     /// Answers a call of a tool that a turn waits for. Soon after, its `tool-output` is in the log, and the model goes on.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use agent_store::{Agent, AgentId};
 use conversation_store::{Begun, NewEvent, NewTurn, Parent, StoreError};
-use protocol::{Limits, ServerEvent, ToolDefinition, User, check_conversation_id, check_turn_id};
+use protocol::{Limits, ProtocolError, ServerEvent, ToolDefinition, User, check_conversation_id, check_turn_id};
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
@@ -13,7 +13,7 @@ use crate::lane::{Place, Reserved, Stop, Waiting};
 use crate::options::{self, Merged};
 use crate::system::Snapshot;
 use crate::turn::Live;
-use crate::{ChatError, Shared, TurnCommand, TurnHandle};
+use crate::{ChatError, RegenerateCommand, Shared, TurnCommand, TurnHandle};
 
 /// The largest whole number that every JSON reader keeps exactly, as a mask of random bits.
 const SEED_BITS: u64 = (1 << 53) - 1;
@@ -43,7 +43,7 @@ pub(crate) struct New {
 struct Draft {
     conversation: String,
     turn_id: String,
-    parent_turn_id: Option<String>,
+    parent: Parent,
     message: String,
     body_hash: String,
     agent: Agent,
@@ -55,10 +55,46 @@ struct Draft {
 
 pub(crate) async fn start_turn(shared: &Arc<Shared>, command: TurnCommand) -> Result<TurnHandle, ChatError> {
     check(&command)?;
-    if let Some(joined) = join(shared, &command).await? {
+    let body_hash = command.body_hash();
+    if let (Some(conversation), Some(turn_id)) = (&command.conversation_id, &command.turn_id)
+        && let Some(joined) = join(shared, (conversation, turn_id), &body_hash).await?
+    {
         return Ok(joined);
     }
-    let draft = draft(shared, command).await?;
+    let parent = parent(shared, &command).await?;
+    submit(shared, draft(shared, command, parent, body_hash).await?).await
+}
+
+/// Begins a sibling of a turn, with the same words and the same agent.
+pub(crate) async fn regenerate(shared: &Arc<Shared>, command: RegenerateCommand) -> Result<TurnHandle, ChatError> {
+    let conversation = &command.conversation_id;
+    check_conversation_id(conversation)?;
+    check_turn_id(&command.turn_id)?;
+    command.new_turn_id.as_deref().map_or(Ok(()), check_turn_id)?;
+    let body_hash = command.body_hash();
+    if let Some(new_turn_id) = &command.new_turn_id
+        && let Some(joined) = join(shared, (conversation, new_turn_id), &body_hash).await?
+    {
+        return Ok(joined);
+    }
+    let turn = shared.store.turn(conversation, &command.turn_id).await?;
+    let turn = turn.ok_or_else(|| ChatError::turn_not_found(conversation, &command.turn_id))?;
+    let parent = turn.parent_turn_id.map_or(Parent::Root, Parent::Turn);
+    let again = TurnCommand {
+        agent_id: turn.agent_id,
+        conversation_id: Some(command.conversation_id),
+        turn_id: command.new_turn_id,
+        message: turn.user_text,
+        hello_options: command.hello_options,
+        options: command.options,
+        tools: command.tools,
+        ..TurnCommand::default()
+    };
+    submit(shared, draft(shared, again, parent, body_hash).await?).await
+}
+
+/// Takes a place in the conversation's lane, and waits until the turn is on disk.
+async fn submit(shared: &Arc<Shared>, draft: Draft) -> Result<TurnHandle, ChatError> {
     let Reserved { place, stop, begins } = shared.lanes.reserve(shared, &draft.conversation, &draft.turn_id)?;
     let (reply, answer) = oneshot::channel();
     let new = New {
@@ -148,6 +184,13 @@ fn check(command: &TurnCommand) -> Result<(), ChatError> {
         .map_or(Ok(()), check_conversation_id)?;
     command.turn_id.as_deref().map_or(Ok(()), check_turn_id)?;
     command.parent_turn_id.as_deref().map_or(Ok(()), check_turn_id)?;
+    command.edit_turn_id.as_deref().map_or(Ok(()), check_turn_id)?;
+    if command.parent_turn_id.is_some() && command.edit_turn_id.is_some() {
+        return Err(ChatError::InvalidRequest(ProtocolError::Exclusive {
+            first: "parentTurnId",
+            second: "editTurnId",
+        }));
+    }
     let limit = usize::try_from(Limits::default().message_bytes).unwrap_or(usize::MAX);
     if command.message.len() > limit {
         return Err(ChatError::MessageTooLarge {
@@ -162,15 +205,16 @@ fn check(command: &TurnCommand) -> Result<(), ChatError> {
 }
 
 /// The turn that a command repeats; it is joined even when the lane is full, the agent gone, or the chat draining.
-async fn join(shared: &Shared, command: &TurnCommand) -> Result<Option<TurnHandle>, ChatError> {
-    let (Some(conversation), Some(turn_id)) = (&command.conversation_id, &command.turn_id) else {
-        return Ok(None);
-    };
+async fn join(
+    shared: &Shared,
+    (conversation, turn_id): (&str, &str),
+    body_hash: &str,
+) -> Result<Option<TurnHandle>, ChatError> {
     let Some(turn) = shared.store.turn(conversation, turn_id).await? else {
         return Ok(None);
     };
-    if turn.body_hash != command.body_hash() {
-        let (conversation, turn_id) = (conversation.clone(), turn_id.clone());
+    if turn.body_hash != body_hash {
+        let (conversation, turn_id) = (conversation.to_owned(), turn_id.to_owned());
         return Err(StoreError::DuplicateTurn { conversation, turn_id }.into());
     }
     Ok(Some(TurnHandle {
@@ -181,9 +225,25 @@ async fn join(shared: &Shared, command: &TurnCommand) -> Result<Option<TurnHandl
     }))
 }
 
-async fn draft(shared: &Shared, command: TurnCommand) -> Result<Draft, ChatError> {
+/// Where a message hangs in the tree: beside the turn that it edits, below the one that it names, or below the head.
+async fn parent(shared: &Shared, command: &TurnCommand) -> Result<Parent, ChatError> {
+    let Some(edited) = &command.edit_turn_id else {
+        return Ok(command.parent_turn_id.clone().map_or(Parent::Head, Parent::Turn));
+    };
+    let found = match &command.conversation_id {
+        Some(conversation) => shared.store.turn(conversation, edited).await?,
+        None => None,
+    };
+    let turn = found.ok_or_else(|| ChatError::ParentNotFound {
+        key: "editTurnId",
+        conversation: command.conversation_id.clone().unwrap_or_default(),
+        turn_id: edited.clone(),
+    })?;
+    Ok(turn.parent_turn_id.map_or(Parent::Root, Parent::Turn))
+}
+
+async fn draft(shared: &Shared, command: TurnCommand, parent: Parent, body_hash: String) -> Result<Draft, ChatError> {
     let agent = agent(shared, &command.agent_id).await?;
-    let body_hash = command.body_hash();
     let agent_patch = options::agent_patch(&agent)?;
     let tools = match command.tools {
         Some(tools) => tools,
@@ -197,7 +257,7 @@ async fn draft(shared: &Shared, command: TurnCommand) -> Result<Draft, ChatError
     Ok(Draft {
         conversation: command.conversation_id.unwrap_or_else(|| Uuid::now_v7().to_string()),
         turn_id: command.turn_id.unwrap_or_else(|| Uuid::now_v7().to_string()),
-        parent_turn_id: command.parent_turn_id,
+        parent,
         message: command.message,
         body_hash,
         agent,
@@ -211,12 +271,14 @@ async fn draft(shared: &Shared, command: TurnCommand) -> Result<Draft, ChatError
 }
 
 async fn put(shared: &Shared, draft: &Draft) -> Result<Begun, ChatError> {
-    let head = shared
-        .store
-        .conversation(&draft.conversation)
-        .await?
-        .and_then(|found| found.head_turn_id);
-    let parent_turn_id = draft.parent_turn_id.clone().or(head);
+    let parent_turn_id = match &draft.parent {
+        Parent::Turn(turn_id) => Some(turn_id.clone()),
+        Parent::Root => None,
+        Parent::Head => {
+            let conversation = shared.store.conversation(&draft.conversation).await?;
+            conversation.and_then(|found| found.head_turn_id)
+        }
+    };
     let user = ServerEvent::User(User {
         text: draft.message.clone(),
         agent_id: draft.agent.id.to_string(),
@@ -248,8 +310,9 @@ async fn put(shared: &Shared, draft: &Draft) -> Result<Begun, ChatError> {
     if begun.is_ok() {
         shared.figures.committed(asked.elapsed());
     }
-    begun.map_err(|error| match (error, &draft.parent_turn_id) {
-        (StoreError::TurnNotFound { conversation, .. }, Some(parent)) => ChatError::ParentNotFound {
+    begun.map_err(|error| match (error, &draft.parent) {
+        (StoreError::TurnNotFound { conversation, .. }, Parent::Turn(parent)) => ChatError::ParentNotFound {
+            key: "parentTurnId",
             conversation,
             turn_id: parent.clone(),
         },

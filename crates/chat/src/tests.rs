@@ -14,6 +14,7 @@ mod order;
 mod prompt;
 mod recovering;
 mod tools;
+mod tree;
 mod turns;
 mod view;
 mod wire;

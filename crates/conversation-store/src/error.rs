@@ -150,6 +150,26 @@ pub enum StoreError {
         /// The most that is taken.
         limit: usize,
     },
+    /// The conversation can't be exported while a turn of it runs or waits.
+    #[error("a turn of conversation \"{conversation}\" runs: it can be exported when it has ended")]
+    Running {
+        /// Its id.
+        conversation: String,
+    },
+    /// The id that an import is to have is taken.
+    #[error("conversation \"{conversation}\" exists already")]
+    ConversationExists {
+        /// Its id.
+        conversation: String,
+    },
+    /// What is imported is not what an export gives. Nothing of it is there.
+    #[error("line {line}: {reason}")]
+    BadArchive {
+        /// The line, from 1; the last one when something is missing.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
     /// A page was asked for with a cursor that no page gave.
     #[error("cursor \"{cursor}\" is not one that a page gave")]
     InvalidCursor {

@@ -7,6 +7,7 @@
 //! The crate stores a kind and JSON text for each event. It knows no wire type, never looks into the JSON,
 //! never reads the clock, and never decides what a turn should say.
 
+mod archive;
 mod conversation;
 mod error;
 mod event;
@@ -21,6 +22,7 @@ mod token_ids;
 mod turn;
 mod writer;
 
+pub use archive::{Export, Import, ImportTo, Imported};
 pub use conversation::{Conversation, Page};
 pub use error::StoreError;
 pub use event::{Event, NewEvent, Seqs};

@@ -27,6 +27,7 @@ const WAL_BYTES: i64 = 64 << 20;
 const STEPS: &[M<'_>] = &[
     M::up(include_str!("schema/001_log.sql")),
     M::up(include_str!("schema/002_rounds.sql")),
+    M::up(include_str!("schema/003_import.sql")),
 ];
 const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);
 
@@ -60,6 +61,11 @@ impl Database {
                 source: Arc::new(source),
             },
         })?;
+        // What the last process was importing, it will not finish.
+        let unfinished = "UPDATE conversation SET deleted = 1 WHERE deleted = 3";
+        connection
+            .execute(unfinished, [])
+            .map_err(|source| self.opening(source))?;
         connection
             .execute_batch(pragmas)
             .map_err(|source| self.opening(source))?;

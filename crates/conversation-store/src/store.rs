@@ -11,8 +11,8 @@ use std::{
 use tokio::sync::oneshot;
 
 use crate::{
-    AppendEvents, Begun, Conversation, EndTurn, Event, NewTurn, Page, PathLimit, PathStart, Publish, Seqs, StoreError,
-    Tail, Turn, TurnKey,
+    AppendEvents, Begun, Conversation, EndTurn, Event, Export, Import, ImportTo, NewTurn, Page, PathLimit, PathStart,
+    Publish, Seqs, StoreError, Tail, Turn, TurnKey,
     error::Result,
     queries,
     readers::Readers,
@@ -229,7 +229,31 @@ impl ConversationStore {
             .await
     }
 
-    async fn run<C: Apply>(&self, command: C) -> Result<C::Output> {
+    /// Reads a conversation out as JSON Lines, piece by piece: all that is needed to import it again, under its numbers and times.
+    pub fn export(&self, conversation: &str) -> Export {
+        Export::new(self.clone(), conversation.to_owned())
+    }
+
+    /// Takes a conversation in, line by line, as an export gives them. Nobody sees any of it before its end. `is_id` says
+    /// which ids conversations and turns may have.
+    pub fn import(&self, to: ImportTo, is_id: fn(&str) -> bool) -> Import {
+        Import::new(self.clone(), to, is_id)
+    }
+
+    pub(crate) async fn read_archive<T, Q>(&self, query: Q) -> Result<T>
+    where
+        T: Send + 'static,
+        Q: FnOnce(&rusqlite::Transaction<'_>) -> Result<T> + Send + 'static,
+    {
+        self.inner.readers.read("an export", query).await
+    }
+
+    /// Queues a command whose outcome nobody waits for, unless the queue is full.
+    pub(crate) fn run_unheard<C: Apply>(&self, command: C) {
+        self.inner.writer.try_enqueue(command);
+    }
+
+    pub(crate) async fn run<C: Apply>(&self, command: C) -> Result<C::Output> {
         self.inner
             .writer
             .enqueue(command)

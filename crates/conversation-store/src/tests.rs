@@ -1,5 +1,6 @@
 //! What the store promises, tried on real files.
 
+mod archive;
 mod deletes;
 mod failures;
 mod kills;

@@ -10,6 +10,7 @@ mod begin;
 mod delete;
 mod end;
 mod head;
+mod import;
 mod publish;
 
 use std::{
@@ -29,6 +30,7 @@ use crate::{StoreError, TurnKey, error::Result, tail::Tails};
 pub(crate) use batch::Batch;
 pub(crate) use delete::Delete;
 pub(crate) use head::SetHead;
+pub(crate) use import::{AbortImport, BeginImport, FinishImport, ImportRecords};
 
 use batch::Woken;
 
@@ -87,6 +89,20 @@ impl Writer {
             queue: Some(queue),
             thread: Mutex::new(Some(thread)),
         })
+    }
+
+    /// Queues a command if there is room.
+    pub(crate) fn try_enqueue<C: Apply>(&self, command: C) {
+        let job = Box::new(Queued {
+            command,
+            outcome: None,
+            reply: oneshot::channel().0,
+        });
+        if let Some(queue) = &self.queue
+            && queue.try_send(job).is_err()
+        {
+            tracing::debug!("the queue is full, and a command that may wait for the next start was left out");
+        }
     }
 
     /// Queues a command; what comes back is told once it is committed or refused.

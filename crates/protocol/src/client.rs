@@ -19,6 +19,8 @@ const FRAME: Table = Table {
         Key::new(&["conversationId", "conversation_id"]),
         Key::new(&["turnId", "turn_id"]),
         Key::new(&["parentTurnId", "parent_turn_id"]),
+        Key::new(&["editTurnId", "edit_turn_id"]),
+        Key::new(&["newTurnId", "new_turn_id"]),
         Key::new(&["apiKey", "api_key"]),
         Key::new(&["after"]),
         Key::new(&["own"]),
@@ -54,6 +56,8 @@ pub enum ClientMessage {
     Hello(Hello),
     /// A user's turn.
     Message(Message),
+    /// Answers a user's words once more.
+    Regenerate(Regenerate),
     /// Stops answers, keeps the socket.
     Cancel(Cancel),
     /// Reads a conversation's log, then follows it.
@@ -108,7 +112,35 @@ pub struct Message {
     /// The turn that this one follows; the conversation's newest by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_turn_id: Option<String>,
+    /// The turn that this one stands beside, with another text; in place of `parentTurnId`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edit_turn_id: Option<String>,
     /// Tools that the model may ask for in this turn, in place of the agent's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Vec<ToolDefinition>>,
+    /// The key, where one is set and this is the first frame.
+    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<String>"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<ApiKey>,
+}
+
+/// Answers a user's words once more: a sibling of a turn, with the same text.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[serde(rename_all = "camelCase")]
+pub struct Regenerate {
+    /// The turn whose words are answered once more.
+    pub turn_id: String,
+    /// The turn's conversation; the socket's current one by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<String>,
+    /// The client's own name for the new turn: sent again, it joins that turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_turn_id: Option<String>,
+    /// Options of the new turn, as those of a message.
+    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<OptionsPatch>"))]
+    pub options: OptionsPatch,
+    /// Tools of the new turn, as those of a message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<ToolDefinition>>,
     /// The key, where one is set and this is the first frame.
@@ -210,6 +242,19 @@ impl fmt::Debug for ApiKey {
     }
 }
 
+impl Message {
+    /// Reads the body of an HTTP request: a message's keys, in either spelling.
+    ///
+    /// # Errors
+    /// [`ProtocolError`] naming the key or option that is wrong.
+    pub fn parse(body: &[u8]) -> Result<Self, ProtocolError> {
+        let text = std::str::from_utf8(body).map_err(|error| ProtocolError::Malformed {
+            reason: error.to_string(),
+        })?;
+        message(&Fields::parse(text, &FRAME)?)
+    }
+}
+
 impl ClientMessage {
     /// Reads one text frame, with its keys in either spelling.
     ///
@@ -228,6 +273,7 @@ impl ClientMessage {
         match sent.as_deref().unwrap_or(implied) {
             "hello" => hello(&fields).map(Self::Hello),
             "message" => message(&fields).map(Self::Message),
+            "regenerate" => regenerate(&fields).map(Self::Regenerate),
             "cancel" => cancel(&fields).map(Self::Cancel),
             "resume" => resume(&fields).map(Self::Resume),
             "leave" => leave(&fields).map(Self::Leave),
@@ -273,6 +319,20 @@ fn message(fields: &Fields<'_>) -> Result<Message, ProtocolError> {
         options: options(fields)?,
         turn_id: fields.id("turnId")?,
         parent_turn_id: fields.id("parentTurnId")?,
+        edit_turn_id: fields.id("editTurnId")?,
+        tools: tools(fields)?,
+        api_key: fields.string("apiKey")?.map(ApiKey),
+    })
+}
+
+fn regenerate(fields: &Fields<'_>) -> Result<Regenerate, ProtocolError> {
+    Ok(Regenerate {
+        turn_id: fields
+            .id("turnId")?
+            .ok_or(ProtocolError::MissingKey { key: "turnId" })?,
+        conversation_id: fields.id("conversationId")?,
+        new_turn_id: fields.id("newTurnId")?,
+        options: options(fields)?,
         tools: tools(fields)?,
         api_key: fields.string("apiKey")?.map(ApiKey),
     })

@@ -56,6 +56,14 @@ pub enum ProtocolError {
         /// The other.
         second: &'static str,
     },
+    /// Two keys that say different things of the same, and were both given.
+    #[error("keys {first:?} and {second:?} exclude each other")]
+    Exclusive {
+        /// One of them.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
     /// A value of the wrong type, or out of range.
     #[error("key {key:?} must be {expected}, not {found}")]
     WrongValue {

@@ -21,9 +21,10 @@ mod server;
 #[cfg(test)]
 mod tests;
 mod tool;
+mod turns;
 
 pub use activity::{Narration, NarrationSource, Reasoning, Step, Summary, Tool, ToolOutput};
-pub use client::{ApiKey, Cancel, ClientMessage, Hello, Leave, Message, Ping, Resume, ToolAnswer};
+pub use client::{ApiKey, Cancel, ClientMessage, Hello, Leave, Message, Ping, Regenerate, Resume, ToolAnswer};
 pub use controllers::{
     Controller, ControllerEvent, ControllerEvents, ControllerKeptAlive, ControllerLease, ControllerList,
     ControllerPublished, ControllerRegistration,
@@ -43,10 +44,11 @@ pub use rest::{
 #[cfg(any(test, feature = "schema"))]
 pub use schema::typescript;
 pub use server::{
-    Done, Envelope, ErrorEvent, Evicted, FinishReason, Pong, Ready, Reset, ServerEvent, Started, Timings, Token, Usage,
-    User, frame,
+    Done, Envelope, ErrorEvent, Evicted, FinishReason, Pong, Queued, Ready, Reset, ServerEvent, Started, Timings,
+    Token, Usage, User, frame,
 };
 pub use tool::ToolDefinition;
+pub use turns::{CallOutput, ConversationImported, HeadChoice, TurnAccepted};
 
 /// The version of the wire that `ready` announces and the subprotocol `sidecar.v1` names.
 pub const PROTOCOL_VERSION: u32 = 1;

@@ -3,13 +3,14 @@
 use ts_rs::{Config, TS};
 
 use crate::{
-    Agent, AgentDraft, AgentList, Cancel, ClientMessage, Controller, ControllerEvent, ControllerEvents,
+    Agent, AgentDraft, AgentList, CallOutput, Cancel, ClientMessage, Controller, ControllerEvent, ControllerEvents,
     ControllerKeptAlive, ControllerLease, ControllerList, ControllerPublished, ControllerRegistration, Conversation,
-    ConversationPage, ConversationSummary, Done, EffectiveOptions, Envelope, ErrorBody, ErrorCode, ErrorEvent,
-    EventPage, Evicted, FeedEvent, FeedEventType, FeedSeverity, FinishReason, Hello, Leave, Limits, Message, Model,
-    ModelList, Narration, NarrationSource, NarratorAccepted, NarratorFeed, NarratorMessage, OptionsPatch, Ping, Pong,
-    Prompt, PromptPart, PromptPartKind, PromptWindow, Ready, Reasoning, RelayErrorBody, Reset, Resume, ServerEvent,
-    Started, Step, Summary, Timings, Token, Tool, ToolAnswer, ToolDefinition, ToolOutput, Turn, TurnState, Usage, User,
+    ConversationImported, ConversationPage, ConversationSummary, Done, EffectiveOptions, Envelope, ErrorBody,
+    ErrorCode, ErrorEvent, EventPage, Evicted, FeedEvent, FeedEventType, FeedSeverity, FinishReason, HeadChoice, Hello,
+    Leave, Limits, Message, Model, ModelList, Narration, NarrationSource, NarratorAccepted, NarratorFeed,
+    NarratorMessage, OptionsPatch, Ping, Pong, Prompt, PromptPart, PromptPartKind, PromptWindow, Queued, Ready,
+    Reasoning, Regenerate, RelayErrorBody, Reset, Resume, ServerEvent, Started, Step, Summary, Timings, Token, Tool,
+    ToolAnswer, ToolDefinition, ToolOutput, Turn, TurnAccepted, TurnState, Usage, User,
 };
 
 /// Every wire type as one TypeScript module. Whole numbers are `number`: none of them exceeds 2^53 - 1.
@@ -28,11 +29,12 @@ pub fn typescript() -> String {
 
 type Declare = fn(&Config) -> String;
 
-fn frames() -> [Declare; 10] {
+fn frames() -> [Declare; 11] {
     [
         declare::<ClientMessage>,
         declare::<Hello>,
         declare::<Message>,
+        declare::<Regenerate>,
         declare::<Cancel>,
         declare::<Resume>,
         declare::<Leave>,
@@ -43,11 +45,12 @@ fn frames() -> [Declare; 10] {
     ]
 }
 
-fn events() -> [Declare; 23] {
+fn events() -> [Declare; 24] {
     [
         declare::<ServerEvent>,
         declare::<Envelope>,
         declare::<Ready>,
+        declare::<Queued>,
         declare::<Limits>,
         declare::<User>,
         declare::<EffectiveOptions>,
@@ -71,7 +74,7 @@ fn events() -> [Declare; 23] {
     ]
 }
 
-fn objects() -> [Declare; 17] {
+fn objects() -> [Declare; 21] {
     [
         declare::<ErrorCode>,
         declare::<ErrorBody>,
@@ -83,6 +86,10 @@ fn objects() -> [Declare; 17] {
         declare::<Conversation>,
         declare::<Turn>,
         declare::<TurnState>,
+        declare::<TurnAccepted>,
+        declare::<CallOutput>,
+        declare::<HeadChoice>,
+        declare::<ConversationImported>,
         declare::<EventPage>,
         declare::<ModelList>,
         declare::<Model>,

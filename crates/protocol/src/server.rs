@@ -11,6 +11,8 @@ use crate::{EffectiveOptions, ErrorCode, Limits, Narration, Reasoning, Step, Sum
 pub enum ServerEvent {
     /// Answers a socket's first frame. Not logged.
     Ready(Ready),
+    /// The turn waits behind others. Not logged; told again when it changes.
+    Queued(Queued),
     /// A user's turn is on disk.
     User(User),
     /// The model has begun to read the prompt.
@@ -100,6 +102,15 @@ pub struct User {
     pub seed: u64,
     /// The turn that it follows; `null` for a conversation's first.
     pub parent_turn_id: Option<String>,
+}
+
+/// Own fields of `queued`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub struct Queued {
+    /// Turns of the conversation that run or wait before it.
+    pub ahead: u32,
 }
 
 /// Own fields of `started`.
@@ -254,6 +265,7 @@ impl ServerEvent {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Ready(_) => "ready",
+            Self::Queued(_) => "queued",
             Self::User(_) => "user",
             Self::Started(_) => "started",
             Self::Token(_) => "token",
@@ -278,6 +290,7 @@ impl ServerEvent {
     pub fn fields(&self) -> String {
         match self {
             Self::Ready(own) => json(own),
+            Self::Queued(own) => json(own),
             Self::User(own) => json(own),
             Self::Started(own) => json(own),
             Self::Token(own) => json(own),

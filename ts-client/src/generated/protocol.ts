@@ -4,7 +4,7 @@
 /**
  * One text frame from a client.
  */
-export type ClientMessage = { "type": "hello" } & Hello | { "type": "message" } & Message | { "type": "cancel" } & Cancel | { "type": "resume" } & Resume | { "type": "leave" } & Leave | { "type": "tool-output" } & ToolAnswer | { "type": "ping" } & Ping;
+export type ClientMessage = { "type": "hello" } & Hello | { "type": "message" } & Message | { "type": "regenerate" } & Regenerate | { "type": "cancel" } & Cancel | { "type": "resume" } & Resume | { "type": "leave" } & Leave | { "type": "tool-output" } & ToolAnswer | { "type": "ping" } & Ping;
 
 /**
  * The first frame of a socket, without a message.
@@ -56,7 +56,40 @@ turnId?: string,
  */
 parentTurnId?: string, 
 /**
+ * The turn that this one stands beside, with another text; in place of `parentTurnId`.
+ */
+editTurnId?: string, 
+/**
  * Tools that the model may ask for in this turn, in place of the agent's.
+ */
+tools?: Array<ToolDefinition>, 
+/**
+ * The key, where one is set and this is the first frame.
+ */
+apiKey?: string, };
+
+/**
+ * Answers a user's words once more: a sibling of a turn, with the same text.
+ */
+export type Regenerate = { 
+/**
+ * The turn whose words are answered once more.
+ */
+turnId: string, 
+/**
+ * The turn's conversation; the socket's current one by default.
+ */
+conversationId?: string, 
+/**
+ * The client's own name for the new turn: sent again, it joins that turn.
+ */
+newTurnId?: string, 
+/**
+ * Options of the new turn, as those of a message.
+ */
+options?: OptionsPatch, 
+/**
+ * Tools of the new turn, as those of a message.
  */
 tools?: Array<ToolDefinition>, 
 /**
@@ -206,7 +239,7 @@ model?: string | null, };
 /**
  * One event. What the log holds of it is its own fields; `seq` and the like are the frame's [`Envelope`].
  */
-export type ServerEvent = { "type": "ready" } & Ready | { "type": "user" } & User | { "type": "started" } & Started | { "type": "token" } & Token | { "type": "reasoning" } & Reasoning | { "type": "tool" } & Tool | { "type": "tool-output" } & ToolOutput | { "type": "step-start" } & Step | { "type": "step" } & Step | { "type": "step-finish" } & Step | { "type": "summary" } & Summary | { "type": "narration" } & Narration | { "type": "evicted" } & Evicted | { "type": "done" } & Done | { "type": "error" } & ErrorEvent | { "type": "pong" } & Pong | { "type": "reset" } & Reset;
+export type ServerEvent = { "type": "ready" } & Ready | { "type": "queued" } & Queued | { "type": "user" } & User | { "type": "started" } & Started | { "type": "token" } & Token | { "type": "reasoning" } & Reasoning | { "type": "tool" } & Tool | { "type": "tool-output" } & ToolOutput | { "type": "step-start" } & Step | { "type": "step" } & Step | { "type": "step-finish" } & Step | { "type": "summary" } & Summary | { "type": "narration" } & Narration | { "type": "evicted" } & Evicted | { "type": "done" } & Done | { "type": "error" } & ErrorEvent | { "type": "pong" } & Pong | { "type": "reset" } & Reset;
 
 /**
  * What a frame carries beside its event's own fields. Logged events have all four.
@@ -257,6 +290,15 @@ lastSeq: number,
  * Changes when the server starts anew.
  */
 bootId: string, };
+
+/**
+ * Own fields of `queued`.
+ */
+export type Queued = { 
+/**
+ * Turns of the conversation that run or wait before it.
+ */
+ahead: number, };
 
 /**
  * The limits in force.
@@ -839,6 +881,62 @@ endedAt: string | null, };
  * Where a turn stands.
  */
 export type TurnState = "pending" | "streaming" | "done" | "cancelled" | "failed" | "interrupted";
+
+/**
+ * Answer of `POST /conversations/{id}/turns`.
+ */
+export type TurnAccepted = { 
+/**
+ * The conversation.
+ */
+conversationId: string, 
+/**
+ * The turn.
+ */
+turnId: string, 
+/**
+ * The `seq` of its `user` event: what comes of it is at and after that.
+ */
+firstSeq: number, };
+
+/**
+ * Body of `POST /conversations/{id}/turns/{turnId}/tool-output`.
+ */
+export type CallOutput = { 
+/**
+ * The call that this answers.
+ */
+callId: string, 
+/**
+ * What the tool gave; anything, `null` too.
+ */
+output: unknown, };
+
+/**
+ * Body of `PUT /conversations/{id}/head`.
+ */
+export type HeadChoice = { 
+/**
+ * The turn that the next message follows.
+ */
+turnId: string, };
+
+/**
+ * Answer of `POST /conversations/import`.
+ */
+export type ConversationImported = { 
+/**
+ * The conversation, under its new id if it was given one.
+ */
+conversationId: string, 
+/**
+ * How many turns it has.
+ */
+turns: number, 
+/**
+ * How many events its log has.
+ */
+events: number, };
 
 /**
  * Answer of `GET /conversations/{id}/events`.

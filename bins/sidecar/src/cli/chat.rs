@@ -205,6 +205,7 @@ impl Talk {
             ServerEvent::ToolOutput(output) => self.terminal.note(&format!("{} gave {}", output.name, output.payload)),
             ServerEvent::Narration(narration) => self.terminal.note(&narration.text),
             ServerEvent::Ready(_)
+            | ServerEvent::Queued(_)
             | ServerEvent::Reasoning(_)
             | ServerEvent::StepStart(_)
             | ServerEvent::Step(_)

@@ -72,7 +72,10 @@ fn joined_tokens_are_bounded_and_lose_nothing() {
         .collect();
     let mut text = String::new();
     let mut next = 1;
-    for LogFrame { last_seq, text: frame } in frames("c", &events) {
+    for LogFrame {
+        last_seq, text: frame, ..
+    } in frames("c", &events)
+    {
         let frame: serde_json::Value = serde_json::from_str(&frame).expect("a frame is JSON");
         assert_eq!(frame["seq"], last_seq);
         let token = frame["token"].as_str().expect("a token has text");

@@ -1,6 +1,6 @@
 //! `/agents`: read, written and deleted one by one.
 
-use actix_web::http::header::{ETAG, IF_MATCH, LOCATION};
+use actix_web::http::header::{ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, web};
 use agent_store::{Agent, AgentId, AgentStoreError, Condition, Draft};
@@ -19,12 +19,28 @@ pub(super) async fn list(state: web::Data<State>) -> Result<HttpResponse, ApiErr
 }
 
 /// `GET /agents/{id}`.
-pub(super) async fn get(id: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn get(
+    request: HttpRequest,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
     let id = existing(&id)?;
     let agent = state.blocking(move |agents| agents.get(&id)).await?.map_err(refuse)?;
-    Ok(HttpResponse::Ok()
-        .insert_header((ETAG, agent.etag()))
-        .json(on_the_wire(agent)))
+    let etag = agent.etag();
+    if is_known(&request, &etag) {
+        return Ok(HttpResponse::NotModified().insert_header((ETAG, etag)).finish());
+    }
+    Ok(HttpResponse::Ok().insert_header((ETAG, etag)).json(on_the_wire(agent)))
+}
+
+/// Whether `If-None-Match` names this version; weak tags count, as they do for every reader.
+fn is_known(request: &HttpRequest, etag: &str) -> bool {
+    let values = request
+        .headers()
+        .get_all(IF_NONE_MATCH)
+        .filter_map(|value| value.to_str().ok());
+    let mut tags = values.flat_map(|value| value.split(',')).map(str::trim);
+    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
 /// `PUT /agents/{id}`: writes the agent, new or not.

@@ -1,5 +1,6 @@
 //! `/conversations`: what was said, page by page, and what the model saw of it.
 
+use actix_web::http::header::ACCEPT;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chat::{logged_frame, rfc3339};
 use conversation_store::{Conversation, Turn, TurnState};
@@ -7,6 +8,7 @@ use protocol::{ConversationPage, ConversationSummary, ErrorCode, EventPage};
 use serde_json::value::RawValue;
 
 use super::body::query;
+use super::sse;
 use crate::state::State;
 use crate::status::ApiError;
 
@@ -89,6 +91,14 @@ pub(super) async fn events(
 ) -> Result<HttpResponse, ApiError> {
     let query = query(&request)?;
     let after = query.number("after")?.unwrap_or(0);
+    if wants_stream(&request) {
+        let start = sse::Start {
+            after: last_event_id(&request)?.unwrap_or(after),
+            last_seq: find(&state, &id).await?.last_seq,
+            conversation: id.into_inner(),
+        };
+        return sse::answer(&state, start);
+    }
     let size = EVENT_PAGE.size(query.number("limit")?)?;
     let last_seq = find(&state, &id).await?.last_seq;
     let events = state.store.events(&id, after, size).await?;
@@ -98,6 +108,34 @@ pub(super) async fn events(
         .map(|event| RawValue::from_string(logged_frame(&id, event)));
     let events = frames.collect::<Result<_, _>>().map_err(unreadable)?;
     Ok(HttpResponse::Ok().json(EventPage { events, last_seq }))
+}
+
+/// Whether the log is asked for as server-sent events.
+fn wants_stream(request: &HttpRequest) -> bool {
+    let accepted = request
+        .headers()
+        .get_all(ACCEPT)
+        .filter_map(|value| value.to_str().ok());
+    let mut types = accepted.flat_map(|value| value.split(','));
+    types.any(|kind| {
+        let name = kind.split(';').next().unwrap_or_default();
+        name.trim().eq_ignore_ascii_case(sse::EVENT_STREAM)
+    })
+}
+
+/// What a stream's reader has seen: the browser says it again by itself, beside the address that it was given first.
+fn last_event_id(request: &HttpRequest) -> Result<Option<u64>, ApiError> {
+    let Some(value) = request.headers().get("last-event-id") else {
+        return Ok(None);
+    };
+    let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    let wrong = || {
+        ApiError::new(
+            ErrorCode::InvalidRequest,
+            "Last-Event-ID must be a whole number, 0 or more",
+        )
+    };
+    number.map(Some).ok_or_else(wrong)
 }
 
 /// `GET /conversations/{id}/prompt?turn=`.

@@ -2,10 +2,10 @@
 //!
 //! A command that fails is answered by an `error` frame and leaves the socket open; a first frame that fails ends it.
 
-use chat::TurnCommand;
+use chat::{RegenerateCommand, TurnCommand, TurnHandle};
 use protocol::{
-    Cancel, ClientMessage, Envelope, ErrorCode, ErrorEvent, Hello, Leave, Message, PROTOCOL_VERSION, Ping, Pong, Ready,
-    Reset, Resume, ServerEvent, ToolAnswer,
+    Cancel, ClientMessage, Envelope, ErrorCode, ErrorEvent, Hello, Leave, Message, PROTOCOL_VERSION, Ping, Pong,
+    Queued, Ready, Regenerate, Reset, Resume, ServerEvent, ToolAnswer,
 };
 
 use super::binding::Binding;
@@ -45,6 +45,7 @@ impl Connection {
         match message {
             ClientMessage::Hello(hello) => self.hello(&hello).await,
             ClientMessage::Message(message) => self.message(message).await,
+            ClientMessage::Regenerate(regenerate) => self.regenerate(regenerate).await,
             ClientMessage::Cancel(cancel) => self.cancel(cancel).await,
             ClientMessage::Resume(resume) => self.resume(resume).await,
             ClientMessage::Leave(Leave { conversation_id }) => {
@@ -67,6 +68,7 @@ impl Connection {
         let shown = match message {
             ClientMessage::Hello(hello) => hello.api_key.as_ref(),
             ClientMessage::Message(message) => message.api_key.as_ref(),
+            ClientMessage::Regenerate(regenerate) => regenerate.api_key.as_ref(),
             ClientMessage::Resume(resume) => resume.api_key.as_ref(),
             ClientMessage::Cancel(_)
             | ClientMessage::Leave(_)
@@ -119,6 +121,7 @@ impl Connection {
         if is_first {
             self.say_ready(before).await;
         }
+        self.tell_queue(&turn);
         self.follow_turn(turn, before);
         Ok(())
     }
@@ -137,6 +140,7 @@ impl Connection {
             conversation_id,
             turn_id: message.turn_id,
             parent_turn_id: message.parent_turn_id,
+            edit_turn_id: message.edit_turn_id,
             message: message.message,
             hello_options: binding.options.clone(),
             options: message.options,
@@ -145,6 +149,11 @@ impl Connection {
         self.state.access.count_use(self.client)?;
         self.forget_ended().await?;
         let handle = self.state.start_turn(command).await?;
+        Ok(self.own(handle))
+    }
+
+    /// Owns a turn that was started or joined; the turn, and its first `seq`.
+    fn own(&mut self, handle: TurnHandle) -> (TurnRef, u64) {
         let turn = TurnRef {
             conversation: handle.conversation_id,
             turn_id: handle.turn_id,
@@ -153,7 +162,57 @@ impl Connection {
         if handle.joined {
             self.replay(&turn, handle.first_seq.saturating_sub(1));
         }
-        Ok((turn, handle.first_seq))
+        (turn, handle.first_seq)
+    }
+
+    async fn regenerate(&mut self, regenerate: Regenerate) -> Result<(), ApiError> {
+        let named = regenerate
+            .conversation_id
+            .or_else(|| self.binding.conversation_id.clone());
+        let conversation_id = named.ok_or_else(|| turn_not_found(&regenerate.turn_id))?;
+        self.check_room(&conversation_id)?;
+        self.forget_ended().await?;
+        let command = RegenerateCommand {
+            conversation_id,
+            turn_id: regenerate.turn_id,
+            new_turn_id: regenerate.new_turn_id,
+            hello_options: self.binding.options.clone(),
+            options: regenerate.options,
+            tools: regenerate.tools,
+        };
+        let handle = self.state.regenerate(command).await?;
+        let (turn, first_seq) = self.own(handle);
+        self.tell_queue(&turn);
+        self.follow_turn(turn, first_seq.saturating_sub(1));
+        Ok(())
+    }
+
+    /// Says how many turns are ahead of one that waits, now and whenever that changes.
+    fn tell_queue(&self, turn: &TurnRef) {
+        let Some(mut queue) = self.state.chat.queue(&turn.conversation, &turn.turn_id) else {
+            return;
+        };
+        let mut ahead = queue.ahead();
+        if ahead == 0 {
+            return;
+        }
+        let about = Envelope {
+            conversation_id: Some(turn.conversation.clone()),
+            turn_id: Some(turn.turn_id.clone()),
+            ..Envelope::default()
+        };
+        let outbound = self.outbound.clone();
+        actix_web::rt::spawn(async move {
+            while ahead > 0 {
+                let event = ServerEvent::Queued(Queued {
+                    ahead: u32::try_from(ahead).unwrap_or(u32::MAX),
+                });
+                if outbound.text(event.frame(&about)).await.is_err() {
+                    return;
+                }
+                ahead = queue.changed().await.unwrap_or(0);
+            }
+        });
     }
 
     /// Forgets the owners of turns that are over, once there are many.

@@ -99,7 +99,7 @@ impl Reading {
                 continue;
             }
             self.release_ended(conversation, &events);
-            for LogFrame { last_seq, text } in frames(conversation, &events) {
+            for LogFrame { last_seq, text, .. } in frames(conversation, &events) {
                 self.outbound.text(text).await?;
                 // Frame by frame: whoever stops a reader that waits for its peer must know what it has not said.
                 position.store(last_seq, Ordering::Release);

@@ -386,3 +386,23 @@ async fn a_second_sidecar_on_the_same_data_is_refused() {
     app.engine.release(2);
     assert_eq!(end_of_turn(&app, "c").await["finishReason"], "stop");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_is_told_how_many_turns_are_ahead() {
+    let app = TestApp::start(held()).await;
+    let mut first = app.socket().await;
+    first.ask("c", "t1", "one").await;
+    first.until("started").await;
+    let mut second = app.socket().await;
+    second.ask("c", "t2", "two").await;
+    let queued = second.until("queued").await;
+    let ahead = |frame: Option<&Value>| frame.map(|frame| (frame["turnId"].clone(), frame["ahead"].clone()));
+    assert_eq!(ahead(queued.last()), Some((json!("t2"), json!(1))));
+    let mut third = app.socket().await;
+    third.ask("c", "t3", "three").await;
+    assert_eq!(ahead(third.until("queued").await.last()), Some((json!("t3"), json!(2))));
+    app.engine.release(2);
+    assert_eq!(ahead(third.until("queued").await.last()), Some((json!("t3"), json!(1))));
+    app.engine.release(1_000);
+    third.until("done").await;
+}

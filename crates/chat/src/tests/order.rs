@@ -100,3 +100,32 @@ async fn a_quiet_conversation_keeps_no_task() {
     bench.chat.shared.lanes.idle().await;
     assert_eq!(bench.chat.live_turns(), 0);
 }
+
+#[tokio::test]
+async fn a_turn_that_waits_knows_how_many_are_ahead() {
+    let engine = ScriptedEngine::new([tokens(&["A"]), tokens(&["B"]), tokens(&["C"])]).held();
+    let bench = Bench::new(engine.clone());
+    let mut handles = Vec::new();
+    for turn in ["t1", "t2", "t3"] {
+        handles.push(bench.chat.start_turn(named(turn, turn)).await.expect("it starts"));
+    }
+    let mut queues = Vec::new();
+    for turn in ["t1", "t2", "t3"] {
+        queues.push(bench.chat.queue("c", turn).expect("it runs or waits"));
+    }
+    bench.wait_for(&handles[0], "started").await;
+    assert_eq!(
+        queues.iter_mut().map(|queue| queue.ahead()).collect::<Vec<_>>(),
+        [0, 1, 2]
+    );
+    engine.release(1);
+    assert_eq!(queues[2].changed().await, Some(1));
+    assert_eq!(queues[1].changed().await, Some(0));
+    bench.wait_for(&handles[1], "started").await;
+    bench.chat.cancel("c", "t2").await.expect("it runs");
+    assert_eq!(queues[2].changed().await, Some(0));
+    engine.release(1);
+    bench.read(&handles[2]).await;
+    assert_eq!(queues[2].changed().await, None);
+    assert!(bench.chat.queue("c", "nobody").is_none());
+}

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, named_params};
 
-use super::{Apply, Batch};
+use super::{Apply, Batch, import::HIDDEN};
 use crate::{error::Result, queries};
 
 /// Rows that go in one transaction: a few milliseconds, so that live turns hardly notice.
@@ -46,6 +46,11 @@ pub(super) fn remove_some(connection: &mut Connection) -> rusqlite::Result<bool>
     };
     let db = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if remove_events(&db, key)? == 0 && remove_turns(&db, key)? == 0 {
+        // An import that came to nothing leaves no name behind.
+        let forget = "DELETE FROM conversation WHERE key = :key AND id GLOB :hidden";
+        let hidden = format!("{HIDDEN}*");
+        db.prepare_cached(forget)?
+            .execute(named_params! { ":key": key, ":hidden": hidden })?;
         let done = "UPDATE conversation SET deleted = 2 WHERE key = :key";
         db.prepare_cached(done)?.execute(named_params! { ":key": key })?;
     }

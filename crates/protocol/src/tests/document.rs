@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::options::OPTIONS;
 use crate::{
-    Done, ErrorCode, ErrorEvent, Evicted, FinishReason, Limits, Narration, NarrationSource, OptionsPatch, Pong, Ready,
-    Reasoning, Reset, ServerEvent, Started, Step, Summary, Timings, Token, Tool, ToolOutput, Usage, User,
+    Done, ErrorCode, ErrorEvent, Evicted, FinishReason, Limits, Narration, NarrationSource, OptionsPatch, Pong, Queued,
+    Ready, Reasoning, Reset, ServerEvent, Started, Step, Summary, Timings, Token, Tool, ToolOutput, Usage, User,
 };
 
 const DOCUMENT: &str = include_str!("../../PROTOCOL.md");
@@ -61,6 +61,7 @@ fn events() -> Vec<ServerEvent> {
             last_seq: 0,
             boot_id: some(),
         }),
+        ServerEvent::Queued(Queued { ahead: 1 }),
         ServerEvent::User(User {
             text: some(),
             agent_id: some(),

@@ -1,6 +1,9 @@
 //! Client frames: what is understood, and what is refused by name.
 
-use crate::{ApiKey, Cancel, ClientMessage, Hello, Leave, Message, OptionsPatch, Ping, ProtocolError, Resume, Setting};
+use crate::{
+    ApiKey, Cancel, ClientMessage, Hello, Leave, Message, OptionsPatch, Ping, ProtocolError, Regenerate, Resume,
+    Setting,
+};
 
 #[track_caller]
 fn check(text: &str, expected: ClientMessage) {
@@ -112,6 +115,16 @@ fn frames_survive_writing_and_reading() {
     };
     for frame in [
         ClientMessage::Message(full),
+        ClientMessage::Message(Message {
+            edit_turn_id: Some("e".to_owned()),
+            ..message("hi")
+        }),
+        ClientMessage::Regenerate(Regenerate {
+            turn_id: "t".to_owned(),
+            conversation_id: Some("c".to_owned()),
+            new_turn_id: Some("n".to_owned()),
+            ..Regenerate::default()
+        }),
         ClientMessage::Hello(Hello::default()),
         ClientMessage::Ping(Ping::default()),
     ] {
@@ -135,7 +148,13 @@ fn wrong_frames_are_refused_by_name() {
     refuse("{", "JSON object");
     refuse(r#"{"message":"hi"} x"#, "trailing");
     refuse("\u{feff}{}", "byte order mark");
-    refuse(r#"{"type":"regenerate"}"#, "unknown type \"regenerate\"");
+    refuse(r#"{"type":"again"}"#, "unknown type \"again\"");
+    refuse(r#"{"type":"regenerate"}"#, "key \"turnId\" is missing");
+    refuse(
+        r#"{"type":"regenerate","turnId":"t","newTurnId":"a b"}"#,
+        "\"newTurnId\"",
+    );
+    refuse(r#"{"message":"hi","edit_turn_id":7}"#, "\"edit_turn_id\"");
     refuse(r#"{"type":7}"#, "\"type\" must be a string, not 7");
     refuse(r#"{"type":"message"}"#, "\"message\" is missing");
     refuse(r#"{"type":"resume"}"#, "\"conversationId\" is missing");

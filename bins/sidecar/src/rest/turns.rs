@@ -1,0 +1,93 @@
+//! `/conversations/{id}/turns` and `…/head`: turns without a socket, and the path that the next one follows.
+//!
+//! No socket owns a turn that begins here: it runs to its end whoever goes away. What comes of it is read from the log.
+
+use actix_web::http::Method;
+use actix_web::http::header::LOCATION;
+use actix_web::web::{self, Payload, ServiceConfig};
+use actix_web::{HttpResponse, Resource};
+use chat::TurnCommand;
+use protocol::{CallOutput, ErrorCode, HeadChoice, Message, OptionsPatch, ProtocolError, TurnAccepted};
+
+use super::{body, resource};
+use crate::state::State;
+use crate::status::ApiError;
+
+/// Adds the turns' routes.
+pub(super) fn routes(config: &mut ServiceConfig) {
+    let post = |path: &str| -> Resource { resource(path, &[Method::POST]) };
+    config
+        .service(resource("/conversations/{id}/head", &[Method::PUT]).route(web::put().to(set_head)))
+        .service(post("/conversations/{id}/turns").route(web::post().to(start)))
+        .service(post("/conversations/{id}/turns/{turn}/cancel").route(web::post().to(cancel)))
+        .service(post("/conversations/{id}/turns/{turn}/tool-output").route(web::post().to(tool_output)));
+}
+
+/// `PUT /conversations/{id}/head`. Turns that run or wait have their parent already: it changes nothing for them.
+async fn set_head(id: web::Path<String>, payload: Payload, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let body = body::read(payload, &state.limits).await?;
+    let HeadChoice { turn_id } = HeadChoice::parse(&body).map_err(refuse)?;
+    let (store, id) = (state.store.clone(), id.into_inner());
+    state
+        .outlive(async move { store.set_head(&id, &turn_id).await })
+        .await??;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// `POST /conversations/{id}/turns`.
+async fn start(id: web::Path<String>, payload: Payload, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let id = id.into_inner();
+    let body = body::read(payload, &state.limits).await?;
+    let message = Message::parse(&body).map_err(refuse)?;
+    if let Some(other) = message.conversation_id.filter(|other| *other != id) {
+        let detail = format!("the body's conversationId {other:?} is not the path's {id:?}");
+        return Err(ApiError::new(ErrorCode::InvalidRequest, detail));
+    }
+    let command = TurnCommand {
+        agent_id: message
+            .agent_id
+            .ok_or_else(|| refuse(ProtocolError::MissingKey { key: "agentId" }))?,
+        conversation_id: Some(id),
+        turn_id: message.turn_id,
+        parent_turn_id: message.parent_turn_id,
+        edit_turn_id: message.edit_turn_id,
+        message: message.message,
+        hello_options: OptionsPatch::default(),
+        options: message.options,
+        tools: message.tools,
+    };
+    let begun = state.start_turn(command).await?;
+    let before = begun.first_seq.saturating_sub(1);
+    let events = format!("/conversations/{}/events?after={before}", begun.conversation_id);
+    Ok(HttpResponse::Accepted()
+        .insert_header((LOCATION, events))
+        .json(TurnAccepted {
+            conversation_id: begun.conversation_id,
+            turn_id: begun.turn_id,
+            first_seq: begun.first_seq,
+        }))
+}
+
+/// `POST /conversations/{id}/turns/{turn}/cancel`.
+async fn cancel(path: web::Path<(String, String)>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let (id, turn) = path.into_inner();
+    state.cancel(&id, &turn).await?;
+    Ok(HttpResponse::Accepted().finish())
+}
+
+/// `POST /conversations/{id}/turns/{turn}/tool-output`.
+async fn tool_output(
+    path: web::Path<(String, String)>,
+    payload: Payload,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let (id, turn) = path.into_inner();
+    let body = body::read(payload, &state.limits).await?;
+    let CallOutput { call_id, output } = CallOutput::parse(&body).map_err(refuse)?;
+    state.chat.tool_output(&id, &turn, &call_id, output)?;
+    Ok(HttpResponse::Accepted().finish())
+}
+
+fn refuse(error: ProtocolError) -> ApiError {
+    ApiError::new(error.code(), error.to_string())
+}

@@ -1,0 +1,247 @@
+//! A conversation's log as server-sent events, read live and to its end.
+
+use std::time::Duration;
+
+use engine::ScriptedEngine;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+use crate::client::{Http, TestApp, no_gap, text};
+
+/// One event of a stream.
+#[derive(Debug, Default, PartialEq)]
+struct Event {
+    id: Option<u64>,
+    kind: String,
+    data: Value,
+}
+
+/// A stream that is read piece by piece.
+struct Stream {
+    connection: BufReader<TcpStream>,
+    unread: String,
+}
+
+impl Stream {
+    async fn open(app: &TestApp, path: &str, headers: &str) -> Self {
+        let authority = app.authority();
+        let mut connection = TcpStream::connect(&authority).await.expect("the sidecar listens");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\naccept: text/event-stream\r\n{headers}\r\n");
+        connection.write_all(request.as_bytes()).await.expect("it is sent");
+        let mut connection = BufReader::new(connection);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            connection.read_line(&mut head).await.expect("an answer");
+        }
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        assert!(head.contains("content-type: text/event-stream"), "{head}");
+        Self {
+            connection,
+            unread: String::new(),
+        }
+    }
+
+    /// The next block of lines; `None` at the stream's end.
+    async fn block(&mut self) -> Option<String> {
+        loop {
+            if let Some((block, rest)) = self.unread.split_once("\n\n") {
+                let block = block.to_owned();
+                self.unread = rest.to_owned();
+                return Some(block);
+            }
+            let mut length = String::new();
+            self.connection.read_line(&mut length).await.expect("a chunk");
+            let length = usize::from_str_radix(length.trim(), 16).expect("a chunk has a length");
+            let mut chunk = vec![0; length + 2];
+            self.connection.read_exact(&mut chunk).await.expect("a whole chunk");
+            if length == 0 {
+                return None;
+            }
+            self.unread
+                .push_str(std::str::from_utf8(&chunk[..length]).expect("events are UTF-8"));
+        }
+    }
+
+    /// The next event; `None` at the stream's end.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            let block = self.block().await?;
+            if block.starts_with(':') {
+                continue;
+            }
+            let mut event = Event::default();
+            for line in block.lines() {
+                match line.split_once(": ").expect("a field has a value") {
+                    ("id", id) => event.id = id.parse().ok(),
+                    ("event", kind) => event.kind = kind.to_owned(),
+                    ("data", data) => event.data = serde_json::from_str(data).expect("data is JSON"),
+                    other => panic!("{other:?}"),
+                }
+            }
+            return Some(event);
+        }
+    }
+
+    /// Events up to and with the first of a type.
+    async fn until(&mut self, kind: &str) -> Vec<Event> {
+        let mut events = Vec::new();
+        loop {
+            events.push(self.next().await.expect("the stream goes on"));
+            if events.last().is_some_and(|event| event.kind == kind) {
+                return events;
+            }
+        }
+    }
+}
+
+async fn begin(app: &TestApp, conversation: &str, message: &str) {
+    let body = json!({ "message": message, "agentId": "planner" }).to_string();
+    let begun = app
+        .http(Http {
+            method: "POST",
+            path: &format!("/conversations/{conversation}/turns"),
+            body: &body,
+            ..Http::default()
+        })
+        .await;
+    assert_eq!(begun.status, 202, "{}", begun.body);
+}
+
+/// Checks that events are frames under their own names, and gives the frames.
+#[track_caller]
+fn frames(events: Vec<Event>) -> Vec<Value> {
+    for event in &events {
+        assert_eq!(
+            (&event.data["type"], event.data["seq"].as_u64()),
+            (&json!(event.kind), event.id)
+        );
+    }
+    events.into_iter().map(|event| event.data).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_is_followed_and_taken_up_again() {
+    let app = TestApp::start(ScriptedEngine::default().held()).await;
+    begin(&app, "c", "hello").await;
+    let mut stream = Stream::open(&app, "/conversations/c/events", "").await;
+    let begun = frames(stream.until("started").await);
+    no_gap(0, &begun);
+    app.engine.release(1_000);
+    let rest = frames(stream.until("done").await);
+    let last = no_gap(begun.len() as u64, &rest);
+    assert_eq!(text(&rest), "echo: hello");
+    // Who comes back names the last id; it wins over the address that the reader began with.
+    let mut again = Stream::open(&app, "/conversations/c/events?after=0", "last-event-id: 2\r\n").await;
+    assert_eq!(no_gap(2, &frames(again.until("done").await)), last);
+    let mut again = Stream::open(&app, &format!("/conversations/c/events?after={last}"), "").await;
+    begin(&app, "c", "more").await;
+    no_gap(last, &frames(again.until("done").await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_log_comes_in_pieces_without_a_gap() {
+    let app = TestApp::start(ScriptedEngine::default()).await;
+    let message = "word ".repeat(2_000);
+    begin(&app, "c", &message).await;
+    let mut stream = Stream::open(&app, "/conversations/c/events", "").await;
+    let frames = stream.until("done").await;
+    let frames: Vec<Value> = frames.into_iter().map(|event| event.data).collect();
+    no_gap(0, &frames);
+    assert_eq!(text(&frames), format!("echo: {message}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_its_conversation_and_with_the_sidecar() {
+    let app = TestApp::start(ScriptedEngine::default()).await;
+    begin(&app, "c", "hello").await;
+    begin(&app, "d", "hello").await;
+    let mut deleted = Stream::open(&app, "/conversations/c/events", "").await;
+    deleted.until("done").await;
+    let mut stopped = Stream::open(&app, "/conversations/d/events", "").await;
+    stopped.until("done").await;
+    assert_eq!(app.running().open_sockets(), 2);
+    let delete = Http {
+        method: "DELETE",
+        path: "/conversations/c",
+        ..Http::default()
+    };
+    assert_eq!(app.http(delete).await.status, 204);
+    let last = deleted.next().await.expect("a last word");
+    assert_eq!((last.id, last.data["code"].clone()), (None, json!("gone")));
+    assert_eq!(deleted.next().await, None);
+    let (_, end) = tokio::join!(app.stop(), stopped.next());
+    assert_eq!(end, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_stream_shows_signs_of_life_and_a_reader_from_the_future_is_reset() {
+    let app = TestApp::start_with(ScriptedEngine::default(), |settings| {
+        settings.ping_period = Duration::from_millis(20);
+    })
+    .await;
+    begin(&app, "c", "hello").await;
+    let mut stream = Stream::open(&app, "/conversations/c/events", "").await;
+    let last = stream.until("done").await.pop().and_then(|event| event.id);
+    for _ in 0..3 {
+        assert_eq!(stream.block().await.as_deref(), Some(":"));
+    }
+    let mut ahead = Stream::open(&app, "/conversations/c/events?after=99", "").await;
+    let reset = ahead.next().await.expect("a reset");
+    assert_eq!((reset.kind.as_str(), reset.data["lastSeq"].as_u64()), ("reset", last));
+    drop((stream, ahead));
+    while app.running().open_sockets() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_followed_is_refused_before_the_stream() {
+    let app = TestApp::start(ScriptedEngine::default()).await;
+    let ask = async |path: &str, id: &str| {
+        let headers = [
+            ("accept", "application/json, text/event-stream;q=0.9"),
+            ("last-event-id", id),
+        ];
+        let request = Http {
+            path,
+            headers: &headers,
+            ..Http::default()
+        };
+        app.http(request).await.status
+    };
+    assert_eq!(ask("/conversations/c/events", "0").await, 404);
+    begin(&app, "c", "hello").await;
+    assert_eq!(ask("/conversations/c/events", "x").await, 400);
+    assert_eq!(ask("/conversations/c/events?after=x", "0").await, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_known_is_not_sent_again() {
+    let app = TestApp::start(ScriptedEngine::default()).await;
+    let etag = app
+        .get("/agents/planner")
+        .await
+        .header("etag")
+        .expect("a tag")
+        .to_owned();
+    for (tags, status) in [
+        (etag.clone(), 304),
+        (format!("\"other\", W/{etag}"), 304),
+        ("*".to_owned(), 304),
+        ("\"other\"".to_owned(), 200),
+    ] {
+        let request = Http {
+            path: "/agents/planner",
+            headers: &[("if-none-match", &tags)],
+            ..Http::default()
+        };
+        let answer = app.http(request).await;
+        assert_eq!(
+            (answer.status, answer.header("etag")),
+            (status, Some(etag.as_str())),
+            "{tags}"
+        );
+        assert_eq!(answer.body.is_empty(), status == 304);
+    }
+}
