@@ -19,6 +19,7 @@ use tokio::time::{MissedTickBehavior, interval_at};
 
 use crate::log_frame::frames;
 use crate::socket::Seat;
+use crate::phase::Phase;
 use crate::state::State;
 use crate::status::ApiError;
 
@@ -43,7 +44,7 @@ struct Reader {
     position: u64,
     tail: Tail,
     /// Turns true when the sidecar stops: the stream then ends with its log.
-    closing: watch::Receiver<bool>,
+    phase: watch::Receiver<Phase>,
     ping_period: Duration,
     /// What is said before anything is read.
     first: Option<String>,
@@ -66,7 +67,7 @@ pub(super) fn answer(state: &State, start: Start) -> Result<HttpResponse, ApiErr
         tail: state.store.tail(&start.conversation),
         store: state.store.clone(),
         position: start.after.min(start.last_seq),
-        closing: state.closing.clone(),
+        phase: state.phase.clone(),
         ping_period: state.ping_period,
         first: is_beyond.then(|| said(&reset, &about)),
         _seat: Arc::clone(&state.sockets).seat()?,
@@ -111,12 +112,12 @@ impl Reader {
                 return Ok(Some(piece));
             }
             // During a stop the turns have ended before: the log has no more to come.
-            if *self.closing.borrow_and_update() {
+            if *self.phase.borrow_and_update() == Phase::Stopping {
                 return Ok(None);
             }
             tokio::select! {
                 changed = self.tail.changed() => changed?,
-                _ = self.closing.changed() => {}
+                _ = self.phase.changed() => {}
                 _ = pings.tick() => return Ok(Some(":\n\n".to_owned())),
             }
         }

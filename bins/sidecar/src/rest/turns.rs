@@ -5,11 +5,12 @@
 use actix_web::http::Method;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{self, Payload, ServiceConfig};
-use actix_web::{HttpResponse, Resource};
+use actix_web::{HttpRequest, HttpResponse, Resource};
 use chat::TurnCommand;
 use protocol::{CallOutput, ErrorCode, HeadChoice, Message, OptionsPatch, ProtocolError, TurnAccepted};
 
 use super::{body, resource};
+use crate::access;
 use crate::state::State;
 use crate::status::ApiError;
 
@@ -25,7 +26,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 
 /// `PUT /conversations/{id}/head`. Turns that run or wait have their parent already: it changes nothing for them.
 async fn set_head(id: web::Path<String>, payload: Payload, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let body = body::read(payload, &state.limits).await?;
+    let body = body::read(payload, &state).await?;
     let HeadChoice { turn_id } = HeadChoice::parse(&body).map_err(refuse)?;
     let (store, id) = (state.store.clone(), id.into_inner());
     state
@@ -35,9 +36,15 @@ async fn set_head(id: web::Path<String>, payload: Payload, state: web::Data<Stat
 }
 
 /// `POST /conversations/{id}/turns`.
-async fn start(id: web::Path<String>, payload: Payload, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+async fn start(
+    request: HttpRequest,
+    id: web::Path<String>,
+    payload: Payload,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    state.access.count_use(access::client(&request))?;
     let id = id.into_inner();
-    let body = body::read(payload, &state.limits).await?;
+    let body = body::read(payload, &state).await?;
     let message = Message::parse(&body).map_err(refuse)?;
     if let Some(other) = message.conversation_id.filter(|other| *other != id) {
         let detail = format!("the body's conversationId {other:?} is not the path's {id:?}");
@@ -82,7 +89,7 @@ async fn tool_output(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let (id, turn) = path.into_inner();
-    let body = body::read(payload, &state.limits).await?;
+    let body = body::read(payload, &state).await?;
     let CallOutput { call_id, output } = CallOutput::parse(&body).map_err(refuse)?;
     state.chat.tool_output(&id, &turn, &call_id, output)?;
     Ok(HttpResponse::Accepted().finish())
