@@ -8,6 +8,9 @@ use tokio::net::TcpStream;
 
 use crate::client::TestApp;
 
+/// A short limit: actix' clock moves every half second, and it may overlook a shorter one.
+const SHORT: Duration = Duration::from_millis(600);
+
 /// Sends a piece of a request, and reads to the end of the connection: only the server can end it.
 async fn answer_to(app: &TestApp, piece: &str) -> String {
     let mut stream = TcpStream::connect(app.authority()).await.expect("the sidecar listens");
@@ -21,7 +24,7 @@ async fn answer_to(app: &TestApp, piece: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_head_is_cut() {
     let app = TestApp::start_with(ScriptedEngine::default(), |settings| {
-        settings.http.head = Duration::from_millis(20);
+        settings.http.head = SHORT;
     })
     .await;
     for piece in [
@@ -35,7 +38,6 @@ async fn half_a_head_is_cut() {
             "{piece:?}: {answer:?}"
         );
     }
-    assert_eq!(app.get("/agents").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,7 +64,7 @@ async fn half_a_body_is_cut() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_asks_no_more_is_closed() {
     let app = TestApp::start_with(ScriptedEngine::default(), |settings| {
-        settings.http.idle = Duration::from_millis(20);
+        settings.http.idle = SHORT;
     })
     .await;
     let request = format!("GET /healthz HTTP/1.1\r\nhost: {}\r\n\r\n", app.authority());
@@ -72,17 +74,16 @@ async fn a_connection_that_asks_no_more_is_closed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_outlives_the_limits_of_plain_requests() {
     let app = TestApp::start_with(ScriptedEngine::default().held(), |settings| {
-        settings.http.head = Duration::from_millis(20);
-        settings.http.idle = Duration::from_millis(20);
-        settings.http.goodbye = Duration::from_millis(20);
+        settings.http.idle = SHORT;
     })
     .await;
     let mut socket = app.socket().await;
     socket.ask("c", "t", "hi").await;
     socket.until("started").await;
-    // By then an idle connection beside it has been closed.
-    answer_to(&app, "").await;
-    answer_to(&app, "").await;
+    // Since then two connections beside it have been idle for too long.
+    let request = format!("GET /healthz HTTP/1.1\r\nhost: {}\r\n\r\n", app.authority());
+    answer_to(&app, &request).await;
+    answer_to(&app, &request).await;
     app.engine.release(100);
     socket.until("done").await;
 }

@@ -157,7 +157,10 @@ mod logs {
     /// Every line of every log file in a folder.
     fn lines(folder: &Path) -> Vec<String> {
         let files = std::fs::read_dir(folder).expect("the folder is there");
-        let files = files.map(|file| std::fs::read_to_string(file.expect("a file").path()).expect("logs are text"));
+        let files = files
+            .map(|file| file.expect("a file").path())
+            .filter(|file| file.is_file());
+        let files = files.map(|file| std::fs::read_to_string(file).expect("logs are text"));
         files
             .flat_map(|file| file.lines().map(str::to_owned).collect::<Vec<_>>())
             .collect()
