@@ -62,8 +62,8 @@ async fn a_conversation_moves_and_goes_on() {
     socket.ask("c", "t4", "four").await;
     let frames = socket.until("done").await;
     assert_eq!(
-        (kinds(&frames), &frames[0]["parentTurnId"]),
-        ("user started token done".to_owned(), &json!("t3"))
+        (kinds(&frames), &frames[1]["parentTurnId"]),
+        ("ready user started token done".to_owned(), &json!("t3"))
     );
     let asked = other.engine.requests().pop().expect("the engine was asked");
     let said: Vec<_> = asked.messages.iter().map(|message| message.text.as_str()).collect();
