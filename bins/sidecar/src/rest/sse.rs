@@ -18,8 +18,8 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval_at};
 
 use crate::log_frame::frames;
-use crate::socket::Seat;
 use crate::phase::Phase;
+use crate::socket::Seat;
 use crate::state::State;
 use crate::status::ApiError;
 
