@@ -28,6 +28,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("schema/001_log.sql")),
     M::up(include_str!("schema/002_rounds.sql")),
     M::up(include_str!("schema/003_import.sql")),
+    M::up(include_str!("schema/004_parts.sql")),
 ];
 const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);
 

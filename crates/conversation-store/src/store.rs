@@ -144,6 +144,18 @@ impl ConversationStore {
             .await
     }
 
+    /// Reads the events of a conversation that is followed, as [`Self::events`] does, and without asking SQLite while the reader
+    /// keeps up with a running turn. The tail must have been made before `after` was last read.
+    ///
+    /// # Errors
+    /// As [`Self::events`].
+    pub async fn followed(&self, tail: &Tail, after: u64, limit: usize) -> Result<Vec<Event>> {
+        match tail.recent(after, limit) {
+            Some(events) => Ok(events),
+            None => self.events(tail.conversation(), after, limit).await,
+        }
+    }
+
     /// Reads a turn by its id.
     ///
     /// # Errors

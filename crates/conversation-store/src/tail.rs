@@ -1,4 +1,8 @@
-//! The live tail: tells readers that a log has grown, and nothing else. The log itself is the truth.
+//! The live tail: tells readers that a log has grown, and keeps what a running turn has just added.
+//!
+//! The log itself is the truth. What is kept here was committed before, is bounded, and is let go when its turn ends.
+
+mod recent;
 
 use std::{
     collections::HashMap,
@@ -8,19 +12,32 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::{StoreError, error::Result};
+pub(crate) use recent::Growth;
+use recent::Recent;
 
-/// Follows one conversation's log. It says only that there is more; what, is read from the store.
+use crate::{Event, StoreError, error::Result};
+
+/// Follows one conversation's log: says that there is more, and often what.
 pub struct Tail {
     conversation: String,
     tails: Tails,
-    receiver: watch::Receiver<Option<u64>>,
+    receiver: watch::Receiver<Recent>,
 }
 
 impl Tail {
+    /// Returns the conversation that it follows.
+    pub fn conversation(&self) -> &str {
+        &self.conversation
+    }
+
     /// Returns the number of the newest event that this tail has heard of; `None` before the first.
     pub fn last_seq(&self) -> Option<u64> {
-        *self.receiver.borrow()
+        self.receiver.borrow().last_seq()
+    }
+
+    /// Returns the events with `seq > after`, at most `limit`, if they are still in memory.
+    pub(crate) fn recent(&self, after: u64, limit: usize) -> Option<Vec<Event>> {
+        self.receiver.borrow().after(after, limit)
     }
 
     /// Waits until something was committed, or the conversation deleted, since the tail was made or this last
@@ -60,7 +77,7 @@ struct Followed {
 }
 
 struct Entry {
-    sender: watch::Sender<Option<u64>>,
+    sender: watch::Sender<Recent>,
     followers: usize,
 }
 
@@ -69,13 +86,13 @@ impl Tails {
     pub(crate) fn follow(&self, conversation: &str) -> Tail {
         let mut followed = self.lock();
         let receiver = if followed.closed {
-            watch::channel(None).1
+            watch::channel(Recent::default()).1
         } else {
             let entry = followed
                 .conversations
                 .entry(conversation.to_owned())
                 .or_insert_with(|| Entry {
-                    sender: watch::channel(None).0,
+                    sender: watch::channel(Recent::default()).0,
                     followers: 0,
                 });
             entry.followers += 1;
@@ -88,10 +105,10 @@ impl Tails {
         }
     }
 
-    /// Wakes a conversation's followers: its log now ends at `last_seq`.
-    pub(crate) fn wake(&self, conversation: &str, last_seq: u64) {
+    /// Wakes a conversation's followers: its log has grown.
+    pub(crate) fn wake(&self, conversation: &str, growth: Growth) {
         if let Some(entry) = self.lock().conversations.get(conversation) {
-            entry.sender.send_replace(Some(last_seq));
+            entry.sender.send_modify(|recent| recent.grow(growth));
         }
     }
 

@@ -4,6 +4,7 @@ mod archive;
 mod deletes;
 mod failures;
 mod kills;
+mod migrations;
 mod paths;
 mod publishing;
 mod tails;

@@ -222,8 +222,8 @@ impl Loop {
     fn run_batch(&mut self, mut jobs: Vec<Box<dyn Job>>) -> bool {
         match self.transact(&mut jobs) {
             Ok(woken) => {
-                for (conversation, last_seq) in &woken.conversations {
-                    self.tails.wake(conversation, *last_seq);
+                for (conversation, growth) in woken.conversations {
+                    self.tails.wake(&conversation, growth);
                 }
                 for job in jobs {
                     job.settle(None);

@@ -80,6 +80,11 @@ impl Connection {
     /// Serves the socket to its end.
     pub(super) async fn run(mut self, mut messages: Incoming, drain: Drain) {
         let end = self.serve(&mut messages, drain).await;
+        // Kept only from here on, as what a command needs is.
+        Box::pin(self.finish(end, messages)).await;
+    }
+
+    async fn finish(mut self, end: End, mut messages: Incoming) {
         tracing::debug!(socket = self.seat.id, ?end, "socket ends");
         if end == End::Stopping {
             self.ending.send_replace(true);
@@ -139,7 +144,8 @@ impl Connection {
     /// Takes one message of the peer.
     async fn take(&mut self, message: Result<AggregatedMessage, Ended>) -> Result<(), End> {
         match message {
-            Ok(AggregatedMessage::Text(text)) => self.obey(&text).await,
+            // What a command needs is kept only while it runs: an idle socket holds a tenth of it.
+            Ok(AggregatedMessage::Text(text)) => Box::pin(self.obey(&text)).await,
             Ok(AggregatedMessage::Ping(bytes)) => {
                 // A writer that is gone is noticed in the loop.
                 let _ = self.outbound.send(Frame::Pong(bytes)).await;

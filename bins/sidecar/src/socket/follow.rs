@@ -1,6 +1,6 @@
 //! Reads one conversation's log for one socket: events in, from a cursor on, text frames out.
 //!
-//! The log is the truth, its tail only says that there is more. Waiting for a slow peer happens here and nowhere else: what it
+//! The log is the truth; its tail says that there is more, and saves a read while the socket keeps up. Waiting for a slow peer happens here and nowhere else: what it
 //! hasn't taken stays in the log.
 
 #[cfg(test)]
@@ -83,10 +83,8 @@ impl Reading {
         let mut tail = self.store.tail(conversation);
         let mut ending = self.ending.clone();
         loop {
-            let events = self
-                .store
-                .events(conversation, position.load(Ordering::Acquire), READ_EVENTS)
-                .await?;
+            let after = position.load(Ordering::Acquire);
+            let events = self.store.followed(&tail, after, READ_EVENTS).await?;
             if events.is_empty() {
                 // The turns have ended before: the log has no more to come.
                 if *ending.borrow_and_update() {

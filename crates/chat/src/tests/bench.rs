@@ -101,7 +101,8 @@ impl Bench {
     pub(super) fn break_store(&self) {
         let file = self.folder.path().join("data/conversations.sqlite3");
         let database = rusqlite::Connection::open(file).expect("the store's file");
-        database.execute_batch("DROP TABLE answer_part").expect("nobody writes");
+        let broken = database.execute_batch("ALTER TABLE event RENAME COLUMN part TO lost");
+        broken.expect("nobody writes");
     }
 
     /// Starts a turn in conversation `c`.

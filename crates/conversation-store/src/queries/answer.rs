@@ -12,9 +12,13 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Joins the parts of a turn that have been committed, or are part of this transaction.
+    /// Joins the parts of a turn that have been committed, or belong to this transaction.
     pub(crate) fn join_parts(db: &Connection, turn: TurnKey) -> Result<Self> {
-        let mut statement = db.prepare_cached("SELECT text, ids FROM answer_part WHERE turn = :turn ORDER BY seq")?;
+        let mut statement = db.prepare_cached(
+            "SELECT event.part, event.ids FROM turn
+             JOIN event ON event.conversation = turn.conversation AND event.seq > turn.first_seq AND event.turn = turn.key
+             WHERE turn.key = :turn AND event.part IS NOT NULL ORDER BY event.seq",
+        )?;
         let mut rows = statement.query(named_params! { ":turn": turn.cast_signed() })?;
         let mut answer = Self::default();
         while let Some(row) = rows.next()? {

@@ -85,7 +85,6 @@ async fn its_rows_go_and_those_of_others_stay() {
     assert_eq!(count("SELECT count(*) FROM conversation WHERE deleted = 2"), 1);
     assert_eq!(count("SELECT count(*) FROM event WHERE conversation = 1"), 0);
     assert_eq!(count("SELECT count(*) FROM turn WHERE conversation = 1"), 0);
-    assert_eq!(count("SELECT count(*) FROM answer_part"), 0);
     assert_eq!(store.agent_snapshot("own").await.expect("readable"), None);
     assert!(store.agent_snapshot("hash").await.expect("readable").is_some());
     assert_eq!(super::log(&store, "kept").await.len(), 4);

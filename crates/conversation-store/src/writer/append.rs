@@ -2,11 +2,11 @@
 
 use rusqlite::named_params;
 
-use super::{Apply, Batch, batch::check_size};
-use crate::{
-    AnswerDelta, AppendEvents, NewEvent, Seqs, StartedFacts, StoreError, TurnKey, TurnState, error::Result, queries,
-    token_ids,
+use super::{
+    Apply, Batch,
+    batch::{OfTurn, check_size},
 };
+use crate::{AppendEvents, NewEvent, Seqs, StartedFacts, StoreError, TurnKey, TurnState, error::Result, queries};
 
 impl Apply for AppendEvents {
     type Output = Seqs;
@@ -23,13 +23,15 @@ impl Apply for AppendEvents {
             return Err(StoreError::NoEvents { turn: self.turn });
         }
         let conversation = queries::find_known(&batch.db, &self.conversation)?;
-        self.check_state(batch.turn(&self.conversation, conversation.key, self.turn)?.state)?;
-        let seqs = batch.append_events((&self.conversation, conversation), Some(self.turn), &self.events)?;
+        let turn = batch.turn(&self.conversation, conversation.key, self.turn)?;
+        self.check_state(turn.state)?;
+        let of_turn = OfTurn {
+            key: self.turn,
+            id: &turn.id,
+        };
+        let seqs = batch.append_answer((&self.conversation, conversation), of_turn, self)?;
         if let Some(started) = &self.started {
             start(batch, self.turn, started)?;
-        }
-        if let Some(answer) = &self.answer {
-            add_part(batch, self.turn, seqs, answer)?;
         }
         if let Some(rounds) = &self.rounds_json {
             set_rounds(batch, self.turn, rounds)?;
@@ -106,21 +108,6 @@ fn set_rounds(batch: &Batch<'_>, turn: TurnKey, rounds: &str) -> Result<()> {
         "a turn's rounds",
         "UPDATE turn SET rounds = :rounds WHERE key = :key",
         named_params! { ":rounds": rounds, ":key": turn.cast_signed() },
-    )?;
-    Ok(())
-}
-
-/// Adds a row, never rewrites one: the cost of a token doesn't depend on those before it.
-fn add_part(batch: &Batch<'_>, turn: TurnKey, seqs: Seqs, answer: &AnswerDelta) -> Result<()> {
-    let mut blob = Vec::new();
-    token_ids::encode(&answer.ids, &mut blob);
-    let ids = (!answer.ids.is_empty()).then_some(blob);
-    batch.execute(
-        "a piece of an answer",
-        "INSERT INTO answer_part (turn, seq, text, ids) VALUES (:turn, :seq, :text, :ids)",
-        named_params! {
-            ":turn": turn.cast_signed(), ":seq": seqs.first.cast_signed(), ":text": answer.text, ":ids": ids,
-        },
     )?;
     Ok(())
 }

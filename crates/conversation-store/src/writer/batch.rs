@@ -5,7 +5,10 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::{Connection, Transaction, TransactionBehavior, named_params};
 
 use super::MAX_COMMAND_BYTES;
-use crate::{NewEvent, Seqs, StoreError, TurnKey, TurnState, error::Result, queries::ConversationRow};
+use crate::{
+    AnswerDelta, AppendEvents, Event, NewEvent, Seqs, StoreError, TurnKey, TurnState, error::Result,
+    queries::ConversationRow, tail::Growth, token_ids,
+};
 
 /// An open transaction.
 pub(crate) struct Batch<'a> {
@@ -17,8 +20,8 @@ pub(crate) struct Batch<'a> {
 /// What is to be done once a transaction is committed.
 #[derive(Debug, Default)]
 pub(super) struct Woken {
-    /// Conversations whose logs have grown or gone, each with its newest event's number.
-    pub(super) conversations: HashMap<String, u64>,
+    /// Conversations whose logs have grown or gone.
+    pub(super) conversations: HashMap<String, Growth>,
     /// A conversation was deleted; its rows are still there.
     pub(super) deleted: bool,
 }
@@ -26,6 +29,15 @@ pub(super) struct Woken {
 /// A running turn's place in the state machine.
 pub(super) struct TurnRow {
     pub(super) state: TurnState,
+    /// The id that clients know.
+    pub(super) id: String,
+}
+
+/// The turn that events belong to.
+#[derive(Clone, Copy)]
+pub(super) struct OfTurn<'a> {
+    pub(super) key: TurnKey,
+    pub(super) id: &'a str,
 }
 
 impl<'a> Batch<'a> {
@@ -78,40 +90,74 @@ impl<'a> Batch<'a> {
     pub(super) fn append_events(
         &mut self,
         (id, conversation): (&str, ConversationRow),
-        turn: Option<TurnKey>,
+        turn: Option<OfTurn<'_>>,
         events: &[NewEvent],
     ) -> Result<Seqs> {
-        let mut seq = conversation.last_seq;
-        for event in events {
-            seq += 1;
-            self.execute(
-                "an event",
-                "INSERT INTO event (conversation, seq, turn, kind, at, json)
-                 VALUES (:conversation, :seq, :turn, :kind, :at, :json)",
-                named_params! {
-                    ":conversation": conversation.key, ":seq": seq.cast_signed(), ":turn": turn.map(u64::cast_signed),
-                    ":kind": event.kind, ":at": event.at_ms, ":json": event.json,
-                },
-            )?;
+        let first = conversation.last_seq + 1;
+        for (event, seq) in events.iter().zip(first..) {
+            self.insert_event((conversation.key, seq), turn, event)?;
         }
-        let updated_at = events.last().map(|event| event.at_ms);
+        self.grown((id, conversation.key), turn, (first, events))
+    }
+
+    /// Appends what a running turn has said. What it adds to the answer stands in the first event's row: a token is one row, and no
+    /// row is ever rewritten, so its cost doesn't depend on those before it.
+    pub(super) fn append_answer(
+        &mut self,
+        (id, conversation): (&str, ConversationRow),
+        turn: OfTurn<'_>,
+        append: &AppendEvents,
+    ) -> Result<Seqs> {
+        let first = conversation.last_seq + 1;
+        for (event, seq) in append.events.iter().zip(first..) {
+            match &append.answer {
+                Some(answer) if seq == first => self.insert_part((conversation.key, seq), turn, (event, answer))?,
+                _ => self.insert_event((conversation.key, seq), Some(turn), event)?,
+            }
+        }
+        self.grown((id, conversation.key), Some(turn), (first, &append.events))
+    }
+
+    fn insert_event(&self, (conversation, seq): (i64, u64), turn: Option<OfTurn<'_>>, event: &NewEvent) -> Result<()> {
         self.execute(
-            "a conversation",
-            "UPDATE conversation SET last_seq = :seq, updated_at = coalesce(:at, updated_at) WHERE key = :key",
-            named_params! { ":seq": seq.cast_signed(), ":at": updated_at, ":key": conversation.key },
-        )?;
-        self.wake(id, seq);
-        Ok(Seqs {
-            first: conversation.last_seq + 1,
-            last: seq,
-        })
+            "an event",
+            "INSERT INTO event (conversation, seq, turn, kind, at, json)
+             VALUES (:conversation, :seq, :turn, :kind, :at, :json)",
+            named_params! {
+                ":conversation": conversation, ":seq": seq.cast_signed(),
+                ":turn": turn.map(|turn| turn.key.cast_signed()),
+                ":kind": event.kind, ":at": event.at_ms, ":json": event.json,
+            },
+        )
+        .map(drop)
+    }
+
+    fn insert_part(
+        &self,
+        (conversation, seq): (i64, u64),
+        turn: OfTurn<'_>,
+        (event, answer): (&NewEvent, &AnswerDelta),
+    ) -> Result<()> {
+        let mut ids = Vec::new();
+        token_ids::encode(&answer.ids, &mut ids);
+        self.execute(
+            "a piece of an answer",
+            "INSERT INTO event (conversation, seq, turn, kind, at, json, part, ids)
+             VALUES (:conversation, :seq, :turn, :kind, :at, :json, :part, :ids)",
+            named_params! {
+                ":conversation": conversation, ":seq": seq.cast_signed(), ":turn": turn.key.cast_signed(),
+                ":kind": event.kind, ":at": event.at_ms, ":json": event.json,
+                ":part": answer.text, ":ids": (!ids.is_empty()).then_some(ids),
+            },
+        )
+        .map(drop)
     }
 
     /// Reads the state of a turn of that conversation.
     pub(super) fn turn(&self, id: &str, conversation: i64, turn: TurnKey) -> Result<TurnRow> {
         let mut statement = self
             .db
-            .prepare_cached("SELECT state FROM turn WHERE key = :key AND conversation = :conversation")?;
+            .prepare_cached("SELECT state, id FROM turn WHERE key = :key AND conversation = :conversation")?;
         let params = named_params! { ":key": turn.cast_signed(), ":conversation": conversation };
         let mut rows = statement.query(params)?;
         let Some(row) = rows.next()? else {
@@ -123,17 +169,49 @@ impl<'a> Batch<'a> {
         let state = row.get_ref(0)?.as_str().ok().and_then(TurnState::from_name);
         Ok(TurnRow {
             state: state.ok_or(StoreError::BadRecord { turn, column: "state" })?,
+            id: row.get(1)?,
         })
     }
 
-    /// Has the conversation's followers woken after the commit.
+    /// Notes a log's new end, and has its followers woken after the commit, with what was added.
+    fn grown(
+        &mut self,
+        (id, key): (&str, i64),
+        turn: Option<OfTurn<'_>>,
+        (first, events): (u64, &[NewEvent]),
+    ) -> Result<Seqs> {
+        let last = first + events.len() as u64 - 1;
+        self.execute(
+            "a conversation",
+            "UPDATE conversation SET last_seq = :seq, updated_at = coalesce(:at, updated_at) WHERE key = :key",
+            named_params! {
+                ":seq": last.cast_signed(), ":at": events.last().map(|event| event.at_ms), ":key": key,
+            },
+        )?;
+        let growth = self.growth(id);
+        growth.last_seq = last;
+        growth
+            .events
+            .extend(events.iter().zip(first..).map(|(event, seq)| Event {
+                seq,
+                kind: event.kind.clone(),
+                turn_id: turn.map(|turn| turn.id.to_owned()),
+                at_ms: event.at_ms,
+                json: event.json.clone(),
+            }));
+        Ok(Seqs { first, last })
+    }
+
+    /// Has the conversation's followers woken after the commit, to read the log, which ends at `last_seq`.
     pub(super) fn wake(&mut self, conversation: &str, last_seq: u64) {
-        match self.woken.conversations.get_mut(conversation) {
-            Some(seq) => *seq = last_seq,
-            None => {
-                self.woken.conversations.insert(conversation.to_owned(), last_seq);
-            }
-        }
+        *self.growth(conversation) = Growth {
+            last_seq,
+            events: Vec::new(),
+        };
+    }
+
+    fn growth(&mut self, conversation: &str) -> &mut Growth {
+        self.woken.conversations.entry(conversation.to_owned()).or_default()
     }
 
     /// Has a deleted conversation's rows removed after the commit.

@@ -2,7 +2,10 @@
 
 use rusqlite::{OptionalExtension as _, named_params};
 
-use super::{Apply, Batch, batch::check_size};
+use super::{
+    Apply, Batch,
+    batch::{OfTurn, check_size},
+};
 use crate::{
     Begun, NewTurn, Parent, StoreError, TurnKey,
     error::Result,
@@ -27,11 +30,9 @@ impl Apply for NewTurn {
         };
         self.insert_agent(batch)?;
         let key = self.insert_turn(batch, conversation, parent)?;
-        let seqs = batch.append_events(
-            (&self.conversation, conversation),
-            Some(key),
-            std::slice::from_ref(&self.event),
-        )?;
+        let of_turn = OfTurn { key, id: &self.turn_id };
+        let events = std::slice::from_ref(&self.event);
+        let seqs = batch.append_events((&self.conversation, conversation), Some(of_turn), events)?;
         batch.execute(
             "a conversation's head",
             "UPDATE conversation SET head = :head WHERE key = :key",

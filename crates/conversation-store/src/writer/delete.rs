@@ -66,7 +66,7 @@ fn remove_events(db: &Connection, conversation: i64) -> rusqlite::Result<usize> 
     .execute(named_params! { ":conversation": conversation, ":rows": ROWS_AT_ONCE })
 }
 
-/// Removes one turn a go: its answer may still be in many parts, and its agent's snapshot may go with it.
+/// Removes one turn a go: its texts may be long, and its agent's snapshot may go with it.
 fn remove_turns(db: &Connection, conversation: i64) -> rusqlite::Result<usize> {
     let next = "SELECT key, agent_hash FROM turn WHERE conversation = :conversation ORDER BY key LIMIT 1";
     let found = db
@@ -76,8 +76,6 @@ fn remove_turns(db: &Connection, conversation: i64) -> rusqlite::Result<usize> {
         })
         .optional()?;
     let Some((turn, agent_hash)) = found else { return Ok(0) };
-    db.prepare_cached("DELETE FROM answer_part WHERE turn = :turn")?
-        .execute(named_params! { ":turn": turn })?;
     db.prepare_cached("DELETE FROM turn WHERE key = :turn")?
         .execute(named_params! { ":turn": turn })?;
     db.prepare_cached(

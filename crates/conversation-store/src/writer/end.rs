@@ -2,7 +2,10 @@
 
 use rusqlite::named_params;
 
-use super::{Apply, Batch, batch::check_size};
+use super::{
+    Apply, Batch,
+    batch::{OfTurn, check_size},
+};
 use crate::{
     EndTurn, StoreError,
     error::Result,
@@ -16,7 +19,8 @@ impl Apply for EndTurn {
     fn apply(&self, batch: &mut Batch<'_>) -> Result<u64> {
         check_size("the end of a turn", self.bytes())?;
         let conversation = queries::find_known(&batch.db, &self.conversation)?;
-        let from = batch.turn(&self.conversation, conversation.key, self.turn)?.state;
+        let turn = batch.turn(&self.conversation, conversation.key, self.turn)?;
+        let from = turn.state;
         if !self.state.is_terminal() || !from.may_become(self.state) {
             return Err(StoreError::IllegalTransition {
                 turn: self.turn,
@@ -26,9 +30,15 @@ impl Apply for EndTurn {
         }
         let answer = self.answer(batch)?;
         let events = std::slice::from_ref(&self.event);
+        let of_turn = OfTurn {
+            key: self.turn,
+            id: &turn.id,
+        };
         let end_seq = batch
-            .append_events((&self.conversation, conversation), Some(self.turn), events)?
+            .append_events((&self.conversation, conversation), Some(of_turn), events)?
             .last;
+        // Nobody needs the end of a log in memory that doesn't grow.
+        batch.wake(&self.conversation, end_seq);
         batch.execute(
             "a turn's end",
             "UPDATE turn SET state = :state, answer_text = :text, answer_ids = :ids, end_seq = :seq, ended_at = :at
@@ -37,12 +47,6 @@ impl Apply for EndTurn {
                 ":state": self.state.as_str(), ":text": answer.text, ":ids": answer.ids,
                 ":seq": end_seq.cast_signed(), ":at": self.event.at_ms, ":key": self.turn.cast_signed(),
             },
-        )?;
-        let sql = "DELETE FROM answer_part WHERE turn = :turn";
-        batch.execute(
-            "an answer's pieces",
-            sql,
-            named_params! { ":turn": self.turn.cast_signed() },
         )?;
         batch.holes.remove(&self.turn);
         Ok(end_seq)

@@ -1,6 +1,9 @@
 //! Appends events that no running turn writes.
 
-use super::{Apply, Batch, batch::check_size};
+use super::{
+    Apply, Batch,
+    batch::{OfTurn, check_size},
+};
 use crate::{NewEvent, Publish, Seqs, StoreError, TurnKey, error::Result, queries, queries::ConversationRow};
 
 impl Apply for Publish {
@@ -17,7 +20,8 @@ impl Apply for Publish {
             Some(conversation) => conversation,
             None => batch.insert_conversation(&self.conversation, first.at_ms)?,
         };
-        batch.append_events((&self.conversation, conversation), turn, &self.events)
+        let of_turn = turn.zip(self.turn_id.as_deref()).map(|(key, id)| OfTurn { key, id });
+        batch.append_events((&self.conversation, conversation), of_turn, &self.events)
     }
 
     /// Whoever published it is told that it is there, and won't say it again.
