@@ -1,9 +1,10 @@
-//! The project's own commands: `cargo xtask test`, `tidy`, `model` and `ws-echo`.
+//! The project's own commands: `cargo xtask test`, `tidy`, `model`, `ws-echo` and `load`.
 //!
 //! Plain steps that anyone could type, in one place and in the right order. It starts other programs and
 //! reads the tree; it depends on no other crate of the workspace, so it builds in seconds.
 
 mod error;
+mod load;
 mod model;
 mod process;
 mod system;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{error::Result, workspace::Workspace, ws_echo::EchoArguments};
+use crate::{error::Result, load::LoadArguments, workspace::Workspace, ws_echo::EchoArguments};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The project's own commands")]
@@ -35,6 +36,8 @@ enum Command {
     Model,
     /// Serves the sidecar's socket layer as an echo, for judges of the WebSocket protocol
     WsEcho(EchoArguments),
+    /// Loads a sidecar with sockets, and measures latency, memory and losses
+    Load(LoadArguments),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +57,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Tidy => tidy::run(&workspace)?,
         Command::Model => drop(model::ensure(&workspace)?),
         Command::WsEcho(arguments) => ws_echo::serve(&workspace, arguments)?,
+        Command::Load(arguments) => load::measure(&workspace, arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,102 @@
+//! A server in a process of its own, so that its memory can be told from ours.
+
+use std::io::{BufRead as _, BufReader, Write as _, stdout};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::Pace;
+use crate::error::{LoadError, Result};
+
+/// What a server's first line begins with.
+const SIGN: &str = "listening ";
+
+/// A server, until it is dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) name: &'static str,
+    /// Where it listens.
+    pub(crate) authority: String,
+}
+
+/// Tells the parent where this process listens. A parent that is gone needs no answer.
+pub(crate) fn say_listening(authority: &str) {
+    let mut stdout = stdout();
+    let _ = writeln!(stdout, "{SIGN}{authority}").and_then(|()| stdout.flush());
+}
+
+impl Server {
+    /// The sidecar.
+    pub(crate) fn scripted(pace: Pace) -> Result<Self> {
+        Self::start("scripted", pace)
+    }
+
+    /// A loop on actix-ws.
+    pub(crate) fn bare(pace: Pace) -> Result<Self> {
+        Self::start("bare", pace)
+    }
+
+    fn start(name: &'static str, pace: Pace) -> Result<Self> {
+        let failed = |source| LoadError::StartServer { server: name, source };
+        let program = std::env::current_exe().map_err(failed)?;
+        let mut child = Command::new(program)
+            .arg(name)
+            .args(["--rate", &pace.rate.to_string(), "--tokens", &pace.tokens.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        let mut lines = child
+            .stdout
+            .take()
+            .into_iter()
+            .flat_map(|stdout| BufReader::new(stdout).lines());
+        let authority = lines.find_map(|line| line.ok()?.strip_prefix(SIGN).map(str::to_owned));
+        let server = Self {
+            child,
+            name,
+            authority: authority.clone().unwrap_or_default(),
+        };
+        match authority {
+            Some(_) => Ok(server),
+            None => Err(LoadError::NoAddress { server: name }),
+        }
+    }
+
+    /// The processor time that it has used.
+    pub(crate) fn processor_time(&self) -> Result<Duration> {
+        /// Linux counts a process' time in hundredths of a second (`USER_HZ`), on every architecture that we serve.
+        const TICK: Duration = Duration::from_millis(10);
+        /// `utime` and `stime` among the fields after the program's name (proc_pid_stat(5)).
+        const USER_AND_SYSTEM: std::ops::Range<usize> = 11..13;
+        let pid = self.child.id();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields: Vec<&str> = stat
+            .rsplit_once(')')
+            .map_or_else(Vec::new, |(_, fields)| fields.split_whitespace().collect());
+        let ticks = fields.get(USER_AND_SYSTEM).ok_or(LoadError::NoFigures { pid })?;
+        let ticks: u32 = ticks.iter().filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
+        Ok(TICK * ticks)
+    }
+
+    /// Its resident set, in bytes.
+    pub(crate) fn resident_bytes(&self) -> Result<u64> {
+        let pid = self.child.id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let kib = status.lines().find_map(|line| {
+            line.strip_prefix("VmRSS:")?
+                .trim()
+                .strip_suffix(" kB")?
+                .parse::<u64>()
+                .ok()
+        });
+        kib.map(|kib| kib * 1024).ok_or(LoadError::NoFigures { pid })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // One that has ended by itself is gone all the same.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

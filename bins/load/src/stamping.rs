@@ -1,0 +1,137 @@
+//! An engine whose tokens say when they were given: a stamp each, at a set rate.
+//!
+//! What isn't about pace is [`ScriptedEngine`]'s. All answers share one thread, as they do in the real engine.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use std::{collections::HashMap, io};
+
+use engine::{
+    Emitter, Engine, EngineError, EngineEvent, FinishReason, Finished, Generation, ModelInfo, NotSent, Readiness,
+    Rendered, Request, ScriptedEngine, Started, Tag, Timings, Usage, channel,
+};
+use tokio::runtime::Handle;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::{Pace, clock};
+
+/// Events between an answer and its reader, as many as the real engine has.
+const CHANNEL_EVENTS: usize = 64;
+
+/// Gives stamps for tokens.
+#[derive(Debug, Clone)]
+pub(crate) struct StampingEngine {
+    inner: ScriptedEngine,
+    /// The thread that all answers share.
+    thread: Handle,
+    rate: u32,
+    /// What a conversation's cache ends with.
+    cached: Arc<Mutex<HashMap<String, Tag>>>,
+}
+
+impl StampingEngine {
+    /// Starts the engine's thread.
+    pub(crate) fn start(pace: Pace) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let thread = runtime.handle().clone();
+        std::thread::Builder::new()
+            .name("stamping-engine".to_owned())
+            .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+        Ok(Self {
+            inner: ScriptedEngine::default(),
+            thread,
+            rate: pace.rate,
+            cached: Arc::default(),
+        })
+    }
+
+    async fn answer(self, request: Request, emitter: Emitter) -> Result<(), NotSent> {
+        let Some(tag) = request.messages.last().map(|message| message.tag) else {
+            let reason = "a request needs a message".to_owned();
+            return emitter
+                .send(EngineEvent::Failed(EngineError::InvalidRequest { reason }))
+                .await;
+        };
+        let model = self.model();
+        let started = Started {
+            prompt_tokens: 1,
+            cached_tokens: 0,
+            sink_tokens: model.sink_tokens,
+            window_tokens: model.window_tokens,
+            epoch: tag,
+        };
+        emitter.send(EngineEvent::Started(started)).await?;
+        let tokens = request.options.max_new_tokens;
+        let reason = self.stream(tokens, &emitter).await?;
+        self.cached
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(request.conversation, tag);
+        let usage = Usage {
+            completion_tokens: u64::from(tokens),
+            ..Usage::default()
+        };
+        emitter
+            .send(EngineEvent::Finished(Finished {
+                reason,
+                answer_ids: (0..tokens).collect(),
+                usage,
+                timings: Timings::default(),
+            }))
+            .await
+    }
+
+    async fn stream(&self, tokens: u32, emitter: &Emitter) -> Result<FinishReason, NotSent> {
+        let mut ticks = (self.rate > 0).then(|| {
+            let mut ticks = interval(Duration::from_secs(1) / self.rate);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        });
+        for id in 0..tokens {
+            match &mut ticks {
+                Some(ticks) => drop(ticks.tick().await),
+                None => tokio::task::yield_now().await,
+            }
+            if emitter.is_cancelled() {
+                return Ok(FinishReason::Cancelled);
+            }
+            let text = format!("{} ", clock::stamp());
+            emitter.send(EngineEvent::Token { text, ids: vec![id] }).await?;
+        }
+        Ok(FinishReason::Length)
+    }
+}
+
+impl Engine for StampingEngine {
+    fn model(&self) -> ModelInfo {
+        self.inner.model()
+    }
+
+    fn readiness(&self) -> Readiness {
+        Readiness::Ready
+    }
+
+    fn generate(&self, request: Request) -> Result<Generation, EngineError> {
+        let (emitter, generation) = channel(CHANNEL_EVENTS);
+        let answer = self.clone().answer(request, emitter);
+        // A reader that is gone has dropped the turn, and there is nothing to undo.
+        self.thread.spawn(async move { drop(answer.await) });
+        Ok(generation)
+    }
+
+    fn cached_through(&self, conversation: &str) -> Option<Tag> {
+        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.get(conversation).copied()
+    }
+
+    fn forget(&self, conversation: &str) {
+        self.cached
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(conversation);
+    }
+
+    fn render(&self, request: &Request) -> Result<Rendered, EngineError> {
+        self.inner.render(request)
+    }
+}
