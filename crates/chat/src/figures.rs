@@ -35,6 +35,8 @@ pub struct TurnFigures {
     pub cached_tokens: u64,
     /// Tokens of finished answers.
     pub answer_tokens: u64,
+    /// Tokens that left a model's window while answers were made.
+    pub evicted_tokens: u64,
     /// From the engine's taking up an answer to its first token.
     pub first_token: Spread,
     /// Between two tokens, on average over an answer of two or more: one observation an answer.
@@ -45,6 +47,8 @@ pub struct TurnFigures {
     pub running: usize,
     /// Turns that wait for another one of their conversation.
     pub waiting: usize,
+    /// Bytes of keys and values that engines hold now.
+    pub cache_bytes: u64,
 }
 
 /// How durations are spread.
@@ -65,6 +69,7 @@ pub(crate) struct Figures {
     prompt_tokens: AtomicU64,
     cached_tokens: AtomicU64,
     answer_tokens: AtomicU64,
+    evicted_tokens: AtomicU64,
     first_token: Histogram,
     token_interval: Histogram,
     commit: Histogram,
@@ -89,6 +94,7 @@ impl Figures {
         add(&self.prompt_tokens, usage.prompt_tokens);
         add(&self.cached_tokens, usage.cached_tokens);
         add(&self.answer_tokens, usage.completion_tokens);
+        add(&self.evicted_tokens, usage.evicted_tokens);
         if usage.completion_tokens > 0 {
             self.first_token.add_ms(timings.first_token_ms);
         }
@@ -103,17 +109,19 @@ impl Figures {
         self.commit.add(took);
     }
 
-    pub(crate) fn read(&self, running: usize, waiting: usize) -> TurnFigures {
+    pub(crate) fn read(&self, (running, waiting): (usize, usize), cache_bytes: u64) -> TurnFigures {
         TurnFigures {
             ended: array::from_fn(|index| (ENDS[index], get(&self.ended[index]))),
             prompt_tokens: get(&self.prompt_tokens),
             cached_tokens: get(&self.cached_tokens),
             answer_tokens: get(&self.answer_tokens),
+            evicted_tokens: get(&self.evicted_tokens),
             first_token: self.first_token.spread(),
             token_interval: self.token_interval.spread(),
             commit: self.commit.spread(),
             running,
             waiting,
+            cache_bytes,
         }
     }
 }

@@ -185,7 +185,8 @@ impl Chat {
     pub fn figures(&self) -> TurnFigures {
         let live = self.live_turns();
         let running = self.shared.lanes.busy().min(live);
-        self.shared.figures.read(running, live - running)
+        let cache_bytes = self.shared.models.cache_bytes();
+        self.shared.figures.read((running, live - running), cache_bytes)
     }
 
     /// The number of [`Chat::live_turns`], to be told of its changes: a turn leaves it after its terminal event is in the log.

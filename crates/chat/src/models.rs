@@ -120,6 +120,14 @@ impl Models {
         self.engine(model).ok().map(|engine| engine.model())
     }
 
+    /// Bytes of keys and values that all engines hold.
+    #[must_use]
+    pub fn cache_bytes(&self) -> u64 {
+        let local = self.inner.local.as_ref().map_or(0, |(_, engine)| engine.cache_bytes());
+        let remote: u64 = self.inner.lock().values().map(|engine| engine.cache_bytes()).sum();
+        local + remote
+    }
+
     /// Drops whatever any engine keeps of a conversation.
     pub fn forget(&self, conversation: &str) {
         if let Some((_, engine)) = &self.inner.local {

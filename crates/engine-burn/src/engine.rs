@@ -139,6 +139,10 @@ impl Engine for BurnEngine {
         self.shared.forget(conversation);
     }
 
+    fn cache_bytes(&self) -> u64 {
+        self.shared.cache_bytes()
+    }
+
     /// As the trait says. With [`Request::continues_from`] it is the messages alone: what precedes them is in the cache.
     fn render(&self, request: &Request) -> Result<Rendered, EngineError> {
         let (mut prompt, mut room_tokens) = (Prompt::default(), u64::MAX);

@@ -73,6 +73,7 @@ impl Worker {
         while self.shared.wait(self.patience(has_moved)) {
             self.drop_forgotten();
             self.admit();
+            self.tell_cache_bytes();
             has_moved = self.round();
         }
         self.close();
@@ -131,6 +132,12 @@ impl Worker {
         }
     }
 
+    /// Counts what the caches hold: a look at each layer of what runs, which is nothing beside a step of the model.
+    fn tell_cache_bytes(&self) {
+        let running: usize = self.running.iter().map(Turn::cache_bytes).sum();
+        self.shared.set_cache_bytes(self.shelf.bytes() + running);
+    }
+
     /// One step for every turn that can take one; whether any did something.
     fn round(&mut self) -> bool {
         let ready = self.running.iter().filter(|turn| turn.can_step()).count();
@@ -177,6 +184,7 @@ impl Worker {
         for gone in self.shelf.put(&name, conversation) {
             self.shared.set_gone(&gone);
         }
+        self.tell_cache_bytes();
     }
 }
 

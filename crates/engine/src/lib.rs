@@ -45,6 +45,11 @@ pub trait Engine: Send + Sync {
     /// Drops whatever the engine keeps of a conversation.
     fn forget(&self, conversation: &str);
 
+    /// Bytes of keys and values that the engine holds of conversations, those that no turn runs in included; 0 where it holds none.
+    fn cache_bytes(&self) -> u64 {
+        0
+    }
+
     /// Renders the prompt of a request as the model would see it, without generating.
     ///
     /// # Errors

@@ -54,6 +54,11 @@ fn write(turns: &TurnFigures, open_sockets: usize, answers: &Answers) -> String 
         turns.cached_tokens,
     );
     page.counter("answer_tokens_total", "Tokens of answers.", turns.answer_tokens);
+    page.counter(
+        "evicted_tokens_total",
+        "Tokens that left a model's window.",
+        turns.evicted_tokens,
+    );
     page.histogram(
         "first_token_seconds",
         "From the request to the first token.",
@@ -69,9 +74,14 @@ fn write(turns: &TurnFigures, open_sockets: usize, answers: &Answers) -> String 
         "Durable commits of the store, at the begin and the end of a turn.",
         &turns.commit,
     );
-    page.gauge("turns_running", "Turns that run.", turns.running);
-    page.gauge("turns_waiting", "Turns that wait for another one.", turns.waiting);
-    page.gauge("sockets_open", "WebSockets that are open.", open_sockets);
+    page.gauge("turns_running", "Turns that run.", turns.running as u64);
+    page.gauge(
+        "turns_waiting",
+        "Turns that wait for another one.",
+        turns.waiting as u64,
+    );
+    page.gauge("sockets_open", "WebSockets that are open.", open_sockets as u64);
+    page.gauge("cache_bytes", "Keys and values that engines hold.", turns.cache_bytes);
     let classes = CLASSES.iter().zip(&answers.counts);
     let classes = classes.map(|(class, count)| (format!("{{status=\"{class}\"}}"), count.load(Ordering::Relaxed)));
     page.counters("http_answers_total", "Answers to HTTP requests.", classes);
@@ -100,7 +110,7 @@ impl Page {
         }
     }
 
-    fn gauge(&mut self, name: &str, help: &str, value: usize) {
+    fn gauge(&mut self, name: &str, help: &str, value: u64) {
         self.head(name, "gauge", help);
         let _ = writeln!(self.0, "streaming_llm_{name} {value}");
     }

@@ -63,6 +63,8 @@ async fn metrics_count_turns_tokens_and_sockets() {
         ("streaming_llm_turns_total{state=\"failed\"}", 0.0),
         ("streaming_llm_turns_total{state=\"interrupted\"}", 0.0),
         ("streaming_llm_answer_tokens_total", 3.0),
+        ("streaming_llm_evicted_tokens_total", 0.0),
+        ("streaming_llm_cache_bytes", 0.0),
         ("streaming_llm_first_token_seconds_count", 1.0),
         ("streaming_llm_first_token_seconds_bucket{le=\"+Inf\"}", 1.0),
         ("streaming_llm_token_interval_seconds_count", 1.0),

@@ -13,6 +13,7 @@ fn finished(tokens: u64, first_token_ms: f64, decode_ms: f64) -> Finished {
             prompt_tokens: 10,
             cached_tokens: 4,
             completion_tokens: tokens,
+            evicted_tokens: 5,
             ..Usage::default()
         },
         timings: Timings {
@@ -33,14 +34,15 @@ fn ends_and_durations_are_counted_where_they_belong() {
     figures.ended(TurnState::Done, Some(&finished(2, f64::NAN, -1.0)));
     figures.ended(TurnState::Failed, None);
     figures.committed(Duration::from_millis(10));
-    let read = figures.read(1, 2);
+    let read = figures.read((1, 2), 3);
     let ended: Vec<u64> = read.ended.iter().map(|(_, count)| *count).collect();
     assert_eq!(ended, [3, 1, 1, 0]);
     assert_eq!(
         (read.prompt_tokens, read.cached_tokens, read.answer_tokens),
         (40, 16, 14)
     );
-    assert_eq!((read.running, read.waiting), (1, 2));
+    assert_eq!(read.evicted_tokens, 20);
+    assert_eq!((read.running, read.waiting, read.cache_bytes), (1, 2, 3));
 
     let within = |spread: &crate::Spread, bound: f64| {
         let bucket = spread.buckets.iter().find(|(of_bucket, _)| *of_bucket == bound);

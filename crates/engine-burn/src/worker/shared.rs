@@ -3,6 +3,7 @@
 //! One mutex, never held for longer than a few map operations, so that no caller ever waits for a step of the model.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Rung when there is something to do for the worker.
     bell: Condvar,
+    /// Bytes of keys and values that the worker holds.
+    cache_bytes: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -65,6 +68,7 @@ impl Shared {
         Self {
             state: Mutex::new(state),
             bell: Condvar::new(),
+            cache_bytes: AtomicU64::new(0),
         }
     }
 
@@ -93,6 +97,10 @@ impl Shared {
 
     pub(crate) fn cached_through(&self, conversation: &str) -> Option<Tag> {
         self.lock().conversations.get(conversation).copied().flatten()
+    }
+
+    pub(crate) fn cache_bytes(&self) -> u64 {
+        self.cache_bytes.load(Ordering::Relaxed)
     }
 
     /// Asks the worker to drop a conversation; from now on nothing is cached of it.
@@ -139,6 +147,11 @@ impl Shared {
     /// Says that nothing of a conversation is cached.
     pub(crate) fn set_gone(&self, conversation: &str) {
         self.lock().conversations.remove(conversation);
+    }
+
+    /// Says how many bytes of keys and values the worker holds.
+    pub(crate) fn set_cache_bytes(&self, bytes: usize) {
+        self.cache_bytes.store(bytes as u64, Ordering::Relaxed);
     }
 
     /// The conversations to be dropped now.

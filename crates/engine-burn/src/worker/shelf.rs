@@ -69,7 +69,8 @@ impl Shelf {
         gone
     }
 
-    fn bytes(&self) -> usize {
+    /// Bytes of keys and values on it.
+    pub(crate) fn bytes(&self) -> usize {
         self.entries.values().map(|entry| entry.bytes).sum()
     }
 }

@@ -128,6 +128,11 @@ impl Turn {
         &self.name
     }
 
+    /// Bytes of its keys and values.
+    pub(crate) fn cache_bytes(&self) -> usize {
+        self.conversation.cache.bytes()
+    }
+
     /// Whether the next step can be taken: nothing waits for the reader.
     pub(crate) fn can_step(&self) -> bool {
         self.outbox.is_empty()

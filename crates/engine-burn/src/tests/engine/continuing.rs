@@ -142,6 +142,7 @@ fn a_cache_that_does_not_fit_is_refused_and_kept() {
     changed.options.sink_tokens = Some(99);
     assert_eq!(fails(&engine, changed), not_cached(1));
     check(&engine, &first, "c");
+    assert!(engine.cache_bytes() > 0);
     engine.forget("c");
     assert_eq!(engine.cached_through("c"), None);
     assert_eq!(
