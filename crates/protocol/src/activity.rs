@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// Own fields of `reasoning`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Reasoning {
     /// Whole characters, never none.
@@ -14,7 +14,7 @@ pub struct Reasoning {
 
 /// Own fields of `tool`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Tool {
     /// Names the call within its turn; a `tool-output` answers it.
@@ -28,7 +28,7 @@ pub struct Tool {
 
 /// Own fields of `tool-output`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct ToolOutput {
     /// The call that it answers.
@@ -42,7 +42,11 @@ pub struct ToolOutput {
 
 /// Own fields of `step-start`, `step` and `step-finish`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
     /// Which step: 1, 2, 3 within a turn.
@@ -58,7 +62,11 @@ pub struct Step {
 
 /// Own fields of `summary`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
     /// Markdown.
@@ -70,7 +78,11 @@ pub struct Summary {
 
 /// Own fields of `narration`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Narration {
     /// What is said.
@@ -84,7 +96,7 @@ pub struct Narration {
 
 /// Who says a [`Narration`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum NarrationSource {
     /// The narrator.

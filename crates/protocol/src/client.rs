@@ -8,10 +8,12 @@ use serde_json::Value;
 use crate::error::shortened;
 use crate::fields::{Fields, Key, Table};
 use crate::options::OPTIONS;
+#[cfg(any(test, feature = "schema"))]
+use crate::schema;
 use crate::{Envelope, OptionsPatch, ProtocolError, ToolDefinition};
 
 /// Every key of every frame. `user_message` is how an older client spells `message`.
-const FRAME: Table = Table {
+pub(crate) const FRAME: Table = Table {
     keys: &[
         Key::new(&["type"]),
         Key::new(&["message", "user_message", "userMessage"]),
@@ -49,7 +51,7 @@ const SUBJECT: Table = Table {
 
 /// One text frame from a client.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ClientMessage {
     /// Checks and binds the socket.
@@ -72,89 +74,147 @@ pub enum ClientMessage {
 
 /// The first frame of a socket, without a message.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
+#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
 #[serde(rename_all = "camelCase")]
 pub struct Hello {
     /// The agent that answers messages which name none.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::AgentId>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
     /// The conversation of messages which name none.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
     /// Options under those of every message.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<OptionsPatch>"))]
+    #[cfg_attr(
+        any(test, feature = "schema"),
+        schemars(with = "Option<OptionsPatch>", skip_serializing_if = "Option::is_none"),
+        ts(as = "Option<OptionsPatch>")
+    )]
     pub options: OptionsPatch,
     /// The key, where one is set.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<String>"))]
+    #[cfg_attr(
+        any(test, feature = "schema"),
+        schemars(with = "Option<String>"),
+        ts(as = "Option<String>")
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
 }
 
 /// A user's turn. As the first frame of a socket it is its hello too.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
+#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
     /// What the user says.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Words"))]
     pub message: String,
     /// The agent that answers.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::AgentId>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
     /// The conversation; a new one when neither this nor the hello names one.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
     /// Options of this turn.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<OptionsPatch>"))]
+    #[cfg_attr(
+        any(test, feature = "schema"),
+        schemars(with = "Option<OptionsPatch>", skip_serializing_if = "Option::is_none"),
+        ts(as = "Option<OptionsPatch>")
+    )]
     pub options: OptionsPatch,
     /// The client's own name for the turn: sent again, it joins the turn instead of starting another.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
     /// The turn that this one follows; the conversation's newest by default.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_turn_id: Option<String>,
     /// The turn that this one stands beside, with another text; in place of `parentTurnId`.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edit_turn_id: Option<String>,
     /// Tools that the model may ask for in this turn, in place of the agent's.
+    #[cfg_attr(any(test, feature = "schema"), schemars(length(max = crate::tool::MAX_TOOLS), extend("uniqueItems" = true)))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<ToolDefinition>>,
     /// The key, where one is set and this is the first frame.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<String>"))]
+    #[cfg_attr(
+        any(test, feature = "schema"),
+        schemars(with = "Option<String>"),
+        ts(as = "Option<String>")
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
 }
 
 /// Answers a user's words once more: a sibling of a turn, with the same text.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
+#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
 #[serde(rename_all = "camelCase")]
 pub struct Regenerate {
     /// The turn whose words are answered once more.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
     pub turn_id: String,
     /// The turn's conversation; the socket's current one by default.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
     /// The client's own name for the new turn: sent again, it joins that turn.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_turn_id: Option<String>,
     /// Options of the new turn, as those of a message.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<OptionsPatch>"))]
+    #[cfg_attr(
+        any(test, feature = "schema"),
+        schemars(with = "Option<OptionsPatch>", skip_serializing_if = "Option::is_none"),
+        ts(as = "Option<OptionsPatch>")
+    )]
     pub options: OptionsPatch,
     /// Tools of the new turn, as those of a message.
+    #[cfg_attr(any(test, feature = "schema"), schemars(length(max = crate::tool::MAX_TOOLS), extend("uniqueItems" = true)))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<ToolDefinition>>,
     /// The key, where one is set and this is the first frame.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<String>"))]
+    #[cfg_attr(
+        any(test, feature = "schema"),
+        schemars(with = "Option<String>"),
+        ts(as = "Option<String>")
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
 }
 
 /// Answers a `tool` event.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
+#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
 #[serde(rename_all = "camelCase")]
 pub struct ToolAnswer {
     /// The turn that asks.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
     pub turn_id: String,
     /// The call that this answers.
     pub call_id: String,
@@ -162,54 +222,82 @@ pub struct ToolAnswer {
     #[cfg_attr(any(test, feature = "schema"), ts(type = "unknown"))]
     pub output: Value,
     /// The turn's conversation; the socket's current one by default.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
 }
 
 /// Stops answers.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
+#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
 #[serde(rename_all = "camelCase")]
 pub struct Cancel {
     /// The turn; all that the socket owns when none is named.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
     /// The turn's conversation; the socket's current one by default.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
 }
 
 /// Reads a log.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
+#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
 #[serde(rename_all = "camelCase")]
 pub struct Resume {
     /// Whose log.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
     pub conversation_id: String,
     /// The last `seq` that was seen; from now on when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
     /// Whether to own the turns that run in it.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<bool>"))]
+    #[cfg_attr(
+        any(test, feature = "schema"),
+        schemars(with = "Option<bool>", skip_serializing_if = "Option::is_none"),
+        ts(as = "Option<bool>")
+    )]
     pub own: bool,
     /// The key, where one is set and this is the first frame.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<String>"))]
+    #[cfg_attr(
+        any(test, feature = "schema"),
+        schemars(with = "Option<String>"),
+        ts(as = "Option<String>")
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
 }
 
 /// Stops reading a log.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
 #[serde(rename_all = "camelCase")]
 pub struct Leave {
     /// Whose log.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
     pub conversation_id: String,
 }
 
 /// Asks for a `pong`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Ping {
     /// Comes back in the `pong`.

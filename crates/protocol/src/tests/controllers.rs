@@ -85,3 +85,14 @@ fn a_relays_error_says_its_code_twice() {
         r#"{"error":"relay_failed","detail":"no luck","code":"relay_failed"}"#
     );
 }
+
+/// What serde derives would take both for the fields in order.
+#[test]
+fn an_array_is_no_object() {
+    let no_object = "not a valid JSON object: invalid type: sequence, expected an object at line 1 column ";
+    check(r#"["c",null,[]]"#, &format!("{no_object}0"));
+    check(&body(r#"["step",1]"#), &format!("{no_object}32"));
+    let body = ControllerRegistration::parse(br#"["planner"]"#);
+    let refused = body.expect_err("it is an array").to_string();
+    assert_eq!(refused, format!("{no_object}0"));
+}

@@ -139,3 +139,16 @@ fn unknown_options_are_refused_by_name() {
     }
     refuse("temperature", "1,\"temperature\":1");
 }
+
+/// `f32` has no number between these and the bound that they are within.
+#[test]
+fn numbers_beside_a_bound_stay_within_it() {
+    let read = |text: &str| OptionsPatch::parse(text).expect("it is in range");
+    let top_p = read(r#"{"topP":1e-300}"#).top_p.unwrap_or(0.0);
+    assert!(top_p > 0.0, "{top_p}");
+    let min_p = read(r#"{"minP":0.9999999999999}"#).min_p.unwrap_or(1.0);
+    assert!(min_p < 1.0, "{min_p}");
+    refuse("topP", "1.0000000001");
+    refuse("temperature", "10.0000000001");
+    refuse("repeatPenalty", "0.0999999999999");
+}
