@@ -1,7 +1,10 @@
 //! Own fields of the events beside an answer: what a model thinks and asks for, steps, and what narrators say.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+
+use crate::whole::{MAX_EXACT, Whole};
 
 /// Own fields of `reasoning`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +44,7 @@ pub struct ToolOutput {
 }
 
 /// Own fields of `step-start`, `step` and `step-finish`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(
     any(test, feature = "schema"),
     derive(schemars::JsonSchema, ts_rs::TS),
@@ -50,6 +53,7 @@ pub struct ToolOutput {
 #[serde(rename_all = "camelCase")]
 pub struct Step {
     /// Which step: 1, 2, 3 within a turn.
+    #[cfg_attr(any(test, feature = "schema"), schemars(range(max = MAX_EXACT)))]
     pub step: u64,
     /// What it is, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,6 +62,29 @@ pub struct Step {
     #[cfg_attr(any(test, feature = "schema"), ts(type = "unknown"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Value>,
+}
+
+impl<'de> Deserialize<'de> for Step {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Sent {
+            step: Whole,
+            #[serde(default)]
+            title: Option<String>,
+            #[serde(default)]
+            payload: Option<Value>,
+        }
+        let sent = Sent::deserialize(json)?;
+        let Whole(step) = sent.step;
+        if step > MAX_EXACT {
+            return Err(D::Error::custom(format!("step {step} is above {MAX_EXACT}")));
+        }
+        Ok(Self {
+            step,
+            title: sent.title,
+            payload: sent.payload,
+        })
+    }
 }
 
 /// Own fields of `summary`.

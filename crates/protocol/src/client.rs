@@ -1,53 +1,18 @@
 //! What a client may say on the socket.
 
+pub(crate) mod reading;
+
 use std::fmt;
 
 use serde::Serialize;
 use serde_json::Value;
 
+use self::reading::{FRAME, SUBJECT};
 use crate::error::shortened;
-use crate::fields::{Fields, Key, Table};
-use crate::options::OPTIONS;
+use crate::fields::Fields;
 #[cfg(any(test, feature = "schema"))]
 use crate::schema;
 use crate::{Envelope, OptionsPatch, ProtocolError, ToolDefinition};
-
-/// Every key of every frame. `user_message` is how an older client spells `message`.
-pub(crate) const FRAME: Table = Table {
-    keys: &[
-        Key::new(&["type"]),
-        Key::new(&["message", "user_message", "userMessage"]),
-        Key::new(&["agentId", "agent_id"]),
-        Key::new(&["conversationId", "conversation_id"]),
-        Key::new(&["turnId", "turn_id"]),
-        Key::new(&["parentTurnId", "parent_turn_id"]),
-        Key::new(&["editTurnId", "edit_turn_id"]),
-        Key::new(&["newTurnId", "new_turn_id"]),
-        Key::new(&["apiKey", "api_key"]),
-        Key::new(&["after"]),
-        Key::new(&["own"]),
-        Key::new(&["id"]),
-        Key::new(&["tools"]),
-        Key::new(&["callId", "call_id"]),
-        Key::new(&["output"]),
-        Key {
-            spellings: &["options"],
-            holds_options: true,
-        },
-    ],
-    options: Some(&OPTIONS),
-    closed: false,
-};
-
-/// The keys that say what a frame is about.
-const SUBJECT: Table = Table {
-    keys: &[
-        Key::new(&["conversationId", "conversation_id"]),
-        Key::new(&["turnId", "turn_id"]),
-    ],
-    options: None,
-    closed: false,
-};
 
 /// One text frame from a client.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -339,7 +304,7 @@ impl Message {
         let text = std::str::from_utf8(body).map_err(|error| ProtocolError::Malformed {
             reason: error.to_string(),
         })?;
-        message(&Fields::parse(text, &FRAME)?)
+        reading::message(&Fields::parse(text, &FRAME)?)
     }
 }
 
@@ -359,14 +324,14 @@ impl ClientMessage {
             "hello"
         };
         match sent.as_deref().unwrap_or(implied) {
-            "hello" => hello(&fields).map(Self::Hello),
-            "message" => message(&fields).map(Self::Message),
-            "regenerate" => regenerate(&fields).map(Self::Regenerate),
-            "cancel" => cancel(&fields).map(Self::Cancel),
-            "resume" => resume(&fields).map(Self::Resume),
-            "leave" => leave(&fields).map(Self::Leave),
-            "tool-output" => tool_answer(&fields).map(Self::ToolOutput),
-            "ping" => ping(&fields).map(Self::Ping),
+            "hello" => reading::hello(&fields).map(Self::Hello),
+            "message" => reading::message(&fields).map(Self::Message),
+            "regenerate" => reading::regenerate(&fields).map(Self::Regenerate),
+            "cancel" => reading::cancel(&fields).map(Self::Cancel),
+            "resume" => reading::resume(&fields).map(Self::Resume),
+            "leave" => reading::leave(&fields).map(Self::Leave),
+            "tool-output" => reading::tool_answer(&fields).map(Self::ToolOutput),
+            "ping" => reading::ping(&fields).map(Self::Ping),
             unknown => Err(ProtocolError::UnknownType {
                 name: shortened(unknown),
             }),
@@ -386,102 +351,4 @@ impl ClientMessage {
             ..Envelope::default()
         }
     }
-}
-
-fn hello(fields: &Fields<'_>) -> Result<Hello, ProtocolError> {
-    Ok(Hello {
-        agent_id: fields.string("agentId")?,
-        conversation_id: fields.id("conversationId")?,
-        options: options(fields)?,
-        api_key: fields.string("apiKey")?.map(ApiKey),
-    })
-}
-
-fn message(fields: &Fields<'_>) -> Result<Message, ProtocolError> {
-    Ok(Message {
-        message: fields
-            .string("message")?
-            .ok_or(ProtocolError::MissingKey { key: "message" })?,
-        agent_id: fields.string("agentId")?,
-        conversation_id: fields.id("conversationId")?,
-        options: options(fields)?,
-        turn_id: fields.id("turnId")?,
-        parent_turn_id: fields.id("parentTurnId")?,
-        edit_turn_id: fields.id("editTurnId")?,
-        tools: tools(fields)?,
-        api_key: fields.string("apiKey")?.map(ApiKey),
-    })
-}
-
-fn regenerate(fields: &Fields<'_>) -> Result<Regenerate, ProtocolError> {
-    Ok(Regenerate {
-        turn_id: fields
-            .id("turnId")?
-            .ok_or(ProtocolError::MissingKey { key: "turnId" })?,
-        conversation_id: fields.id("conversationId")?,
-        new_turn_id: fields.id("newTurnId")?,
-        options: options(fields)?,
-        tools: tools(fields)?,
-        api_key: fields.string("apiKey")?.map(ApiKey),
-    })
-}
-
-fn tool_answer(fields: &Fields<'_>) -> Result<ToolAnswer, ProtocolError> {
-    let needed = |value: Option<String>, key| value.ok_or(ProtocolError::MissingKey { key });
-    let output = fields
-        .get_nullable("output")
-        .ok_or(ProtocolError::MissingKey { key: "output" })?;
-    Ok(ToolAnswer {
-        turn_id: needed(fields.id("turnId")?, "turnId")?,
-        call_id: needed(fields.string("callId")?, "callId")?,
-        output: output.read("a value nested less than 128 deep")?,
-        conversation_id: fields.id("conversationId")?,
-    })
-}
-
-fn cancel(fields: &Fields<'_>) -> Result<Cancel, ProtocolError> {
-    Ok(Cancel {
-        turn_id: fields.id("turnId")?,
-        conversation_id: fields.id("conversationId")?,
-    })
-}
-
-fn resume(fields: &Fields<'_>) -> Result<Resume, ProtocolError> {
-    Ok(Resume {
-        conversation_id: conversation(fields)?,
-        after: fields.whole_number("after")?,
-        own: fields.boolean("own")?.unwrap_or(false),
-        api_key: fields.string("apiKey")?.map(ApiKey),
-    })
-}
-
-fn leave(fields: &Fields<'_>) -> Result<Leave, ProtocolError> {
-    Ok(Leave {
-        conversation_id: conversation(fields)?,
-    })
-}
-
-fn ping(fields: &Fields<'_>) -> Result<Ping, ProtocolError> {
-    Ok(Ping {
-        id: fields.string("id")?,
-    })
-}
-
-fn tools(fields: &Fields<'_>) -> Result<Option<Vec<ToolDefinition>>, ProtocolError> {
-    fields
-        .get("tools")
-        .map(|field| ToolDefinition::parse_list(field.key, field.raw))
-        .transpose()
-}
-
-fn conversation(fields: &Fields<'_>) -> Result<String, ProtocolError> {
-    fields
-        .id("conversationId")?
-        .ok_or(ProtocolError::MissingKey { key: "conversationId" })
-}
-
-fn options(fields: &Fields<'_>) -> Result<OptionsPatch, ProtocolError> {
-    fields
-        .options()
-        .map_or(Ok(OptionsPatch::default()), OptionsPatch::from_fields)
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(any(test, feature = "schema"))]
 use crate::schema;
+use crate::whole::Whole;
 use crate::{
     Narration, ProtocolError, ServerEvent, Step, Summary, Tool, ToolOutput, check_conversation_id, check_turn_id,
     object, object::Object,
@@ -40,8 +41,24 @@ impl ControllerRegistration {
     /// # Errors
     /// [`ProtocolError`] naming the field that is missing, repeated or of the wrong type.
     pub fn parse(body: &[u8]) -> Result<Self, ProtocolError> {
-        object::read(body)
+        let sent: SentRegistration = object::read(body)?;
+        Ok(Self {
+            agent_id: sent.agent_id,
+            workspace_id: sent.workspace_id,
+            ttl_seconds: sent.ttl_seconds.map(|ttl| ttl.0),
+        })
     }
+}
+
+/// [`ControllerRegistration`] as it is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SentRegistration {
+    agent_id: String,
+    #[serde(default)]
+    workspace_id: Option<String>,
+    #[serde(default)]
+    ttl_seconds: Option<Whole>,
 }
 
 /// Answer of `POST /controllers`.
@@ -133,7 +150,7 @@ impl ControllerEvents {
     /// # Errors
     /// [`ProtocolError`] naming the field that is missing, repeated or wrong.
     pub fn parse(body: &[u8]) -> Result<Self, ProtocolError> {
-        let Sent {
+        let SentEvents {
             conversation_id,
             turn_id,
             events,
@@ -159,7 +176,7 @@ impl ControllerEvents {
 /// [`ControllerEvents`] as they are read: each event is an object, too.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Sent {
+struct SentEvents {
     conversation_id: String,
     #[serde(default)]
     turn_id: Option<String>,

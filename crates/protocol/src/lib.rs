@@ -24,6 +24,7 @@ mod server;
 mod tests;
 mod tool;
 mod turns;
+mod whole;
 
 pub use activity::{Narration, NarrationSource, Reasoning, Step, Summary, Tool, ToolOutput};
 pub use client::{ApiKey, Cancel, ClientMessage, Hello, Leave, Message, Ping, Regenerate, Resume, ToolAnswer};

@@ -6,6 +6,7 @@ use crate::ProtocolError;
 use crate::fields::{Field, Fields, Key, Table};
 #[cfg(any(test, feature = "schema"))]
 use crate::schema;
+use crate::whole::{MAX_EXACT, Whole};
 
 /// The most tokens that one answer may ask for: minutes of generation, not hours.
 pub(crate) const MAX_NEW_TOKENS: u32 = 8_192;
@@ -19,8 +20,8 @@ const MAX_TEMPERATURE: f64 = 10.0;
 const MAX_TOP_K: u32 = 1_000_000;
 /// Penalties outside of a tenth to ten times make every logit infinite or nothing.
 const REPEAT_PENALTY: std::ops::RangeInclusive<f64> = 0.1..=10.0;
-/// The largest whole number that every JSON reader keeps exactly (2^53 - 1).
-const MAX_SEED: u64 = (1 << 53) - 1;
+/// The largest whole number that every JSON reader keeps exactly.
+const MAX_SEED: u64 = MAX_EXACT;
 /// A model's name: `openai:` and the longest that a hub allows, with room to spare.
 pub(crate) const MAX_MODEL_BYTES: usize = 256;
 /// The largest context that models are trained for.
@@ -249,19 +250,16 @@ fn real(
 fn whole(fields: &Fields<'_>, name: &str, range: std::ops::RangeInclusive<u32>) -> Result<Setting<u32>, ProtocolError> {
     let expected = format!("a whole number from {} to {}", range.start(), range.end());
     setting(fields, name, |field| {
-        let value: u32 = field.read(&expected)?;
-        if range.contains(&value) {
-            Ok(value)
-        } else {
-            Err(field.wrong(&expected))
-        }
+        let Whole(value) = field.read(&expected)?;
+        let value = u32::try_from(value).ok().filter(|value| range.contains(value));
+        value.ok_or_else(|| field.wrong(&expected))
     })
 }
 
 fn seed(fields: &Fields<'_>) -> Result<Setting<u64>, ProtocolError> {
     let expected = format!("a whole number from 0 to {MAX_SEED}");
     setting(fields, "seed", |field| {
-        let value: u64 = field.read(&expected)?;
+        let Whole(value) = field.read(&expected)?;
         if value <= MAX_SEED {
             Ok(value)
         } else {

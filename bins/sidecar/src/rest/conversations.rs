@@ -92,15 +92,17 @@ pub(super) async fn events(
 ) -> Result<HttpResponse, ApiError> {
     let query = query(&request)?;
     let after = query.number("after")?.unwrap_or(0);
+    // What makes no sense is refused also where it isn't used.
+    let seen = last_event_id(&request)?;
+    let size = EVENT_PAGE.size(query.number("limit")?)?;
     if wants_stream(&request) {
         let start = sse::Start {
-            after: last_event_id(&request)?.unwrap_or(after),
+            after: seen.unwrap_or(after),
             last_seq: find(&state, &id).await?.last_seq,
             conversation: id.into_inner(),
         };
         return sse::answer(&state, start);
     }
-    let size = EVENT_PAGE.size(query.number("limit")?)?;
     let last_seq = find(&state, &id).await?.last_seq;
     let events = state.store.events(&id, after, size).await?;
     let unreadable = |error: serde_json::Error| ApiError::internal("reading an event", &error);

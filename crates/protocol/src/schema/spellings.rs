@@ -3,7 +3,7 @@
 use schemars::Schema;
 use serde_json::{Value, json};
 
-use crate::client::FRAME;
+use crate::client::reading::FRAME;
 use crate::fields::Table;
 use crate::options::OPTIONS;
 

@@ -152,3 +152,16 @@ fn numbers_beside_a_bound_stay_within_it() {
     refuse("temperature", "10.0000000001");
     refuse("repeatPenalty", "0.0999999999999");
 }
+
+#[test]
+fn a_whole_number_may_have_a_zero_fraction() {
+    let patch = OptionsPatch {
+        top_k: Setting::Value(40),
+        seed: Setting::Value(7),
+        ..OptionsPatch::default()
+    };
+    check(r#"{"topK":40.0,"seed":7e0}"#, patch);
+    refuse("topK", "40.5");
+    refuse("seed", "-1.0");
+    refuse("maxNewTokens", "1e300");
+}

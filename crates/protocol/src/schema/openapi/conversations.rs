@@ -158,7 +158,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 &[(JSON, Content::Type(refer::<ConversationImported>))],
             )
             .with(&["Location"]),
-            Answer::error("409", "There is or was a conversation of that id."),
+            Answer::error("409", "There is a conversation of that id."),
+            GONE,
         ],
         ..PLAIN
     },
