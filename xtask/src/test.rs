@@ -8,6 +8,7 @@ mod docker;
 mod packages;
 mod python;
 mod rust;
+mod schemathesis;
 mod tally;
 mod tools;
 mod typescript;
@@ -33,6 +34,10 @@ pub(crate) fn run(workspace: &Workspace) -> ExitCode {
     tally.prepare("software GPU driver", tools::ensure_vulkan_driver);
     if run_rust_tests(workspace, &rust, &mut tally) {
         tally.count("WebSocket judge", || autobahn::judge(workspace, &python));
+        tally.count("HTTP judge", || schemathesis::judge(workspace, &python));
+        tally.count("HTTP judge, without a key", || {
+            schemathesis::judge_without_key(workspace, &python)
+        });
     }
     run_typescript_tests(workspace, &mut tally);
     // Last among the Rust steps: it compiles every dependency once more, for its metadata.

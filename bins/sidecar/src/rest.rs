@@ -8,15 +8,17 @@ mod archive;
 mod body;
 mod controllers;
 mod conversations;
+mod documents;
 mod health;
 mod metrics;
 mod models;
 mod narrator;
 mod sse;
+#[cfg(test)]
+mod tests;
 mod turns;
 
 use actix_web::error::PathError;
-use actix_web::guard::{GuardContext, fn_guard};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::{self, PathConfig, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource};
@@ -39,6 +41,8 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(resource("/health", &[Method::GET]).route(web::get().to(health::alive)))
         .service(resource("/readyz", &[Method::GET]).route(web::get().to(health::ready)))
         .service(resource("/metrics", &[Method::GET]).route(web::get().to(metrics::metrics)))
+        .service(resource("/openapi.json", &[Method::GET]).route(web::get().to(documents::openapi)))
+        .service(resource("/asyncapi.json", &[Method::GET]).route(web::get().to(documents::asyncapi)))
         .service(resource("/models", &[Method::GET]).route(web::get().to(models::list)))
         .service(resource("/agents", &[Method::GET]).route(web::get().to(agents::list)))
         .service(
@@ -49,12 +53,14 @@ pub fn routes(config: &mut ServiceConfig) {
         )
         .service(resource("/conversations", &[Method::GET]).route(web::get().to(conversations::list)))
         .service(
-            resource("/conversations/{id}", &[Method::GET, Method::DELETE])
-                .route(web::get().to(conversations::get))
-                // A conversation may have the name `import`, so this is no resource of its own.
-                .route(web::post().guard(fn_guard(is_import)).to(archive::import))
-                .route(web::delete().to(conversations::delete)),
+            // A conversation may have this name, so what other conversations have is here too.
+            conversation(
+                "/conversations/{id:import}",
+                &[Method::GET, Method::POST, Method::DELETE],
+            )
+            .route(web::post().to(archive::import)),
         )
+        .service(conversation("/conversations/{id}", &[Method::GET, Method::DELETE]))
         .service(resource("/conversations/{id}/events", &[Method::GET]).route(web::get().to(conversations::events)))
         .service(resource("/conversations/{id}/export", &[Method::GET]).route(web::get().to(archive::export)))
         .service(resource("/conversations/{id}/prompt", &[Method::GET]).route(web::get().to(conversations::prompt)))
@@ -65,12 +71,17 @@ pub fn routes(config: &mut ServiceConfig) {
         .default_service(web::to(unknown_route));
 }
 
-fn is_import(context: &GuardContext<'_>) -> bool {
-    context.head().uri.path() == "/conversations/import"
+/// A path that is a conversation, whatever else it is.
+fn conversation(path: &str, methods: &[Method]) -> Resource {
+    resource(path, methods)
+        .route(web::get().to(conversations::get))
+        .route(web::delete().to(conversations::delete))
 }
 
 /// A path that answers the methods which it doesn't have by naming those that it has.
 fn resource(path: &str, methods: &[Method]) -> Resource {
+    #[cfg(test)]
+    tests::note(path, methods);
     let allow = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
     web::resource(path).default_service(web::to(move |request: HttpRequest| {
         let answer = wrong_method(&request, &allow);

@@ -2,6 +2,9 @@
 
 use crate::{Agent, AgentStoreError};
 
+/// What lies between the elements of a list (RFC 9110, section 5.6.1).
+const BETWEEN: [char; 3] = [',', ' ', '\t'];
+
 /// What must be stored for a write to happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
@@ -12,7 +15,7 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// Reads the header's value: `*`, or entity tags with commas between them.
+    /// Reads the header's value: `*`, or entity tags with commas between them. A list may have empty places, or nothing at all.
     ///
     /// A weak tag (`W/"…"`) is read and never matches, as RFC 9110, section 13.1.1 has it.
     ///
@@ -26,19 +29,21 @@ impl Condition {
             header: header.chars().take(200).collect(),
         };
         let mut hashes = Vec::new();
-        for tag in header.split(',').map(str::trim) {
-            let (weak, quoted) = match tag.strip_prefix("W/") {
+        let mut rest = header.trim_start_matches(BETWEEN);
+        while !rest.is_empty() {
+            let (is_weak, quoted) = match rest.strip_prefix("W/") {
                 Some(quoted) => (true, quoted),
-                None => (false, tag),
+                None => (false, rest),
             };
-            let hash = quoted
-                .strip_prefix('"')
-                .and_then(|rest| rest.strip_suffix('"'))
-                .ok_or_else(invalid)?;
-            if hash.contains('"') {
+            // A comma within the quotes is part of the tag.
+            let tag = quoted.strip_prefix('"').and_then(|tag| tag.split_once('"'));
+            let (hash, after) = tag.ok_or_else(invalid)?;
+            rest = after.trim_start();
+            if !(rest.is_empty() || rest.starts_with(',')) {
                 return Err(invalid());
             }
-            if !weak {
+            rest = rest.trim_start_matches(BETWEEN);
+            if !is_weak {
                 hashes.push(hash.to_owned());
             }
         }

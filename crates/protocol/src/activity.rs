@@ -1,11 +1,14 @@
 //! Own fields of the events beside an answer: what a model thinks and asks for, steps, and what narrators say.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+
+use crate::whole::{MAX_EXACT, Whole};
 
 /// Own fields of `reasoning`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Reasoning {
     /// Whole characters, never none.
@@ -14,7 +17,7 @@ pub struct Reasoning {
 
 /// Own fields of `tool`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Tool {
     /// Names the call within its turn; a `tool-output` answers it.
@@ -28,7 +31,7 @@ pub struct Tool {
 
 /// Own fields of `tool-output`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct ToolOutput {
     /// The call that it answers.
@@ -41,11 +44,16 @@ pub struct ToolOutput {
 }
 
 /// Own fields of `step-start`, `step` and `step-finish`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
     /// Which step: 1, 2, 3 within a turn.
+    #[cfg_attr(any(test, feature = "schema"), schemars(range(max = MAX_EXACT)))]
     pub step: u64,
     /// What it is, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,9 +64,36 @@ pub struct Step {
     pub payload: Option<Value>,
 }
 
+impl<'de> Deserialize<'de> for Step {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Sent {
+            step: Whole,
+            #[serde(default)]
+            title: Option<String>,
+            #[serde(default)]
+            payload: Option<Value>,
+        }
+        let sent = Sent::deserialize(json)?;
+        let Whole(step) = sent.step;
+        if step > MAX_EXACT {
+            return Err(D::Error::custom(format!("step {step} is above {MAX_EXACT}")));
+        }
+        Ok(Self {
+            step,
+            title: sent.title,
+            payload: sent.payload,
+        })
+    }
+}
+
 /// Own fields of `summary`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
     /// Markdown.
@@ -70,7 +105,11 @@ pub struct Summary {
 
 /// Own fields of `narration`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Narration {
     /// What is said.
@@ -84,7 +123,7 @@ pub struct Narration {
 
 /// Who says a [`Narration`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum NarrationSource {
     /// The narrator.

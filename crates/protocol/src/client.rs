@@ -1,55 +1,22 @@
 //! What a client may say on the socket.
 
+pub(crate) mod reading;
+
 use std::fmt;
 
 use serde::Serialize;
 use serde_json::Value;
 
+use self::reading::{FRAME, SUBJECT};
 use crate::error::shortened;
-use crate::fields::{Fields, Key, Table};
-use crate::options::OPTIONS;
+use crate::fields::Fields;
+#[cfg(any(test, feature = "schema"))]
+use crate::schema;
 use crate::{Envelope, OptionsPatch, ProtocolError, ToolDefinition};
-
-/// Every key of every frame. `user_message` is how an older client spells `message`.
-const FRAME: Table = Table {
-    keys: &[
-        Key::new(&["type"]),
-        Key::new(&["message", "user_message", "userMessage"]),
-        Key::new(&["agentId", "agent_id"]),
-        Key::new(&["conversationId", "conversation_id"]),
-        Key::new(&["turnId", "turn_id"]),
-        Key::new(&["parentTurnId", "parent_turn_id"]),
-        Key::new(&["editTurnId", "edit_turn_id"]),
-        Key::new(&["newTurnId", "new_turn_id"]),
-        Key::new(&["apiKey", "api_key"]),
-        Key::new(&["after"]),
-        Key::new(&["own"]),
-        Key::new(&["id"]),
-        Key::new(&["tools"]),
-        Key::new(&["callId", "call_id"]),
-        Key::new(&["output"]),
-        Key {
-            spellings: &["options"],
-            holds_options: true,
-        },
-    ],
-    options: Some(&OPTIONS),
-    closed: false,
-};
-
-/// The keys that say what a frame is about.
-const SUBJECT: Table = Table {
-    keys: &[
-        Key::new(&["conversationId", "conversation_id"]),
-        Key::new(&["turnId", "turn_id"]),
-    ],
-    options: None,
-    closed: false,
-};
 
 /// One text frame from a client.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ClientMessage {
     /// Checks and binds the socket.
@@ -72,89 +39,147 @@ pub enum ClientMessage {
 
 /// The first frame of a socket, without a message.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
+#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
 #[serde(rename_all = "camelCase")]
 pub struct Hello {
     /// The agent that answers messages which name none.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::AgentId>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
     /// The conversation of messages which name none.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
     /// Options under those of every message.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<OptionsPatch>"))]
+    #[cfg_attr(
+        any(test, feature = "schema"),
+        schemars(with = "Option<OptionsPatch>", skip_serializing_if = "Option::is_none"),
+        ts(as = "Option<OptionsPatch>")
+    )]
     pub options: OptionsPatch,
     /// The key, where one is set.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<String>"))]
+    #[cfg_attr(
+        any(test, feature = "schema"),
+        schemars(with = "Option<String>"),
+        ts(as = "Option<String>")
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
 }
 
 /// A user's turn. As the first frame of a socket it is its hello too.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
+#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
     /// What the user says.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Words"))]
     pub message: String,
     /// The agent that answers.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::AgentId>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
     /// The conversation; a new one when neither this nor the hello names one.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
     /// Options of this turn.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<OptionsPatch>"))]
+    #[cfg_attr(
+        any(test, feature = "schema"),
+        schemars(with = "Option<OptionsPatch>", skip_serializing_if = "Option::is_none"),
+        ts(as = "Option<OptionsPatch>")
+    )]
     pub options: OptionsPatch,
     /// The client's own name for the turn: sent again, it joins the turn instead of starting another.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
     /// The turn that this one follows; the conversation's newest by default.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_turn_id: Option<String>,
     /// The turn that this one stands beside, with another text; in place of `parentTurnId`.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edit_turn_id: Option<String>,
     /// Tools that the model may ask for in this turn, in place of the agent's.
+    #[cfg_attr(any(test, feature = "schema"), schemars(length(max = crate::tool::MAX_TOOLS), extend("uniqueItems" = true)))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<ToolDefinition>>,
     /// The key, where one is set and this is the first frame.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<String>"))]
+    #[cfg_attr(
+        any(test, feature = "schema"),
+        schemars(with = "Option<String>"),
+        ts(as = "Option<String>")
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
 }
 
 /// Answers a user's words once more: a sibling of a turn, with the same text.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
+#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
 #[serde(rename_all = "camelCase")]
 pub struct Regenerate {
     /// The turn whose words are answered once more.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
     pub turn_id: String,
     /// The turn's conversation; the socket's current one by default.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
     /// The client's own name for the new turn: sent again, it joins that turn.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_turn_id: Option<String>,
     /// Options of the new turn, as those of a message.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<OptionsPatch>"))]
+    #[cfg_attr(
+        any(test, feature = "schema"),
+        schemars(with = "Option<OptionsPatch>", skip_serializing_if = "Option::is_none"),
+        ts(as = "Option<OptionsPatch>")
+    )]
     pub options: OptionsPatch,
     /// Tools of the new turn, as those of a message.
+    #[cfg_attr(any(test, feature = "schema"), schemars(length(max = crate::tool::MAX_TOOLS), extend("uniqueItems" = true)))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<ToolDefinition>>,
     /// The key, where one is set and this is the first frame.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<String>"))]
+    #[cfg_attr(
+        any(test, feature = "schema"),
+        schemars(with = "Option<String>"),
+        ts(as = "Option<String>")
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
 }
 
 /// Answers a `tool` event.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
+#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
 #[serde(rename_all = "camelCase")]
 pub struct ToolAnswer {
     /// The turn that asks.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
     pub turn_id: String,
     /// The call that this answers.
     pub call_id: String,
@@ -162,54 +187,82 @@ pub struct ToolAnswer {
     #[cfg_attr(any(test, feature = "schema"), ts(type = "unknown"))]
     pub output: Value,
     /// The turn's conversation; the socket's current one by default.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
 }
 
 /// Stops answers.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
+#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
 #[serde(rename_all = "camelCase")]
 pub struct Cancel {
     /// The turn; all that the socket owns when none is named.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
     /// The turn's conversation; the socket's current one by default.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
 }
 
 /// Reads a log.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
+#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
 #[serde(rename_all = "camelCase")]
 pub struct Resume {
     /// Whose log.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
     pub conversation_id: String,
     /// The last `seq` that was seen; from now on when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
     /// Whether to own the turns that run in it.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<bool>"))]
+    #[cfg_attr(
+        any(test, feature = "schema"),
+        schemars(with = "Option<bool>", skip_serializing_if = "Option::is_none"),
+        ts(as = "Option<bool>")
+    )]
     pub own: bool,
     /// The key, where one is set and this is the first frame.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<String>"))]
+    #[cfg_attr(
+        any(test, feature = "schema"),
+        schemars(with = "Option<String>"),
+        ts(as = "Option<String>")
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
 }
 
 /// Stops reading a log.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
 #[serde(rename_all = "camelCase")]
 pub struct Leave {
     /// Whose log.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
     pub conversation_id: String,
 }
 
 /// Asks for a `pong`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Ping {
     /// Comes back in the `pong`.
@@ -251,7 +304,7 @@ impl Message {
         let text = std::str::from_utf8(body).map_err(|error| ProtocolError::Malformed {
             reason: error.to_string(),
         })?;
-        message(&Fields::parse(text, &FRAME)?)
+        reading::message(&Fields::parse(text, &FRAME)?)
     }
 }
 
@@ -271,14 +324,14 @@ impl ClientMessage {
             "hello"
         };
         match sent.as_deref().unwrap_or(implied) {
-            "hello" => hello(&fields).map(Self::Hello),
-            "message" => message(&fields).map(Self::Message),
-            "regenerate" => regenerate(&fields).map(Self::Regenerate),
-            "cancel" => cancel(&fields).map(Self::Cancel),
-            "resume" => resume(&fields).map(Self::Resume),
-            "leave" => leave(&fields).map(Self::Leave),
-            "tool-output" => tool_answer(&fields).map(Self::ToolOutput),
-            "ping" => ping(&fields).map(Self::Ping),
+            "hello" => reading::hello(&fields).map(Self::Hello),
+            "message" => reading::message(&fields).map(Self::Message),
+            "regenerate" => reading::regenerate(&fields).map(Self::Regenerate),
+            "cancel" => reading::cancel(&fields).map(Self::Cancel),
+            "resume" => reading::resume(&fields).map(Self::Resume),
+            "leave" => reading::leave(&fields).map(Self::Leave),
+            "tool-output" => reading::tool_answer(&fields).map(Self::ToolOutput),
+            "ping" => reading::ping(&fields).map(Self::Ping),
             unknown => Err(ProtocolError::UnknownType {
                 name: shortened(unknown),
             }),
@@ -298,102 +351,4 @@ impl ClientMessage {
             ..Envelope::default()
         }
     }
-}
-
-fn hello(fields: &Fields<'_>) -> Result<Hello, ProtocolError> {
-    Ok(Hello {
-        agent_id: fields.string("agentId")?,
-        conversation_id: fields.id("conversationId")?,
-        options: options(fields)?,
-        api_key: fields.string("apiKey")?.map(ApiKey),
-    })
-}
-
-fn message(fields: &Fields<'_>) -> Result<Message, ProtocolError> {
-    Ok(Message {
-        message: fields
-            .string("message")?
-            .ok_or(ProtocolError::MissingKey { key: "message" })?,
-        agent_id: fields.string("agentId")?,
-        conversation_id: fields.id("conversationId")?,
-        options: options(fields)?,
-        turn_id: fields.id("turnId")?,
-        parent_turn_id: fields.id("parentTurnId")?,
-        edit_turn_id: fields.id("editTurnId")?,
-        tools: tools(fields)?,
-        api_key: fields.string("apiKey")?.map(ApiKey),
-    })
-}
-
-fn regenerate(fields: &Fields<'_>) -> Result<Regenerate, ProtocolError> {
-    Ok(Regenerate {
-        turn_id: fields
-            .id("turnId")?
-            .ok_or(ProtocolError::MissingKey { key: "turnId" })?,
-        conversation_id: fields.id("conversationId")?,
-        new_turn_id: fields.id("newTurnId")?,
-        options: options(fields)?,
-        tools: tools(fields)?,
-        api_key: fields.string("apiKey")?.map(ApiKey),
-    })
-}
-
-fn tool_answer(fields: &Fields<'_>) -> Result<ToolAnswer, ProtocolError> {
-    let needed = |value: Option<String>, key| value.ok_or(ProtocolError::MissingKey { key });
-    let output = fields
-        .get_nullable("output")
-        .ok_or(ProtocolError::MissingKey { key: "output" })?;
-    Ok(ToolAnswer {
-        turn_id: needed(fields.id("turnId")?, "turnId")?,
-        call_id: needed(fields.string("callId")?, "callId")?,
-        output: output.read("a value nested less than 128 deep")?,
-        conversation_id: fields.id("conversationId")?,
-    })
-}
-
-fn cancel(fields: &Fields<'_>) -> Result<Cancel, ProtocolError> {
-    Ok(Cancel {
-        turn_id: fields.id("turnId")?,
-        conversation_id: fields.id("conversationId")?,
-    })
-}
-
-fn resume(fields: &Fields<'_>) -> Result<Resume, ProtocolError> {
-    Ok(Resume {
-        conversation_id: conversation(fields)?,
-        after: fields.whole_number("after")?,
-        own: fields.boolean("own")?.unwrap_or(false),
-        api_key: fields.string("apiKey")?.map(ApiKey),
-    })
-}
-
-fn leave(fields: &Fields<'_>) -> Result<Leave, ProtocolError> {
-    Ok(Leave {
-        conversation_id: conversation(fields)?,
-    })
-}
-
-fn ping(fields: &Fields<'_>) -> Result<Ping, ProtocolError> {
-    Ok(Ping {
-        id: fields.string("id")?,
-    })
-}
-
-fn tools(fields: &Fields<'_>) -> Result<Option<Vec<ToolDefinition>>, ProtocolError> {
-    fields
-        .get("tools")
-        .map(|field| ToolDefinition::parse_list(field.key, field.raw))
-        .transpose()
-}
-
-fn conversation(fields: &Fields<'_>) -> Result<String, ProtocolError> {
-    fields
-        .id("conversationId")?
-        .ok_or(ProtocolError::MissingKey { key: "conversationId" })
-}
-
-fn options(fields: &Fields<'_>) -> Result<OptionsPatch, ProtocolError> {
-    fields
-        .options()
-        .map_or(Ok(OptionsPatch::default()), OptionsPatch::from_fields)
 }

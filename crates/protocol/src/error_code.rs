@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What kind of thing went wrong. The list is closed: a client may match all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// The frame, body, id or option is wrong; the message names it.

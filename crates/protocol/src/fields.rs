@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::ProtocolError;
 use crate::error::{shortened, shortened_reason};
 use crate::ids::check_id;
+use crate::whole::Whole;
 
 /// One key of an object, with all its spellings; the first one is the one that is sent.
 #[derive(Debug)]
@@ -102,9 +103,8 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn whole_number(&self, name: &str) -> Result<Option<u64>, ProtocolError> {
-        self.get(name)
-            .map(|field| field.read("a whole number, 0 or more"))
-            .transpose()
+        let read = |field: Field<'_>| field.read::<Whole>("a whole number, 0 or more");
+        Ok(self.get(name).map(read).transpose()?.map(|whole| whole.0))
     }
 
     pub(crate) fn boolean(&self, name: &str) -> Result<Option<bool>, ProtocolError> {

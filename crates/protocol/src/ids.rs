@@ -4,7 +4,7 @@ use crate::ProtocolError;
 use crate::error::shortened;
 
 /// Longest conversation or turn id: room for a UUID with a prefix, and short enough for a log line.
-const MAX_ID_BYTES: usize = 128;
+pub(crate) const MAX_ID_BYTES: usize = 128;
 
 /// Checks a conversation id: `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`, without `..`.
 ///

@@ -7,12 +7,14 @@
 mod activity;
 mod client;
 mod controllers;
+mod documents;
 mod error;
 mod error_code;
 mod fields;
 mod ids;
 mod limits;
 mod narrator;
+mod object;
 mod options;
 mod rest;
 #[cfg(any(test, feature = "schema"))]
@@ -22,6 +24,7 @@ mod server;
 mod tests;
 mod tool;
 mod turns;
+mod whole;
 
 pub use activity::{Narration, NarrationSource, Reasoning, Step, Summary, Tool, ToolOutput};
 pub use client::{ApiKey, Cancel, ClientMessage, Hello, Leave, Message, Ping, Regenerate, Resume, ToolAnswer};
@@ -29,6 +32,7 @@ pub use controllers::{
     Controller, ControllerEvent, ControllerEvents, ControllerKeptAlive, ControllerLease, ControllerList,
     ControllerPublished, ControllerRegistration,
 };
+pub use documents::{ASYNCAPI, JSON_SCHEMA, OPENAPI};
 pub use error::ProtocolError;
 pub use error_code::ErrorCode;
 pub use ids::{check_conversation_id, check_turn_id};
@@ -38,11 +42,11 @@ pub use narrator::{
 };
 pub use options::{EffectiveOptions, OptionsPatch, Setting};
 pub use rest::{
-    Agent, AgentDraft, AgentList, Conversation, ConversationPage, ConversationSummary, ErrorBody, EventPage, Model,
-    ModelList, Prompt, PromptPart, PromptPartKind, PromptWindow, Turn, TurnState,
+    Agent, AgentDraft, AgentList, Conversation, ConversationPage, ConversationSummary, ErrorBody, EventPage, Health,
+    Model, ModelList, Prompt, PromptPart, PromptPartKind, PromptWindow, Readiness, Turn, TurnState,
 };
 #[cfg(any(test, feature = "schema"))]
-pub use schema::typescript;
+pub use schema::{asyncapi, json_schema, openapi, typescript};
 pub use server::{
     Done, Envelope, ErrorEvent, Evicted, FinishReason, Pong, Queued, Ready, Reset, ServerEvent, Started, Timings,
     Token, Usage, User, frame,

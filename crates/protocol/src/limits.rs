@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The limits in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
     /// Bytes of one WebSocket message.

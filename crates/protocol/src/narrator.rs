@@ -2,24 +2,33 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::shortened_reason;
-use crate::{ErrorCode, NarrationSource, ProtocolError};
+#[cfg(any(test, feature = "schema"))]
+use crate::schema;
+use crate::{ErrorCode, NarrationSource, ProtocolError, object};
 
 /// Body of `POST /narrator/messages`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
 #[serde(rename_all = "camelCase")]
 pub struct NarratorMessage {
     /// The workspace; equals the path's when both name one.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::WorkspaceId>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace_id: Option<String>,
     /// What is said to the narrator; not blank.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Words>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Where the narration goes; the workspace's own conversation when absent.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
     /// The agent that is asked; `controller` when absent.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::SpokenFor>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
 }
@@ -30,20 +39,20 @@ impl NarratorMessage {
     /// # Errors
     /// [`ProtocolError`] naming the field that is repeated or of the wrong type.
     pub fn parse(body: &[u8]) -> Result<Self, ProtocolError> {
-        serde_json::from_slice(body).map_err(|error| ProtocolError::Malformed {
-            reason: shortened_reason(&error),
-        })
+        object::read(body)
     }
 }
 
 /// Answer of `POST /narrator/messages`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct NarratorAccepted {
     /// The workspace.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::WorkspaceId"))]
     pub workspace_id: String,
     /// The conversation whose readers get the narration.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
     pub conversation_id: String,
     /// The message's own line in the narrator's log.
     pub event_id: String,
@@ -53,12 +62,18 @@ pub struct NarratorAccepted {
 
 /// Answer of `GET /narrator/feed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
 #[serde(rename_all = "camelCase")]
 pub struct NarratorFeed {
     /// The workspace.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::WorkspaceId"))]
     pub workspace_id: String,
     /// The conversation that was asked for, or the workspace's own.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
     pub conversation_id: String,
     /// Names the document with the workspace's summary, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,12 +84,17 @@ pub struct NarratorFeed {
 
 /// One entry of a [`NarratorFeed`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
 #[serde(rename_all = "camelCase")]
 pub struct FeedEvent {
     /// Its id.
     pub id: String,
     /// When it happened: RFC 3339, UTC, milliseconds.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Timestamp"))]
     pub timestamp: String,
     /// What it is.
     #[serde(rename = "type")]
@@ -94,7 +114,7 @@ pub struct FeedEvent {
 
 /// What a [`FeedEvent`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum FeedEventType {
     /// Something was said: by the narrator, or to it (`source` is then `user`).
@@ -113,7 +133,7 @@ pub enum FeedEventType {
 
 /// How much a [`FeedEvent`] matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum FeedSeverity {
     /// As expected.
@@ -126,7 +146,7 @@ pub enum FeedSeverity {
 
 /// Body of an error of the relay: an [`ErrorBody`](crate::ErrorBody) that says the code as `error` too, as the host application reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 pub struct RelayErrorBody {
     /// `relay_failed` or `relay_timeout`.
     pub error: ErrorCode,

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::ProtocolError;
 use crate::fields::{Field, Fields, Key, Table};
+#[cfg(any(test, feature = "schema"))]
+use crate::schema;
+use crate::whole::{MAX_EXACT, Whole};
 
 /// The most tokens that one answer may ask for: minutes of generation, not hours.
 pub(crate) const MAX_NEW_TOKENS: u32 = 8_192;
@@ -12,15 +15,15 @@ pub(crate) const MAX_STOP_STRINGS: u32 = 16;
 /// A stop string holds back this much of the answer while it may still match.
 pub(crate) const MAX_STOP_STRING_BYTES: u32 = 256;
 /// Above this every token is as likely as any other.
-const MAX_TEMPERATURE: f32 = 10.0;
+const MAX_TEMPERATURE: f64 = 10.0;
 /// No vocabulary is larger.
 const MAX_TOP_K: u32 = 1_000_000;
 /// Penalties outside of a tenth to ten times make every logit infinite or nothing.
-const REPEAT_PENALTY: std::ops::RangeInclusive<f32> = 0.1..=10.0;
-/// The largest whole number that every JSON reader keeps exactly (2^53 - 1).
-const MAX_SEED: u64 = (1 << 53) - 1;
+const REPEAT_PENALTY: std::ops::RangeInclusive<f64> = 0.1..=10.0;
+/// The largest whole number that every JSON reader keeps exactly.
+const MAX_SEED: u64 = MAX_EXACT;
 /// A model's name: `openai:` and the longest that a hub allows, with room to spare.
-const MAX_MODEL_BYTES: usize = 256;
+pub(crate) const MAX_MODEL_BYTES: usize = 256;
 /// The largest context that models are trained for.
 const MAX_CACHE_TOKENS: u32 = 131_072;
 
@@ -87,58 +90,59 @@ impl<T: Serialize> Serialize for Setting<T> {
 
 /// Options of one layer: an agent's, a socket's or a message's. Every value in it is in range.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), schemars(deny_unknown_fields, transform = schema::option_spellings))]
 #[serde(rename_all = "camelCase")]
 pub struct OptionsPatch {
     /// Softmax temperature, 0 to 10; 0 is greedy.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<f32>", optional = nullable))]
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<f32>", range(min = 0, max = 10)), ts(as = "Option<f32>", optional = nullable))]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub temperature: Setting<f32>,
     /// Keeps the smallest set of tokens whose probability reaches this, above 0 and at most 1.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<f32>", optional = nullable))]
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<f32>", range(max = 1), extend("exclusiveMinimum" = 0)), ts(as = "Option<f32>", optional = nullable))]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub top_p: Setting<f32>,
     /// Keeps this many most probable tokens; 0 is off.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<u32>", optional = nullable))]
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<u32>", range(max = MAX_TOP_K)), ts(as = "Option<u32>", optional = nullable))]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub top_k: Setting<u32>,
     /// Drops tokens less probable than this share of the most probable one, 0 and up, below 1.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<f32>", optional = nullable))]
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<f32>", range(min = 0), extend("exclusiveMaximum" = 1)), ts(as = "Option<f32>", optional = nullable))]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub min_p: Setting<f32>,
     /// Divides the logits of tokens seen lately, 0.1 to 10; 1 is off.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<f32>", optional = nullable))]
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<f32>", range(min = 0.1, max = 10)), ts(as = "Option<f32>", optional = nullable))]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub repeat_penalty: Setting<f32>,
     /// Seed of the turn, below 2^53; a random one by default.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<u64>", optional = nullable))]
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<u64>", range(max = MAX_SEED)), ts(as = "Option<u64>", optional = nullable))]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub seed: Setting<u64>,
     /// The answer ends after this many tokens, 1 to 8,192.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<u32>", optional = nullable))]
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<u32>", range(min = 1, max = MAX_NEW_TOKENS)), ts(as = "Option<u32>", optional = nullable))]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub max_new_tokens: Setting<u32>,
     /// The answer ends before any of these; at most 16 of at most 256 bytes, none empty.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<Vec<String>>", optional = nullable))]
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<Vec<schema::StopString>>", length(max = MAX_STOP_STRINGS)), ts(as = "Option<Vec<String>>", optional = nullable))]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub stop: Setting<Vec<String>>,
     /// Attention sinks at the least, at most 131,072.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<u32>", optional = nullable))]
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<u32>", range(max = MAX_CACHE_TOKENS)), ts(as = "Option<u32>", optional = nullable))]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub sink_tokens: Setting<u32>,
     /// Tokens of the rolling window, 1 to 131,072.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<u32>", optional = nullable))]
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<u32>", range(min = 1, max = MAX_CACHE_TOKENS)), ts(as = "Option<u32>", optional = nullable))]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub window_tokens: Setting<u32>,
     /// The model that answers, one of those that the server allows.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<String>", optional = nullable))]
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::ModelName>"), ts(as = "Option<String>", optional = nullable))]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub model: Setting<String>,
 }
 
 /// The options that a turn runs with; its seed is beside them in the `user` event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct EffectiveOptions {
     /// As in [`OptionsPatch`].
@@ -228,34 +232,34 @@ fn real(
     fields: &Fields<'_>,
     name: &str,
     expected: &str,
-    in_range: impl Fn(f32) -> bool,
+    in_range: impl Fn(f64) -> bool,
 ) -> Result<Setting<f32>, ProtocolError> {
     setting(fields, name, |field| {
-        let value: f32 = field.read(expected)?;
-        if in_range(value) {
-            Ok(value)
-        } else {
-            Err(field.wrong(expected))
+        // What was written counts: 1e-300 is above 0, though the nearest `f32` isn't.
+        let value: f64 = field.read(expected)?;
+        if !in_range(value) {
+            return Err(field.wrong(expected));
         }
+        let near = value as f32;
+        let mut candidates = [near, near.next_up(), near.next_down()].into_iter();
+        let nearest = candidates.find(|near| in_range(f64::from(*near)));
+        nearest.ok_or_else(|| field.wrong(expected))
     })
 }
 
 fn whole(fields: &Fields<'_>, name: &str, range: std::ops::RangeInclusive<u32>) -> Result<Setting<u32>, ProtocolError> {
     let expected = format!("a whole number from {} to {}", range.start(), range.end());
     setting(fields, name, |field| {
-        let value: u32 = field.read(&expected)?;
-        if range.contains(&value) {
-            Ok(value)
-        } else {
-            Err(field.wrong(&expected))
-        }
+        let Whole(value) = field.read(&expected)?;
+        let value = u32::try_from(value).ok().filter(|value| range.contains(value));
+        value.ok_or_else(|| field.wrong(&expected))
     })
 }
 
 fn seed(fields: &Fields<'_>) -> Result<Setting<u64>, ProtocolError> {
     let expected = format!("a whole number from 0 to {MAX_SEED}");
     setting(fields, "seed", |field| {
-        let value: u64 = field.read(&expected)?;
+        let Whole(value) = field.read(&expected)?;
         if value <= MAX_SEED {
             Ok(value)
         } else {

@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(any(test, feature = "schema"))]
+use crate::schema;
 use crate::{EffectiveOptions, ErrorCode, Limits, Narration, Reasoning, Step, Summary, Tool, ToolOutput};
 
 /// One event. What the log holds of it is its own fields; `seq` and the like are the frame's [`Envelope`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ServerEvent {
     /// Answers a socket's first frame. Not logged.
@@ -49,31 +51,39 @@ pub enum ServerEvent {
 
 /// What a frame carries beside its event's own fields. Logged events have all four.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Envelope {
     /// The event's number in its conversation's log: 1, 2, 3 and so on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     /// The conversation.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
     /// The turn.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
     /// When it was logged: RFC 3339, UTC, milliseconds.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Timestamp>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
 }
 
 /// Own fields of `ready`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Ready {
     /// [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION).
     pub protocol: u32,
     /// The agent that the socket is bound to, if it is.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::AgentId>"))]
     pub agent_id: Option<String>,
     /// The model's name.
     pub model: String,
@@ -87,26 +97,29 @@ pub struct Ready {
 
 /// Own fields of `user`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct User {
     /// What the user said.
     pub text: String,
     /// The agent that answers.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::AgentId"))]
     pub agent_id: String,
     /// Hash of the agent as it was: sha256, hexadecimal.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Sha256"))]
     pub agent_hash: String,
     /// The options in force.
     pub options: EffectiveOptions,
     /// The turn's seed, below 2^53.
     pub seed: u64,
     /// The turn that it follows; `null` for a conversation's first.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     pub parent_turn_id: Option<String>,
 }
 
 /// Own fields of `queued`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Queued {
     /// Turns of the conversation that run or wait before it.
@@ -115,7 +128,7 @@ pub struct Queued {
 
 /// Own fields of `started`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Started {
     /// The model's name.
@@ -130,7 +143,11 @@ pub struct Started {
 
 /// Own fields of `token`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Token {
     /// Whole characters, never none.
@@ -142,18 +159,19 @@ pub struct Token {
 
 /// Own fields of `evicted`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Evicted {
     /// How many tokens, since the last such event.
     pub tokens: u64,
     /// The turns of which nothing is left in view, oldest first.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Vec<schema::Id>"))]
     pub turns: Vec<String>,
 }
 
 /// Own fields of `done`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Done {
     /// Why the answer ended.
@@ -166,7 +184,7 @@ pub struct Done {
 
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
     /// The model ended it, or a stop string was met.
@@ -179,7 +197,7 @@ pub enum FinishReason {
 
 /// Counts of tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
     /// As in `started`.
@@ -200,7 +218,7 @@ pub struct Usage {
 
 /// Durations, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Timings {
     /// From the request to its prefill.
@@ -217,7 +235,7 @@ pub struct Timings {
 
 /// Own fields of `error`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorEvent {
     /// What kind of fault.
@@ -242,7 +260,11 @@ impl ErrorEvent {
 
 /// Own fields of `pong`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Pong {
     /// The ping's.
@@ -252,7 +274,7 @@ pub struct Pong {
 
 /// Own fields of `reset`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Reset {
     /// The last `seq` of the conversation's log.

@@ -5,25 +5,41 @@ use serde_json::{Map, Value};
 
 use crate::ProtocolError;
 use crate::error::shortened;
+use crate::object::Object;
+#[cfg(any(test, feature = "schema"))]
+use crate::schema;
 
 /// Every tool is part of every prompt; more of them than this drown the conversation.
-const MAX_TOOLS: usize = 64;
+pub(crate) const MAX_TOOLS: usize = 64;
 /// What OpenAI's interface allows, and so what every server understands.
 const MAX_NAME_BYTES: usize = 64;
 
 /// A tool that a model may ask for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS), ts(optional_fields))]
+#[cfg_attr(
+    any(test, feature = "schema"),
+    derive(schemars::JsonSchema, ts_rs::TS),
+    ts(optional_fields)
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ToolDefinition {
     /// `[A-Za-z0-9_-]{1,64}`, unique among a turn's tools.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::ToolName"))]
     pub name: String,
     /// What it does, in words for the model.
-    #[cfg_attr(any(test, feature = "schema"), ts(as = "Option<String>"))]
+    #[cfg_attr(
+        any(test, feature = "schema"),
+        schemars(skip_serializing_if = "String::is_empty"),
+        ts(as = "Option<String>")
+    )]
     #[serde(default)]
     pub description: String,
     /// JSON Schema of its arguments, an object; none by default.
-    #[cfg_attr(any(test, feature = "schema"), ts(type = "Record<string, unknown>", optional))]
+    #[cfg_attr(
+        any(test, feature = "schema"),
+        schemars(skip_serializing_if = "Map::is_empty"),
+        ts(type = "Record<string, unknown>", optional)
+    )]
     #[serde(default)]
     pub parameters: Map<String, Value>,
 }
@@ -39,8 +55,9 @@ impl ToolDefinition {
             expected,
             found: shortened(json),
         };
-        let tools: Vec<Self> = serde_json::from_str(json)
+        let tools = serde_json::from_str::<Vec<Object<Self>>>(json)
             .map_err(|error| wrong(format!("a list of {{name, description?, parameters?}} ({error})")))?;
+        let tools: Vec<Self> = tools.into_iter().map(|tool| tool.0).collect();
         if tools.len() > MAX_TOOLS {
             return Err(wrong(format!("at most {MAX_TOOLS} tools")));
         }

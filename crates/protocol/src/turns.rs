@@ -3,17 +3,20 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::shortened_reason;
-use crate::{ProtocolError, check_turn_id};
+#[cfg(any(test, feature = "schema"))]
+use crate::schema;
+use crate::{ProtocolError, check_turn_id, object};
 
 /// Answer of `POST /conversations/{id}/turns`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct TurnAccepted {
     /// The conversation.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
     pub conversation_id: String,
     /// The turn.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
     pub turn_id: String,
     /// The `seq` of its `user` event: what comes of it is at and after that.
     pub first_seq: u64,
@@ -21,7 +24,7 @@ pub struct TurnAccepted {
 
 /// Body of `POST /conversations/{id}/turns/{turnId}/tool-output`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct CallOutput {
     /// The call that this answers.
@@ -37,16 +40,17 @@ impl CallOutput {
     /// # Errors
     /// [`ProtocolError`] naming the field that is missing, repeated or of the wrong type.
     pub fn parse(body: &[u8]) -> Result<Self, ProtocolError> {
-        serde_json::from_slice(body).map_err(malformed)
+        object::read(body)
     }
 }
 
 /// Body of `PUT /conversations/{id}/head`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct HeadChoice {
     /// The turn that the next message follows.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
     pub turn_id: String,
 }
 
@@ -56,7 +60,7 @@ impl HeadChoice {
     /// # Errors
     /// [`ProtocolError`] naming the field that is missing or no id.
     pub fn parse(body: &[u8]) -> Result<Self, ProtocolError> {
-        let parsed: Self = serde_json::from_slice(body).map_err(malformed)?;
+        let parsed: Self = object::read(body)?;
         check_turn_id(&parsed.turn_id)?;
         Ok(parsed)
     }
@@ -64,19 +68,14 @@ impl HeadChoice {
 
 /// Answer of `POST /conversations/import`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(ts_rs::TS))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationImported {
     /// The conversation, under its new id if it was given one.
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
     pub conversation_id: String,
     /// How many turns it has.
     pub turns: u64,
     /// How many events its log has.
     pub events: u64,
-}
-
-fn malformed(error: serde_json::Error) -> ProtocolError {
-    ProtocolError::Malformed {
-        reason: shortened_reason(&error),
-    }
 }

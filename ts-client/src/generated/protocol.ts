@@ -952,6 +952,36 @@ events: Array<ServerEvent & Envelope>,
 lastSeq: number, };
 
 /**
+ * Answer of `GET /healthz` and `GET /health`.
+ */
+export type Health = { 
+/**
+ * Always `ok`: a process that can't say so says nothing.
+ */
+status: string, 
+/**
+ * The server's version.
+ */
+version: string, 
+/**
+ * Changes when the server starts anew.
+ */
+bootId: string, };
+
+/**
+ * Answer of `GET /readyz`.
+ */
+export type Readiness = { 
+/**
+ * Always `ready`.
+ */
+status: string, 
+/**
+ * What answers when nobody asks for another.
+ */
+model: string, };
+
+/**
  * Answer of `GET /models`.
  */
 export type ModelList = { 

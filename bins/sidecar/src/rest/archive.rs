@@ -13,6 +13,7 @@ use futures_util::stream;
 use protocol::{ConversationImported, ErrorCode, check_conversation_id};
 
 use super::body::query;
+use super::conversations::check_name;
 use crate::state::State;
 use crate::status::ApiError;
 
@@ -27,6 +28,7 @@ const MAX_LINE_BYTES: usize = 16 << 20;
 
 /// `GET /conversations/{id}/export`.
 pub(super) async fn export(id: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    check_name(&id)?;
     let mut export = state.store.export(&id);
     // What can be refused is refused with the first piece. Later only a deletion breaks it off, and the client sees no end.
     let first = export.piece().await?.unwrap_or_default();

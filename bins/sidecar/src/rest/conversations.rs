@@ -4,7 +4,7 @@ use actix_web::http::header::ACCEPT;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chat::{logged_frame, rfc3339};
 use conversation_store::{Conversation, Turn, TurnState};
-use protocol::{ConversationPage, ConversationSummary, ErrorCode, EventPage};
+use protocol::{ConversationPage, ConversationSummary, ErrorCode, EventPage, check_conversation_id};
 use serde_json::value::RawValue;
 
 use super::body::query;
@@ -79,6 +79,7 @@ pub(super) async fn get(
 
 /// `DELETE /conversations/{id}`.
 pub(super) async fn delete(id: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    check_name(&id)?;
     state.delete_conversation(&id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -91,15 +92,17 @@ pub(super) async fn events(
 ) -> Result<HttpResponse, ApiError> {
     let query = query(&request)?;
     let after = query.number("after")?.unwrap_or(0);
+    // What makes no sense is refused also where it isn't used.
+    let seen = last_event_id(&request)?;
+    let size = EVENT_PAGE.size(query.number("limit")?)?;
     if wants_stream(&request) {
         let start = sse::Start {
-            after: last_event_id(&request)?.unwrap_or(after),
+            after: seen.unwrap_or(after),
             last_seq: find(&state, &id).await?.last_seq,
             conversation: id.into_inner(),
         };
         return sse::answer(&state, start);
     }
-    let size = EVENT_PAGE.size(query.number("limit")?)?;
     let last_seq = find(&state, &id).await?.last_seq;
     let events = state.store.events(&id, after, size).await?;
     let unreadable = |error: serde_json::Error| ApiError::internal("reading an event", &error);
@@ -145,17 +148,23 @@ pub(super) async fn prompt(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let query = query(&request)?;
+    check_name(&id)?;
     Ok(HttpResponse::Ok().json(state.prompt(&id, query.required("turn")?).await?))
 }
 
 async fn find(state: &State, id: &str) -> Result<Conversation, ApiError> {
-    let unknown = || {
-        ApiError::new(
-            ErrorCode::ConversationNotFound,
-            format!("conversation {id:?} not found"),
-        )
-    };
-    state.store.conversation(id).await?.ok_or_else(unknown)
+    check_name(id)?;
+    state.store.conversation(id).await?.ok_or_else(|| unknown(id))
+}
+
+/// What is no id names no conversation, even where the store has something of that name: an import that isn't finished.
+pub(super) fn check_name(id: &str) -> Result<(), ApiError> {
+    check_conversation_id(id).map_err(|_| unknown(id))
+}
+
+fn unknown(id: &str) -> ApiError {
+    let detail = format!("conversation {id:?} not found");
+    ApiError::new(ErrorCode::ConversationNotFound, detail)
 }
 
 fn summary(conversation: Conversation) -> ConversationSummary {

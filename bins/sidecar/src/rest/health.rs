@@ -3,15 +3,18 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use engine::Readiness;
-use protocol::ErrorCode;
-use serde_json::json;
+use protocol::{ErrorCode, Health, Readiness as ReadinessBody};
 
 use crate::state::State;
 use crate::status::ApiError;
 
 /// `GET /healthz`: the process serves.
 pub(super) async fn alive(state: web::Data<State>) -> HttpResponse {
-    HttpResponse::Ok().json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION"), "bootId": state.boot_id}))
+    HttpResponse::Ok().json(Health {
+        status: "ok".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        boot_id: state.boot_id.clone(),
+    })
 }
 
 /// `GET /readyz`: a turn would be answered now.
@@ -23,7 +26,10 @@ pub(super) async fn ready(state: web::Data<State>) -> Result<HttpResponse, ApiEr
     state.check_serving()?;
     let model = state.engines.models.default_model();
     match state.engines.readiness() {
-        Readiness::Ready => Ok(HttpResponse::Ok().json(json!({"status": "ready", "model": model}))),
+        Readiness::Ready => Ok(HttpResponse::Ok().json(ReadinessBody {
+            status: "ready".to_owned(),
+            model: model.to_owned(),
+        })),
         Readiness::Loading => Err(not_yet(
             ErrorCode::ModelUnavailable,
             format!("model {model:?} is loading"),

@@ -2,13 +2,15 @@
 //!
 //! No socket owns a turn that begins here: it runs to its end whoever goes away. What comes of it is read from the log.
 
-use actix_web::http::Method;
 use actix_web::http::header::LOCATION;
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource};
-use chat::TurnCommand;
+use chat::{ChatError, TurnCommand};
+use conversation_store::StoreError;
 use protocol::{CallOutput, ErrorCode, HeadChoice, Message, OptionsPatch, ProtocolError, TurnAccepted};
 
+use super::conversations::check_name;
 use super::{body, resource};
 use crate::access;
 use crate::state::State;
@@ -20,14 +22,15 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/conversations/{id}/head", &[Method::PUT]).route(web::put().to(set_head)))
         .service(post("/conversations/{id}/turns").route(web::post().to(start)))
-        .service(post("/conversations/{id}/turns/{turn}/cancel").route(web::post().to(cancel)))
-        .service(post("/conversations/{id}/turns/{turn}/tool-output").route(web::post().to(tool_output)));
+        .service(post("/conversations/{id}/turns/{turnId}/cancel").route(web::post().to(cancel)))
+        .service(post("/conversations/{id}/turns/{turnId}/tool-output").route(web::post().to(tool_output)));
 }
 
 /// `PUT /conversations/{id}/head`. Turns that run or wait have their parent already: it changes nothing for them.
 async fn set_head(id: web::Path<String>, payload: Payload, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let body = body::read(payload, &state).await?;
     let HeadChoice { turn_id } = HeadChoice::parse(&body).map_err(refuse)?;
+    check_name(&id)?;
     let (store, id) = (state.store.clone(), id.into_inner());
     state
         .outlive(async move { store.set_head(&id, &turn_id).await })
@@ -75,14 +78,15 @@ async fn start(
         }))
 }
 
-/// `POST /conversations/{id}/turns/{turn}/cancel`.
+/// `POST /conversations/{id}/turns/{turnId}/cancel`.
 async fn cancel(path: web::Path<(String, String)>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let (id, turn) = path.into_inner();
+    check_name(&id)?;
     state.cancel(&id, &turn).await?;
     Ok(HttpResponse::Accepted().finish())
 }
 
-/// `POST /conversations/{id}/turns/{turn}/tool-output`.
+/// `POST /conversations/{id}/turns/{turnId}/tool-output`.
 async fn tool_output(
     path: web::Path<(String, String)>,
     payload: Payload,
@@ -91,8 +95,28 @@ async fn tool_output(
     let (id, turn) = path.into_inner();
     let body = body::read(payload, &state).await?;
     let CallOutput { call_id, output } = CallOutput::parse(&body).map_err(refuse)?;
-    state.chat.tool_output(&id, &turn, &call_id, output)?;
-    Ok(HttpResponse::Accepted().finish())
+    match state.chat.tool_output(&id, &turn, &call_id, output) {
+        Ok(()) => Ok(HttpResponse::Accepted().finish()),
+        Err(error @ ChatError::NoSuchCall { .. }) => Err(not_waiting(&state, &id, &turn, error).await?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Why nothing waits for an output: there is no such turn, or it doesn't ask, and then the request is right and comes at the wrong time.
+async fn not_waiting(state: &State, id: &str, turn: &str, error: ChatError) -> Result<ApiError, ApiError> {
+    check_name(id)?;
+    if state.store.turn(id, turn).await?.is_some() {
+        let code = error.code();
+        return Ok(ApiError {
+            status: StatusCode::CONFLICT,
+            ..ApiError::new(code, error.to_string())
+        });
+    }
+    Ok(StoreError::TurnNotFound {
+        conversation: id.to_owned(),
+        turn: turn.to_owned(),
+    }
+    .into())
 }
 
 fn refuse(error: ProtocolError) -> ApiError {

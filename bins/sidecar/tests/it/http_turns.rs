@@ -97,7 +97,14 @@ async fn a_tool_is_answered() {
     assert_eq!(post(&app, path, &json!({ "callId": call_id })).await.status, 400);
     assert_eq!(
         post(&app, path, &json!({ "callId": "no", "output": 1 })).await.status,
-        400
+        409
+    );
+    let no_turn = "/conversations/c/turns/u/tool-output";
+    assert_eq!(
+        post(&app, no_turn, &json!({ "callId": "no", "output": 1 }))
+            .await
+            .status,
+        404
     );
     assert_eq!(
         post(&app, path, &json!({ "callId": call_id, "output": null }))

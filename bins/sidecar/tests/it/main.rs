@@ -4,6 +4,7 @@ mod access;
 mod client;
 mod command_line;
 mod controllers;
+mod documents;
 mod drain;
 mod export;
 mod guard;

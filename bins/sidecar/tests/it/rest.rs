@@ -269,7 +269,7 @@ async fn health_is_known_before_readiness() {
         "GET",
         "/readyz",
         "",
-        expect![[r#"200 {"model":"scripted","status":"ready"}"#]],
+        expect![[r#"200 {"status":"ready","model":"scripted"}"#]],
     )
     .await;
 }

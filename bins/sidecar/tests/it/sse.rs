@@ -214,6 +214,14 @@ async fn what_cannot_be_followed_is_refused_before_the_stream() {
     begin(&app, "c", "hello").await;
     assert_eq!(ask("/conversations/c/events", "x").await, 400);
     assert_eq!(ask("/conversations/c/events?after=x", "0").await, 400);
+    assert_eq!(ask("/conversations/c/events?limit=0", "0").await, 400);
+    // What isn't used may not be nonsense either.
+    let plain = Http {
+        path: "/conversations/c/events",
+        headers: &[("last-event-id", "x")],
+        ..Http::default()
+    };
+    assert_eq!(app.http(plain).await.status, 400);
 }
 
 #[tokio::test(flavor = "multi_thread")]

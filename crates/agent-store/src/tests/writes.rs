@@ -247,18 +247,18 @@ fn a_condition_lets_only_the_version_that_was_read_be_replaced() {
         name: "Changed".into(),
         ..draft("x")
     };
-    for header in ["\"other\"", "W/\"other\"", &format!("W/\"{hash}\"")] {
+    for header in ["", ",", "\"other\"", "\"a,b\"", "W/\"other\"", &format!("W/\"{hash}\"")] {
         let error = store
             .put(changed.clone(), Some(&parse(header)))
             .expect_err("it is another version");
         assert!(matches!(error, AgentStoreError::ConditionFailed { stored: Some(stored), .. } if stored == hash));
     }
     let put = store
-        .put(changed, Some(&parse(&format!("\"other\" , \"{hash}\""))))
+        .put(changed, Some(&parse(&format!(", \"other\" ,, \"{hash}\","))))
         .expect("it is that version");
     assert_ne!(put.agent.hash, hash);
     store.put(draft("x"), Some(&parse(" * "))).expect("there is one");
-    for header in ["", "abc", "\"a", "\"a\"\"b\"", "\"a\",", "*, \"a\""] {
+    for header in ["abc", "\"a", "\"a\"\"b\"", "\"a\" \"b\"", "W/", "*, \"a\"", "\"a\", *"] {
         assert!(
             matches!(
                 Condition::parse_if_match(header),

@@ -22,7 +22,7 @@ fn what_a_controller_may_publish_is_understood() {
     let all = [
         r#"{"type":"step-start","step":1}"#,
         r#"{"type":"step","step":1,"title":"t","payload":null}"#,
-        r#"{"type":"step-finish","step":1}"#,
+        r#"{"type":"step-finish","step":1.0}"#,
         r#"{"type":"tool","callId":"1","name":"n","payload":{}}"#,
         r#"{"type":"tool-output","callId":"1","name":"n","payload":1}"#,
         r#"{"type":"summary","text":"t","ref":"r"}"#,
@@ -84,4 +84,27 @@ fn a_relays_error_says_its_code_twice() {
         body.expect("a body can be written"),
         r#"{"error":"relay_failed","detail":"no luck","code":"relay_failed"}"#
     );
+}
+
+/// What serde derives would take both for the fields in order.
+#[test]
+fn an_array_is_no_object() {
+    let no_object = "not a valid JSON object: invalid type: sequence, expected an object at line 1 column ";
+    check(r#"["c",null,[]]"#, &format!("{no_object}0"));
+    check(&body(r#"["step",1]"#), &format!("{no_object}32"));
+    let body = ControllerRegistration::parse(br#"["planner"]"#);
+    let refused = body.expect_err("it is an array").to_string();
+    assert_eq!(refused, format!("{no_object}0"));
+}
+
+#[test]
+fn numbers_that_not_every_reader_keeps_are_refused() {
+    let body = body(r#"{"type":"step","step":9007199254740992}"#);
+    let refused = ControllerEvents::parse(body.as_bytes()).expect_err("it is too large");
+    assert!(
+        refused.to_string().contains("step 9007199254740992 is above"),
+        "{refused}"
+    );
+    let registration = ControllerRegistration::parse(br#"{"agentId":"a","ttlSeconds":60.0}"#);
+    assert_eq!(registration.expect("it is whole").ttl_seconds, Some(60));
 }

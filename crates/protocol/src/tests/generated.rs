@@ -1,14 +1,13 @@
-//! The TypeScript types in ts-client are the ones that this crate's types give.
+//! The generated files are what this crate's types give.
 
 use std::{env, fs, path::Path};
 
-#[test]
-fn typescript_types_are_up_to_date() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ts-client/src/generated/protocol.ts");
-    let expected = crate::typescript();
+#[track_caller]
+fn check(path: &str, expected: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if env::var_os("UPDATE_GENERATED").is_some() {
         fs::create_dir_all(path.parent().expect("the path has a folder")).expect("the folder can be made");
-        fs::write(&path, &expected).expect("the generated types can be written");
+        fs::write(&path, expected).expect("the file can be written");
     }
     let found = fs::read_to_string(&path).unwrap_or_default();
     assert!(
@@ -16,4 +15,24 @@ fn typescript_types_are_up_to_date() {
         "{} is not up to date: run this test with UPDATE_GENERATED=1",
         path.display()
     );
+}
+
+#[test]
+fn typescript_types_are_up_to_date() {
+    check("../../ts-client/src/generated/protocol.ts", &crate::typescript());
+}
+
+#[test]
+fn json_schema_is_up_to_date() {
+    check("generated/schema.json", &crate::json_schema());
+}
+
+#[test]
+fn openapi_is_up_to_date() {
+    check("generated/openapi.json", &crate::openapi());
+}
+
+#[test]
+fn asyncapi_is_up_to_date() {
+    check("generated/asyncapi.json", &crate::asyncapi());
 }

@@ -139,3 +139,29 @@ fn unknown_options_are_refused_by_name() {
     }
     refuse("temperature", "1,\"temperature\":1");
 }
+
+/// `f32` has no number between these and the bound that they are within.
+#[test]
+fn numbers_beside_a_bound_stay_within_it() {
+    let read = |text: &str| OptionsPatch::parse(text).expect("it is in range");
+    let top_p = read(r#"{"topP":1e-300}"#).top_p.unwrap_or(0.0);
+    assert!(top_p > 0.0, "{top_p}");
+    let min_p = read(r#"{"minP":0.9999999999999}"#).min_p.unwrap_or(1.0);
+    assert!(min_p < 1.0, "{min_p}");
+    refuse("topP", "1.0000000001");
+    refuse("temperature", "10.0000000001");
+    refuse("repeatPenalty", "0.0999999999999");
+}
+
+#[test]
+fn a_whole_number_may_have_a_zero_fraction() {
+    let patch = OptionsPatch {
+        top_k: Setting::Value(40),
+        seed: Setting::Value(7),
+        ..OptionsPatch::default()
+    };
+    check(r#"{"topK":40.0,"seed":7e0}"#, patch);
+    refuse("topK", "40.5");
+    refuse("seed", "-1.0");
+    refuse("maxNewTokens", "1e300");
+}

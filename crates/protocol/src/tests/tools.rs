@@ -32,6 +32,7 @@ fn tools_are_understood() {
 fn wrong_tools_are_named() {
     for (tools, said) in [
         (json!({}), "\"tools\""),
+        (json!([["a", "d", {}]]), "expected an object"),
         (json!([{ "description": "x" }]), "missing field `name`"),
         (json!([{ "name": "" }]), "letters"),
         (json!([{ "name": "a b" }]), "\"a b\""),

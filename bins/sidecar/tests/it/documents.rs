@@ -1,0 +1,73 @@
+//! The documents that the sidecar serves say what it serves.
+
+use std::collections::BTreeSet;
+
+use engine::ScriptedEngine;
+
+use crate::client::{Http, TestApp};
+
+/// Nothing answers it anywhere.
+const NO_METHOD: &str = "PATCH";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_are_served() {
+    let app = TestApp::start(ScriptedEngine::default()).await;
+    for (path, key, version) in [
+        ("/openapi.json", "openapi", "3.1.0"),
+        ("/asyncapi.json", "asyncapi", "3.0.0"),
+    ] {
+        let answer = app.get(path).await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{path}");
+        let document = answer.json();
+        assert_eq!(document[key], version, "{path}");
+        assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_documented_route_is_served_and_allow_is_true() {
+    let app = TestApp::start(ScriptedEngine::default()).await;
+    let document = app.get("/openapi.json").await.json();
+    let paths = document["paths"].as_object().expect("the document has paths");
+    for (template, methods) in paths {
+        // No conversation, turn, workspace or registration has this name; the methods of a path don't depend on it.
+        let path = &template.replace("{id}", "x").replace("{turnId}", "x");
+        let methods = methods.as_object().expect("a path has methods");
+        let documented: BTreeSet<String> = methods.keys().map(|method| method.to_uppercase()).collect();
+        assert_eq!(allowed(&app, path).await, documented, "{template}");
+        for method in &documented {
+            let answer = ask(&app, method, path).await;
+            assert!(!is_no_route(&answer), "{method} {template}: {answer}");
+        }
+    }
+}
+
+async fn ask(app: &TestApp, method: &str, path: &str) -> String {
+    let answer = app
+        .http(Http {
+            method,
+            path,
+            ..Http::default()
+        })
+        .await;
+    format!("{} {}", answer.status, answer.body)
+}
+
+fn is_no_route(answer: &str) -> bool {
+    answer.starts_with("405") || answer.contains("there is nothing at")
+}
+
+/// The methods that a refused one is told.
+async fn allowed(app: &TestApp, path: &str) -> BTreeSet<String> {
+    let answer = app
+        .http(Http {
+            method: NO_METHOD,
+            path,
+            ..Http::default()
+        })
+        .await;
+    assert_eq!(answer.status, 405, "{path}");
+    let allow = answer.header("allow").unwrap_or_default();
+    allow.split(", ").map(str::to_owned).collect()
+}

@@ -1,0 +1,247 @@
+//! `openapi.json` (3.1): the routes of HTTP, assembled from tables of operations.
+//!
+//! A table says what is particular about an operation; what is the same everywhere (who may enter, a body that is too large, the
+//! name of a request) is added here.
+
+mod agents;
+mod controllers;
+mod conversations;
+mod narrator;
+mod operation;
+mod parameters;
+mod server;
+mod turns;
+
+use schemars::{Schema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use super::definitions::{generator, without_links};
+use super::written;
+use operation::{Answer, Body, Content, Link, Operation, Parameter, Place};
+
+/// Bodies of JSON; their limits and times are those of the sidecar's reader.
+const JSON: &str = "application/json";
+
+/// The name that every answer gives its request.
+const REQUEST_ID: &str = "X-Request-Id";
+
+/// The routes of HTTP as an OpenAPI document.
+#[must_use]
+pub fn openapi() -> String {
+    let mut generator = generator("/components/schemas");
+    let mut paths = Map::new();
+    let tables = [
+        server::OPERATIONS,
+        agents::OPERATIONS,
+        conversations::OPERATIONS,
+        turns::OPERATIONS,
+        narrator::OPERATIONS,
+        controllers::OPERATIONS,
+    ];
+    for operation in tables.concat() {
+        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+        path[operation.method] = described(&operation, &mut generator);
+    }
+    written(&json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "streaming-llm-sidecar",
+            "description": "Streaming chat with agents, for the programs of one machine. What is said on the WebSocket is in /asyncapi.json.",
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        "servers": [{ "url": "/", "description": "Where this document came from" }],
+        "security": [{ "key": [] }],
+        "tags": tags(),
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "key": { "type": "http", "scheme": "bearer", "description": "Wanted where the server has a key set." },
+            },
+            "responses": common_answers(&mut generator),
+            "headers": {
+                REQUEST_ID: {
+                    "description": "The request's own `X-Request-Id` if that is 1 to 64 visible ASCII characters, else a new one.",
+                    "required": true,
+                    "schema": { "type": "string", "minLength": 1, "maxLength": 64 },
+                },
+            },
+            "schemas": generator.take_definitions(true),
+        },
+    }))
+}
+
+fn tags() -> Value {
+    json!([
+        { "name": "server", "description": "The process itself" },
+        { "name": "agents", "description": "Who answers" },
+        { "name": "conversations", "description": "What was said" },
+        { "name": "turns", "description": "Turns without a socket" },
+        { "name": "narrator", "description": "A workspace's narrator" },
+        { "name": "controllers", "description": "Programs that speak for agents" },
+    ])
+}
+
+fn described(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
+    let mut described = json!({
+        "operationId": operation.id,
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "responses": answers(operation, generator),
+    });
+    if operation.is_open {
+        described["security"] = json!([]);
+    }
+    if !operation.parameters.is_empty() {
+        let parameters = operation.parameters.iter();
+        described["parameters"] = parameters
+            .map(|parameter| self::parameter(parameter, generator))
+            .collect();
+    }
+    if let Some(body) = &operation.body {
+        described["requestBody"] = self::body(body, generator);
+    }
+    described
+}
+
+fn parameter(parameter: &Parameter, generator: &mut SchemaGenerator) -> Value {
+    json!({
+        "name": parameter.name,
+        "in": match parameter.place {
+            Place::Path => "path",
+            Place::Query => "query",
+            Place::Header => "header",
+        },
+        "required": parameter.is_required,
+        "description": parameter.description,
+        "schema": (parameter.schema)(generator),
+    })
+}
+
+fn body(body: &Body, generator: &mut SchemaGenerator) -> Value {
+    let type_schema = (body.schema)(generator);
+    let is_the_type = body.leaves_out.is_empty() && body.needs.is_empty();
+    let schema = if is_the_type {
+        type_schema
+    } else {
+        adapted(body, &type_schema, generator)
+    };
+    json!({
+        "required": true,
+        "description": body.description,
+        "content": { body.media: { "schema": schema } },
+    })
+}
+
+/// The schema of a body's type, less the keys that the path says already, and with those that this route needs.
+fn adapted(body: &Body, reference: &Schema, generator: &SchemaGenerator) -> Schema {
+    let reference = reference.get("$ref").and_then(Value::as_str).unwrap_or_default();
+    let name = reference.rsplit('/').next().unwrap_or_default();
+    let mut schema = generator.definitions().get(name).cloned().unwrap_or_default();
+    if let Some(properties) = schema["properties"].as_object_mut() {
+        properties.retain(|key, _| !body.leaves_out.contains(&key.as_str()));
+    }
+    for key in body.needs {
+        let property = &mut schema["properties"][*key];
+        // A key that may be left out may be null too; one that is needed may not.
+        if let Some(value) = property["anyOf"].get(0).cloned() {
+            *property = value;
+        }
+    }
+    let mut required = schema["required"].as_array().cloned().unwrap_or_default();
+    required.extend(body.needs.iter().map(|key| json!(key)));
+    schema["required"] = required.into();
+    let mut schema = Schema::try_from(schema).unwrap_or_default();
+    without_links(&mut schema);
+    schema
+}
+
+/// The answers of a table, then those that are the same everywhere.
+fn answers(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
+    let own = operation.answers.iter();
+    let mut answers: Map<_, _> = own.map(|own| (own.status.to_owned(), answer(own, generator))).collect();
+    for (name, common) in COMMON.iter().filter(|(name, _)| applies(name, operation)) {
+        match answers.get_mut(common.status) {
+            Some(own) => {
+                let reasons = own["description"].as_str().unwrap_or_default();
+                own["description"] = format!("{reasons} {}", common.description).into();
+            }
+            None => {
+                let reference = json!({ "$ref": format!("#/components/responses/{name}") });
+                answers.insert(common.status.to_owned(), reference);
+            }
+        }
+    }
+    Value::Object(answers)
+}
+
+/// Answers that have the same reasons everywhere, by their names as components.
+const COMMON: [(&str, Answer); 7] = [
+    (
+        "Wrong",
+        Answer::error("400", "A parameter or the body is wrong; the detail names what."),
+    ),
+    (
+        "Unauthorised",
+        Answer::error("401", "The key is missing or wrong.").with(&["WWW-Authenticate"]),
+    ),
+    (
+        "Forbidden",
+        Answer::error("403", "The `Host` or the `Origin` isn't allowed here."),
+    ),
+    ("TooSlow", Answer::error("408", "The body didn't come in time.")),
+    ("TooLarge", Answer::error("413", "The body is too large.")),
+    (
+        "TooOften",
+        Answer::error("429", "Too many wrong keys came from this address.").with(&["Retry-After"]),
+    ),
+    ("Internal", Answer::error("500", "A fault of the server.")),
+];
+
+fn applies(common: &str, operation: &Operation) -> bool {
+    match common {
+        "Wrong" => !operation.parameters.is_empty() || operation.body.is_some(),
+        "TooSlow" | "TooLarge" => operation.body.is_some(),
+        "Unauthorised" | "TooOften" => !operation.is_open,
+        _ => true,
+    }
+}
+
+fn link(link: &Link) -> (String, Value) {
+    let parameters = link.parameters.iter();
+    let parameters: Map<_, _> = parameters
+        .map(|(name, value)| ((*name).to_owned(), json!(value)))
+        .collect();
+    let link_object = json!({ "operationId": link.operation, "parameters": parameters });
+    (link.operation.to_owned(), link_object)
+}
+
+fn common_answers(generator: &mut SchemaGenerator) -> Map<String, Value> {
+    let common = COMMON.iter();
+    common
+        .map(|(name, common)| ((*name).to_owned(), answer(common, generator)))
+        .collect()
+}
+
+fn answer(answer: &Answer, generator: &mut SchemaGenerator) -> Value {
+    let mut headers = json!({ REQUEST_ID: { "$ref": format!("#/components/headers/{REQUEST_ID}") } });
+    for name in answer.headers {
+        headers[*name] = operation::header(name);
+    }
+    let mut content = Map::new();
+    for (media, schema) in answer.content {
+        let schema = match schema {
+            Content::Type(refer) => json!(refer(generator)),
+            Content::Text => json!({ "type": "string" }),
+        };
+        content.insert((*media).to_owned(), json!({ "schema": schema }));
+    }
+    let mut described = json!({ "description": answer.description, "headers": headers });
+    if !content.is_empty() {
+        described["content"] = content.into();
+    }
+    if !answer.links.is_empty() {
+        described["links"] = answer.links.iter().map(link).collect::<Map<_, _>>().into();
+    }
+    described
+}

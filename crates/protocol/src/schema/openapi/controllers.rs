@@ -1,0 +1,123 @@
+//! `/controllers`.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+use super::JSON;
+use super::operation::{Answer, Body, Content, Link, Operation, Parameter};
+use super::parameters::{REGISTRATION, header};
+use crate::schema::definitions::refer;
+use crate::{
+    ControllerEvents, ControllerKeptAlive, ControllerLease, ControllerList, ControllerPublished, ControllerRegistration,
+};
+
+const PLAIN: Operation = Operation {
+    tag: "controllers",
+    path: "/controllers",
+    ..Operation::PLAIN
+};
+
+const TOKEN: Parameter = header("X-Controller-Token", "The token of the lease; without it 403.", token);
+
+const NOT_HELD: &[Answer] = &[
+    Answer::error("403", "The token is missing or another's."),
+    Answer::error("409", "The lease is over, or never was."),
+];
+
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation {
+        id: "listControllers",
+        summary: "Lists the controllers whose lease lives",
+        answers: &[Answer::of(
+            "200",
+            "The controllers.",
+            &[(JSON, Content::Type(refer::<ControllerList>))],
+        )],
+        ..PLAIN
+    },
+    Operation {
+        id: "registerController",
+        method: "post",
+        summary: "Begins a lease, or takes one over with its token",
+        parameters: &[header(
+            "X-Controller-Token",
+            "The token of the lease that is taken over.",
+            token,
+        )],
+        body: Some(Body::json(
+            refer::<ControllerRegistration>,
+            "What the controller speaks for.",
+        )),
+        answers: &[
+            Answer::of("201", "The lease.", &[(JSON, Content::Type(refer::<ControllerLease>))])
+                .with(&["Location"])
+                .leading_to(&[
+                    link("keepControllerAlive"),
+                    link("publishEvents"),
+                    link("releaseController"),
+                ]),
+            Answer::error("409", "Another's lease lives."),
+            Answer::error("429", "There are too many controllers."),
+        ],
+        ..PLAIN
+    },
+    Operation {
+        id: "releaseController",
+        method: "delete",
+        path: "/controllers/{id}",
+        summary: "Ends a lease",
+        parameters: &[REGISTRATION, TOKEN],
+        answers: &[Answer::empty("204", "The lease is over."), NOT_HELD[0], NOT_HELD[1]],
+        ..PLAIN
+    },
+    Operation {
+        id: "keepControllerAlive",
+        method: "put",
+        path: "/controllers/{id}/keepalive",
+        summary: "Lets a lease begin anew",
+        parameters: &[REGISTRATION, TOKEN],
+        answers: &[
+            Answer::of(
+                "200",
+                "The lease.",
+                &[(JSON, Content::Type(refer::<ControllerKeptAlive>))],
+            ),
+            NOT_HELD[0],
+            NOT_HELD[1],
+        ],
+        ..PLAIN
+    },
+    Operation {
+        id: "publishEvents",
+        method: "post",
+        path: "/controllers/{id}/events",
+        summary: "Publishes events in a conversation's log, all of them or none",
+        parameters: &[REGISTRATION, TOKEN],
+        body: Some(Body::json(refer::<ControllerEvents>, "The events.")),
+        answers: &[
+            Answer::of(
+                "200",
+                "They are in the log.",
+                &[(JSON, Content::Type(refer::<ControllerPublished>))],
+            ),
+            NOT_HELD[0],
+            Answer::error("404", "There is no such turn."),
+            NOT_HELD[1],
+            Answer::error("410", "The conversation was deleted."),
+        ],
+        ..PLAIN
+    },
+];
+
+const fn link(operation: &'static str) -> Link {
+    Link {
+        operation,
+        parameters: &[
+            ("path.id", "$response.body#/registrationId"),
+            ("header.X-Controller-Token", "$response.body#/token"),
+        ],
+    }
+}
+
+fn token(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string" })
+}

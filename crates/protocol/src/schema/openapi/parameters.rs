@@ -1,0 +1,89 @@
+//! Parameters that more than one operation has.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+use super::operation::{Parameter, Place};
+use crate::schema::definitions::refer;
+use crate::schema::values::{AgentId, Id, RegistrationId, WorkspaceId};
+
+/// The agent in the path.
+pub(super) const AGENT: Parameter = Parameter {
+    name: "id",
+    place: Place::Path,
+    is_required: true,
+    description: "The agent.",
+    schema: refer::<AgentId>,
+};
+
+/// The conversation in the path.
+pub(super) const CONVERSATION: Parameter = Parameter {
+    description: "The conversation.",
+    schema: refer::<Id>,
+    ..AGENT
+};
+
+/// The turn in the path.
+pub(super) const TURN: Parameter = Parameter {
+    name: "turnId",
+    description: "The turn.",
+    ..CONVERSATION
+};
+
+/// The registration in the path.
+pub(super) const REGISTRATION: Parameter = Parameter {
+    description: "The registration.",
+    schema: refer::<RegistrationId>,
+    ..AGENT
+};
+
+/// The workspace in the path.
+pub(super) const WORKSPACE: Parameter = Parameter {
+    description: "The workspace.",
+    schema: refer::<WorkspaceId>,
+    ..AGENT
+};
+
+/// How many of a list.
+pub(super) const LIMIT: Parameter = query("limit", "How many at most; 50 by default.", up_to_200);
+
+/// A key of the query that may be left out.
+pub(super) const fn query(
+    name: &'static str,
+    description: &'static str,
+    schema: fn(&mut SchemaGenerator) -> Schema,
+) -> Parameter {
+    Parameter {
+        name,
+        place: Place::Query,
+        is_required: false,
+        description,
+        schema,
+    }
+}
+
+/// A header that may be left out.
+pub(super) const fn header(
+    name: &'static str,
+    description: &'static str,
+    schema: fn(&mut SchemaGenerator) -> Schema,
+) -> Parameter {
+    Parameter {
+        place: Place::Header,
+        ..query(name, description, schema)
+    }
+}
+
+/// 1 to 200.
+pub(super) fn up_to_200(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "minimum": 1, "maximum": 200 })
+}
+
+/// A place in a log: 0 is before its first event.
+pub(super) fn seq(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "minimum": 0, "maximum": u64::MAX })
+}
+
+/// The place that an earlier page ended at.
+pub(super) fn cursor(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "minimum": 1, "maximum": i64::MAX })
+}

@@ -1,0 +1,111 @@
+//! `/conversations/{id}/turns`, and the path that the next turn follows.
+
+use super::JSON;
+use super::operation::{Answer, Body, Content, Link, Operation};
+use super::parameters::{CONVERSATION, TURN};
+use crate::schema::definitions::refer;
+use crate::{CallOutput, HeadChoice, Message, TurnAccepted};
+
+const PLAIN: Operation = Operation {
+    tag: "turns",
+    method: "post",
+    ..Operation::PLAIN
+};
+
+const NOT_FOUND: Answer = Answer::error("404", "There is no such conversation, or no such turn in it.");
+const GONE: Answer = Answer::error("410", "The conversation was deleted.");
+
+const BEGUN: &[Link] = &[
+    conversation("startTurn"),
+    conversation("getConversation"),
+    conversation("listEvents"),
+    conversation("exportConversation"),
+    conversation("setHead"),
+    conversation("deleteConversation"),
+    Link {
+        operation: "getPrompt",
+        parameters: &[("path.id", CONVERSATION_ID), ("query.turn", TURN_ID)],
+    },
+    turn("cancelTurn"),
+    turn("answerTool"),
+];
+const CONVERSATION_ID: &str = "$response.body#/conversationId";
+const TURN_ID: &str = "$response.body#/turnId";
+
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation {
+        id: "setHead",
+        method: "put",
+        path: "/conversations/{id}/head",
+        summary: "Chooses the turn that the next message follows",
+        parameters: &[CONVERSATION],
+        body: Some(Body::json(refer::<HeadChoice>, "The turn.")),
+        answers: &[Answer::empty("204", "The next message follows it."), NOT_FOUND, GONE],
+        ..PLAIN
+    },
+    Operation {
+        id: "startTurn",
+        path: "/conversations/{id}/turns",
+        summary: "Begins a turn, or joins the one of that `turnId`",
+        parameters: &[CONVERSATION],
+        body: Some(Body {
+            leaves_out: &["conversationId", "apiKey"],
+            needs: &["agentId"],
+            ..Body::json(
+                refer::<Message>,
+                "The message. A `conversationId` may be there if it equals the path's; `parentTurnId` and `editTurnId` exclude each other.",
+            )
+        }),
+        answers: &[
+            Answer::of(
+                "202",
+                "The turn runs or waits.",
+                &[(JSON, Content::Type(refer::<TurnAccepted>))],
+            )
+            .with(&["Location"])
+            .leading_to(BEGUN),
+            Answer::error("404", "There is no such agent."),
+            Answer::error("409", "The `turnId` is that of another message."),
+            GONE,
+            Answer::error("429", "Too many turns wait, or began of late."),
+            Answer::error("503", "The server stops."),
+        ],
+        ..PLAIN
+    },
+    Operation {
+        id: "cancelTurn",
+        path: "/conversations/{id}/turns/{turnId}/cancel",
+        summary: "Stops a turn; one that is over stays as it is",
+        parameters: &[CONVERSATION, TURN],
+        answers: &[Answer::empty("202", "It ends soon."), NOT_FOUND, GONE],
+        ..PLAIN
+    },
+    Operation {
+        id: "answerTool",
+        path: "/conversations/{id}/turns/{turnId}/tool-output",
+        summary: "Answers a call of a tool",
+        parameters: &[CONVERSATION, TURN],
+        body: Some(Body::json(refer::<CallOutput>, "What the tool gave.")),
+        answers: &[
+            Answer::empty("202", "The model goes on."),
+            NOT_FOUND,
+            Answer::error("409", "The turn has no such call that waits for an output."),
+            GONE,
+        ],
+        ..PLAIN
+    },
+];
+
+const fn conversation(operation: &'static str) -> Link {
+    Link {
+        operation,
+        parameters: &[("path.id", CONVERSATION_ID)],
+    }
+}
+
+const fn turn(operation: &'static str) -> Link {
+    Link {
+        operation,
+        parameters: &[("path.id", CONVERSATION_ID), ("path.turnId", TURN_ID)],
+    }
+}

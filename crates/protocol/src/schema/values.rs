@@ -1,0 +1,132 @@
+//! Texts that are `String` in Rust and have a rule: the rule as JSON Schema says it, under a name of its own.
+//!
+//! JSON Schema counts characters. Where the sidecar counts bytes, the description says so.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::json;
+
+use crate::options::{MAX_MODEL_BYTES, MAX_STOP_STRING_BYTES};
+use crate::{Envelope, Limits, ServerEvent, ids};
+
+/// Declares types that exist for their schema alone.
+macro_rules! values {
+    ($($name:ident: $schema:expr;)*) => {$(
+        pub(crate) struct $name;
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                $schema
+            }
+        }
+    )*};
+}
+
+values! {
+    Id: json_schema!({
+        "type": "string",
+        "description": "A conversation or a turn: letters, digits, '.', '_' and '-', beginning with a letter or digit, without '..'.",
+        "minLength": 1,
+        "maxLength": ids::MAX_ID_BYTES,
+        // No `..`, without a look-ahead, which generators of inputs can't follow.
+        "pattern": r"^[A-Za-z0-9](\.?[A-Za-z0-9_-])*\.?$",
+    });
+    AgentId: json_schema!({
+        "type": "string",
+        "description": "An agent, which is a file's name: neither '..' nor a dot at the end, nor the name of a device.",
+        "minLength": 1,
+        "maxLength": 64,
+        "pattern": r"^[a-z0-9](\.?[a-z0-9_-])*$",
+        "not": { "pattern": r"^(con|prn|aux|nul|com[1-9]|lpt[1-9])(\.|$)" },
+    });
+    SpokenFor: json_schema!({
+        "type": "string",
+        "description": "The agent that a controller speaks for, which may be one of another program: at most 64 bytes, not blank.",
+        "minLength": 1,
+        "maxLength": 64,
+        "pattern": VISIBLE,
+    });
+    WorkspaceId: json_schema!({
+        "type": "string",
+        "description": "The host application's own name for a workspace: at most 1,024 bytes, not blank.",
+        "minLength": 1,
+        "maxLength": 1_024,
+        "pattern": VISIBLE,
+    });
+    RegistrationId: json_schema!({
+        "type": "string",
+        "description": "A controller's registration.",
+        "format": "uuid",
+    });
+    Words: json_schema!({
+        "type": "string",
+        "description": "What a person says: at most `limits.messageBytes` bytes, not blank.",
+        "minLength": 1,
+        "maxLength": Limits::default().message_bytes,
+        "pattern": VISIBLE,
+    });
+    VisibleText: json_schema!({
+        "type": "string",
+        "description": "Any text that isn't blank.",
+        "minLength": 1,
+        "pattern": VISIBLE,
+    });
+    StopString: json_schema!({
+        "type": "string",
+        "description": "At most `limits.stopStringBytes` bytes.",
+        "minLength": 1,
+        "maxLength": MAX_STOP_STRING_BYTES,
+    });
+    ModelName: json_schema!({
+        "type": "string",
+        "description": "A model: at most 256 bytes, without control characters or white space around it.",
+        "minLength": 1,
+        "maxLength": MAX_MODEL_BYTES,
+        "pattern": r"^[^\s\u0000-\u001f\u007f-\u009f]([^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f])?$",
+    });
+    ToolName: json_schema!({
+        "type": "string",
+        "description": "A tool, unique among a turn's.",
+        "pattern": "^[A-Za-z0-9_-]{1,64}$",
+    });
+    Sha256: json_schema!({
+        "type": "string",
+        "description": "SHA-256, hexadecimal.",
+        "pattern": "^[0-9a-f]{64}$",
+    });
+    Timestamp: json_schema!({
+        "type": "string",
+        "description": "RFC 3339, UTC, milliseconds.",
+        "format": "date-time",
+        "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$",
+    });
+}
+
+/// Something other than white space.
+const VISIBLE: &str = r"\S";
+
+/// A frame as a log has it.
+pub(crate) struct LoggedFrame;
+
+impl JsonSchema for LoggedFrame {
+    fn schema_name() -> Cow<'static, str> {
+        "LoggedFrame".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let parts = [
+            json!(generator.subschema_for::<ServerEvent>()),
+            json!(generator.subschema_for::<Envelope>()),
+        ];
+        json_schema!({
+            "description": "An event of a conversation's log, as a socket sends it.",
+            "allOf": parts,
+            "required": ["seq", "conversationId", "at"],
+        })
+    }
+}

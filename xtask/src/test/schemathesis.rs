@@ -1,0 +1,151 @@
+//! The HTTP judge: `schemathesis` reads `openapi.json` from a running sidecar, and tries what that promises.
+//!
+//! The sidecar runs on the toy model with a relay that echoes, once with a key and once without, in folders of its own below the build
+//! output. What the judge must know beside the document is in `fixtures/http-judge`. Each operation counts as one test. With the same
+//! build it makes the same requests: nothing of an earlier run is kept, and nothing is drawn by chance.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use super::{python::PythonTools, rust::junit_counts, tally::Counts};
+use crate::{
+    error::{Context as _, Result, XtaskError},
+    process::{Background, command, run_within},
+    workspace::Workspace,
+};
+
+/// How the line begins with which the sidecar says where it listens.
+const LISTENING: &str = "listening on ";
+
+/// The judge's settings and hooks, below the root.
+const FIXTURES: &str = "fixtures/http-judge";
+
+/// Small enough that any turn takes no time.
+const MODEL: &str = "fixtures/models/toy-llama.gguf";
+
+/// Where sidecar and judge leave what they write, below the build output.
+const FOLDER: &str = "http-judge";
+
+/// The key that the sidecar is given, and the judge.
+const KEY: &str = "judge";
+
+/// Where the judge's hooks find the sidecar and its key.
+const URL_VARIABLE: &str = "SIDECAR_URL";
+const KEY_VARIABLE: &str = "SIDECAR_KEY";
+
+/// Many times what it takes on two busy cores.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// Runs all phases with a key, which every check can be made with.
+pub(crate) fn judge(workspace: &Workspace, python: &PythonTools<'_>) -> Result<Counts> {
+    let trial = Trial::prepare(workspace, "with-key")?;
+    let mut sidecar = trial.sidecar();
+    sidecar.env("STREAMING_LLM_API_KEY", KEY);
+    let mut judge = trial.judge(python);
+    judge
+        .arg(format!("--header=Authorization: Bearer {KEY}"))
+        .env(KEY_VARIABLE, KEY);
+    trial.run(sidecar, judge)
+}
+
+/// Runs once more without a key: only what is tried systematically, and not whether a key is asked for.
+pub(crate) fn judge_without_key(workspace: &Workspace, python: &PythonTools<'_>) -> Result<Counts> {
+    let trial = Trial::prepare(workspace, "without-key")?;
+    let mut judge = trial.judge(python);
+    judge.args([
+        "--phases=coverage",
+        "--exclude-checks=ignored_auth,missing_required_header",
+    ]);
+    trial.run(trial.sidecar(), judge)
+}
+
+/// One sidecar, and the judge of it.
+struct Trial<'a> {
+    workspace: &'a Workspace,
+    folder: PathBuf,
+}
+
+impl<'a> Trial<'a> {
+    /// Empties the folder, and gives it an agent that the toy model has room for.
+    fn prepare(workspace: &'a Workspace, name: &str) -> Result<Self> {
+        let folder = workspace.build_output().join(FOLDER).join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).while_trying("remove", &folder)?;
+        }
+        let agents = folder.join(".agents");
+        fs::create_dir_all(&agents).while_trying("make", &agents)?;
+        let agent = workspace.root().join(FIXTURES).join("brief.md");
+        fs::copy(&agent, agents.join("brief.md")).while_trying("copy", &agent)?;
+        Ok(Self { workspace, folder })
+    }
+
+    fn sidecar(&self) -> Command {
+        let program = self.workspace.build_output().join("sidecar");
+        let program = program.with_extension(std::env::consts::EXE_EXTENSION);
+        let fixture = |path: &str| self.workspace.root().join(path);
+        let mut sidecar = command(&program.to_string_lossy(), ["serve"]);
+        sidecar
+            .current_dir(&self.folder)
+            .env("STREAMING_LLM_MODEL", fixture(MODEL))
+            .env("STREAMING_LLM_DEVICE", "cpu")
+            .env("STREAMING_LLM_RECENT_SIZE", "64")
+            .env("STREAMING_LLM_MAX_NEW_TOKENS", "4")
+            .env("STREAMING_LLM_RELAY", relay(&fixture(FIXTURES)))
+            .env("STREAMING_LLM_HOST", "127.0.0.1")
+            .env("STREAMING_LLM_PORT", "0")
+            .env("STREAMING_LLM_LOG", "warn");
+        sidecar
+    }
+
+    fn judge(&self, python: &PythonTools<'_>) -> Command {
+        let settings = self.workspace.root().join(FIXTURES);
+        let mut judge = command(&python.program("schemathesis"), [""; 0]);
+        judge
+            .current_dir(&self.folder)
+            .env("SCHEMATHESIS_HOOKS", settings.join("hooks.py"))
+            .arg("--config-file")
+            .arg(settings.join("schemathesis.toml"))
+            .args(["run", "--no-color", "--report=junit"])
+            .arg(format!("--report-junit-path={}", self.report().display()));
+        judge
+    }
+
+    fn report(&self) -> PathBuf {
+        self.folder.join("junit.xml")
+    }
+
+    /// Starts the sidecar, lets the judge try it, and counts.
+    fn run(&self, mut sidecar: Command, mut judge: Command) -> Result<Counts> {
+        let (_sidecar, url) = Background::start(&mut sidecar, LISTENING)?;
+        judge.env(URL_VARIABLE, &url).arg(format!("{url}/openapi.json"));
+        let outcome = run_within(&mut judge, LIMIT);
+        let report = self.report();
+        if !report.exists() {
+            return Err(outcome.err().unwrap_or_else(|| unreadable("it isn't there")));
+        }
+        let text = fs::read_to_string(&report).while_trying("read", &report)?;
+        let counts = junit_counts(&text).ok_or_else(|| unreadable("it has no counts"))?;
+        // The judge may fail without a failed operation, and then its word counts.
+        if counts.failed == 0 {
+            outcome.map(|()| counts)
+        } else {
+            Ok(counts)
+        }
+    }
+}
+
+/// A script with nothing in it: the relay echoes.
+fn relay(fixtures: &Path) -> String {
+    format!("fake:{}", fixtures.join("relay.json").display())
+}
+
+fn unreadable(reason: &str) -> XtaskError {
+    XtaskError::Report {
+        what: "the HTTP judge's report".to_owned(),
+        reason: reason.to_owned(),
+    }
+}
