@@ -1,5 +1,7 @@
 //! What a client may say on the socket.
 
+mod read;
+
 use std::fmt;
 
 use serde::Serialize;
@@ -40,6 +42,8 @@ const FRAME: Table = Table {
 /// The keys that say what a frame is about.
 const SUBJECT: Table = Table {
     keys: &[
+        Key::new(&["type"]),
+        Key::new(&["newTurnId", "new_turn_id"]),
         Key::new(&["conversationId", "conversation_id"]),
         Key::new(&["turnId", "turn_id"]),
     ],
@@ -248,10 +252,19 @@ impl Message {
     /// # Errors
     /// [`ProtocolError`] naming the key or option that is wrong.
     pub fn parse(body: &[u8]) -> Result<Self, ProtocolError> {
-        let text = std::str::from_utf8(body).map_err(|error| ProtocolError::Malformed {
-            reason: error.to_string(),
-        })?;
-        message(&Fields::parse(text, &FRAME)?)
+        read::message(&Fields::parse(read::text_of(body)?, &FRAME)?)
+    }
+}
+
+impl Regenerate {
+    /// Reads the body of an HTTP request whose path names the turn: the frame's other keys, in either spelling. No body is the
+    /// same as `{}`.
+    ///
+    /// # Errors
+    /// [`ProtocolError`] naming the key or option that is wrong.
+    pub fn parse(body: &[u8], turn_id: &str) -> Result<Self, ProtocolError> {
+        let text = if body.is_empty() { "{}" } else { read::text_of(body)? };
+        read::regenerate(&Fields::parse(text, &FRAME)?, Some(turn_id))
     }
 }
 
@@ -271,14 +284,14 @@ impl ClientMessage {
             "hello"
         };
         match sent.as_deref().unwrap_or(implied) {
-            "hello" => hello(&fields).map(Self::Hello),
-            "message" => message(&fields).map(Self::Message),
-            "regenerate" => regenerate(&fields).map(Self::Regenerate),
-            "cancel" => cancel(&fields).map(Self::Cancel),
-            "resume" => resume(&fields).map(Self::Resume),
-            "leave" => leave(&fields).map(Self::Leave),
-            "tool-output" => tool_answer(&fields).map(Self::ToolOutput),
-            "ping" => ping(&fields).map(Self::Ping),
+            "hello" => read::hello(&fields).map(Self::Hello),
+            "message" => read::message(&fields).map(Self::Message),
+            "regenerate" => read::regenerate(&fields, None).map(Self::Regenerate),
+            "cancel" => read::cancel(&fields).map(Self::Cancel),
+            "resume" => read::resume(&fields).map(Self::Resume),
+            "leave" => read::leave(&fields).map(Self::Leave),
+            "tool-output" => read::tool_answer(&fields).map(Self::ToolOutput),
+            "ping" => read::ping(&fields).map(Self::Ping),
             unknown => Err(ProtocolError::UnknownType {
                 name: shortened(unknown),
             }),
@@ -286,114 +299,18 @@ impl ClientMessage {
     }
 
     /// The turn and conversation that a frame names, also one that [`ClientMessage::parse`] refuses, so that its error can name
-    /// them too. Nothing that can't be read, or isn't an id, is named.
+    /// them too; of a `regenerate`, the turn that would be new. Nothing that can't be read, or isn't an id, is named.
     #[must_use]
     pub fn subject(text: &str) -> Envelope {
         let Ok(fields) = Fields::parse(text, &SUBJECT) else {
             return Envelope::default();
         };
+        let begins_another = matches!(fields.string("type"), Ok(Some(name)) if name == "regenerate");
+        let new_turn_id = fields.id("newTurnId").ok().flatten().filter(|_| begins_another);
         Envelope {
             conversation_id: fields.id("conversationId").ok().flatten(),
-            turn_id: fields.id("turnId").ok().flatten(),
+            turn_id: new_turn_id.or_else(|| fields.id("turnId").ok().flatten()),
             ..Envelope::default()
         }
     }
-}
-
-fn hello(fields: &Fields<'_>) -> Result<Hello, ProtocolError> {
-    Ok(Hello {
-        agent_id: fields.string("agentId")?,
-        conversation_id: fields.id("conversationId")?,
-        options: options(fields)?,
-        api_key: fields.string("apiKey")?.map(ApiKey),
-    })
-}
-
-fn message(fields: &Fields<'_>) -> Result<Message, ProtocolError> {
-    Ok(Message {
-        message: fields
-            .string("message")?
-            .ok_or(ProtocolError::MissingKey { key: "message" })?,
-        agent_id: fields.string("agentId")?,
-        conversation_id: fields.id("conversationId")?,
-        options: options(fields)?,
-        turn_id: fields.id("turnId")?,
-        parent_turn_id: fields.id("parentTurnId")?,
-        edit_turn_id: fields.id("editTurnId")?,
-        tools: tools(fields)?,
-        api_key: fields.string("apiKey")?.map(ApiKey),
-    })
-}
-
-fn regenerate(fields: &Fields<'_>) -> Result<Regenerate, ProtocolError> {
-    Ok(Regenerate {
-        turn_id: fields
-            .id("turnId")?
-            .ok_or(ProtocolError::MissingKey { key: "turnId" })?,
-        conversation_id: fields.id("conversationId")?,
-        new_turn_id: fields.id("newTurnId")?,
-        options: options(fields)?,
-        tools: tools(fields)?,
-        api_key: fields.string("apiKey")?.map(ApiKey),
-    })
-}
-
-fn tool_answer(fields: &Fields<'_>) -> Result<ToolAnswer, ProtocolError> {
-    let needed = |value: Option<String>, key| value.ok_or(ProtocolError::MissingKey { key });
-    let output = fields
-        .get_nullable("output")
-        .ok_or(ProtocolError::MissingKey { key: "output" })?;
-    Ok(ToolAnswer {
-        turn_id: needed(fields.id("turnId")?, "turnId")?,
-        call_id: needed(fields.string("callId")?, "callId")?,
-        output: output.read("a value nested less than 128 deep")?,
-        conversation_id: fields.id("conversationId")?,
-    })
-}
-
-fn cancel(fields: &Fields<'_>) -> Result<Cancel, ProtocolError> {
-    Ok(Cancel {
-        turn_id: fields.id("turnId")?,
-        conversation_id: fields.id("conversationId")?,
-    })
-}
-
-fn resume(fields: &Fields<'_>) -> Result<Resume, ProtocolError> {
-    Ok(Resume {
-        conversation_id: conversation(fields)?,
-        after: fields.whole_number("after")?,
-        own: fields.boolean("own")?.unwrap_or(false),
-        api_key: fields.string("apiKey")?.map(ApiKey),
-    })
-}
-
-fn leave(fields: &Fields<'_>) -> Result<Leave, ProtocolError> {
-    Ok(Leave {
-        conversation_id: conversation(fields)?,
-    })
-}
-
-fn ping(fields: &Fields<'_>) -> Result<Ping, ProtocolError> {
-    Ok(Ping {
-        id: fields.string("id")?,
-    })
-}
-
-fn tools(fields: &Fields<'_>) -> Result<Option<Vec<ToolDefinition>>, ProtocolError> {
-    fields
-        .get("tools")
-        .map(|field| ToolDefinition::parse_list(field.key, field.raw))
-        .transpose()
-}
-
-fn conversation(fields: &Fields<'_>) -> Result<String, ProtocolError> {
-    fields
-        .id("conversationId")?
-        .ok_or(ProtocolError::MissingKey { key: "conversationId" })
-}
-
-fn options(fields: &Fields<'_>) -> Result<OptionsPatch, ProtocolError> {
-    fields
-        .options()
-        .map_or(Ok(OptionsPatch::default()), OptionsPatch::from_fields)
 }
