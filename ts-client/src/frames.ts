@@ -11,29 +11,47 @@ export type ToolDefinition = Frozen<wire.ToolDefinition>
 /** A user's turn. The spellings of the older protocol are in it too, with equal values. */
 export type MessageFrame = { readonly type: 'message' } & Frozen<
   Required<Pick<wire.Message, 'turnId' | 'agentId' | 'conversationId' | 'message'>> &
-    Pick<wire.Message, 'options' | 'tools'>
+    Pick<wire.Message, 'parentTurnId' | 'editTurnId' | 'options' | 'tools'>
 > & {
     readonly agent_id: string
     readonly conversation_id: string
     readonly user_message: string
   }
 
+/** Asks for a turn's words to be answered once more. */
+export type RegenerateFrame = { readonly type: 'regenerate' } & Frozen<
+  Required<Pick<wire.Regenerate, 'turnId' | 'newTurnId' | 'conversationId'>> &
+    Pick<wire.Regenerate, 'options' | 'tools'>
+>
+
+/** What begins a turn. */
+export type TurnFrame = MessageFrame | RegenerateFrame
+
 /** Everything that this client says. */
-export type Frame = MessageFrame | Exclude<Frozen<wire.ClientMessage>, { readonly type: 'message' }>
+export type Frame = TurnFrame | Exclude<Frozen<wire.ClientMessage>, { readonly type: TurnFrame['type'] }>
 
 /** The answer to a tool call, its conversation named. */
 export type ToolOutputFrame = Extract<Frame, { readonly type: 'tool-output' }>
 
-/** Puts a message into words. */
-export function messageFrame(turn: {
+/** What every turn is begun with, all defaults decided. */
+export interface TurnParts {
+  /** The name of the turn that is new. */
   readonly turnId: string
-  readonly agentId: string
   readonly conversationId: string
-  readonly message: string
   readonly options: ChatOptions
   readonly tools: readonly ToolDefinition[] | undefined
-}): MessageFrame {
-  const { turnId, agentId, conversationId, message, options, tools } = turn
+}
+
+/** Puts a message into words. */
+export function messageFrame(
+  turn: TurnParts & {
+    readonly agentId: string
+    readonly message: string
+    readonly parentTurnId: string | undefined
+    readonly editTurnId: string | undefined
+  }
+): MessageFrame {
+  const { turnId, agentId, conversationId, message, parentTurnId, editTurnId } = turn
   return {
     type: 'message',
     turnId,
@@ -43,6 +61,21 @@ export function messageFrame(turn: {
     conversation_id: conversationId,
     message,
     user_message: message,
+    ...(parentTurnId === undefined ? {} : { parentTurnId }),
+    ...(editTurnId === undefined ? {} : { editTurnId }),
+    ...said(turn)
+  }
+}
+
+/** Asks for the words of the turn `again` to be answered once more. */
+export function regenerateFrame(turn: TurnParts, again: string): RegenerateFrame {
+  const { turnId, conversationId } = turn
+  return { type: 'regenerate', turnId: again, newTurnId: turnId, conversationId, ...said(turn) }
+}
+
+/** Options and tools, if there are any. */
+function said({ options, tools }: TurnParts): Pick<TurnFrame, 'options' | 'tools'> {
+  return {
     ...(Object.keys(options).length > 0 ? { options } : {}),
     ...(tools === undefined ? {} : { tools })
   }

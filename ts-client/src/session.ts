@@ -6,7 +6,14 @@ import { decode } from './decode.js'
 import { isRetryable, refusal } from './error-codes.js'
 import { ChatError } from './errors.js'
 import type { ChatEvent, ErrorCode, EventOf, EventOrigin } from './events.js'
-import { mergeOptions, messageFrame, type ChatOptions } from './frames.js'
+import {
+  mergeOptions,
+  messageFrame,
+  regenerateFrame,
+  type ChatOptions,
+  type TurnFrame,
+  type TurnParts
+} from './frames.js'
 import { Heartbeat } from './heartbeat.js'
 import { newId } from './ids.js'
 import { Ledger } from './ledger.js'
@@ -15,7 +22,7 @@ import type { ReconnectPolicy } from './backoff.js'
 import type { SocketFactory } from './socket.js'
 import { Speaker } from './speaker.js'
 import { ToolCalls, type ToolAnswer, type ToolHandler } from './tool-calls.js'
-import { Turn, type OutgoingMessage, type TurnResult } from './turn.js'
+import { Turn, type OutgoingMessage, type Regeneration, type TurnRequest, type TurnResult } from './turn.js'
 
 /** Turns in flight on one stream; the server takes 8 of one conversation. */
 const MAX_TURNS = 512
@@ -101,15 +108,24 @@ export class Session {
   }
 
   sendMessage(outgoing: OutgoingMessage): Promise<TurnResult> {
-    if (this.#link.state === 'closed') throw new Error('Cannot send message: socket already closed')
-    const {
-      agentId = this.#options.agentId,
-      conversationId = this.#conversationId,
-      message,
-      tools,
-      onTool = this.#options.onTool,
-      signal
-    } = outgoing
+    this.#checkOpen('send message')
+    const { message, agentId = this.#options.agentId, parentTurnId, editTurnId } = outgoing
+    return this.#begin(outgoing, (parts) =>
+      messageFrame({ ...parts, message, agentId, parentTurnId, editTurnId })
+    )
+  }
+
+  regenerate(again: Regeneration): Promise<TurnResult> {
+    this.#checkOpen('regenerate')
+    return this.#begin(again, (parts) => regenerateFrame(parts, again.turnId))
+  }
+
+  #checkOpen(what: string): void {
+    if (this.#link.state === 'closed') throw new Error(`Cannot ${what}: socket already closed`)
+  }
+
+  #begin(outgoing: TurnRequest, frameOf: (parts: TurnParts) => TurnFrame): Promise<TurnResult> {
+    const { conversationId = this.#conversationId, tools, onTool = this.#options.onTool, signal } = outgoing
     let options: ChatOptions
     try {
       options = mergeOptions(this.#options.options, outgoing.options)
@@ -119,8 +135,7 @@ export class Session {
     if (this.#ledger.size >= MAX_TURNS) {
       return rejected(new ChatError('busy', `${MAX_TURNS} turns wait for their answer already`, true))
     }
-    const frame = messageFrame({ turnId: newId(), agentId, conversationId, message, options, tools })
-    const turn = new Turn(frame, onTool)
+    const turn = new Turn(frameOf({ turnId: newId(), conversationId, options, tools }), onTool)
     if (signal?.aborted === true) {
       turn.finish('cancelled')
       return turn.result
@@ -136,7 +151,7 @@ export class Session {
   }
 
   sendToolOutput({ turnId, callId, output, conversationId }: ToolAnswer): void {
-    if (this.#link.state === 'closed') throw new Error('Cannot send tool output: socket already closed')
+    this.#checkOpen('send tool output')
     const named = conversationId ?? this.#ledger.get(turnId)?.conversationId ?? this.#conversationId
     this.#tools.answer({ type: 'tool-output', turnId, callId, output, conversationId: named })
     this.#link.wake()

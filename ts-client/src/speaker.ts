@@ -116,7 +116,7 @@ export class Speaker {
 
   /** Notes what a first message binds beyond the stream's options, which are in every message and need no binding. */
   #noteBinding(first: Frame): void {
-    if (!('message' in first) || first.options === undefined) return
+    if (first.type !== 'message' || first.options === undefined) return
     const isExtra = Object.keys(first.options).some((key) => !(key in this.#self.options))
     if (isExtra) this.#toUnbind = first.conversationId
   }
@@ -127,7 +127,7 @@ export class Speaker {
    */
   #unbind(next: Frame): void {
     const conversationId = this.#toUnbind
-    if (!('message' in next) || conversationId === undefined) return
+    if ((next.type !== 'message' && next.type !== 'regenerate') || conversationId === undefined) return
     this.#toUnbind = undefined
     if (!this.#self.isOlderServer()) this.#hello(conversationId)
   }

@@ -6,7 +6,7 @@ import type { ConnectionState } from './link.js'
 import { Session } from './session.js'
 import { platformSocket, type SocketFactory } from './socket.js'
 import type { ToolAnswer, ToolHandler } from './tool-calls.js'
-import type { OutgoingMessage, TurnResult } from './turn.js'
+import type { OutgoingMessage, Regeneration, TurnResult } from './turn.js'
 import { socketUrl } from './url.js'
 
 /** How to open a stream. */
@@ -58,6 +58,13 @@ export interface ChatStream {
    */
   readonly sendMessage: (message: OutgoingMessage) => Promise<TurnResult>
   /**
+   * Has the words of a turn answered once more, by a new turn beside it; resolves and rejects as `sendMessage` does. What is
+   * said next follows the new one.
+   *
+   * @throws Error after `stop()` and the like, as `sendMessage` does.
+   */
+  readonly regenerate: (again: Regeneration) => Promise<TurnResult>
+  /**
    * Answers a tool call, where no `onTool` does. While the connection is lost, the answer waits for the next one.
    *
    * A server that refuses it says so in an `error` event without `seq`; the turn goes on.
@@ -101,6 +108,7 @@ export async function streamChat(options: StreamChatOptions): Promise<ChatStream
   await session.open()
   return {
     sendMessage: (message) => session.sendMessage(message),
+    regenerate: (again) => session.regenerate(again),
     sendToolOutput: (answer) => session.sendToolOutput(answer),
     stop: () => session.stop(),
     cancel: (turnId) => session.cancel(turnId),

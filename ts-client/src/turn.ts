@@ -1,24 +1,38 @@
 // One message on its way: what was sent, what has come back, and the promise of its end.
 import { ChatError } from './errors.js'
 import type { ChatEvent, FinishReason, Timings, Usage } from './events.js'
-import type { ChatOptions, MessageFrame, ToolDefinition } from './frames.js'
+import type { ChatOptions, ToolDefinition, TurnFrame } from './frames.js'
 import type { ToolHandler } from './tool-calls.js'
 
-/** One message of the user. */
-export interface OutgoingMessage {
-  readonly message: string
+/** What can be said of every turn. */
+export interface TurnRequest {
   /** Settings of this answer, merged over those of the stream key by key. */
   readonly options?: ChatOptions
-  /** Another conversation; without it the last one goes on. */
+  /** Another conversation; without it, the one that the stream is at. */
   readonly conversationId?: string
-  /** Another agent, for this message only. */
-  readonly agentId?: string
   /** Tools that the model may ask for in this turn, in place of the agent's. */
   readonly tools?: readonly ToolDefinition[]
   /** Answers this turn's tool calls, in place of the stream's `onTool`. */
   readonly onTool?: ToolHandler
   /** Cancels this turn; its promise then resolves as `cancelled`. */
   readonly signal?: AbortSignal
+}
+
+/** One message of the user. */
+export interface OutgoingMessage extends TurnRequest {
+  readonly message: string
+  /** Another agent, for this message only. */
+  readonly agentId?: string
+  /** The turn that this one follows, which makes a branch; the conversation's newest without it. */
+  readonly parentTurnId?: string
+  /** The turn whose words these replace: the new turn stands beside it. Excludes `parentTurnId`. */
+  readonly editTurnId?: string
+}
+
+/** Asks for another answer to the words of a turn that has run, runs or waits. */
+export interface Regeneration extends TurnRequest {
+  /** The turn whose words are answered once more; the new one stands beside it. */
+  readonly turnId: string
 }
 
 /** How a turn ended. */
@@ -37,8 +51,8 @@ export interface TurnResult {
 /** A turn that has not ended. */
 export class Turn {
   readonly turnId: string
-  readonly frame: MessageFrame
-  /** The promise that `sendMessage` returns. It never counts as an unhandled rejection. */
+  readonly frame: TurnFrame
+  /** The promise that `sendMessage` and `regenerate` return. It never counts as an unhandled rejection. */
   readonly result: Promise<TurnResult>
   /** Set by an older server that names conversations itself. */
   conversationId: string
@@ -61,10 +75,10 @@ export class Turn {
   #reject!: (error: ChatError) => void
   #cleanUp: (() => void) | undefined
 
-  constructor(frame: MessageFrame, onTool?: ToolHandler) {
+  constructor(frame: TurnFrame, onTool?: ToolHandler) {
     this.frame = frame
     this.onTool = onTool
-    this.turnId = frame.turnId
+    this.turnId = frame.type === 'regenerate' ? frame.newTurnId : frame.turnId
     this.conversationId = frame.conversationId
     this.result = new Promise((resolve, reject) => {
       this.#resolve = resolve

@@ -1,9 +1,8 @@
 //! A request as the body of `POST /v1/chat/completions`.
 
-use engine::{EngineError, Message, Request, Role, Tool};
+use engine::{EngineError, Message, Request, Role};
 use serde::Serialize;
-use serde_json::value::RawValue;
-use upstream::{Framing, Wire, json_object, server_seed};
+use upstream::{Framing, OfferedTool, Wire, json_object, json_text, offered_tools, readable_json, server_seed};
 
 use crate::read::OpenAiDecoder;
 
@@ -25,7 +24,7 @@ impl Wire for OpenAiWire {
         let body = Body {
             model: &self.model,
             messages: messages(request)?,
-            tools: request.tools.iter().map(offered).collect::<Result<_, _>>()?,
+            tools: offered_tools(&request.tools)?,
             stream: true,
             stream_options: StreamOptions { include_usage: true },
             max_tokens: options.max_new_tokens,
@@ -37,11 +36,11 @@ impl Wire for OpenAiWire {
             repeat_penalty: Some(options.repeat_penalty).filter(|&penalty| (penalty - 1.0).abs() > 0.0),
             stop: &options.stop,
         };
-        serde_json::to_string(&body).map_err(not_written)
+        json_text(&body)
     }
 
     fn prompt(&self, request: &Request) -> Result<String, EngineError> {
-        serde_json::to_string_pretty(&messages(request)?).map_err(not_written)
+        readable_json(&messages(request)?)
     }
 
     fn decoder(&self) -> OpenAiDecoder {
@@ -54,7 +53,7 @@ struct Body<'a> {
     model: &'a str,
     messages: Vec<Said<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<Offered<'a>>,
+    tools: Vec<OfferedTool<'a>>,
     stream: bool,
     stream_options: StreamOptions,
     max_tokens: u32,
@@ -102,19 +101,6 @@ struct Function<'a> {
     arguments: &'a str,
 }
 
-#[derive(Serialize)]
-struct Offered<'a> {
-    r#type: &'static str,
-    function: Description<'a>,
-}
-
-#[derive(Serialize)]
-struct Description<'a> {
-    name: &'a str,
-    description: &'a str,
-    parameters: Box<RawValue>,
-}
-
 fn messages(request: &Request) -> Result<Vec<Said<'_>>, EngineError> {
     let system = request.system.as_deref().map(|text| Ok(plain("system", text)));
     system.into_iter().chain(request.messages.iter().map(said)).collect()
@@ -154,23 +140,5 @@ fn plain<'a>(role: &'static str, content: &'a str) -> Said<'a> {
         content,
         tool_calls: Vec::new(),
         tool_call_id: None,
-    }
-}
-
-fn offered(tool: &Tool) -> Result<Offered<'_>, EngineError> {
-    let what = format!("the parameters of the tool {:?}", tool.name);
-    Ok(Offered {
-        r#type: "function",
-        function: Description {
-            name: &tool.name,
-            description: &tool.description,
-            parameters: json_object(&what, &tool.parameters)?,
-        },
-    })
-}
-
-fn not_written(error: serde_json::Error) -> EngineError {
-    EngineError::Internal {
-        reason: format!("a request that can't be written as JSON: {error}"),
     }
 }

@@ -3,9 +3,12 @@
 //! It needs no model, gives the same tokens for the same request, and can be held before every token, so that a test
 //! decides when an answer goes on. It keeps the promise of [`Engine::cached_through`] as the real one does.
 
+mod by_message;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use crate::{
     Emitter, Engine, EngineError, EngineEvent, FinishReason, Finished, Generation, Memory, ModelInfo, Readiness,
@@ -14,6 +17,9 @@ use crate::{
 
 /// Events between a scripted answer and its reader; small, so that tests meet a full channel.
 const CHANNEL_EVENTS: usize = 16;
+
+/// How often a held answer looks whether it was cancelled.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// What a [`ScriptedEngine`] answers next.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +34,10 @@ pub enum Script {
     Thinks(String, Vec<String>),
     /// These tokens, then a request for these tools.
     Calls(Vec<String>, Vec<ToolCall>),
+    /// These tokens, and no end until it is cancelled.
+    Holds(Vec<String>),
+    /// This many tokens leave the window, then these tokens.
+    Evicts(u64, Vec<String>),
     /// `echo: ` and the user's message, word by word.
     Echo,
 }
@@ -52,6 +62,8 @@ struct State {
     epochs: HashMap<String, Tag>,
     /// `None`: nothing is held.
     permits: Option<u64>,
+    /// Whether messages are asked what to answer once the scripts are used up.
+    asks_messages: bool,
 }
 
 impl ScriptedEngine {
@@ -67,6 +79,14 @@ impl ScriptedEngine {
     #[must_use]
     pub fn held(self) -> Self {
         self.lock().permits = Some(0);
+        self
+    }
+
+    /// Answers as the messages ask for, once its scripts are used up: `/hold WORDS`, `/fail CODE WORDS`, `/think THOUGHT WORDS`,
+    /// `/evict NUMBER WORDS` and `/tool NAME ARGUMENTS`. Everything else is echoed.
+    #[must_use]
+    pub fn by_message(self) -> Self {
+        self.lock().asks_messages = true;
         self
     }
 
@@ -111,7 +131,12 @@ impl Engine for ScriptedEngine {
         let script = {
             let mut state = self.lock();
             state.requests.push(request.clone());
-            state.scripts.pop_front().unwrap_or(Script::Echo)
+            // What a tool gave is no command.
+            let asking = request.messages.last().filter(|last| last.role == Role::User);
+            let asked = asking
+                .filter(|_| state.asks_messages)
+                .map(|last| by_message::script(&last.text));
+            state.scripts.pop_front().or(asked).unwrap_or(Script::Echo)
         };
         let engine = self.clone();
         thread::Builder::new()
@@ -184,6 +209,8 @@ impl ScriptedEngine {
             tokens,
             calls,
             error,
+            evicts,
+            holds,
         } = match Play::of(script, &last.text) {
             Ok(play) => play,
             Err(error) => return emitter.blocking_send(EngineEvent::Failed(error)),
@@ -193,7 +220,14 @@ impl ScriptedEngine {
         if let Some(text) = thought {
             emitter.blocking_send(EngineEvent::Reasoning { text })?;
         }
-        let (reason, ids) = self.stream(&tokens, request, emitter)?;
+        if let Some(tokens) = evicts {
+            emitter.blocking_send(EngineEvent::Evicted { tokens, through: None })?;
+        }
+        let (mut reason, ids) = self.stream(&tokens, request, emitter)?;
+        if holds && reason == FinishReason::Stop {
+            self.wait_for_cancel(emitter);
+            reason = FinishReason::Cancelled;
+        }
         if reason == FinishReason::Stop {
             if let Some(error) = error {
                 self.forget(&request.conversation);
@@ -272,9 +306,15 @@ impl ScriptedEngine {
         Ok((FinishReason::Stop, ids))
     }
 
+    fn wait_for_cancel(&self, emitter: &Emitter) {
+        let mut state = self.lock();
+        while !emitter.is_cancelled() && !emitter.is_closed() {
+            let waited = self.shared.released.wait_timeout(state, LOOK_EVERY);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     fn wait_for_permit(&self, emitter: &Emitter) {
-        /// How often a held answer looks whether it was cancelled.
-        const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(1);
         let mut state = self.lock();
         loop {
             match &mut state.permits {
@@ -299,6 +339,8 @@ struct Play {
     tokens: Vec<String>,
     calls: Vec<ToolCall>,
     error: Option<EngineError>,
+    evicts: Option<u64>,
+    holds: bool,
 }
 
 impl Play {
@@ -310,6 +352,8 @@ impl Play {
             Script::Refuses(error) => return Err(error),
             Script::Thinks(thought, tokens) => (play.thought, play.tokens) = (Some(thought), tokens),
             Script::Calls(tokens, calls) => (play.tokens, play.calls) = (tokens, calls),
+            Script::Holds(tokens) => (play.tokens, play.holds) = (tokens, true),
+            Script::Evicts(evicted, tokens) => (play.evicts, play.tokens) = (Some(evicted), tokens),
             Script::Echo => play.tokens = echo(message),
         }
         Ok(play)
@@ -318,8 +362,12 @@ impl Play {
 
 /// `echo: ` and the message, split after each space.
 fn echo(message: &str) -> Vec<String> {
-    std::iter::once("echo: ")
-        .chain(message.split_inclusive(' '))
-        .map(str::to_owned)
-        .collect()
+    let mut tokens = vec!["echo: ".to_owned()];
+    tokens.extend(words(message));
+    tokens
+}
+
+/// A text, cut after each space: no token is empty.
+fn words(text: &str) -> Vec<String> {
+    text.split_inclusive(' ').map(str::to_owned).collect()
 }

@@ -109,3 +109,62 @@ fn a_held_answer_stops_gracefully_when_cancelled() {
         other => panic!("expected the end, got {other:?}"),
     }
 }
+
+#[test]
+fn a_message_may_ask_for_what_is_answered() {
+    let engine = ScriptedEngine::default().by_message();
+    check(
+        &engine,
+        request(1, None, "two words"),
+        "echo: two words",
+        FinishReason::Stop,
+    );
+    check(
+        &engine,
+        request(2, None, "/think hm two words"),
+        "two words",
+        FinishReason::Stop,
+    );
+    check(
+        &engine,
+        request(3, None, "/evict 7 two words"),
+        "two words",
+        FinishReason::Stop,
+    );
+    check(
+        &engine,
+        request(4, None, "/dance now"),
+        "echo: /dance now",
+        FinishReason::Stop,
+    );
+    let (text, last) = read(
+        engine
+            .generate(request(5, None, "/fail upstream_failed two"))
+            .expect("never busy"),
+    );
+    assert_eq!(text, "two");
+    assert!(
+        matches!(last, EngineEvent::Failed(EngineError::UpstreamFailed { .. })),
+        "{last:?}"
+    );
+    let held = engine
+        .generate(request(6, None, "/hold two words"))
+        .expect("never busy");
+    held.canceller().cancel();
+    let (_, last) = read(held);
+    assert!(
+        matches!(&last, EngineEvent::Finished(finished) if finished.reason == FinishReason::Cancelled),
+        "{last:?}"
+    );
+}
+
+#[test]
+fn an_engine_that_was_not_told_so_takes_no_command_from_a_message() {
+    let engine = ScriptedEngine::default();
+    check(
+        &engine,
+        request(1, None, "/hold on"),
+        "echo: /hold on",
+        FinishReason::Stop,
+    );
+}

@@ -301,10 +301,19 @@ impl Message {
     /// # Errors
     /// [`ProtocolError`] naming the key or option that is wrong.
     pub fn parse(body: &[u8]) -> Result<Self, ProtocolError> {
-        let text = std::str::from_utf8(body).map_err(|error| ProtocolError::Malformed {
-            reason: error.to_string(),
-        })?;
-        reading::message(&Fields::parse(text, &FRAME)?)
+        reading::message(&Fields::parse(reading::text_of(body)?, &FRAME)?)
+    }
+}
+
+impl Regenerate {
+    /// Reads the body of an HTTP request whose path names the turn: the frame's other keys, in either spelling. No body is the
+    /// same as `{}`.
+    ///
+    /// # Errors
+    /// [`ProtocolError`] naming the key or option that is wrong.
+    pub fn parse(body: &[u8], turn_id: &str) -> Result<Self, ProtocolError> {
+        let text = if body.is_empty() { "{}" } else { reading::text_of(body)? };
+        reading::regenerate(&Fields::parse(text, &FRAME)?, Some(turn_id))
     }
 }
 
@@ -326,7 +335,7 @@ impl ClientMessage {
         match sent.as_deref().unwrap_or(implied) {
             "hello" => reading::hello(&fields).map(Self::Hello),
             "message" => reading::message(&fields).map(Self::Message),
-            "regenerate" => reading::regenerate(&fields).map(Self::Regenerate),
+            "regenerate" => reading::regenerate(&fields, None).map(Self::Regenerate),
             "cancel" => reading::cancel(&fields).map(Self::Cancel),
             "resume" => reading::resume(&fields).map(Self::Resume),
             "leave" => reading::leave(&fields).map(Self::Leave),
@@ -339,15 +348,17 @@ impl ClientMessage {
     }
 
     /// The turn and conversation that a frame names, also one that [`ClientMessage::parse`] refuses, so that its error can name
-    /// them too. Nothing that can't be read, or isn't an id, is named.
+    /// them too; of a `regenerate`, the turn that would be new. Nothing that can't be read, or isn't an id, is named.
     #[must_use]
     pub fn subject(text: &str) -> Envelope {
         let Ok(fields) = Fields::parse(text, &SUBJECT) else {
             return Envelope::default();
         };
+        let begins_another = matches!(fields.string("type"), Ok(Some(name)) if name == "regenerate");
+        let new_turn_id = fields.id("newTurnId").ok().flatten().filter(|_| begins_another);
         Envelope {
             conversation_id: fields.id("conversationId").ok().flatten(),
-            turn_id: fields.id("turnId").ok().flatten(),
+            turn_id: new_turn_id.or_else(|| fields.id("turnId").ok().flatten()),
             ..Envelope::default()
         }
     }

@@ -2,9 +2,11 @@
 //!
 //! In goes an [`engine::Request`]; out come the answer's [`EngineEvent`](engine::EngineEvent)s. What every such server has
 //! in common is here: connecting, time-outs, tries, lines, limits, cancelling. How one kind of server puts a request and an
-//! answer is a [`Wire`], of which each driver crate has one. No field of anyone's JSON is known here but `error`.
+//! answer is a [`Wire`], of which each driver crate has one. Of anyone's JSON, only `error` is known here, and how tools
+//! are offered.
 
 mod answer;
+mod body;
 mod clock;
 mod engine_of_server;
 mod error;
@@ -19,6 +21,7 @@ pub mod testing;
 mod tests;
 mod wire;
 
+pub use body::{OfferedTool, json_text, offered_tools, readable_json};
 pub use engine_of_server::RemoteEngine;
 pub use error::UpstreamError;
 pub use key::ApiKey;

@@ -12,13 +12,21 @@ export interface MessageFrame {
   readonly conversationId: string | undefined
   readonly turnId: string | undefined
   readonly parentTurnId: string | undefined
+  readonly editTurnId: string | undefined
   readonly options: ChatOptions
   readonly tools: readonly ToolDefinition[] | undefined
 }
 
+/** Asks for a turn's words to be answered once more. */
+export type RegenerateFrame = { readonly type: 'regenerate'; readonly turnId: string } & Pick<
+  MessageFrame,
+  'conversationId' | 'options' | 'tools'
+> & { readonly newTurnId: string | undefined }
+
 /** One frame. */
 export type ClientFrame =
   | MessageFrame
+  | RegenerateFrame
   | ({ readonly type: 'hello' } & Pick<MessageFrame, 'agentId' | 'conversationId' | 'options'>)
   | ({ readonly type: 'cancel' } & Pick<MessageFrame, 'turnId' | 'conversationId'>)
   | {
@@ -45,6 +53,8 @@ const SPELLINGS: Readonly<Record<string, readonly string[]>> = {
   conversationId: ['conversation_id'],
   turnId: ['turn_id'],
   parentTurnId: ['parent_turn_id'],
+  editTurnId: ['edit_turn_id'],
+  newTurnId: ['new_turn_id'],
   callId: ['call_id'],
   after: [],
   own: [],
@@ -69,6 +79,11 @@ export function readFrame(text: string): ClientFrame {
       return { type, agentId: fields.string('agentId'), conversationId, options: fields.options() }
     case 'message':
       return message(fields, conversationId)
+    case 'regenerate': {
+      const turnId = needed('turnId', fields.id('turnId'))
+      const newTurnId = fields.id('newTurnId')
+      return { type, turnId, conversationId, newTurnId, options: fields.options(), tools: fields.tools() }
+    }
     case 'cancel':
       return { type, turnId: fields.id('turnId'), conversationId }
     case 'resume': {
@@ -107,10 +122,18 @@ export function subjectOf(text: string): { readonly conversationId?: string; rea
     }
   }
   const conversationId = named('conversationId')
-  const turnId = named('turnId')
+  const turnId = (isRegenerate(text) ? named('newTurnId') : undefined) ?? named('turnId')
   return {
     ...(conversationId === undefined ? {} : { conversationId }),
     ...(turnId === undefined ? {} : { turnId })
+  }
+}
+
+function isRegenerate(text: string): boolean {
+  try {
+    return parse(text)['type'] === 'regenerate'
+  } catch {
+    return false
   }
 }
 
@@ -135,6 +158,7 @@ function message(fields: Fields, conversationId: string | undefined): MessageFra
     conversationId,
     turnId: fields.id('turnId'),
     parentTurnId: fields.id('parentTurnId'),
+    editTurnId: fields.id('editTurnId'),
     options: fields.options(),
     tools: fields.tools()
   }

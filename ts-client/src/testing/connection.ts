@@ -1,7 +1,13 @@
 // One socket: commands in, the events of the conversations that it reads out. No turn lives on it.
 import type * as wire from '../generated/protocol.js'
 import type { ChatOptions } from '../frames.js'
-import { readFrame, subjectOf, type ClientFrame, type MessageFrame } from './client-frames.js'
+import {
+  readFrame,
+  subjectOf,
+  type ClientFrame,
+  type MessageFrame,
+  type RegenerateFrame
+} from './client-frames.js'
 import { Fault } from './faults.js'
 import type { Conversation, Conversations, Reader } from './log.js'
 import { unknownTurn, type TurnHandle, type Turns } from './turns.js'
@@ -117,6 +123,8 @@ export class Connection {
         return this.#hello(frame)
       case 'message':
         return this.#message(frame)
+      case 'regenerate':
+        return this.#regenerate(frame)
       case 'cancel':
         return this.#cancelAsked(frame)
       case 'resume':
@@ -159,6 +167,23 @@ export class Connection {
     if (frame.conversationId === undefined) binding.conversationId = turn.conversation.id
     this.#self.owners.set(keyOf(turn.conversation.id, turn.turnId), this)
     if (isFirst) this.#ready(turn.firstSeq - 1)
+    this.#follow(turn)
+  }
+
+  #regenerate(frame: RegenerateFrame): void {
+    const { conversationId = this.#binding.conversationId, ...again } = frame
+    if (conversationId === undefined) {
+      throw new Fault(
+        'conversation_not_found',
+        `turn ${JSON.stringify(frame.turnId)} not found: name its conversation`
+      )
+    }
+    const turn = this.#self.turns.regenerate({
+      ...again,
+      conversationId,
+      helloOptions: this.#binding.options
+    })
+    this.#self.owners.set(keyOf(conversationId, turn.turnId), this)
     this.#follow(turn)
   }
 

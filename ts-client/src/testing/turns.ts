@@ -17,10 +17,18 @@ export interface TurnCommand {
   readonly conversationId: string | undefined
   readonly turnId: string | undefined
   readonly parentTurnId: string | undefined
+  readonly editTurnId: string | undefined
   readonly message: string
   readonly options: ChatOptions
   readonly helloOptions: ChatOptions
   readonly tools: readonly ToolDefinition[] | undefined
+}
+
+/** A checked command to answer a turn's words once more. */
+export type RegenerateCommand = Pick<TurnCommand, 'options' | 'helloOptions' | 'tools'> & {
+  readonly conversationId: string
+  readonly turnId: string
+  readonly newTurnId: string | undefined
 }
 
 /** A turn that has begun. */
@@ -58,30 +66,49 @@ export class Turns {
 
   /** Begins a turn, or joins the one that is there. */
   begin(command: TurnCommand): TurnHandle {
-    const { conversations, hasAgent, models } = this.#settings
-    const body = JSON.stringify([
-      command.agentId,
-      command.parentTurnId,
-      command.message,
-      Object.entries(command.options).toSorted(),
-      command.tools
-    ])
-    const joined = this.#join(command, body)
+    const { agentId, parentTurnId, editTurnId, message, options, tools } = command
+    if (parentTurnId !== undefined && editTurnId !== undefined) {
+      throw new Fault('invalid_request', 'keys "parentTurnId" and "editTurnId" exclude each other')
+    }
+    const said = Object.entries(options).toSorted()
+    const body = JSON.stringify([agentId, parentTurnId, message, said, tools, editTurnId])
+    return this.#join(command, body) ?? this.#submit(command, body, this.#parentOf(command))
+  }
+
+  /** Begins a turn beside another, with the same words and the same agent. */
+  regenerate({ turnId, newTurnId, ...command }: RegenerateCommand): TurnHandle {
+    const { conversationId, options, tools } = command
+    const body = JSON.stringify(['regenerate', turnId, Object.entries(options).toSorted(), tools])
+    const joined = this.#join({ conversationId, turnId: newTurnId }, body)
     if (joined !== undefined) return joined
+    const turn = this.#settings.conversations.find(conversationId)?.turns.get(turnId)
+    if (turn === undefined) throw unknownTurn(conversationId, turnId)
+    const { agentId, userText: message, parentTurnId } = turn
+    const again = {
+      ...command,
+      agentId,
+      message,
+      turnId: newTurnId,
+      parentTurnId: undefined,
+      editTurnId: turnId
+    }
+    return this.#submit(again, body, parentTurnId)
+  }
+
+  #submit(command: TurnCommand, body: string, parent: string | null): TurnHandle {
+    const { conversations, hasAgent, models } = this.#settings
     if (!hasAgent(command.agentId)) throw new Fault('agent_not_found', 'Agent not found')
     const options: ChatOptions = { ...command.helloOptions, ...command.options }
     const effective = effectiveOptions(options, models[0]?.model ?? '')
     if (!models.some((model) => model.allowed && model.model === effective.model)) {
       throw new Fault('invalid_request', `model ${JSON.stringify(effective.model)} is not allowed`)
     }
-    this.#checkParent(command)
     const conversation = conversations.open(command.conversationId)
     const lane = this.#lanes.get(conversation) ?? []
     if (lane.length > WAITING_TURNS) {
       const waiting = `${WAITING_TURNS} turns waiting, which is its limit`
       throw new Fault('busy', `conversation ${JSON.stringify(conversation.id)} has ${waiting}`)
     }
-    const parent = command.parentTurnId ?? conversation.headTurnId
     const turn = record(command, parent, effective, options.seed ?? 0)
     this.#bodies.set(turn, body)
     turn.firstSeq = conversation.append(turn.turnId, {
@@ -143,7 +170,7 @@ export class Turns {
     this.#lanes.delete(conversation)
   }
 
-  #join({ conversationId, turnId }: TurnCommand, body: string): TurnHandle | undefined {
+  #join({ conversationId, turnId }: Partial<TurnCommand>, body: string): TurnHandle | undefined {
     if (conversationId === undefined || turnId === undefined) return undefined
     const conversation = this.#settings.conversations.find(conversationId)
     const turn = conversation?.turns.get(turnId)
@@ -155,14 +182,16 @@ export class Turns {
     return { conversation, turnId, firstSeq: turn.firstSeq, isJoined: true }
   }
 
-  #checkParent({ conversationId = '', parentTurnId }: TurnCommand): void {
-    const turns = this.#settings.conversations.find(conversationId)?.turns
-    if (parentTurnId === undefined || turns?.has(parentTurnId) === true) return
+  /** The turn that a message follows: the one that it names, the parent of the one that it edits, or the newest. */
+  #parentOf({ conversationId = '', parentTurnId, editTurnId }: TurnCommand): string | null {
+    const conversation = this.#settings.conversations.find(conversationId)
+    const named = parentTurnId ?? editTurnId
+    if (named === undefined) return conversation?.headTurnId ?? null
+    const turn = conversation?.turns.get(named)
+    if (turn !== undefined) return editTurnId === undefined ? turn.turnId : turn.parentTurnId
+    const key = editTurnId === undefined ? 'parentTurnId' : 'editTurnId'
     const rule = `a turn of conversation ${JSON.stringify(conversationId)}`
-    throw new Fault(
-      'invalid_request',
-      `key "parentTurnId" must be ${rule}, not ${JSON.stringify(parentTurnId)}`
-    )
+    throw new Fault('invalid_request', `key "${key}" must be ${rule}, not ${JSON.stringify(named)}`)
   }
 }
 

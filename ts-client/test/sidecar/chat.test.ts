@@ -86,6 +86,32 @@ test('several turns of one conversation, in order and without a gap', async () =
   expect(turns.map((turn) => turn.state)).toEqual(['done', 'done', 'done'])
 })
 
+test('a turn is made again and edited, each beside the first', async () => {
+  const { stream, events } = await talk()
+  const first = await stream.sendMessage({ message: 'Name a colour.' })
+  const again = await stream.regenerate({ turnId: first.turnId, options: { temperature: 1, seed: 7 } })
+  const edited = await stream.sendMessage({ message: 'Name an animal.', editTurnId: first.turnId })
+  const branch = await stream.sendMessage({ message: 'And another one.', parentTurnId: first.turnId })
+  await expect(stream.regenerate({ turnId: 'nobody' })).rejects.toMatchObject({
+    code: 'conversation_not_found'
+  })
+  stream.stop()
+  expectNoGap(events)
+  const { turns } = await read(stream.conversationId)
+  const tree = turns.map(({ turnId, parentTurnId, userText, answerText }) => [
+    turnId,
+    parentTurnId,
+    userText,
+    answerText
+  ])
+  expect(tree).toEqual([
+    [first.turnId, null, 'Name a colour.', first.text],
+    [again.turnId, null, 'Name a colour.', again.text],
+    [edited.turnId, null, 'Name an animal.', edited.text],
+    [branch.turnId, first.turnId, 'And another one.', branch.text]
+  ])
+})
+
 test('cancel ends one answer and keeps the stream', async () => {
   const { stream } = await talk({
     onEvent: (event) => {

@@ -132,6 +132,24 @@ export function speaksTheProtocol(start: () => Promise<Target>): void {
     peer.close()
   })
 
+  test('a turn is made again and edited beside itself, and a refusal names the turn that would be new', async () => {
+    const peer = await open(turn('t', { conversationId: 'tree' }))
+    const first = (await peer.until('done')).slice(1)
+    const again = { type: 'regenerate', turnId: 't', newTurnId: 'u', options: SHORT }
+    peer.say(again)
+    const second = await peer.until('done')
+    expect(second[0]).toMatchObject({ turnId: 'u', text: 'Say yes.', parentTurnId: null, agentId: 'planner' })
+    expectLog(second, Number(first.at(-1)?.['seq']))
+    peer.say(again)
+    expect(textOf(await peer.until('done'))).toBe(textOf(second))
+    peer.say(turn('v', { conversationId: 'tree', edit_turn_id: 'u', message: 'Say no.' }))
+    expect((await peer.until('done'))[0]).toMatchObject({ turnId: 'v', text: 'Say no.', parentTurnId: null })
+    peer.say({ type: 'regenerate', turnId: 'nobody', newTurnId: 'w', conversationId: 'tree' })
+    const error = await peer.hear()
+    expect(error).toMatchObject({ code: 'conversation_not_found', turnId: 'w', conversationId: 'tree' })
+    peer.close()
+  })
+
   test('resume misses nothing, from any place; beyond the end there is a reset', async () => {
     const peer = await open(turn('t', { conversationId: 'resume' }))
     const whole = (await peer.until('done')).slice(1)

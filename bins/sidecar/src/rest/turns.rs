@@ -6,9 +6,9 @@ use actix_web::http::header::LOCATION;
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource};
-use chat::{ChatError, TurnCommand};
+use chat::{ChatError, RegenerateCommand, TurnCommand, TurnHandle};
 use conversation_store::StoreError;
-use protocol::{CallOutput, ErrorCode, HeadChoice, Message, OptionsPatch, ProtocolError, TurnAccepted};
+use protocol::{CallOutput, ErrorCode, HeadChoice, Message, OptionsPatch, ProtocolError, Regenerate, TurnAccepted};
 
 use super::conversations::check_name;
 use super::{body, resource};
@@ -22,6 +22,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/conversations/{id}/head", &[Method::PUT]).route(web::put().to(set_head)))
         .service(post("/conversations/{id}/turns").route(web::post().to(start)))
+        .service(post("/conversations/{id}/turns/{turnId}/regenerate").route(web::post().to(regenerate)))
         .service(post("/conversations/{id}/turns/{turnId}/cancel").route(web::post().to(cancel)))
         .service(post("/conversations/{id}/turns/{turnId}/tool-output").route(web::post().to(tool_output)));
 }
@@ -49,10 +50,7 @@ async fn start(
     let id = id.into_inner();
     let body = body::read(payload, &state).await?;
     let message = Message::parse(&body).map_err(refuse)?;
-    if let Some(other) = message.conversation_id.filter(|other| *other != id) {
-        let detail = format!("the body's conversationId {other:?} is not the path's {id:?}");
-        return Err(ApiError::new(ErrorCode::InvalidRequest, detail));
-    }
+    check_path("conversationId", &id, message.conversation_id.as_deref())?;
     let command = TurnCommand {
         agent_id: message
             .agent_id
@@ -66,16 +64,56 @@ async fn start(
         options: message.options,
         tools: message.tools,
     };
-    let begun = state.start_turn(command).await?;
+    Ok(accepted(state.start_turn(command).await?))
+}
+
+/// `POST /conversations/{id}/turns/{turnId}/regenerate`. The path names the turn; the body, if there is one, says the rest.
+async fn regenerate(
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+    payload: Payload,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    state.access.count_use(access::client(&request))?;
+    let (id, turn) = path.into_inner();
+    let body = body::read(payload, &state).await?;
+    let regenerate = Regenerate::parse(&body, &turn).map_err(refuse)?;
+    check_path("turnId", &turn, Some(&regenerate.turn_id))?;
+    check_path("conversationId", &id, regenerate.conversation_id.as_deref())?;
+    check_name(&id)?;
+    let command = RegenerateCommand {
+        conversation_id: id,
+        turn_id: turn,
+        new_turn_id: regenerate.new_turn_id,
+        hello_options: OptionsPatch::default(),
+        options: regenerate.options,
+        tools: regenerate.tools,
+    };
+    Ok(accepted(state.regenerate(command).await?))
+}
+
+/// What the body says once more of the path has to be the same.
+fn check_path(key: &str, path: &str, body: Option<&str>) -> Result<(), ApiError> {
+    match body {
+        Some(other) if other != path => Err(ApiError::new(
+            ErrorCode::InvalidRequest,
+            format!("the body's {key} {other:?} is not the path's {path:?}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The answer to a turn that has begun, with where its events are.
+fn accepted(begun: TurnHandle) -> HttpResponse {
     let before = begun.first_seq.saturating_sub(1);
     let events = format!("/conversations/{}/events?after={before}", begun.conversation_id);
-    Ok(HttpResponse::Accepted()
+    HttpResponse::Accepted()
         .insert_header((LOCATION, events))
         .json(TurnAccepted {
             conversation_id: begun.conversation_id,
             turn_id: begun.turn_id,
             first_seq: begun.first_seq,
-        }))
+        })
 }
 
 /// `POST /conversations/{id}/turns/{turnId}/cancel`.

@@ -171,6 +171,7 @@ impl Connection {
             .or_else(|| self.binding.conversation_id.clone());
         let conversation_id = named.ok_or_else(|| turn_not_found(&regenerate.turn_id))?;
         self.check_room(&conversation_id)?;
+        self.state.access.count_use(self.client)?;
         self.forget_ended().await?;
         let command = RegenerateCommand {
             conversation_id,

@@ -292,6 +292,8 @@ async fn an_address_that_begins_too_much_is_told_to_wait() {
         (refused["code"].clone(), refused["turnId"].clone()),
         (json!("busy"), json!("t2"))
     );
+    socket.say(json!({ "type": "regenerate", "turnId": "t1" })).await;
+    assert_eq!(socket.hear().await["code"], "busy");
     assert_eq!(Socket::open(&app.authority(), &[]).await.err(), Some(429));
     let refused = app
         .http(Http {

@@ -52,6 +52,47 @@ async fn a_turn_runs_without_a_socket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_turn_is_made_again() {
+    let app = TestApp::start(ScriptedEngine::default()).await;
+    let body = json!({ "message": "hi", "agentId": "planner", "turnId": "t" });
+    assert_eq!(post(&app, "/conversations/c/turns", &body).await.status, 202);
+    let mut reader = reader(&app, "c").await;
+    reader.until("done").await;
+    let path = "/conversations/c/turns/t/regenerate";
+    let body = json!({ "new_turn_id": "u", "options": { "seed": 5 } });
+    let begun = post(&app, path, &body).await;
+    assert_eq!((begun.status, &begun.json()["turnId"]), (202, &json!("u")));
+    let frames = reader.until("done").await;
+    assert_eq!((text(&frames), &frames[0]["seed"]), ("echo: hi".to_owned(), &json!(5)));
+    let before = frames[0]["seq"].as_u64().map(|seq| seq - 1);
+    assert_eq!(
+        begun.header("location").map(str::to_owned),
+        before.map(|before| format!("/conversations/c/events?after={before}"))
+    );
+    // The same again joins it, and the body may be left out.
+    assert_eq!(post(&app, path, &body).await.json(), begun.json());
+    let bare = Http {
+        method: "POST",
+        path,
+        ..Http::default()
+    };
+    assert_eq!(app.http(bare).await.status, 202);
+    let again = reader.until("done").await;
+    assert_eq!(again[0]["parentTurnId"], json!(null));
+    for (path, body, status) in [
+        ("/conversations/c/turns/nobody/regenerate", json!({}), 404),
+        ("/conversations/d/turns/t/regenerate", json!({}), 404),
+        ("/conversations/c/turns/a..b/regenerate", json!({}), 400),
+        (path, json!({ "turnId": "u" }), 400),
+        (path, json!({ "conversationId": "d" }), 400),
+        (path, json!({ "newTurnId": 7 }), 400),
+        (path, json!({ "newTurnId": "t" }), 409),
+    ] {
+        assert_eq!(post(&app, path, &body).await.status, status, "{path} {body}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_turn_is_stopped() {
     let app = TestApp::start(ScriptedEngine::default().held()).await;
     let body = json!({ "message": "hi", "agentId": "planner", "turnId": "t" });

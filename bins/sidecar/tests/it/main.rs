@@ -10,6 +10,7 @@ mod export;
 mod guard;
 mod http_turns;
 mod kills;
+mod kit;
 mod limits;
 mod narrator;
 mod observe;

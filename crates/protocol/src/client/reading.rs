@@ -35,12 +35,20 @@ pub(crate) const FRAME: Table = Table {
 /// The keys that say what a frame is about.
 pub(super) const SUBJECT: Table = Table {
     keys: &[
+        Key::new(&["type"]),
+        Key::new(&["newTurnId", "new_turn_id"]),
         Key::new(&["conversationId", "conversation_id"]),
         Key::new(&["turnId", "turn_id"]),
     ],
     options: None,
     closed: false,
 };
+
+pub(super) fn text_of(body: &[u8]) -> Result<&str, ProtocolError> {
+    std::str::from_utf8(body).map_err(|error| ProtocolError::Malformed {
+        reason: error.to_string(),
+    })
+}
 
 pub(super) fn hello(fields: &Fields<'_>) -> Result<Hello, ProtocolError> {
     Ok(Hello {
@@ -67,11 +75,11 @@ pub(super) fn message(fields: &Fields<'_>) -> Result<Message, ProtocolError> {
     })
 }
 
-pub(super) fn regenerate(fields: &Fields<'_>) -> Result<Regenerate, ProtocolError> {
+/// `turn_id` stands where the fields name no turn.
+pub(super) fn regenerate(fields: &Fields<'_>, turn_id: Option<&str>) -> Result<Regenerate, ProtocolError> {
+    let named = fields.id("turnId")?.or_else(|| turn_id.map(str::to_owned));
     Ok(Regenerate {
-        turn_id: fields
-            .id("turnId")?
-            .ok_or(ProtocolError::MissingKey { key: "turnId" })?,
+        turn_id: named.ok_or(ProtocolError::MissingKey { key: "turnId" })?,
         conversation_id: fields.id("conversationId")?,
         new_turn_id: fields.id("newTurnId")?,
         options: options(fields)?,

@@ -127,7 +127,7 @@ fn body(body: &Body, generator: &mut SchemaGenerator) -> Value {
         adapted(body, &type_schema, generator)
     };
     json!({
-        "required": true,
+        "required": !body.may_be_absent,
         "description": body.description,
         "content": { body.media: { "schema": schema } },
     })
@@ -149,6 +149,7 @@ fn adapted(body: &Body, reference: &Schema, generator: &SchemaGenerator) -> Sche
         }
     }
     let mut required = schema["required"].as_array().cloned().unwrap_or_default();
+    required.retain(|key| !body.leaves_out.iter().any(|left_out| key == left_out));
     required.extend(body.needs.iter().map(|key| json!(key)));
     schema["required"] = required.into();
     let mut schema = Schema::try_from(schema).unwrap_or_default();

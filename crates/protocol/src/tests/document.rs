@@ -27,6 +27,11 @@ fn rows(heading: &str) -> Vec<Vec<&'static str>> {
         .collect()
 }
 
+/// The first cells of the table under a heading, without backticks.
+pub(super) fn first_words(heading: &str) -> BTreeSet<String> {
+    rows(heading).into_iter().flat_map(|row| words(row[0])).collect()
+}
+
 /// What a cell has in backticks, without question marks.
 fn words(cell: &str) -> BTreeSet<String> {
     cell.split('`')

@@ -289,6 +289,18 @@ fn a_frame_that_is_refused_still_says_what_it_is_about() {
             names(None, Some("t")),
         ),
         (r#"{"type":"regenerate","turnId":"../t"}"#, names(None, None)),
+        (
+            r#"{"type":"regenerate","turnId":"t","new_turn_id":"u","conversationId":"c"}"#,
+            names(Some("c"), Some("u")),
+        ),
+        (
+            r#"{"type":"regenerate","turnId":"t","newTurnId":"../u"}"#,
+            names(None, Some("t")),
+        ),
+        (
+            r#"{"message":"x","turnId":"t","newTurnId":"u"}"#,
+            names(None, Some("t")),
+        ),
         (r#"{"turnId":"t","message":"#, names(None, None)),
         ("[]", names(None, None)),
     ];
@@ -296,4 +308,25 @@ fn a_frame_that_is_refused_still_says_what_it_is_about() {
         let subject = ClientMessage::subject(text);
         assert_eq!((subject.conversation_id, subject.turn_id), expected, "{text}");
     }
+}
+
+#[test]
+fn a_body_of_regenerate_names_its_turn_or_leaves_that_to_the_path() {
+    let expected = |turn_id: &str, new_turn_id: Option<&str>| Regenerate {
+        turn_id: turn_id.to_owned(),
+        new_turn_id: new_turn_id.map(str::to_owned),
+        ..Regenerate::default()
+    };
+    for (body, read) in [
+        ("", expected("t", None)),
+        ("{}", expected("t", None)),
+        (r#"{"new_turn_id":"u"}"#, expected("t", Some("u"))),
+        (r#"{"turnId":"v","newTurnId":"u"}"#, expected("v", Some("u"))),
+    ] {
+        assert_eq!(Regenerate::parse(body.as_bytes(), "t"), Ok(read), "{body:?}");
+    }
+    for body in ["[]", " ", r#"{"newTurnId":"a b"}"#, r#"{"options":{"heat":1}}"#] {
+        assert!(Regenerate::parse(body.as_bytes(), "t").is_err(), "{body:?}");
+    }
+    assert!(Regenerate::parse(&[0xff], "t").is_err());
 }

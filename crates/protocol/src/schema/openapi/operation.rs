@@ -49,6 +49,8 @@ pub(super) struct Body {
     pub(super) leaves_out: &'static [&'static str],
     /// Keys of the type that may not be left out here.
     pub(super) needs: &'static [&'static str],
+    /// No body is the same as an empty object.
+    pub(super) may_be_absent: bool,
 }
 
 /// What is in an answer, by media type.
@@ -101,6 +103,7 @@ impl Body {
             schema,
             leaves_out: &[],
             needs: &[],
+            may_be_absent: false,
         }
     }
 }

@@ -4,7 +4,7 @@ use super::JSON;
 use super::operation::{Answer, Body, Content, Link, Operation};
 use super::parameters::{CONVERSATION, TURN};
 use crate::schema::definitions::refer;
-use crate::{CallOutput, HeadChoice, Message, TurnAccepted};
+use crate::{CallOutput, HeadChoice, Message, Regenerate, TurnAccepted};
 
 const PLAIN: Operation = Operation {
     tag: "turns",
@@ -26,6 +26,7 @@ const BEGUN: &[Link] = &[
         operation: "getPrompt",
         parameters: &[("path.id", CONVERSATION_ID), ("query.turn", TURN_ID)],
     },
+    turn("regenerateTurn"),
     turn("cancelTurn"),
     turn("answerTool"),
 ];
@@ -66,6 +67,35 @@ pub(super) const OPERATIONS: &[Operation] = &[
             .leading_to(BEGUN),
             Answer::error("404", "There is no such agent."),
             Answer::error("409", "The `turnId` is that of another message."),
+            GONE,
+            Answer::error("429", "Too many turns wait, or began of late."),
+            Answer::error("503", "The server stops."),
+        ],
+        ..PLAIN
+    },
+    Operation {
+        id: "regenerateTurn",
+        path: "/conversations/{id}/turns/{turnId}/regenerate",
+        summary: "Answers a turn's words once more, beside it",
+        parameters: &[CONVERSATION, TURN],
+        body: Some(Body {
+            leaves_out: &["conversationId", "turnId", "apiKey"],
+            may_be_absent: true,
+            ..Body::json(
+                refer::<Regenerate>,
+                "What is different this time. `conversationId` and `turnId` may be there if they equal the path's.",
+            )
+        }),
+        answers: &[
+            Answer::of(
+                "202",
+                "The new turn runs or waits.",
+                &[(JSON, Content::Type(refer::<TurnAccepted>))],
+            )
+            .with(&["Location"])
+            .leading_to(BEGUN),
+            NOT_FOUND,
+            Answer::error("409", "The `newTurnId` is that of another message."),
             GONE,
             Answer::error("429", "Too many turns wait, or began of late."),
             Answer::error("503", "The server stops."),
