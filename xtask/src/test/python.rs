@@ -61,7 +61,7 @@ impl<'a> PythonTools<'a> {
             return Ok(());
         }
         println!(
-            "Installing the Python packages of {REQUIREMENTS} into {} (78 MB, once).",
+            "Installing the Python packages of {REQUIREMENTS} into {} (82 MB, once).",
             self.folder.display()
         );
         self.install(&requirements)?;

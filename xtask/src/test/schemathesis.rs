@@ -52,14 +52,11 @@ pub(crate) fn judge(workspace: &Workspace, python: &PythonTools<'_>) -> Result<C
     trial.run(sidecar, judge)
 }
 
-/// Runs once more without a key: only what is tried systematically, and not whether a key is asked for.
+/// Runs once more without a key: only what is tried systematically.
 pub(crate) fn judge_without_key(workspace: &Workspace, python: &PythonTools<'_>) -> Result<Counts> {
     let trial = Trial::prepare(workspace, "without-key")?;
     let mut judge = trial.judge(python);
-    judge.args([
-        "--phases=coverage",
-        "--exclude-checks=ignored_auth,missing_required_header",
-    ]);
+    judge.arg("--phases=coverage");
     trial.run(trial.sidecar(), judge)
 }
 
@@ -97,7 +94,7 @@ impl<'a> Trial<'a> {
             .env("STREAMING_LLM_RELAY", relay(&fixture(FIXTURES)))
             .env("STREAMING_LLM_HOST", "127.0.0.1")
             .env("STREAMING_LLM_PORT", "0")
-            .env("STREAMING_LLM_LOG", "warn");
+            .env("RUST_LOG", "warn");
         sidecar
     }
 
