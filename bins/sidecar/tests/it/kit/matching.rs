@@ -77,8 +77,8 @@ impl Names {
         match (expected, actual) {
             (Value::Object(expected), Value::Object(actual)) => self.check_objects(expected, actual),
             (Value::Array(expected), Value::Array(actual)) if expected.len() == actual.len() => {
-                let pairs = expected.iter().zip(actual);
-                pairs.map(|(expected, actual)| self.check(expected, actual)).collect()
+                let mut pairs = expected.iter().zip(actual);
+                pairs.try_for_each(|(expected, actual)| self.check(expected, actual))
             }
             _ => same(expected, actual),
         }
