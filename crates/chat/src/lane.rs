@@ -6,6 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use protocol::ErrorEvent;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::Instrument;
@@ -54,6 +55,7 @@ struct Lane {
 struct Told {
     stop: watch::Sender<Stop>,
     ahead: watch::Sender<usize>,
+    trouble: watch::Sender<Option<ErrorEvent>>,
     /// Places with this turn id: a command that comes twice at once has two, until one of them is found to join the other.
     places: usize,
 }
@@ -74,6 +76,24 @@ impl Queue {
     pub async fn changed(&mut self) -> Option<usize> {
         self.ahead.changed().await.ok()?;
         Some(self.ahead())
+    }
+}
+
+/// What keeps a turn from its end, followed: its log can't be written.
+#[derive(Debug)]
+pub struct Trouble {
+    told: watch::Receiver<Option<ErrorEvent>>,
+}
+
+impl Trouble {
+    /// Waits for trouble that was not told yet; `None` when the turn is over. Cancel safe.
+    pub async fn next(&mut self) -> Option<ErrorEvent> {
+        loop {
+            self.told.changed().await.ok()?;
+            if let Some(trouble) = self.told.borrow_and_update().clone() {
+                return Some(trouble);
+            }
+        }
     }
 }
 
@@ -185,6 +205,27 @@ impl Lanes {
         })
     }
 
+    /// What keeps a turn that runs or waits from its end; what does so already is told first.
+    pub(crate) fn trouble(&self, conversation: &str, turn_id: &str) -> Option<Trouble> {
+        let state = self.lock();
+        let mut told = state.lanes.get(conversation)?.stops.get(turn_id)?.trouble.subscribe();
+        told.mark_changed();
+        Some(Trouble { told })
+    }
+
+    /// Tells whoever follows a turn why its end can't be written yet, once for each reason.
+    pub(crate) fn tell_trouble(&self, conversation: &str, turn_id: &str, trouble: ErrorEvent) {
+        let state = self.lock();
+        let told = state.lanes.get(conversation).and_then(|lane| lane.stops.get(turn_id));
+        if let Some(told) = told {
+            told.trouble.send_if_modified(|known| {
+                let is_news = known.as_ref() != Some(&trouble);
+                *known = Some(trouble);
+                is_news
+            });
+        }
+    }
+
     /// Says in which order the turns of a lane run, the first of which runs already.
     fn tell_order<'a>(&self, conversation: &str, order: impl Iterator<Item = &'a str>) {
         let state = self.lock();
@@ -255,6 +296,7 @@ impl Default for Told {
         Self {
             stop: watch::Sender::new(Stop::No),
             ahead: watch::Sender::new(0),
+            trouble: watch::Sender::new(None),
             places: 0,
         }
     }

@@ -4,6 +4,8 @@ mod access;
 mod client;
 mod command_line;
 mod controllers;
+#[cfg(target_os = "linux")]
+mod disk;
 mod drain;
 mod export;
 mod guard;

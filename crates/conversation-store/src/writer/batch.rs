@@ -9,7 +9,7 @@ use crate::{NewEvent, Seqs, StoreError, TurnKey, TurnState, error::Result, queri
 
 /// An open transaction.
 pub(crate) struct Batch<'a> {
-    pub(super) db: Transaction<'a>,
+    pub(crate) db: Transaction<'a>,
     pub(super) holes: &'a mut HashSet<TurnKey>,
     woken: Woken,
 }
