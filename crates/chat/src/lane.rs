@@ -3,6 +3,8 @@
 //! A lane is a task that owns the order; it is there while a turn of its conversation runs or waits. Whoever begins a turn takes
 //! a [`Place`] first, which bounds how many there are.
 
+mod told;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,6 +12,10 @@ use protocol::ErrorEvent;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::Instrument;
+
+pub use told::{Queue, Trouble};
+
+use told::Told;
 
 use crate::start::{self, Begin};
 use crate::turn::{self, Live};
@@ -48,53 +54,6 @@ struct Lane {
     /// Places taken.
     load: usize,
     stops: HashMap<String, Told>,
-}
-
-/// How a turn is told to stop, and how many are ahead of it.
-#[derive(Debug)]
-struct Told {
-    stop: watch::Sender<Stop>,
-    ahead: watch::Sender<usize>,
-    trouble: watch::Sender<Option<ErrorEvent>>,
-    /// Places with this turn id: a command that comes twice at once has two, until one of them is found to join the other.
-    places: usize,
-}
-
-/// How many turns are ahead of one, followed.
-#[derive(Debug)]
-pub struct Queue {
-    ahead: watch::Receiver<usize>,
-}
-
-impl Queue {
-    /// Turns of the conversation that run or wait before it; 0 when it runs itself.
-    pub fn ahead(&mut self) -> usize {
-        *self.ahead.borrow_and_update()
-    }
-
-    /// Waits until that has changed since it was last asked for; `None` when the turn is over. Cancel safe.
-    pub async fn changed(&mut self) -> Option<usize> {
-        self.ahead.changed().await.ok()?;
-        Some(self.ahead())
-    }
-}
-
-/// What keeps a turn from its end, followed: its log can't be written.
-#[derive(Debug)]
-pub struct Trouble {
-    told: watch::Receiver<Option<ErrorEvent>>,
-}
-
-impl Trouble {
-    /// Waits for trouble that was not told yet; `None` when the turn is over. Cancel safe.
-    pub async fn next(&mut self) -> Option<ErrorEvent> {
-        loop {
-            self.told.changed().await.ok()?;
-            if let Some(trouble) = self.told.borrow_and_update().clone() {
-                return Some(trouble);
-            }
-        }
-    }
 }
 
 /// A turn's place in its lane, given back when dropped.
@@ -288,17 +247,6 @@ impl Lanes {
     /// Every change under the lock is whole before anything can panic.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Default for Told {
-    fn default() -> Self {
-        Self {
-            stop: watch::Sender::new(Stop::No),
-            ahead: watch::Sender::new(0),
-            trouble: watch::Sender::new(None),
-            places: 0,
-        }
     }
 }
 

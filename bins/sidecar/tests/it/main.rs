@@ -17,6 +17,8 @@ mod observe;
 mod process;
 mod real_model;
 mod rest;
+#[cfg(target_os = "linux")]
+mod soak;
 mod socket;
 mod sse;
 mod stalls;
