@@ -60,7 +60,9 @@ async fn answer(
 ) -> std::io::Result<()> {
     // The head at least; whatever follows of the request is of no interest.
     let mut request = [0; 4096];
-    stream.read(&mut request).await?;
+    if stream.read(&mut request).await? == 0 {
+        return Ok(());
+    }
     if random.once_in(6) {
         report.did("model server: answers that never end");
         stream.write_all(ENDLESS.as_bytes()).await?;

@@ -55,7 +55,7 @@ impl Report {
         };
         let numbers = |counts: &BTreeMap<&'static str, u64>| {
             let rows = counts.iter().map(|(what, times)| (*what, times.to_string()));
-            rows.map(|(what, times)| (what, times)).collect()
+            rows.collect()
         };
         section("done", numbers(&counts.done));
         section("checked", numbers(&counts.checked));
