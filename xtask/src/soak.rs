@@ -24,6 +24,9 @@ pub(crate) struct SoakArguments {
     /// The plan: the same number is the same plan
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// The round of that plan that it begins with, to look for a fault again
+    #[arg(long, default_value_t = 0)]
+    first_round: u64,
 }
 
 /// Runs it to its end; an error if it found a fault.
@@ -36,6 +39,7 @@ pub(crate) fn soak(workspace: &Workspace, arguments: &SoakArguments) -> Result<(
     let mut cargo = workspace.cargo(&[&["test"], &FEATURE_SET[..], &target].concat());
     cargo
         .env(variable, value.to_string())
-        .env("SIDECAR_SOAK_SEED", arguments.seed.to_string());
+        .env("SIDECAR_SOAK_SEED", arguments.seed.to_string())
+        .env("SIDECAR_SOAK_FIRST_ROUND", arguments.first_round.to_string());
     run(&mut cargo)
 }

@@ -128,9 +128,11 @@ impl Soak {
     async fn run(mut self, length: Length) {
         let begun = Instant::now();
         let mut sidecar = self.start();
-        let mut round = 0;
+        // A fault is looked for again from its own round on.
+        let first = setting("SIDECAR_SOAK_FIRST_ROUND").unwrap_or_default();
+        let mut round = first;
         while match length {
-            Length::Rounds(rounds) => round < rounds,
+            Length::Rounds(rounds) => round < first + rounds,
             Length::Minutes(minutes) => begun.elapsed() < Duration::from_secs(60 * minutes),
         } {
             sidecar = self.round(sidecar, round).await;
@@ -143,7 +145,7 @@ impl Soak {
         judge::judge(&stage, &self.ledger.conversations()).await;
         drop(sidecar);
         self.look_for_damage();
-        self.report.measured("rounds", round.to_string());
+        self.report.measured("rounds", (round - first).to_string());
         self.report.measured("seconds", begun.elapsed().as_secs().to_string());
         self.memory.tell(&self.report);
         println!("{}", self.report.table());

@@ -26,7 +26,7 @@ pub struct Talker {
 }
 
 /// Turns that have no end yet.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Waiting {
     turns: BTreeSet<String>,
     acknowledged: BTreeSet<String>,
@@ -73,14 +73,15 @@ impl Talker {
         self.stage.report.did("turns begun");
         self.waiting.turns.insert(turn.clone());
         let (mut frames, act_at) = (0, 1 + self.random.below(30));
-        let mut gave_up = false;
+        let mut silences = 0;
         while !self.waiting.turns.is_empty() {
-            let is_far = self.agent == "far";
-            let wait = if is_far && !gave_up { SERVER_SILENCE } else { PATIENCE };
+            let wait = if self.agent == "far" { SERVER_SILENCE } else { PATIENCE };
             match talk.next(wait).await {
                 Next::Gone => return None,
                 Next::Silence => {
-                    gave_up = true;
+                    silences += 1;
+                    self.check_silence(wait * silences)?;
+                    // Each turn that is begun meanwhile may meet a server that never ends.
                     talk.say(&json!({ "type": "cancel" })).await?;
                 }
                 Next::Frame(frame) => {
@@ -96,6 +97,16 @@ impl Talker {
         self.last = self.waiting.acknowledged.pop_last();
         self.waiting = Waiting::default();
         Some(talk)
+    }
+
+    /// A sidecar that says nothing for that long, though turns wait for their ends, is stuck.
+    fn check_silence(&self, silence: Duration) -> Option<()> {
+        let is_short = silence < PATIENCE;
+        self.stage.report.check("a turn ends, or goes on", is_short, || {
+            let (round, conversation) = (self.stage.round, &self.conversation);
+            format!("round {round}, {conversation}: {:?} have no end", self.waiting)
+        });
+        is_short.then_some(())
     }
 
     fn message(&mut self) -> Value {
