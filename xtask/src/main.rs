@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask test`, `tidy`, `model`, `ws-echo` and `load`.
+//! The project's own commands: `cargo xtask test`, `tidy`, `model`, `soak`, `ws-echo` and `load`.
 //!
 //! Plain steps that anyone could type, in one place and in the right order. It starts other programs and
 //! reads the tree; it depends on no other crate of the workspace, so it builds in seconds.
@@ -7,6 +7,7 @@ mod error;
 mod load;
 mod model;
 mod process;
+mod soak;
 mod system;
 mod test;
 mod tidy;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{error::Result, load::LoadArguments, workspace::Workspace, ws_echo::EchoArguments};
+use crate::{error::Result, load::LoadArguments, soak::SoakArguments, workspace::Workspace, ws_echo::EchoArguments};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The project's own commands")]
@@ -34,6 +35,8 @@ enum Command {
     Tidy,
     /// Fetches the default model into models/ unless it is there
     Model,
+    /// Has many clients use the sidecar while it is killed, stopped, and put on a disk that takes nothing, and looks for what it lost
+    Soak(SoakArguments),
     /// Serves the sidecar's socket layer as an echo, for judges of the WebSocket protocol
     WsEcho(EchoArguments),
     /// Loads a sidecar with sockets, and measures latency, memory and losses
@@ -56,6 +59,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Test => return Ok(test::run(&workspace)),
         Command::Tidy => tidy::run(&workspace)?,
         Command::Model => drop(model::ensure(&workspace)?),
+        Command::Soak(arguments) => soak::soak(&workspace, arguments)?,
         Command::WsEcho(arguments) => ws_echo::serve(&workspace, arguments)?,
         Command::Load(arguments) => load::measure(&workspace, arguments)?,
     }

@@ -15,6 +15,7 @@ mod follow;
 mod guard;
 mod outbound;
 mod owners;
+mod telling;
 #[cfg(test)]
 mod tests;
 

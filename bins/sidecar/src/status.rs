@@ -84,6 +84,12 @@ impl ApiError {
         Self::new(ErrorCode::Internal, format!("{what} failed"))
     }
 
+    /// The disk can't be read or written. Whoever is told what is wrong with it can mend that; only the log is told where.
+    pub fn disk(what: &str, error: &dyn std::error::Error) -> Self {
+        tracing::error!(error = %Chain(error), "the disk fails");
+        Self::new(ErrorCode::Internal, what)
+    }
+
     /// The JSON answer.
     #[must_use]
     pub fn response(&self) -> HttpResponse {
@@ -130,6 +136,11 @@ impl From<ChatError> for ApiError {
         if matches!(error, ChatError::Agent(agent_store::AgentStoreError::Broken { .. })) {
             return Self::new(error.code(), error.to_string());
         }
+        if let ChatError::Store(fault) = &error
+            && fault.disk_fault().is_some()
+        {
+            return Self::disk(&fault.to_string(), fault);
+        }
         match error.code() {
             ErrorCode::Internal => Self::internal("the request", &error),
             code => Self::new(code, error.to_string()),
@@ -156,6 +167,7 @@ impl From<StoreError> for ApiError {
                 };
             }
             StoreError::Closed => ErrorCode::Draining,
+            error if error.disk_fault().is_some() => return Self::disk(&error.to_string(), error),
             _ => return Self::internal("the conversation store", &error),
         };
         Self::new(code, error.to_string())
@@ -166,6 +178,9 @@ impl From<NarratorError> for ApiError {
     fn from(error: NarratorError) -> Self {
         let error = match error {
             NarratorError::Store(error) => return error.into(),
+            NarratorError::File { what, ref source, .. } => {
+                return Self::disk(&format!("cannot {what} the narrator's files: {source}"), &error);
+            }
             error => error,
         };
         match (error.code(), &error) {

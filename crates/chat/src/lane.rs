@@ -3,12 +3,19 @@
 //! A lane is a task that owns the order; it is there while a turn of its conversation runs or waits. Whoever begins a turn takes
 //! a [`Place`] first, which bounds how many there are.
 
+mod told;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use protocol::ErrorEvent;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::Instrument;
+
+pub use told::{Queue, Trouble};
+
+use told::Told;
 
 use crate::start::{self, Begin};
 use crate::turn::{self, Live};
@@ -47,34 +54,6 @@ struct Lane {
     /// Places taken.
     load: usize,
     stops: HashMap<String, Told>,
-}
-
-/// How a turn is told to stop, and how many are ahead of it.
-#[derive(Debug)]
-struct Told {
-    stop: watch::Sender<Stop>,
-    ahead: watch::Sender<usize>,
-    /// Places with this turn id: a command that comes twice at once has two, until one of them is found to join the other.
-    places: usize,
-}
-
-/// How many turns are ahead of one, followed.
-#[derive(Debug)]
-pub struct Queue {
-    ahead: watch::Receiver<usize>,
-}
-
-impl Queue {
-    /// Turns of the conversation that run or wait before it; 0 when it runs itself.
-    pub fn ahead(&mut self) -> usize {
-        *self.ahead.borrow_and_update()
-    }
-
-    /// Waits until that has changed since it was last asked for; `None` when the turn is over. Cancel safe.
-    pub async fn changed(&mut self) -> Option<usize> {
-        self.ahead.changed().await.ok()?;
-        Some(self.ahead())
-    }
 }
 
 /// A turn's place in its lane, given back when dropped.
@@ -185,6 +164,27 @@ impl Lanes {
         })
     }
 
+    /// What keeps a turn that runs or waits from its end; what does so already is told first.
+    pub(crate) fn trouble(&self, conversation: &str, turn_id: &str) -> Option<Trouble> {
+        let state = self.lock();
+        let mut told = state.lanes.get(conversation)?.stops.get(turn_id)?.trouble.subscribe();
+        told.mark_changed();
+        Some(Trouble { told })
+    }
+
+    /// Tells whoever follows a turn why its end can't be written yet, once for each reason.
+    pub(crate) fn tell_trouble(&self, conversation: &str, turn_id: &str, trouble: ErrorEvent) {
+        let state = self.lock();
+        let told = state.lanes.get(conversation).and_then(|lane| lane.stops.get(turn_id));
+        if let Some(told) = told {
+            told.trouble.send_if_modified(|known| {
+                let is_news = known.as_ref() != Some(&trouble);
+                *known = Some(trouble);
+                is_news
+            });
+        }
+    }
+
     /// Says in which order the turns of a lane run, the first of which runs already.
     fn tell_order<'a>(&self, conversation: &str, order: impl Iterator<Item = &'a str>) {
         let state = self.lock();
@@ -247,16 +247,6 @@ impl Lanes {
     /// Every change under the lock is whole before anything can panic.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Default for Told {
-    fn default() -> Self {
-        Self {
-            stop: watch::Sender::new(Stop::No),
-            ahead: watch::Sender::new(0),
-            places: 0,
-        }
     }
 }
 

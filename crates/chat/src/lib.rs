@@ -34,7 +34,7 @@ use tokio::sync::watch;
 pub use command::{RegenerateCommand, TurnCommand, TurnHandle};
 pub use error::ChatError;
 pub use figures::{Spread, TurnFigures};
-pub use lane::Queue;
+pub use lane::{Queue, Trouble};
 pub use models::{Models, ModelsBuilder, OpenModel};
 pub use settings::ChatSettings;
 pub use tools::{ToolFuture, ToolHandler, ToolRequest};
@@ -124,6 +124,13 @@ impl Chat {
     #[must_use]
     pub fn queue(&self, conversation: &str, turn_id: &str) -> Option<Queue> {
         self.shared.lanes.queue(conversation, turn_id)
+    }
+
+    /// What keeps a turn from its end, as it comes up: the disk is full, say. The end is tried again until it is in the log, and
+    /// nothing of this is. `None` for a turn that neither runs nor waits.
+    #[must_use]
+    pub fn trouble(&self, conversation: &str, turn_id: &str) -> Option<Trouble> {
+        self.shared.lanes.trouble(conversation, turn_id)
     }
 
     /// Answers a call of a tool that a turn waits for. Soon after, its `tool-output` is in the log, and the model goes on.

@@ -1,6 +1,10 @@
 //! What can go wrong in the store, named for what was tried.
 
+mod disk;
+
 use std::{io, path::PathBuf, sync::Arc};
+
+pub use disk::DiskFault;
 
 use crate::{TurnKey, TurnState};
 
@@ -47,7 +51,7 @@ pub enum StoreError {
         source: Arc<io::Error>,
     },
     /// SQLite couldn't read.
-    #[error("cannot read {what}")]
+    #[error("cannot read {what}{}", disk::because(source))]
     Read {
         /// What was to be read.
         what: &'static str,
@@ -55,7 +59,7 @@ pub enum StoreError {
         source: Arc<rusqlite::Error>,
     },
     /// SQLite couldn't write, as on a full disk. Nothing of the command was stored.
-    #[error("cannot write {what}")]
+    #[error("cannot write {what}{}", disk::because(source))]
     Write {
         /// What was to be written.
         what: &'static str,
@@ -184,6 +188,16 @@ impl StoreError {
         move |source| Self::Write {
             what,
             source: Arc::new(source),
+        }
+    }
+
+    /// What is wrong with the disk, where that is why.
+    #[must_use]
+    pub fn disk_fault(&self) -> Option<DiskFault> {
+        if let Self::Write { source, .. } | Self::Read { source, .. } = self {
+            DiskFault::of(source)
+        } else {
+            None
         }
     }
 

@@ -24,7 +24,7 @@ mod writer;
 
 pub use archive::{Export, Import, ImportTo, Imported};
 pub use conversation::{Conversation, Page};
-pub use error::StoreError;
+pub use error::{DiskFault, StoreError};
 pub use event::{Event, NewEvent, Seqs};
 pub use store::{ConversationStore, Receipt};
 pub use tail::Tail;

@@ -45,9 +45,27 @@ impl Database {
             path: data_dir.to_owned(),
             source: Arc::new(source),
         })?;
-        Ok(Self {
+        Ok(Self::in_folder(data_dir))
+    }
+
+    /// Names the database of a data folder that is there.
+    pub(crate) fn in_folder(data_dir: &Path) -> Self {
+        Self {
             path: data_dir.join(FILE_NAME),
-        })
+        }
+    }
+
+    /// What SQLite finds damaged; nothing in a sound file.
+    pub(crate) fn find_damage(&self) -> Result<Vec<String>> {
+        let connection = self.open_reader()?;
+        let find = || {
+            let mut check = connection.prepare("PRAGMA integrity_check")?;
+            let found = check.query_map([], |row| row.get::<_, String>(0))?;
+            found.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let mut found = find().map_err(|source| self.opening(source))?;
+        found.retain(|words| words != "ok");
+        Ok(found)
     }
 
     /// Opens the one connection that writes, with the tables brought up to date.

@@ -45,6 +45,15 @@ impl ConversationStore {
         Self::open_tuned(data_dir, "")
     }
 
+    /// Looks through a data folder's database from end to end; what is damaged in it, in SQLite's words. It changes nothing, takes as long as
+    /// reading the whole file, and may run beside an open store.
+    ///
+    /// # Errors
+    /// There is no database, or it can't be read at all.
+    pub fn find_damage(data_dir: &Path) -> Result<Vec<String>> {
+        schema::Database::in_folder(data_dir).find_damage()
+    }
+
     /// Opens the store, with pragmas for the writer's connection on top: tests make the disk full by them.
     pub(crate) fn open_tuned(data_dir: &Path, pragmas: &str) -> Result<Self> {
         let database = schema::Database::create(data_dir)?;

@@ -3,6 +3,7 @@
 mod archive;
 mod deletes;
 mod failures;
+mod full_disk;
 mod kills;
 mod migrations;
 mod paths;

@@ -10,12 +10,12 @@ use crate::{Engines, logging};
 
 /// Serves until a signal; then lets running turns end, up to a deadline. A second signal stops it at once.
 pub(super) async fn serve(loaded: Loaded) -> Result<(), Failure> {
+    // Before anything else, so that no signal meets the default, which ends the process.
+    let mut signals = StopSignals::listen()?;
     let _logs = logging::start(&loaded.settings.log_dir, logging::Stderr::Readable)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    // Before anything else, so that no signal meets the default, which ends the process.
-    let mut signals = StopSignals::listen()?;
     let manager = Notifier::from_environment();
     let grace = loaded.settings.drain;
     let engines = Engines::open(&loaded.settings)?;
@@ -56,6 +56,8 @@ struct StopSignals {
 impl StopSignals {
     fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
+        // Heard and not heeded: a write that meets a limit on file sizes then fails, as one to a full disk does.
+        drop(signal(SignalKind::from_raw(libc::SIGXFSZ))?);
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

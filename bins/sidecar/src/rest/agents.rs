@@ -134,6 +134,8 @@ fn refuse(error: AgentStoreError) -> ApiError {
         // The file is the user's own: they can mend it when they are told how.
         AgentStoreError::Broken { .. } => ApiError::new(ErrorCode::Internal, detail),
         AgentStoreError::TooManyAgents { .. } => ApiError::new(ErrorCode::TooLarge, detail),
+        AgentStoreError::Write { source, .. } => ApiError::disk(&format!("cannot write the agent: {source}"), &error),
+        AgentStoreError::Delete { source, .. } => ApiError::disk(&format!("cannot delete the agent: {source}"), &error),
         _ => ApiError::internal("the agent store", &error),
     }
 }

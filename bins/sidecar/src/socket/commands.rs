@@ -4,8 +4,8 @@
 
 use chat::{RegenerateCommand, TurnCommand, TurnHandle};
 use protocol::{
-    Cancel, ClientMessage, Envelope, ErrorCode, ErrorEvent, Hello, Leave, Message, PROTOCOL_VERSION, Ping, Pong,
-    Queued, Ready, Regenerate, Reset, Resume, ServerEvent, ToolAnswer,
+    Cancel, ClientMessage, Envelope, ErrorCode, ErrorEvent, Hello, Leave, Message, PROTOCOL_VERSION, Ping, Pong, Ready,
+    Regenerate, Reset, Resume, ServerEvent, ToolAnswer,
 };
 
 use super::binding::Binding;
@@ -122,6 +122,7 @@ impl Connection {
             self.say_ready(before).await;
         }
         self.tell_queue(&turn);
+        self.tell_trouble(&turn);
         self.follow_turn(turn, before);
         Ok(())
     }
@@ -184,36 +185,9 @@ impl Connection {
         let handle = self.state.regenerate(command).await?;
         let (turn, first_seq) = self.own(handle);
         self.tell_queue(&turn);
+        self.tell_trouble(&turn);
         self.follow_turn(turn, first_seq.saturating_sub(1));
         Ok(())
-    }
-
-    /// Says how many turns are ahead of one that waits, now and whenever that changes.
-    fn tell_queue(&self, turn: &TurnRef) {
-        let Some(mut queue) = self.state.chat.queue(&turn.conversation, &turn.turn_id) else {
-            return;
-        };
-        let mut ahead = queue.ahead();
-        if ahead == 0 {
-            return;
-        }
-        let about = Envelope {
-            conversation_id: Some(turn.conversation.clone()),
-            turn_id: Some(turn.turn_id.clone()),
-            ..Envelope::default()
-        };
-        let outbound = self.outbound.clone();
-        actix_web::rt::spawn(async move {
-            while ahead > 0 {
-                let event = ServerEvent::Queued(Queued {
-                    ahead: u32::try_from(ahead).unwrap_or(u32::MAX),
-                });
-                if outbound.text(event.frame(&about)).await.is_err() {
-                    return;
-                }
-                ahead = queue.changed().await.unwrap_or(0);
-            }
-        });
     }
 
     /// Forgets the owners of turns that are over, once there are many.
@@ -265,13 +239,12 @@ impl Connection {
                 .into_iter()
                 .filter(|turn| turn.conversation == id)
             {
-                self.state.owners.take(
-                    TurnRef {
-                        conversation: id.clone(),
-                        turn_id: turn.turn_id,
-                    },
-                    self.seat.id,
-                );
+                let turn = TurnRef {
+                    conversation: id.clone(),
+                    turn_id: turn.turn_id,
+                };
+                self.tell_trouble(&turn);
+                self.state.owners.take(turn, self.seat.id);
             }
         }
         // The old reader stops before the new one starts, so that no event comes twice.

@@ -137,6 +137,24 @@ impl Answer {
 }
 
 pub async fn http(authority: &str, request: Http<'_>) -> Answer {
+    let stream = TcpStream::connect(authority).await.expect("the sidecar listens");
+    let answer = exchange(stream, authority, request).await;
+    parse(&answer).unwrap_or_else(|| panic!("no HTTP answer: {answer:?}"))
+}
+
+/// As [`http`], of a sidecar that may be gone, also in the midst of its answer.
+pub async fn try_http(authority: &str, request: Http<'_>) -> Option<Answer> {
+    let stream = TcpStream::connect(authority).await.ok()?;
+    let text = exchange(stream, authority, request).await;
+    let answer = parse(&text)?;
+    let is_whole = match answer.header("content-length") {
+        Some(length) => length.parse() == Ok(answer.body.len()),
+        None => answer.header("transfer-encoding").is_none() || text.ends_with("\r\n0\r\n\r\n"),
+    };
+    is_whole.then_some(answer)
+}
+
+async fn exchange(mut stream: TcpStream, authority: &str, request: Http<'_>) -> String {
     let method = if request.method.is_empty() {
         "GET"
     } else {
@@ -158,18 +176,15 @@ pub async fn http(authority: &str, request: Http<'_>) -> Answer {
         request.body.len(),
         request.body
     ));
-    let mut stream = TcpStream::connect(authority).await.expect("the sidecar listens");
     // A server that refuses a large body may close before it has read all of it.
     let _ = stream.write_all(text.as_bytes()).await;
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
-    parse(&String::from_utf8(answer).expect("answers are UTF-8"))
+    String::from_utf8(answer).expect("answers are UTF-8")
 }
 
-fn parse(answer: &str) -> Answer {
-    let (head, body) = answer
-        .split_once("\r\n\r\n")
-        .unwrap_or_else(|| panic!("no HTTP answer: {answer:?}"));
+fn parse(answer: &str) -> Option<Answer> {
+    let (head, body) = answer.split_once("\r\n\r\n")?;
     let mut lines = head.lines();
     let status = lines
         .next()
@@ -179,21 +194,23 @@ fn parse(answer: &str) -> Answer {
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
     let mut answer = Answer {
-        status: status.expect("a status line"),
+        status: status?,
         headers: headers.collect(),
         body: body.to_owned(),
     };
     if answer.header("transfer-encoding") == Some("chunked") {
         answer.body = unchunk(body);
     }
-    answer
+    Some(answer)
 }
 
 fn unchunk(mut rest: &str) -> String {
     let mut body = String::new();
     while let Some((length, after)) = rest.split_once("\r\n") {
         let length = usize::from_str_radix(length, 16).expect("a chunk has a length");
-        body.push_str(&after[..length]);
+        // One that was cut off is left out.
+        let Some(chunk) = after.get(..length) else { break };
+        body.push_str(chunk);
         rest = after[length..].trim_start_matches("\r\n");
     }
     body
@@ -220,6 +237,27 @@ impl Socket {
             Err(tokio_tungstenite::tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
             Err(error) => panic!("the handshake failed: {error}"),
         }
+    }
+
+    /// Opens a socket to a sidecar that may be gone, or take none.
+    pub async fn try_open(authority: &str) -> Option<Self> {
+        let (socket, _) = connect_async(format!("ws://{authority}/ws/chat")).await.ok()?;
+        Some(Self { socket })
+    }
+
+    /// Sends a frame; `false` when the socket is gone.
+    pub async fn try_say(&mut self, frame: &Value) -> bool {
+        self.socket.send(Message::text(frame.to_string())).await.is_ok()
+    }
+
+    /// Says goodbye, and waits for nothing.
+    pub async fn goodbye(mut self) {
+        let frame = CloseFrame {
+            code: CloseCode::Normal,
+            reason: "".into(),
+        };
+        // A sidecar that is gone needs no goodbye.
+        let _ = self.socket.close(Some(frame)).await;
     }
 
     pub async fn say(&mut self, frame: Value) {

@@ -4,6 +4,8 @@ mod access;
 mod client;
 mod command_line;
 mod controllers;
+#[cfg(target_os = "linux")]
+mod disk;
 mod documents;
 mod drain;
 mod export;
@@ -17,6 +19,8 @@ mod observe;
 mod process;
 mod real_model;
 mod rest;
+#[cfg(target_os = "linux")]
+mod soak;
 mod socket;
 mod sse;
 mod stalls;

@@ -11,33 +11,54 @@ pub struct Sidecar {
     pub authority: String,
 }
 
+/// The binary in a folder, with what fits the toy model; not started yet.
+pub fn binary(folder: &Path, model: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sidecar"));
+    set_up(&mut command, folder, model);
+    command
+}
+
+/// Has a command's sidecar serve a model on a free port, with all its files in a folder.
+pub fn set_up(command: &mut Command, folder: &Path, model: impl AsRef<OsStr>) {
+    command
+        .current_dir(folder)
+        .env("STREAMING_LLM_MODEL", model)
+        .env("STREAMING_LLM_DEVICE", "cpu")
+        // Fits the toy model too.
+        .env("STREAMING_LLM_RECENT_SIZE", "64")
+        .env("STREAMING_LLM_HOST", "127.0.0.1")
+        .env("STREAMING_LLM_PORT", "0");
+}
+
 impl Sidecar {
     /// Starts it in a folder; `environment` comes on top of what fits the toy model.
     pub fn start(folder: &Path, model: impl AsRef<OsStr>, environment: &[(&str, &OsStr)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sidecar"))
-            .current_dir(folder)
-            .env("STREAMING_LLM_MODEL", model)
-            .env("STREAMING_LLM_DEVICE", "cpu")
-            // Fits the toy model too.
-            .env("STREAMING_LLM_RECENT_SIZE", "64")
-            .env("STREAMING_LLM_HOST", "127.0.0.1")
-            .env("STREAMING_LLM_PORT", "0")
-            .envs(environment.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the binary starts");
+        let mut command = binary(folder, model);
+        command.envs(environment.iter().copied()).stderr(Stdio::null());
+        Self::serving(command).unwrap_or_else(|line| panic!("not listening: {line:?}"))
+    }
+
+    /// Starts a command, and waits until it serves; what it said instead.
+    pub fn serving(mut command: Command) -> Result<Self, String> {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("stdout is piped");
         BufReader::new(stdout).read_line(&mut line).expect("stdout is text");
-        let authority = line
-            .trim_end()
-            .strip_prefix("listening on http://")
-            .unwrap_or_else(|| panic!("not listening: {line:?}"));
-        Self {
-            authority: authority.to_owned(),
-            child,
+        match line.trim_end().strip_prefix("listening on http://") {
+            Some(authority) => Ok(Self {
+                authority: authority.to_owned(),
+                child,
+            }),
+            None => {
+                let ended = child.wait_with_output().expect("the process is ours");
+                Err(format!("{line}{}", String::from_utf8_lossy(&ended.stderr)))
+            }
         }
+    }
+
+    /// The process' number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// SIGTERM.

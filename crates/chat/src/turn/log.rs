@@ -146,7 +146,7 @@ impl<'a> Log<'a> {
                     figures.ended(end.state, ending.finished());
                     return self.tell(&end);
                 }
-                Err(error @ (StoreError::Write { .. } | StoreError::Read { .. })) => self.warn(&error),
+                Err(error @ (StoreError::Write { .. } | StoreError::Read { .. })) => self.tell_trouble(&error),
                 // The conversation was deleted meanwhile: nobody waits for an end.
                 Err(StoreError::Gone { .. }) => return,
                 Err(StoreError::IllegalTransition { from, .. }) if !from.is_terminal() => {
@@ -213,6 +213,17 @@ impl<'a> Log<'a> {
     fn tell(&self, end: &EndTurn) {
         let (conversation, turn, state) = (&self.live.conversation, &self.live.turn_id, end.state.as_str());
         tracing::info!(conversation, turn, state, tokens = self.ids.len(), "a turn has ended");
+    }
+
+    /// The turn is over, and no reader can know: the log, which would say so, can't be written.
+    fn tell_trouble(&self, error: &StoreError) {
+        self.warn(error);
+        let live = self.live;
+        let message = format!("the end of the turn can't be stored yet, and is tried again: {error}");
+        let trouble = ErrorEvent::new(ErrorCode::Internal, message);
+        live.shared
+            .lanes
+            .tell_trouble(&live.conversation, &live.turn_id, trouble);
     }
 
     fn warn(&self, error: &StoreError) {

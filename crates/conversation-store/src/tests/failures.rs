@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use rusqlite::Connection;
 
 use super::{answered, begin, check_gapless, end, event, folder, log, new_turn, open, started, token};
-use crate::{ConversationStore, NewTurn, StoreError, TurnState};
+use crate::{ConversationStore, DiskFault, NewTurn, StoreError, TurnState};
 
 #[tokio::test]
 async fn a_full_disk_fails_what_does_not_fit_and_the_writer_lives_on() {
@@ -28,10 +28,8 @@ async fn a_full_disk_fails_what_does_not_fit_and_the_writer_lives_on() {
     );
     let error = failed.expect_err("there is no room for another");
     assert!(matches!(error, StoreError::Write { .. }), "{error}");
-    assert!(
-        std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("full")),
-        "{error:?}"
-    );
+    assert_eq!(error.disk_fault(), Some(DiskFault::Full));
+    assert!(error.to_string().ends_with(": the disk is full"), "{error}");
     before.await.expect("it fits");
     after.expect("it fits");
 
@@ -73,7 +71,25 @@ async fn a_database_that_cannot_be_written_says_so_and_can_still_be_read() {
         .await
         .expect_err("it is read-only");
     assert!(matches!(error, StoreError::Write { .. }), "{error}");
+    assert!(error.to_string().ends_with(": the database is read-only"), "{error}");
     assert_eq!(log(&store, "c").await.len(), 4);
+}
+
+#[tokio::test]
+async fn damage_in_the_middle_of_the_file_is_found() {
+    let folder = folder();
+    drop(open(folder.path()));
+    let path = folder.path().join("conversations.sqlite3");
+    assert_eq!(
+        ConversationStore::find_damage(folder.path()).expect("readable"),
+        [""; 0]
+    );
+    let mut bytes = fs::read(&path).expect("it can be read");
+    // The first byte of a page is its kind.
+    bytes[4 * 4096] = 77;
+    fs::write(&path, bytes).expect("it is written");
+    let found = ConversationStore::find_damage(folder.path());
+    assert!(!matches!(&found, Ok(damage) if damage.is_empty()), "{found:?}");
 }
 
 #[tokio::test]

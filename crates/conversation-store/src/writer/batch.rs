@@ -12,7 +12,7 @@ use crate::{
 
 /// An open transaction.
 pub(crate) struct Batch<'a> {
-    pub(super) db: Transaction<'a>,
+    pub(crate) db: Transaction<'a>,
     pub(super) holes: &'a mut HashSet<TurnKey>,
     woken: Woken,
 }

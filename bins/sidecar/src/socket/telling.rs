@@ -1,0 +1,56 @@
+//! What a socket is told of its own turns that no log holds: how many are ahead of one, and what keeps one from its end.
+//!
+//! Each is a task that ends with its turn, or with the socket.
+
+use protocol::{Envelope, Queued, ServerEvent};
+
+use super::connection::Connection;
+use super::owners::TurnRef;
+
+impl Connection {
+    /// Says how many turns are ahead of one that waits, now and whenever that changes.
+    pub(super) fn tell_queue(&self, turn: &TurnRef) {
+        let Some(mut queue) = self.state.chat.queue(&turn.conversation, &turn.turn_id) else {
+            return;
+        };
+        let mut ahead = queue.ahead();
+        if ahead == 0 {
+            return;
+        }
+        let (outbound, about) = (self.outbound.clone(), about(turn));
+        actix_web::rt::spawn(async move {
+            while ahead > 0 {
+                let event = ServerEvent::Queued(Queued {
+                    ahead: u32::try_from(ahead).unwrap_or(u32::MAX),
+                });
+                if outbound.text(event.frame(&about)).await.is_err() {
+                    return;
+                }
+                ahead = queue.changed().await.unwrap_or(0);
+            }
+        });
+    }
+
+    /// Says why a turn's end can't be written, whenever that comes up.
+    pub(super) fn tell_trouble(&self, turn: &TurnRef) {
+        let Some(mut trouble) = self.state.chat.trouble(&turn.conversation, &turn.turn_id) else {
+            return;
+        };
+        let (outbound, about) = (self.outbound.clone(), about(turn));
+        actix_web::rt::spawn(async move {
+            while let Some(error) = trouble.next().await {
+                if outbound.text(ServerEvent::Error(error).frame(&about)).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+fn about(turn: &TurnRef) -> Envelope {
+    Envelope {
+        conversation_id: Some(turn.conversation.clone()),
+        turn_id: Some(turn.turn_id.clone()),
+        ..Envelope::default()
+    }
+}

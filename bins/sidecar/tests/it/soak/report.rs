@@ -1,0 +1,77 @@
+//! What was done how often, what was checked, and what was found: the table at the end.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Faults that are shown; the rest are only counted.
+const SHOWN_FAULTS: usize = 20;
+
+#[derive(Debug, Default)]
+pub struct Report(Mutex<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    done: BTreeMap<&'static str, u64>,
+    checked: BTreeMap<&'static str, u64>,
+    measured: Vec<(String, String)>,
+    faults: Vec<String>,
+}
+
+impl Report {
+    /// Counts something that was done.
+    pub fn did(&self, what: &'static str) {
+        *self.lock().done.entry(what).or_default() += 1;
+    }
+
+    /// Counts a check; a fault when it fails.
+    pub fn check(&self, what: &'static str, holds: bool, fault: impl FnOnce() -> String) {
+        *self.lock().checked.entry(what).or_default() += 1;
+        if !holds {
+            let fault = format!("{what}: {}", fault());
+            eprintln!("FAULT {fault}");
+            self.lock().faults.push(fault);
+        }
+    }
+
+    /// Notes a number that is shown and not judged.
+    pub fn measured(&self, what: impl Into<String>, value: impl Into<String>) {
+        self.lock().measured.push((what.into(), value.into()));
+    }
+
+    pub fn faults(&self) -> usize {
+        self.lock().faults.len()
+    }
+
+    /// The table.
+    pub fn table(&self) -> String {
+        let counts = self.lock();
+        let mut table = String::new();
+        let mut section = |title: &str, rows: Vec<(&str, String)>| {
+            let _infallible = writeln!(table, "\n{title}");
+            for (what, value) in rows {
+                let _infallible = writeln!(table, "  {what:<58} {value:>12}");
+            }
+        };
+        let numbers = |counts: &BTreeMap<&'static str, u64>| {
+            let rows = counts.iter().map(|(what, times)| (*what, times.to_string()));
+            rows.collect()
+        };
+        section("done", numbers(&counts.done));
+        section("checked", numbers(&counts.checked));
+        let measured = counts.measured.iter();
+        section(
+            "measured",
+            measured.map(|(what, value)| (what.as_str(), value.clone())).collect(),
+        );
+        section("faults", vec![("found", counts.faults.len().to_string())]);
+        for fault in counts.faults.iter().take(SHOWN_FAULTS) {
+            let _infallible = writeln!(table, "  - {fault}");
+        }
+        table
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,69 @@
+//! A disk of its own for the data folder, which can be made full and empty again; only where the system lets us mount one.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// More than a soak of hours writes.
+const ROOM: &str = "4g";
+
+/// A sidecar that writes without a pause is overtaken by then.
+const TRIES: usize = 100;
+
+/// A file system in memory, unmounted when dropped.
+#[derive(Debug)]
+pub struct SmallDisk {
+    path: PathBuf,
+}
+
+impl SmallDisk {
+    /// Mounts one; `None` where that isn't allowed.
+    pub fn mount(path: &Path) -> Option<Self> {
+        std::fs::create_dir_all(path).ok()?;
+        let path = path.to_owned();
+        let size = format!("size={ROOM}");
+        let is_mounted = run(Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(&path));
+        is_mounted.then_some(Self { path })
+    }
+
+    /// Leaves room for so many pages of 4 KiB beyond what is used. What is used grows meanwhile, so that it may take some tries.
+    pub fn fill(&self, pages_left: u64) -> bool {
+        (0..TRIES).any(|_| self.try_to_fill(pages_left))
+    }
+
+    fn try_to_fill(&self, pages_left: u64) -> bool {
+        let used = Command::new("df")
+            .args(["--output=used", "-k"])
+            .arg(&self.path)
+            .output();
+        let used = used
+            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+            .unwrap_or_default();
+        let used: Option<u64> = used.lines().nth(1).and_then(|kib| kib.trim().parse().ok());
+        used.is_some_and(|kib| self.resize(&format!("{}k", kib + 4 * pages_left)))
+    }
+
+    /// Gives it all its room again.
+    pub fn free(&self) -> bool {
+        self.resize(ROOM)
+    }
+
+    fn resize(&self, size: &str) -> bool {
+        run(Command::new("mount")
+            .args(["-o", &format!("remount,size={size}")])
+            .arg(&self.path))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a process that is about to end may have a file open.
+        run(Command::new("umount").arg("-l").arg(&self.path));
+    }
+}
+
+fn run(command: &mut Command) -> bool {
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
