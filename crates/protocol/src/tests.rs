@@ -5,5 +5,6 @@ mod document;
 mod events;
 mod frames;
 mod generated;
+mod logged;
 mod options;
 mod tools;
