@@ -1,9 +1,10 @@
-//! The project's own commands: `cargo xtask test`, `tidy`, `model` and `ws-echo`.
+//! The project's own commands: `cargo xtask test`, `tidy`, `fuzz`, `model` and `ws-echo`.
 //!
 //! Plain steps that anyone could type, in one place and in the right order. It starts other programs and
 //! reads the tree; it depends on no other crate of the workspace, so it builds in seconds.
 
 mod error;
+mod fuzz;
 mod model;
 mod process;
 mod system;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{error::Result, workspace::Workspace, ws_echo::EchoArguments};
+use crate::{error::Result, fuzz::FuzzArguments, workspace::Workspace, ws_echo::EchoArguments};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The project's own commands")]
@@ -31,6 +32,8 @@ enum Command {
     Test,
     /// Checks the conventions that no compiler checks
     Tidy,
+    /// Looks for bytes that break what holds for any bytes, guided by what code they reach
+    Fuzz(FuzzArguments),
     /// Fetches the default model into models/ unless it is there
     Model,
     /// Serves the sidecar's socket layer as an echo, for judges of the WebSocket protocol
@@ -52,6 +55,7 @@ fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Test => return Ok(test::run(&workspace)),
         Command::Tidy => tidy::run(&workspace)?,
+        Command::Fuzz(arguments) => fuzz::run_all(&workspace, arguments)?,
         Command::Model => drop(model::ensure(&workspace)?),
         Command::WsEcho(arguments) => ws_echo::serve(&workspace, arguments)?,
     }
