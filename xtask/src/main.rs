@@ -1,9 +1,10 @@
-//! The project's own commands: `cargo xtask test`, `tidy`, `model`, `soak`, `ws-echo` and `load`.
+//! The project's own commands: `cargo xtask test`, `tidy`, `fuzz`, `model`, `soak`, `ws-echo` and `load`.
 //!
 //! Plain steps that anyone could type, in one place and in the right order. It starts other programs and
 //! reads the tree; it depends on no other crate of the workspace, so it builds in seconds.
 
 mod error;
+mod fuzz;
 mod load;
 mod model;
 mod process;
@@ -18,7 +19,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{error::Result, load::LoadArguments, soak::SoakArguments, workspace::Workspace, ws_echo::EchoArguments};
+use crate::{
+    error::Result, fuzz::FuzzArguments, load::LoadArguments, soak::SoakArguments, workspace::Workspace,
+    ws_echo::EchoArguments,
+};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The project's own commands")]
@@ -33,6 +37,8 @@ enum Command {
     Test,
     /// Checks the conventions that no compiler checks
     Tidy,
+    /// Looks for bytes that break what holds for any bytes, guided by what code they reach
+    Fuzz(FuzzArguments),
     /// Fetches the default model into models/ unless it is there
     Model,
     /// Has many clients use the sidecar while it is killed, stopped, and put on a disk that takes nothing, and looks for what it lost
@@ -58,6 +64,7 @@ fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Test => return Ok(test::run(&workspace)),
         Command::Tidy => tidy::run(&workspace)?,
+        Command::Fuzz(arguments) => fuzz::run_all(&workspace, arguments)?,
         Command::Model => drop(model::ensure(&workspace)?),
         Command::Soak(arguments) => soak::soak(&workspace, arguments)?,
         Command::WsEcho(arguments) => ws_echo::serve(&workspace, arguments)?,

@@ -4,6 +4,7 @@
 
 mod data_lock;
 mod listen;
+mod stall;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -268,6 +269,7 @@ fn narrator(
 fn server(state: State, listeners: Vec<TcpListener>) -> Result<(Vec<SocketAddr>, Server), StartError> {
     let refused = |source| StartError::Serve { source };
     let limits = state.http.clone();
+    let stall = limits.stall;
     let state = web::Data::new(state);
     let workers = thread::available_parallelism().map_or(1, NonZero::get);
     let mut server = HttpServer::new(move || {
@@ -278,6 +280,7 @@ fn server(state: State, listeners: Vec<TcpListener>) -> Result<(Vec<SocketAddr>,
             .wrap(from_fn(request_id::name))
             .configure(rest::routes)
     })
+    .on_connect(move |connection, _| stall::bound(connection, stall))
     .workers(workers)
     .max_connections(limits.connections.div_ceil(workers))
     .client_request_timeout(limits.head)

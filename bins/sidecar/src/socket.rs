@@ -35,7 +35,8 @@ use crate::state::State;
 use crate::status::ApiError;
 use connection::{Connection, Peer};
 use draining::Drain;
-use guard::{Bounds, Opened};
+use frame_guard::Bounds;
+use guard::Opened;
 
 /// Most open sockets: ten thousand readers with room to spare, and a bound on what they can cost.
 pub const MAX_SOCKETS: usize = 16_384;

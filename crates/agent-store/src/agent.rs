@@ -96,8 +96,10 @@ impl Agent {
         format!("\"{}\"", self.hash)
     }
 
+    /// Returns the hash that an agent of these words has, whatever `hash` says.
+    ///
     /// Each field is hashed with its length before it, so that no two agents run into the same bytes.
-    fn content_hash(&self) -> String {
+    pub fn content_hash(&self) -> String {
         let options = Value::Object(self.options.clone()).to_string();
         let mut fields = vec![
             self.id.as_str(),

@@ -103,6 +103,13 @@ pub(crate) fn render(draft: &Draft, before: Option<&str>) -> Result<String, File
     }
 }
 
+/// The keys that a draft doesn't write, with their values.
+#[cfg(feature = "fuzz")]
+pub(crate) fn other_keys(text: &str) -> Option<Mapping> {
+    let mapping = parse_mapping(text).ok()?;
+    Some(mapping.into_iter().filter(|(key, _)| !is_own(key)).collect())
+}
+
 fn parse_mapping(text: &str) -> Result<Mapping, FileProblem> {
     if let Some(limit) = budget::too_many_brackets(text) {
         return Err(FileProblem::TooManyBrackets { limit });

@@ -14,6 +14,8 @@ mod condition;
 mod error;
 mod folder;
 mod front_matter;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod id;
 mod markdown;
 mod store;

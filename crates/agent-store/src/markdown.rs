@@ -41,6 +41,13 @@ pub(crate) fn render(draft: &Draft, before: Option<&str>) -> Result<String, File
     Ok(format!("---\n{front_matter}---\n\n{}", draft.markdown_context))
 }
 
+/// The keys that a draft doesn't write, with their values; `None` for a text that is no agent's file.
+#[cfg(feature = "fuzz")]
+pub(crate) fn other_keys(text: &str) -> Option<serde_norway::Mapping> {
+    let text = with_plain_line_ends(text);
+    front_matter::other_keys(Parts::split(&text).ok()?.front_matter)
+}
+
 struct Parts<'a> {
     front_matter: &'a str,
     body: &'a str,

@@ -211,9 +211,10 @@ impl AgentStore {
     }
 }
 
-struct Stored {
-    text: String,
-    agent: Agent,
+/// An agent, and the text of its file.
+pub(crate) struct Stored {
+    pub(crate) text: String,
+    pub(crate) agent: Agent,
 }
 
 fn read(folder: &Folder, id: &AgentId) -> Result<Option<Stored>, FileProblem> {
@@ -223,7 +224,7 @@ fn read(folder: &Folder, id: &AgentId) -> Result<Option<Stored>, FileProblem> {
 }
 
 /// Makes the file's text, and the agent that it will read back as: exactly what the draft says.
-fn prepare(draft: &Draft, stored: Option<Stored>) -> Result<(String, Agent), FileProblem> {
+pub(crate) fn prepare(draft: &Draft, stored: Option<Stored>) -> Result<(String, Agent), FileProblem> {
     let (before, behaviour) = stored.map(|stored| (stored.text, stored.agent.behaviour())).unzip();
     let text = markdown::render(draft, before.as_deref())?;
     let bytes = text.len() as u64;

@@ -53,6 +53,16 @@ pub enum ChatError {
         /// The call.
         call_id: String,
     },
+    /// An output with which those of its turn would be over their limit.
+    #[error("the outputs of turn {turn_id:?} would have {bytes} bytes, and {limit} are allowed")]
+    OutputsTooLarge {
+        /// The turn.
+        turn_id: String,
+        /// What they would have, as JSON.
+        bytes: usize,
+        /// The most that is allowed.
+        limit: usize,
+    },
     /// Too many turns of the conversation wait.
     #[error("conversation {conversation:?} has {waiting} turns waiting, which is its limit")]
     Busy {
@@ -121,7 +131,9 @@ impl ChatError {
             | Self::NoSuchCall { .. }
             | Self::AgentOption { .. }
             | Self::ParentNotFound { .. } => ErrorCode::InvalidRequest,
-            Self::MessageTooLarge { .. } | Self::EpochTooLong { .. } => ErrorCode::TooLarge,
+            Self::MessageTooLarge { .. } | Self::OutputsTooLarge { .. } | Self::EpochTooLong { .. } => {
+                ErrorCode::TooLarge
+            }
             Self::Agent(error) => agent_code(error),
             Self::Busy { .. } => ErrorCode::Busy,
             Self::Draining => ErrorCode::Draining,

@@ -37,10 +37,13 @@ pub use figures::{Spread, TurnFigures};
 pub use lane::{Queue, Trouble};
 pub use models::{Models, ModelsBuilder, OpenModel};
 pub use settings::ChatSettings;
+pub use system::check_snapshot;
 pub use tools::{ToolFuture, ToolHandler, ToolRequest};
 pub use wire::{joined_tokens, logged_frame, rfc3339};
 
 use lane::Lanes;
+use rounds::MAX_OUTPUT_BYTES;
+use tools::HandedIn;
 
 /// Runs turns. Clones are the same chat.
 #[derive(Clone)]
@@ -136,7 +139,8 @@ impl Chat {
     /// Answers a call of a tool that a turn waits for. Soon after, its `tool-output` is in the log, and the model goes on.
     ///
     /// # Errors
-    /// [`ChatError::NoSuchCall`] when no such call waits: it was answered already, or its time is over.
+    /// [`ChatError::NoSuchCall`] when no such call waits: it was answered already, or its time is over;
+    /// [`ChatError::OutputsTooLarge`] when the turn's outputs would be, and the call still waits for a smaller one.
     pub fn tool_output(
         &self,
         conversation: &str,
@@ -144,13 +148,19 @@ impl Chat {
         call_id: &str,
         output: Value,
     ) -> Result<(), ChatError> {
-        if self.shared.tools.answer(conversation, turn_id, call_id, output) {
-            return Ok(());
+        let turn = turn_id.to_owned();
+        match self.shared.tools.answer(conversation, turn_id, call_id, output) {
+            HandedIn::Taken => Ok(()),
+            HandedIn::Unknown => Err(ChatError::NoSuchCall {
+                turn_id: turn,
+                call_id: call_id.to_owned(),
+            }),
+            HandedIn::TooLarge(bytes) => Err(ChatError::OutputsTooLarge {
+                turn_id: turn,
+                bytes,
+                limit: MAX_OUTPUT_BYTES,
+            }),
         }
-        Err(ChatError::NoSuchCall {
-            turn_id: turn_id.to_owned(),
-            call_id: call_id.to_owned(),
-        })
     }
 
     /// Checks that an agent exists, and that its options and tools are what they should be, as a hello asks.

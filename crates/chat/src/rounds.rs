@@ -12,6 +12,13 @@ use serde_json::Value;
 /// Rounds that a turn may have: enough for real work, few enough that a model which asks for ever comes to an end.
 pub(crate) const MAX_ROUNDS: usize = 8;
 
+/// All outputs of a turn together, as JSON: two of the largest frames, and more than any model reads. With the event that carries one
+/// and the rest of the record it fits what the store writes at once.
+pub(crate) const MAX_OUTPUT_BYTES: usize = 2 << 20;
+
+/// All that a model may say in a turn when it asks for tools, words and arguments together, as JSON: a file or two that it writes.
+pub(crate) const MAX_ASKED_BYTES: usize = 1 << 20;
+
 /// All that is needed to go on with a turn after a restart, and to make prompts of it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -100,6 +107,26 @@ impl Record {
             .collect()
     }
 
+    /// The outputs so far, as JSON.
+    pub(crate) fn output_bytes(&self) -> usize {
+        let calls = self.rounds.iter().flat_map(|round| &round.calls);
+        calls.filter_map(|call| call.output.as_ref()).map(json_bytes).sum()
+    }
+
+    /// What the model has said in the rounds, as JSON.
+    pub(crate) fn asked_bytes(&self) -> usize {
+        let calls = |round: &Round| -> usize {
+            let calls = round.calls.iter();
+            calls
+                .map(|call| json_bytes(&call.name) + json_bytes(&call.arguments))
+                .sum()
+        };
+        self.rounds
+            .iter()
+            .map(|round| json_bytes(&round.text) + calls(round))
+            .sum()
+    }
+
     /// How much of the turn's answer the rounds have said.
     pub(crate) fn said_bytes(&self) -> usize {
         self.rounds.iter().map(|round| round.text.len()).sum()
@@ -123,6 +150,11 @@ impl Round {
         });
         std::iter::once(asked).chain(outputs).collect()
     }
+}
+
+/// How long a value is as JSON.
+pub(crate) fn json_bytes(value: &impl Serialize) -> usize {
+    serde_json::to_string(value).map_or(0, |json| json.len())
 }
 
 /// Text as it is, anything else as JSON.

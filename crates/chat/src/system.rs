@@ -1,6 +1,6 @@
 //! The agent as a turn keeps it, and the system part that it becomes.
 
-use agent_store::Agent;
+use agent_store::{Agent, AgentId, InvalidAgentId};
 use serde::{Deserialize, Serialize};
 
 /// An agent as the store keeps it with a turn.
@@ -18,7 +18,38 @@ pub(crate) struct Snapshot {
     pub tools: Vec<serde_json::Value>,
 }
 
+/// Checks an agent's snapshot from elsewhere, as JSON: that it is one, and that it has this hash.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn check_snapshot(hash: &str, json: &str) -> Result<(), String> {
+    let snapshot: Snapshot = serde_json::from_str(json).map_err(|error| format!("it is no agent: {error}"))?;
+    let agent = snapshot.into_agent().map_err(|error| error.to_string())?;
+    let found = agent.content_hash();
+    if found == hash {
+        return Ok(());
+    }
+    Err(format!(
+        "agent \"{}\" has the hash {found}, not the one that is said",
+        agent.id
+    ))
+}
+
 impl Snapshot {
+    /// The agent that it was taken of, without its hash.
+    fn into_agent(self) -> Result<Agent, InvalidAgentId> {
+        Ok(Agent {
+            id: AgentId::parse(&self.id)?,
+            name: self.name,
+            system_prompt: self.system_prompt,
+            markdown_context: self.markdown_context,
+            options: self.options,
+            models: self.models,
+            tools: self.tools,
+            hash: String::new(),
+        })
+    }
+
     pub(crate) fn of(agent: &Agent) -> Self {
         Self {
             id: agent.id.to_string(),

@@ -6,9 +6,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+
+use crate::rounds::{MAX_OUTPUT_BYTES, json_bytes};
 
 /// One call of a tool, as a handler sees it.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +38,9 @@ pub trait ToolHandler: fmt::Debug + Send + Sync {
     fn call(&self, request: ToolRequest) -> ToolFuture;
 }
 
+/// An output that is taken whatever the turn has had: a sentence, so that a call can always be answered.
+const FEW_BYTES: usize = 256;
+
 type TurnName = (String, String);
 
 /// The calls that wait for clients, over all turns.
@@ -47,7 +52,20 @@ pub(crate) struct Board {
 #[derive(Debug)]
 struct Slot {
     calls: HashSet<String>,
+    /// Bytes of outputs that the turn has had.
+    bytes: usize,
     outputs: mpsc::Sender<(String, Value)>,
+}
+
+/// What became of an output that was handed in.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum HandedIn {
+    /// The turn goes on with it.
+    Taken,
+    /// No such call waits.
+    Unknown,
+    /// The turn's outputs would have so many bytes with it. The call still waits.
+    TooLarge(usize),
 }
 
 /// The calls of one round of one turn; dropping it ends the wait.
@@ -62,26 +80,34 @@ pub(crate) struct Outputs {
 }
 
 impl Board {
-    /// Begins to wait for the outputs of a turn's calls, and has the handler run them.
-    pub(crate) fn open(&self, requests: Vec<ToolRequest>, handler: Option<&Arc<dyn ToolHandler>>) -> Option<Outputs> {
+    /// Begins to wait for the outputs of a turn's calls, and has the handler run them. `bytes` is what the turn's outputs have so far.
+    pub(crate) fn open(
+        &self,
+        requests: Vec<ToolRequest>,
+        bytes: usize,
+        handler: Option<&Arc<dyn ToolHandler>>,
+    ) -> Option<Outputs> {
         let first = requests.first()?;
         let turn = (first.conversation_id.clone(), first.turn_id.clone());
-        // Room for two answers to every call, one from each side: nobody ever waits to give one.
-        let (sender, receiver) = mpsc::channel(requests.len() * 2);
+        // Room for the answer to every call: nobody ever waits to give one.
+        let (sender, receiver) = mpsc::channel(requests.len());
         let slot = Slot {
             calls: requests.iter().map(|request| request.call_id.clone()).collect(),
+            bytes,
             outputs: sender.clone(),
         };
         lock(&self.waiting).insert(turn.clone(), slot);
         let mut handlers = JoinSet::new();
         for request in requests {
             if let Some(handler) = handler {
-                let (call_id, sender) = (request.call_id.clone(), sender.clone());
-                let output = handler.call(request);
+                let (call_id, turn) = (request.call_id.clone(), turn.clone());
+                let (output, board) = (handler.call(request), Arc::clone(&self.waiting));
                 handlers.spawn(async move {
-                    if let Some(output) = output.await {
-                        // The turn is over when nobody takes it.
-                        let _unheard = sender.try_send((call_id, output));
+                    let Some(output) = output.await else { return };
+                    // The turn is over, or a client was quicker, when nobody takes it.
+                    if let HandedIn::TooLarge(bytes) = hand_in(&board, &turn, &call_id, output) {
+                        let error = format!("the outputs have {bytes} bytes, and {MAX_OUTPUT_BYTES} are allowed");
+                        hand_in(&board, &turn, &call_id, json!({ "error": error }));
                     }
                 });
             }
@@ -95,14 +121,33 @@ impl Board {
         })
     }
 
-    /// Hands in a client's output; `false` when the turn has no such call that waits.
-    pub(crate) fn answer(&self, conversation: &str, turn_id: &str, call_id: &str, output: Value) -> bool {
-        let mut waiting = lock(&self.waiting);
-        let turn = (conversation.to_owned(), turn_id.to_owned());
-        let Some(slot) = waiting.get_mut(&turn) else {
-            return false;
-        };
-        slot.calls.remove(call_id) && slot.outputs.try_send((call_id.to_owned(), output)).is_ok()
+    /// Hands in a client's output.
+    pub(crate) fn answer(&self, conversation: &str, turn_id: &str, call_id: &str, output: Value) -> HandedIn {
+        hand_in(
+            &self.waiting,
+            &(conversation.to_owned(), turn_id.to_owned()),
+            call_id,
+            output,
+        )
+    }
+}
+
+fn hand_in(board: &Mutex<HashMap<TurnName, Slot>>, turn: &TurnName, call_id: &str, output: Value) -> HandedIn {
+    let own_bytes = json_bytes(&output);
+    let mut waiting = lock(board);
+    let Some(slot) = waiting.get_mut(turn).filter(|slot| slot.calls.contains(call_id)) else {
+        return HandedIn::Unknown;
+    };
+    let bytes = slot.bytes + own_bytes;
+    // Words of ours, as why there is no output, always fit: the limit leaves them room in the record.
+    if bytes > MAX_OUTPUT_BYTES && own_bytes > FEW_BYTES {
+        return HandedIn::TooLarge(bytes);
+    }
+    slot.bytes = bytes;
+    slot.calls.remove(call_id);
+    match slot.outputs.try_send((call_id.to_owned(), output)) {
+        Ok(()) => HandedIn::Taken,
+        Err(_) => HandedIn::Unknown,
     }
 }
 

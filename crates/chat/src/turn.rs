@@ -16,7 +16,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinError;
 
 use crate::lane::Stop;
-use crate::rounds::Record;
+use crate::rounds::{MAX_ASKED_BYTES, Record};
 use crate::tools::Outputs;
 use crate::{ChatError, Shared};
 
@@ -59,6 +59,11 @@ enum Broken {
     Engine(EngineError),
     /// The engine is gone without a last word.
     EngineGone,
+    /// The model asks for tools with more words than a turn may keep.
+    AskedTooMuch {
+        /// What it has said in the turn's rounds.
+        bytes: usize,
+    },
     /// The log or the history can't be written or read.
     Store(StoreError),
     /// The process is about to end.
@@ -112,6 +117,10 @@ impl Broken {
             Self::EngineGone => Ending::Failed(ErrorEvent::new(
                 ErrorCode::Internal,
                 "the engine stopped in the middle of the answer",
+            )),
+            Self::AskedTooMuch { bytes } => Ending::Failed(ErrorEvent::new(
+                ErrorCode::TooLarge,
+                format!("the model's calls of tools have {bytes} bytes, and {MAX_ASKED_BYTES} are allowed in a turn"),
             )),
             Self::Store(error) => Ending::Failed(ChatError::Store(error).event()),
             Self::Interrupted => Ending::Interrupted,

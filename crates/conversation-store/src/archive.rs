@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use export::Export;
-pub use import::{Import, ImportTo};
+pub use import::{Import, ImportChecks, ImportTo};
 
 /// What the header's `format` says.
 const FORMAT: &str = "sidecar.conversation";

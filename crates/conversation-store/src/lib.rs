@@ -22,7 +22,7 @@ mod token_ids;
 mod turn;
 mod writer;
 
-pub use archive::{Export, Import, ImportTo, Imported};
+pub use archive::{Export, Import, ImportChecks, ImportTo, Imported};
 pub use conversation::{Conversation, Page};
 pub use error::{DiskFault, StoreError};
 pub use event::{Event, NewEvent, Seqs};

@@ -11,8 +11,8 @@ use std::{
 use tokio::sync::oneshot;
 
 use crate::{
-    AppendEvents, Begun, Conversation, EndTurn, Event, Export, Import, ImportTo, NewTurn, Page, PathLimit, PathStart,
-    Publish, Seqs, StoreError, Tail, Turn, TurnKey,
+    AppendEvents, Begun, Conversation, EndTurn, Event, Export, Import, ImportChecks, ImportTo, NewTurn, Page,
+    PathLimit, PathStart, Publish, Seqs, StoreError, Tail, Turn, TurnKey,
     error::Result,
     queries,
     readers::Readers,
@@ -255,10 +255,9 @@ impl ConversationStore {
         Export::new(self.clone(), conversation.to_owned())
     }
 
-    /// Takes a conversation in, line by line, as an export gives them. Nobody sees any of it before its end. `is_id` says
-    /// which ids conversations and turns may have.
-    pub fn import(&self, to: ImportTo, is_id: fn(&str) -> bool) -> Import {
-        Import::new(self.clone(), to, is_id)
+    /// Takes a conversation in, line by line, as an export gives them. Nobody sees any of it before its end.
+    pub fn import(&self, to: ImportTo, checks: ImportChecks) -> Import {
+        Import::new(self.clone(), to, checks)
     }
 
     pub(crate) async fn read_archive<T, Q>(&self, query: Q) -> Result<T>

@@ -11,3 +11,9 @@ mod server;
 mod tests;
 
 pub use server::OpenAiServer;
+
+/// What reads an answer, for `cargo xtask fuzz`.
+#[cfg(feature = "fuzz")]
+pub fn fuzz_decoder() -> impl upstream::Decoder {
+    read::OpenAiDecoder::default()
+}

@@ -10,6 +10,8 @@ mod tensors;
 use cursor::Cursor;
 
 pub(crate) use metadata::Metadata;
+#[cfg(feature = "fuzz")]
+pub(crate) use model::read;
 pub(crate) use model::{check_vocabulary, open};
 pub(crate) use tensors::TensorInfo;
 

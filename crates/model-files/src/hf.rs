@@ -5,3 +5,5 @@ mod model;
 mod shards;
 
 pub(crate) use model::open;
+#[cfg(feature = "fuzz")]
+pub(crate) use shards::read_header;

@@ -13,6 +13,8 @@ mod chat_format;
 mod config;
 mod error;
 mod files;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod gguf;
 mod hf;
 mod limits;

@@ -13,6 +13,7 @@ mod error_code;
 mod fields;
 mod ids;
 mod limits;
+mod logged;
 mod narrator;
 mod object;
 mod options;
@@ -37,6 +38,7 @@ pub use error::ProtocolError;
 pub use error_code::ErrorCode;
 pub use ids::{check_conversation_id, check_turn_id};
 pub use limits::Limits;
+pub use logged::check_logged;
 pub use narrator::{
     FeedEvent, FeedEventType, FeedSeverity, NarratorAccepted, NarratorFeed, NarratorMessage, RelayErrorBody,
 };

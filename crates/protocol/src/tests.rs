@@ -6,5 +6,6 @@ mod events;
 mod frames;
 mod generated;
 mod kit;
+mod logged;
 mod options;
 mod tools;

@@ -7,7 +7,9 @@ fn main() -> Result<(), UpstreamError> {
     let mut lines = LineReader::new(Framing::Events);
     // Three bytes at a time, so that lines and even characters are cut.
     for bytes in body.as_bytes().chunks(3) {
-        for piece in lines.push(bytes)? {
+        let mut pieces = Vec::new();
+        lines.push(bytes, &mut pieces)?;
+        for piece in pieces {
             println!("{piece}");
         }
     }

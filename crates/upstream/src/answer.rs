@@ -112,11 +112,12 @@ impl<W: Wire> Answer<W> {
         let mut deadline = first_byte;
         let mut answer_bytes = 0;
         loop {
-            let pieces = match self.bytes(&mut response, deadline).await {
+            let mut pieces = Vec::new();
+            let taken = match self.bytes(&mut response, deadline).await {
                 Ok(Some(bytes)) => {
                     answer_bytes += bytes.len();
                     self.within_limit(answer_bytes)?;
-                    lines.push(&bytes).map_err(|error| self.failure(&error))?
+                    lines.push(&bytes, &mut pieces)
                 }
                 Ok(None) => return self.body_ended(&mut lines, &mut decoder).await,
                 Err(error) => return self.broke_off(&mut decoder, error).await,
@@ -127,6 +128,7 @@ impl<W: Wire> Answer<W> {
                     return Ok(end);
                 }
             }
+            taken.map_err(|error| self.failure(&error))?;
             if !pieces.is_empty() {
                 deadline = Instant::now() + self.server.settings().timeouts.silence;
             }

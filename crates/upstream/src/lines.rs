@@ -35,19 +35,18 @@ impl LineReader {
         }
     }
 
-    /// Takes bytes as they arrived, cut anywhere, and gives the pieces that they complete.
+    /// Takes bytes as they arrived, cut anywhere, and adds the pieces that they complete to `pieces`: also those before an error, so
+    /// that what is read of an answer doesn't depend on how the network cut it.
     ///
     /// # Errors
     /// [`UpstreamError::LineTooLong`] and [`UpstreamError::NotUtf8`].
-    pub fn push(&mut self, mut bytes: &[u8]) -> Result<Vec<String>, UpstreamError> {
-        let mut pieces = Vec::new();
+    pub fn push(&mut self, mut bytes: &[u8], pieces: &mut Vec<String>) -> Result<(), UpstreamError> {
         while let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
             self.extend(&bytes[..end])?;
             bytes = &bytes[end + 1..];
             pieces.extend(self.end_line()?);
         }
-        self.extend(bytes)?;
-        Ok(pieces)
+        self.extend(bytes)
     }
 
     /// Takes the end of the body, and gives the piece that it may complete.

@@ -3,16 +3,19 @@
 //! Neither way is more than a piece of it in memory: an export is read as the client takes it, an import is written as it comes.
 
 use std::future::ready;
+use std::time::Duration;
 
 use actix_web::http::header::{CONTENT_TYPE, LOCATION};
 use actix_web::web::{self, Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use conversation_store::{Import, ImportTo};
+use chat::check_snapshot;
+use conversation_store::{Import, ImportChecks, ImportTo};
 use futures_util::StreamExt;
 use futures_util::stream;
-use protocol::{ConversationImported, ErrorCode, check_conversation_id};
+use protocol::{ConversationImported, ErrorCode, check_conversation_id, check_logged};
+use tokio::time::timeout;
 
-use super::body::query;
+use super::body::{self, query};
 use super::conversations::check_name;
 use crate::state::State;
 use crate::status::ApiError;
@@ -25,6 +28,14 @@ const MAX_BYTES: u64 = 1 << 30;
 
 /// Most bytes of one line: a turn with the largest rounds that the store takes, and as much again for its texts.
 const MAX_LINE_BYTES: usize = 16 << 20;
+
+/// What a store takes on trust.
+const CHECKS: ImportChecks = ImportChecks {
+    // Conversations and turns have the same kind of id.
+    is_id: |id| check_conversation_id(id).is_ok(),
+    agent: check_snapshot,
+    event: |kind, json| check_logged(kind, json).map_err(|error| error.to_string()),
+};
 
 /// `GET /conversations/{id}/export`.
 pub(super) async fn export(id: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
@@ -57,10 +68,8 @@ pub(super) async fn import(
     if let Some(id) = &id {
         check_conversation_id(id).map_err(|error| ApiError::new(error.code(), error.to_string()))?;
     }
-    // Conversations and turns have the same kind of id.
-    let is_id = |id: &str| check_conversation_id(id).is_ok();
-    let mut import = state.store.import(ImportTo { id }, is_id);
-    read_lines(payload, &mut import).await?;
+    let mut import = state.store.import(ImportTo { id }, CHECKS);
+    read_lines(payload, &mut import, state.http.body).await?;
     let imported = import.finish().await?;
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/conversations/{}", imported.conversation)))
@@ -71,9 +80,9 @@ pub(super) async fn import(
         }))
 }
 
-async fn read_lines(mut payload: Payload, import: &mut Import) -> Result<(), ApiError> {
+async fn read_lines(mut payload: Payload, import: &mut Import, patience: Duration) -> Result<(), ApiError> {
     let (mut line, mut bytes) = (Vec::new(), 0_u64);
-    while let Some(chunk) = payload.next().await {
+    while let Some(chunk) = timeout(patience, payload.next()).await.map_err(body::too_slow)? {
         let broken = |error| ApiError::new(ErrorCode::InvalidRequest, format!("cannot read the body: {error}"));
         let chunk = chunk.map_err(broken)?;
         bytes += chunk.len() as u64;

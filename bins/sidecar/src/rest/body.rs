@@ -6,6 +6,7 @@ use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, Payload, Query};
 use protocol::ErrorCode;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use crate::state::State;
@@ -15,13 +16,17 @@ use crate::status::ApiError;
 pub(super) async fn read(payload: Payload, state: &State) -> Result<Bytes, ApiError> {
     let limit = usize::try_from(state.limits.body_bytes).unwrap_or(usize::MAX);
     let too_large = |_| ApiError::new(ErrorCode::TooLarge, format!("the body is larger than {limit} bytes"));
-    let too_slow = |_| ApiError {
-        status: StatusCode::REQUEST_TIMEOUT,
-        ..ApiError::new(ErrorCode::InvalidRequest, "the body took too long")
-    };
     let body = timeout(state.http.body, payload.to_bytes_limited(limit)).await;
     let body = body.map_err(too_slow)?.map_err(too_large)?;
     body.map_err(|error| ApiError::new(ErrorCode::InvalidRequest, format!("cannot read the body: {error}")))
+}
+
+/// A body, or the next piece of one, that doesn't come.
+pub(super) fn too_slow(_: Elapsed) -> ApiError {
+    ApiError {
+        status: StatusCode::REQUEST_TIMEOUT,
+        ..ApiError::new(ErrorCode::InvalidRequest, "the body took too long")
+    }
 }
 
 /// Reads the query: the last value of each key, keys that nobody asks for included.

@@ -8,10 +8,12 @@ pub struct HttpLimits {
     /// From the connection to the end of its first request's head; then 408, and the connection ends. actix times no later head; what
     /// such a connection costs is bounded by their number.
     pub head: Duration,
-    /// From the head to the end of the body; then 408.
+    /// From the head to the end of the body, or between two pieces of an import; then 408.
     pub body: Duration,
     /// Between two requests on one connection.
     pub idle: Duration,
+    /// For the other end to take something of what waits for it, where the system can tell (Linux); then the connection ends.
+    pub stall: Duration,
     /// For the other end to close its half after an answer that ends the connection.
     pub goodbye: Duration,
     /// Connections at once, sockets included; the next one waits to be accepted.
@@ -27,6 +29,8 @@ impl Default for HttpLimits {
             body: Duration::from_secs(30),
             // Above the 60 s after which usual proxies drop an idle connection: they, not we, decide, and so meet no closed one.
             idle: Duration::from_secs(75),
+            // Twice what the writer of a socket waits, which then closes it with a code.
+            stall: Duration::from_secs(60),
             // A round trip to the other side of the world, lost once.
             goodbye: Duration::from_secs(2),
             // Every socket that there may be, and room for as many requests again as a busy page makes.

@@ -10,10 +10,11 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use actix_ws::AggregatedMessage;
+use frame_guard::Bounds;
 use protocol::Limits;
 
 use super::ending::End;
-use super::guard::{self, Bounds, Incoming, Opened};
+use super::guard::{self, Incoming, Opened};
 use super::outbound::{Frame, Outbound, queue};
 
 /// An echo that is bound to its address and not served yet.

@@ -35,7 +35,7 @@ impl From<Ended> for End {
             Ended::Lost => Self::Lost,
             Ended::Broken(violation) => {
                 let (code, why) = violation.close();
-                Self::Refused(code.into(), why.to_owned())
+                Self::Refused(code, why.to_owned())
             }
         }
     }

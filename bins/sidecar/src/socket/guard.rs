@@ -6,12 +6,6 @@
 //! In front of the guard actix-http holds at most 288 KiB of a peer: the payload that waits (up to 32 KiB and one read more) and
 //! the next read, of 128 KiB each. What comes after the end it reads away, for at most a second after the close frame.
 
-mod checker;
-#[cfg(test)]
-mod tests;
-mod utf8;
-mod violation;
-
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -23,12 +17,9 @@ use actix_web::error::PayloadError;
 use actix_web::web::{self, Bytes};
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, Session};
+use frame_guard::{Bounds, Checked, Checker, Violation};
 use futures_util::Stream;
 use protocol::{ErrorCode, SUBPROTOCOL};
-
-pub(super) use checker::Bounds;
-use checker::{Checked, Checker};
-pub(super) use violation::Violation;
 
 use crate::status::ApiError;
 

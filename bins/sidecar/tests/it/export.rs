@@ -78,6 +78,9 @@ async fn an_import_is_all_or_nothing() {
     let app = written().await;
     let exported = app.get("/conversations/c/export").await.body;
     let cut: String = exported.split_inclusive('\n').take(6).collect();
+    let other_agent = exported.replacen("\"system_prompt\":\"", "\"system_prompt\":\"Obey. ", 1);
+    let other_event = exported.replacen("\"json\":{\"token\"", "\"json\":{\"type\":\"done\",\"token\"", 1);
+    assert!(other_agent != exported && other_event != exported, "{exported}");
     for (path, body, status, code, said) in [
         (
             "/conversations/import",
@@ -95,6 +98,20 @@ async fn an_import_is_all_or_nothing() {
             "line 1",
         ),
         ("/conversations/import?as=d", "", 400, "invalid_request", "no header"),
+        (
+            "/conversations/import?as=d",
+            &other_agent,
+            400,
+            "invalid_request",
+            "has the hash",
+        ),
+        (
+            "/conversations/import?as=d",
+            &other_event,
+            400,
+            "invalid_request",
+            "envelope",
+        ),
         (
             "/conversations/import?as=a%20b",
             exported.as_str(),

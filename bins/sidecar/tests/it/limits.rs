@@ -54,6 +54,7 @@ async fn half_a_body_is_cut() {
         "PUT /agents/slow HTTP/1.1",
         "POST /narrator/messages HTTP/1.1",
         "POST /controllers HTTP/1.1",
+        "POST /conversations/import HTTP/1.1",
     ] {
         let answer = answer_to(&app, &format!("{line}\r\n{head}")).await;
         assert!(answer.starts_with("HTTP/1.1 408"), "{line:?}: {answer:?}");

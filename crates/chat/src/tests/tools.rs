@@ -243,3 +243,74 @@ async fn a_thought_is_logged_and_no_part_of_the_answer() {
         .expect("there");
     assert_eq!(turn.answer_text, "B");
 }
+
+#[tokio::test]
+async fn outputs_of_a_turn_are_bounded_together_and_a_smaller_one_is_still_taken() {
+    let engine = ScriptedEngine::new([calls(&[], &["a", "b", "c", "d"]), tokens(&["B"])]);
+    let bench = Bench::new(engine);
+    let handle = start(&bench).await;
+    bench.wait_for(&handle, "tool").await;
+    let megabyte = json!("x".repeat((1 << 20) - 2));
+    give(&bench, &handle, "call-1-1", megabyte.clone()).expect("it fits");
+    give(&bench, &handle, "call-1-2", megabyte.clone()).expect("the limit itself fits");
+    let given = bench.chat.tool_output("c", &handle.turn_id, "call-1-3", megabyte);
+    let refused = given.expect_err("it is too much");
+    assert_eq!(refused.code().as_str(), "too_large");
+    assert!(
+        refused.to_string().contains("3145728 bytes, and 2097152 are allowed"),
+        "{refused}"
+    );
+    for call in ["call-1-3", "call-1-4"] {
+        give(&bench, &handle, call, json!({ "error": "it is too long" })).expect("a sentence always fits");
+    }
+    let events = bench.read(&handle).await;
+    assert!(told(&events).ends_with("done:stop"), "{}", told(&events));
+}
+
+/// Answers with more than a turn may have.
+#[derive(Debug)]
+struct Flood;
+
+impl ToolHandler for Flood {
+    fn call(&self, _: ToolRequest) -> ToolFuture {
+        Box::pin(async { Some(json!("x".repeat(3 << 20))) })
+    }
+}
+
+#[tokio::test]
+async fn an_output_of_the_host_that_is_too_large_is_told_to_the_model() {
+    let engine = ScriptedEngine::new([calls(&[], &["now"]), tokens(&["B"])]);
+    let bench = Bench::with_models(Arc::new(engine).into(), |settings| {
+        settings.tool_handler = Some(Arc::new(Flood))
+    });
+    let handle = start(&bench).await;
+    let events = bench.read(&handle).await;
+    let output = events.iter().find_map(|event| match event {
+        ServerEvent::ToolOutput(output) => output.payload["error"].as_str(),
+        _ => None,
+    });
+    assert_eq!(output, Some("the outputs have 3145730 bytes, and 2097152 are allowed"));
+    assert!(told(&events).ends_with("done:stop"), "{}", told(&events));
+}
+
+#[tokio::test]
+async fn a_model_that_asks_with_too_many_words_fails_by_name() {
+    let flood = ToolCall {
+        id: String::new(),
+        name: "now".to_owned(),
+        arguments: format!("{{\"x\":\"{}\"}}", "x".repeat(1 << 20)),
+    };
+    let bench = Bench::new(ScriptedEngine::new([Script::Calls(Vec::new(), vec![flood])]));
+    let handle = start(&bench).await;
+    let events = bench.read(&handle).await;
+    let Some(ServerEvent::Error(error)) = events.last() else {
+        panic!("{events:?}")
+    };
+    assert_eq!(error.code.as_str(), "too_large");
+    assert!(
+        error.message.contains("1048576 are allowed in a turn"),
+        "{}",
+        error.message
+    );
+    assert!(!told(&events).contains(" tool "), "nothing of it is logged");
+}

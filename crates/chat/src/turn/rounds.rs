@@ -13,7 +13,7 @@ use super::log::{Entry, Log};
 use super::{Broken, Live, Outcome, stopped};
 use crate::Shared;
 use crate::lane::Stop;
-use crate::rounds::{MAX_ROUNDS, Record};
+use crate::rounds::{MAX_ASKED_BYTES, MAX_ROUNDS, Record};
 use crate::tools::{Outputs, ToolRequest};
 
 /// Answers a turn, to its end or to where it is left open.
@@ -96,8 +96,13 @@ impl Rounds<'_> {
     /// Logs what the model asks for, with the record that outlives the process.
     async fn begin_calls(&mut self, text: String, calls: Vec<ToolCall>, log: &mut Log<'_>) -> Result<(), Broken> {
         self.record.tools.clone_from(&self.live.tools);
-        let round = self.record.push(text, calls);
-        let events = round.calls.iter().map(|call| {
+        self.record.push(text, calls);
+        let bytes = self.record.asked_bytes();
+        if bytes > MAX_ASKED_BYTES {
+            return Err(Broken::AskedTooMuch { bytes });
+        }
+        let calls = self.record.waiting();
+        let events = calls.map(|call| {
             ServerEvent::Tool(Tool {
                 call_id: call.id.clone(),
                 name: call.name.clone(),
@@ -213,7 +218,8 @@ impl Shared {
             name: call.name.clone(),
             arguments: arguments(&call.arguments),
         });
-        self.tools.open(requests.collect(), self.settings.tool_handler.as_ref())
+        let handler = self.settings.tool_handler.as_ref();
+        self.tools.open(requests.collect(), record.output_bytes(), handler)
     }
 }
 

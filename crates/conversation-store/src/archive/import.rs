@@ -3,7 +3,7 @@
 //! What has come so far belongs to a conversation that nobody can find. [`Import::finish`] shows it; an import that is dropped,
 //! or that the process doesn't live to finish, is removed bit by bit, as a deleted conversation is.
 
-use super::{FORMAT, Header, Imported, Record, VERSION};
+use super::{AgentRecord, EventRecord, FORMAT, Header, Imported, Record, TurnRecord, VERSION};
 use crate::{
     ConversationStore, StoreError, TurnState,
     error::Result,
@@ -23,12 +23,23 @@ pub struct ImportTo {
     pub id: Option<String>,
 }
 
+/// What the caller knows of ids, agents and events, and the store doesn't. Each says what is wrong.
+#[derive(Debug, Clone, Copy)]
+pub struct ImportChecks {
+    /// Whether a conversation or a turn may have this id.
+    pub is_id: fn(&str) -> bool,
+    /// Whether an agent's snapshot, as JSON, has this hash.
+    pub agent: fn(&str, &str) -> Result<(), String>,
+    /// Whether an event of this kind may have these fields, as JSON.
+    pub event: fn(&str, &str) -> Result<(), String>,
+}
+
 /// A conversation on its way in.
 #[derive(Debug)]
 pub struct Import {
     store: ConversationStore,
     to: ImportTo,
-    is_id: fn(&str) -> bool,
+    checks: ImportChecks,
     line: u64,
     begun: Option<Begun>,
     waiting: Vec<Record>,
@@ -46,11 +57,11 @@ struct Begun {
 }
 
 impl Import {
-    pub(crate) fn new(store: ConversationStore, to: ImportTo, is_id: fn(&str) -> bool) -> Self {
+    pub(crate) fn new(store: ConversationStore, to: ImportTo, checks: ImportChecks) -> Self {
         Self {
             store,
             to,
-            is_id,
+            checks,
             line: 0,
             begun: None,
             waiting: Vec::new(),
@@ -128,7 +139,7 @@ impl Import {
             return Err(self.bad(reason));
         }
         let id = self.to.id.clone().unwrap_or_else(|| header.conversation.id.clone());
-        if !(self.is_id)(&id) {
+        if !(self.checks.is_id)(&id) {
             return Err(self.bad(format!("{id:?} is no id of a conversation")));
         }
         let begin = BeginImport {
@@ -149,30 +160,21 @@ impl Import {
 
     /// Checks what no table does, and counts.
     fn check(&mut self, record: &Record) -> Result<()> {
-        let reason = match (record, &mut self.begun) {
-            (Record::Agent(_), _) | (_, None) => None,
+        let checks = self.checks;
+        let checked = match (record, &mut self.begun) {
+            (Record::Agent(agent), _) => agent.check(checks),
             (Record::Turn(turn), Some(begun)) => {
                 begun.turns += 1;
-                let is_over = TurnState::from_name(&turn.state).is_some_and(TurnState::is_terminal);
-                let last_seq = begun.header.conversation.last_seq;
-                let has_place = 1 <= turn.first_seq && turn.first_seq < turn.end_seq && turn.end_seq <= last_seq;
-                if !is_over {
-                    Some(format!("a turn that is {:?} can't be imported", turn.state))
-                } else if !has_place {
-                    Some(format!("turn {:?} has no place in the log", turn.id))
-                } else if (self.is_id)(&turn.id) {
-                    None
-                } else {
-                    Some(format!("{:?} is no id of a turn", turn.id))
-                }
+                turn.check(begun.header.conversation.last_seq, checks)
             }
             (Record::Event(event), Some(begun)) => {
                 begun.events += 1;
                 let is_next = event.seq == begun.events && event.seq <= begun.header.conversation.last_seq;
-                (!is_next).then(|| format!("event {} is not the one that comes next", event.seq))
+                event.check(is_next, checks)
             }
+            (Record::Turn(_) | Record::Event(_), None) => Ok(()),
         };
-        reason.map_or(Ok(()), |reason| Err(self.bad(reason)))
+        checked.map_err(|reason| self.bad(reason))
     }
 
     async fn write(&mut self) -> Result<()> {
@@ -206,5 +208,37 @@ impl Drop for Import {
             // With a full queue it stays hidden, and the next start removes it.
             self.store.run_unheard(AbortImport { key: begun.key });
         }
+    }
+}
+
+impl AgentRecord {
+    fn check(&self, checks: ImportChecks) -> Result<(), String> {
+        (checks.agent)(&self.hash, self.json.get())
+    }
+}
+
+impl TurnRecord {
+    fn check(&self, last_seq: u64, checks: ImportChecks) -> Result<(), String> {
+        let is_over = TurnState::from_name(&self.state).is_some_and(TurnState::is_terminal);
+        let has_place = 1 <= self.first_seq && self.first_seq < self.end_seq && self.end_seq <= last_seq;
+        if !is_over {
+            Err(format!("a turn that is {:?} can't be imported", self.state))
+        } else if !has_place {
+            Err(format!("turn {:?} has no place in the log", self.id))
+        } else if (checks.is_id)(&self.id) {
+            Ok(())
+        } else {
+            Err(format!("{:?} is no id of a turn", self.id))
+        }
+    }
+}
+
+impl EventRecord {
+    fn check(&self, is_next: bool, checks: ImportChecks) -> Result<(), String> {
+        if !is_next {
+            return Err(format!("event {} is not the one that comes next", self.seq));
+        }
+        let checked = (checks.event)(&self.kind, self.json.get());
+        checked.map_err(|reason| format!("event {}: {reason}", self.seq))
     }
 }

@@ -4,12 +4,17 @@ use tempfile::TempDir;
 
 use super::{append, event, folder, new_turn, open};
 use crate::{
-    AnswerDelta, ConversationStore, EndTurn, Import, ImportTo, Imported, Parent, Publish, StartedFacts, StoreError,
-    TurnState,
+    AnswerDelta, ConversationStore, EndTurn, Import, ImportChecks, ImportTo, Imported, Parent, Publish, StartedFacts,
+    StoreError, TurnState,
 };
 
-fn is_id(id: &str) -> bool {
-    !id.is_empty() && !id.contains(':')
+/// What a caller might know of ids, agents and events.
+fn checks() -> ImportChecks {
+    ImportChecks {
+        is_id: |id| !id.is_empty() && !id.contains(':'),
+        agent: |hash, _json| (hash != "wrong").then_some(()).ok_or_else(|| "not its hash".to_owned()),
+        event: |kind, _json| (kind != "none").then_some(()).ok_or_else(|| "no event".to_owned()),
+    }
 }
 
 /// A store with conversation `c`: an answer, a sibling that was cancelled, one that failed below it, and a remark of no turn.
@@ -87,7 +92,7 @@ fn begin(store: &ConversationStore, id: Option<&str>) -> Import {
     let to = ImportTo {
         id: id.map(str::to_owned),
     };
-    store.import(to, is_id)
+    store.import(to, checks())
 }
 
 #[tokio::test]
@@ -227,6 +232,16 @@ async fn wrong_lines_are_named_and_leave_nothing() {
             "agent",
         ),
         (format!("{lines}\n"), 18, "EOF"),
+        (
+            lines.replacen("\"hash\":\"hash of t1\"", "\"hash\":\"wrong\"", 1),
+            2,
+            "not its hash",
+        ),
+        (
+            lines.replacen("\"kind\":\"token\"", "\"kind\":\"none\"", 1),
+            9,
+            "event 2: no event",
+        ),
     ] {
         match import(&store, &wrong.replacen("\"id\":\"c\"", "\"id\":\"new\"", 1), None).await {
             Err(StoreError::BadArchive { line: found, reason }) => {
@@ -264,4 +279,28 @@ async fn an_import_is_hidden_until_its_end_and_gone_without_one() {
         exported(&store, "d").await.expect("it is there").lines().count(),
         lines.lines().count()
     );
+}
+
+#[tokio::test]
+async fn agents_that_no_turn_names_do_not_stay() {
+    let (folder, store) = written().await;
+    let lines = exported(&store, "c").await.expect("it is there");
+    let stray = |hash: &str| format!("{{\"agent\":{{\"hash\":\"{hash}\",\"json\":{{}}}}}}\n");
+    let (header, rest) = lines.split_once('\n').expect("a header");
+    let with = |hash: &str, rest: &str| format!("{header}\n{}{rest}", stray(hash));
+    import(&store, &with("stray 1", rest), Some("d"))
+        .await
+        .expect("it is whole");
+    import(&store, &with("stray 2", ""), Some("e"))
+        .await
+        .expect_err("its turns are missing");
+    // The writer removes them when nothing else is to be done, or goes on with it after a start.
+    drop(store);
+    let store = open(folder.path());
+    for hash in ["stray 1", "stray 2"] {
+        while store.agent_snapshot(hash).await.expect("readable").is_some() {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert!(store.agent_snapshot("hash of t1").await.expect("readable").is_some());
 }

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::{begin, check_gapless, end, event, folder, log, new_turn, open, started, token};
 use crate::{
-    ConversationStore, DiskFault, EndTurn, ImportTo, NewTurn, Publish, StoreError, TurnState,
+    ConversationStore, DiskFault, EndTurn, ImportChecks, ImportTo, NewTurn, Publish, StoreError, TurnState,
     error::Result,
     writer::{Apply, Batch},
 };
@@ -140,7 +140,11 @@ async fn copy(store: &ConversationStore, from: &str, to: &str) -> Result<()> {
         ImportTo {
             id: Some(to.to_owned()),
         },
-        |_| true,
+        ImportChecks {
+            is_id: |_| true,
+            agent: |_, _| Ok(()),
+            event: |_, _| Ok(()),
+        },
     );
     loop {
         let piece = match export.piece().await {

@@ -34,7 +34,7 @@ impl Apply for Delete {
     }
 }
 
-/// Removes some rows of one deleted conversation; says whether there may be more.
+/// Removes some rows of one deleted conversation, or of what no conversation needs; says whether there may be more.
 pub(super) fn remove_some(connection: &mut Connection) -> rusqlite::Result<bool> {
     let next = "SELECT key FROM conversation WHERE deleted = 1 LIMIT 1";
     let Some(key) = connection
@@ -42,7 +42,7 @@ pub(super) fn remove_some(connection: &mut Connection) -> rusqlite::Result<bool>
         .query_row([], |row| row.get::<_, i64>(0))
         .optional()?
     else {
-        return Ok(false);
+        return remove_agents(connection);
     };
     let db = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if remove_events(&db, key)? == 0 && remove_turns(&db, key)? == 0 {
@@ -56,6 +56,19 @@ pub(super) fn remove_some(connection: &mut Connection) -> rusqlite::Result<bool>
     }
     db.commit()?;
     Ok(true)
+}
+
+/// Removes some snapshots of agents that no turn names, as an import may leave them; says whether there may be more. While one runs
+/// they stay: its turns come after its agents.
+fn remove_agents(connection: &mut Connection) -> rusqlite::Result<bool> {
+    let removed = connection
+        .prepare_cached(
+            "DELETE FROM agent_snapshot WHERE NOT EXISTS (SELECT 1 FROM conversation WHERE deleted = 3) AND hash IN
+             (SELECT hash FROM agent_snapshot AS agent
+              WHERE NOT EXISTS (SELECT 1 FROM turn WHERE turn.agent_hash = agent.hash) LIMIT :rows)",
+        )?
+        .execute(named_params! { ":rows": ROWS_AT_ONCE })?;
+    Ok(removed > 0)
 }
 
 fn remove_events(db: &Connection, conversation: i64) -> rusqlite::Result<usize> {

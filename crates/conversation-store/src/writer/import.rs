@@ -199,6 +199,8 @@ impl Apply for FinishImport {
             },
         )?;
         batch.wake(&self.id, self.last_seq);
+        // It may have brought agents that none of its turns names.
+        batch.remove_later();
         Ok(())
     }
 

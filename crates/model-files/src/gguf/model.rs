@@ -6,7 +6,7 @@ use memmap2::Mmap;
 
 use super::{Gguf, Metadata};
 use crate::{
-    ChatFormat, ModelConfig, ModelFileError, ModelFiles, RopeLayout, Tokenizer,
+    ChatFormat, ModelConfig, ModelFileError, ModelFiles, RopeLayout, TensorName, Tokenizer,
     architecture::{Naming, assign, check_sizes, size},
     files::{Located, fingerprint},
     limits,
@@ -16,17 +16,25 @@ use crate::{
 /// The one architecture; Llama, SmolLM2 and Mistral files all say it.
 const ARCHITECTURE: &str = "llama";
 
+/// What a header says of a model.
+pub(crate) struct Parts {
+    pub(crate) config: ModelConfig,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) chat_format: Option<ChatFormat>,
+    tensors: HashMap<TensorName, Located>,
+}
+
 /// Opens a GGUF file as a model.
 pub(crate) fn open(path: &Path) -> Result<ModelFiles, ModelFileError> {
     let map = map_file(path)?;
     let gguf = Gguf::parse(&map)?;
-    let metadata = &gguf.metadata;
-    check_features(metadata)?;
-    let tokenizer = Tokenizer::from_gguf(metadata)?;
-    let config = config(&gguf, &tokenizer)?;
-    let tensors = assign(&config, Naming::Gguf, located(&gguf))?;
-    let chat_format = chat_format(metadata, &tokenizer)?;
-    let name = match metadata.text("general.name")? {
+    let Parts {
+        config,
+        tokenizer,
+        chat_format,
+        tensors,
+    } = read(&gguf)?;
+    let name = match gguf.metadata.text("general.name")? {
         Some(name) if !name.trim().is_empty() => name.to_owned(),
         _ => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
     };
@@ -41,6 +49,22 @@ pub(crate) fn open(path: &Path) -> Result<ModelFiles, ModelFileError> {
         maps,
         tensors,
         fingerprint,
+    })
+}
+
+/// Reads what a header says of a model of the Llama family.
+pub(crate) fn read(gguf: &Gguf<'_>) -> Result<Parts, ModelFileError> {
+    let metadata = &gguf.metadata;
+    check_features(metadata)?;
+    let tokenizer = Tokenizer::from_gguf(metadata)?;
+    let config = config(gguf, &tokenizer)?;
+    let tensors = assign(&config, Naming::Gguf, located(gguf))?;
+    let chat_format = chat_format(metadata, &tokenizer)?;
+    Ok(Parts {
+        config,
+        tokenizer,
+        chat_format,
+        tensors,
     })
 }
 

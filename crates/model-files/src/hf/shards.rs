@@ -73,6 +73,18 @@ pub(super) fn open(folder: &Path) -> Result<Shards, ModelFileError> {
     Ok(shards)
 }
 
+/// Checks the header of one file: its length, and where its tensors lie.
+#[cfg(feature = "fuzz")]
+pub(crate) fn read_header(file: &[u8]) -> Result<(usize, HashMap<String, Located>), ModelFileError> {
+    let mut shards = Shards {
+        maps: Vec::new(),
+        header_lens: Vec::new(),
+        tensors: HashMap::new(),
+    };
+    let header_len = shards.add_tensors(file)?;
+    Ok((header_len, shards.tensors))
+}
+
 /// Shards lie in the folder itself: an index can't point anywhere else.
 fn check_names(files: &BTreeSet<&String>) -> Result<(), ModelFileError> {
     if files.len() > limits::MAX_SHARDS {

@@ -1,13 +1,13 @@
-mod plain;
+//! Streams that keep the rules, streams that break each of them, and any stream against a plain version.
 
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use super::checker::{Bounds, CONTROLS_A_PERIOD, Checked, Checker, FEW_FRAGMENTS};
-use super::violation::Violation;
-use plain::{Plain, judge};
+use crate::checker::{CONTROLS_A_PERIOD, FEW_FRAGMENTS};
+use crate::plain::{Plain, judge};
+use crate::{Bounds, Checked, Checker, Violation};
 
 /// Little, so that a test can be over it.
 const BOUNDS: Bounds = Bounds { message_bytes: 300 };
@@ -329,7 +329,7 @@ proptest! {
         let found = match found {
             Checked::All => Plain::Open,
             Checked::Closed(_) => Plain::Closed,
-            Checked::Broken(_, violation) => Plain::Broken(violation.close().0.into()),
+            Checked::Broken(_, violation) => Plain::Broken(violation.close().0),
         };
         prop_assert_eq!(found, judge(&bytes, BOUNDS.message_bytes));
     }

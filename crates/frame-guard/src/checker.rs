@@ -5,24 +5,24 @@
 
 use std::time::{Duration, Instant};
 
-use super::utf8::Utf8;
-use super::violation::Violation;
+use crate::utf8::Utf8;
+use crate::violation::Violation;
 
 /// What one peer may send.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::socket) struct Bounds {
+pub struct Bounds {
     /// Bytes of one message, all its fragments together.
-    pub(in crate::socket) message_bytes: u64,
+    pub message_bytes: u64,
 }
 
 /// Fragments that a message may have however small it is: more than any library makes of a document that is typed.
-pub(super) const FEW_FRAGMENTS: u64 = 4_096;
+pub(crate) const FEW_FRAGMENTS: u64 = 4_096;
 
 /// Bytes that pay for each further fragment: keeping one costs half of that.
-pub(super) const BYTES_A_FRAGMENT: u64 = 64;
+pub(crate) const BYTES_A_FRAGMENT: u64 = 64;
 
 /// Pings and pongs a second: one every 30 s is usual, and a few dozen at once is somebody's test.
-pub(super) const CONTROLS_A_PERIOD: u32 = 128;
+pub(crate) const CONTROLS_A_PERIOD: u32 = 128;
 
 /// What they are counted over.
 const CONTROL_PERIOD: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ const HEADER_BYTES: usize = 14;
 
 /// How far the bytes may be passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Checked {
+pub enum Checked {
     /// All of them.
     All,
     /// So many: a close frame ends there, and nothing counts after it.
@@ -90,7 +90,7 @@ enum Place {
 
 /// The checker of one peer's stream.
 #[derive(Debug)]
-pub(super) struct Checker {
+pub struct Checker {
     bounds: Bounds,
     place: Place,
     header: [u8; HEADER_BYTES],
@@ -104,7 +104,8 @@ pub(super) struct Checker {
 
 impl Checker {
     /// A checker at the start of a stream.
-    pub(super) fn new(bounds: Bounds) -> Self {
+    #[must_use]
+    pub fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
             place: Place::Header,
@@ -119,7 +120,7 @@ impl Checker {
     }
 
     /// Checks what comes next in the stream, read at `now`. After anything but [`Checked::All`] the stream is over.
-    pub(super) fn check(&mut self, bytes: &[u8], now: Instant) -> Checked {
+    pub fn check(&mut self, bytes: &[u8], now: Instant) -> Checked {
         let mut at = 0;
         while at < bytes.len() {
             let taken = match &self.place {

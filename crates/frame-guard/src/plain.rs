@@ -3,8 +3,11 @@
 /// How a stream goes on.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Plain {
+    /// More may come.
     Open,
+    /// A close frame has ended it.
     Closed,
+    /// A rule is broken, with this close code.
     Broken(u16),
 }
 
@@ -23,7 +26,8 @@ struct Message {
     payload: Vec<u8>,
 }
 
-/// Judges a stream whose messages may have so many bytes.
+/// Judges a stream whose messages may have so many bytes. How many fragments and pings there are is nothing to it.
+#[must_use]
 pub fn judge(mut rest: &[u8], message_bytes: u64) -> Plain {
     let mut message: Option<Message> = None;
     loop {

@@ -4,7 +4,7 @@
 
 /// The state between two bytes.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Utf8 {
+pub(crate) struct Utf8 {
     /// Bytes that the character still needs.
     missing: u8,
     /// The bounds of the next of them.
@@ -14,7 +14,7 @@ pub(super) struct Utf8 {
 
 impl Utf8 {
     /// Takes the next byte; whether it may stand there.
-    pub(super) fn take(&mut self, byte: u8) -> bool {
+    pub(crate) fn take(&mut self, byte: u8) -> bool {
         if self.missing > 0 {
             let fits = (self.low..=self.high).contains(&byte);
             *self = Self::awaiting(self.missing - 1, 0x80, 0xbf);
@@ -36,7 +36,7 @@ impl Utf8 {
     }
 
     /// Whether no character is half there.
-    pub(super) fn is_whole(self) -> bool {
+    pub(crate) fn is_whole(self) -> bool {
         self.missing == 0
     }
 
