@@ -85,6 +85,7 @@ fn the_defaults_are_the_documented_ones() {
                 head: 10s,
                 body: 30s,
                 idle: 75s,
+                stall: 60s,
                 goodbye: 2s,
                 connections: 18432,
             },
