@@ -8,7 +8,7 @@ use half::{bf16, f16};
 use crate::{BlockType, QuantError};
 
 /// Values in a quantised block; all of ggml's simple layouts have the same.
-const BLOCK: usize = 32;
+pub(crate) const BLOCK: usize = 32;
 
 /// Writes the values that `bytes` hold to `out`.
 ///

@@ -1,6 +1,8 @@
 //! What can be wrong with quantised bytes.
 
-use crate::BlockType;
+use std::ops::Range;
+
+use crate::{BlockType, GROUP_ROWS};
 
 /// Why bytes could not be read as a quantised tensor.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,5 +31,51 @@ pub enum QuantError {
         values: usize,
         /// How many bytes were given.
         bytes: usize,
+    },
+    /// The type has no quantised blocks to compute with.
+    #[error("a matrix of {block_type} is not quantised in blocks")]
+    NotBlocks {
+        /// The layout of the bytes.
+        block_type: BlockType,
+    },
+    /// There is nothing to multiply.
+    #[error("a matrix of {n_rows} rows and {n_cols} columns is empty")]
+    EmptyMatrix {
+        /// Rows asked for.
+        n_rows: usize,
+        /// Columns asked for.
+        n_cols: usize,
+    },
+    /// The values to quantise are no rows of whole blocks.
+    #[error("{values} values are not rows of {n_cols}, or those are not whole blocks of 32")]
+    PartialRow {
+        /// How many values there were.
+        values: usize,
+        /// How many a row should have.
+        n_cols: usize,
+    },
+    /// A product was asked for part of a group of rows, or for rows that aren't there.
+    #[error("rows {} to {} are not whole groups of {GROUP_ROWS} of a matrix of {n_rows} rows", rows.start, rows.end)]
+    RowRange {
+        /// The rows.
+        rows: Range<usize>,
+        /// Rows of the matrix.
+        n_rows: usize,
+    },
+    /// The two factors have rows of different lengths.
+    #[error("activations of {activations} columns don't fit a matrix of {matrix}")]
+    Columns {
+        /// Columns of the activations.
+        activations: usize,
+        /// Columns of the matrix.
+        matrix: usize,
+    },
+    /// The outputs are not those of the product.
+    #[error("the product needs {activations} outputs of {rows} values each")]
+    Outputs {
+        /// Rows of the activations.
+        activations: usize,
+        /// Rows of the matrix that were asked for.
+        rows: usize,
     },
 }

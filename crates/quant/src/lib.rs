@@ -1,18 +1,28 @@
-//! Block-quantised tensors: their layouts, and the way back to f32.
+//! Block-quantised tensors: their layouts, the way back to f32, and products that never go back.
 //!
-//! In go the raw little-endian bytes of a GGUF or safetensors tensor and its [`BlockType`]; out come
-//! f32 values in the same order. The layouts are those of ggml: a row is a run of blocks, a block holds
-//! [`BlockType::block_len`] values in [`BlockType::block_bytes`] bytes, with its own scale.
+//! In go the raw little-endian bytes of a GGUF or safetensors tensor and its [`BlockType`]; out come f32 values in the same
+//! order ([`dequantize`]), or a [`QuantMatrix`] that is multiplied with [`Activations`] in whole numbers. The layouts are those
+//! of ggml: a row is a run of blocks, a block holds [`BlockType::block_len`] values in [`BlockType::block_bytes`] bytes, with its
+//! own scale.
 //!
-//! This crate knows no file format, no tensor shape and no tensor library, and it never allocates.
+//! **A product is the same to the last bit** on every processor, with every [`Kernel`], and whatever rows are computed at the same
+//! time; only what a NaN looks like inside is left to the processor.
+//!
+//! This crate knows no file format, no tensor library and no thread.
 
+mod activations;
 mod block;
 mod dequantize;
 mod error;
+mod kernel;
+mod matrix;
 
+pub use activations::Activations;
 pub use block::BlockType;
 pub use dequantize::dequantize;
 pub use error::QuantError;
+pub use kernel::Kernel;
+pub use matrix::{GROUP_ROWS, QuantMatrix};
 
 #[cfg(test)]
 mod tests;

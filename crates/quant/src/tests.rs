@@ -1,6 +1,9 @@
 //! The dequantisers against values made by the `gguf` Python package (`fixtures/make_vectors.py`), and
 //! the errors of wrong lengths.
 
+mod activations;
+mod product;
+
 use crate::{BlockType, QuantError, dequantize};
 
 const TYPES: [BlockType; 6] = [

@@ -1,0 +1,118 @@
+//! The other factor of a product: rows of f32, rounded to signed bytes block by block.
+//!
+//! Rows of f32 go in. Out comes, for each block of 32 values, a scale `d` and 32 whole numbers `q` of -127 to 127 with
+//! `x ≈ d * q`, each off by at most `d / 2`. A block depends on its 32 values and on nothing else, so a row is the same whatever
+//! rows are quantised with it. The memory is kept from one use to the next.
+
+use crate::QuantError;
+use crate::dequantize::BLOCK;
+use crate::kernel::{Instructions, Kernel, Tiles};
+
+/// The largest of the whole numbers: symmetric, since -128 would need a sum that 16 bits don't hold.
+const MAX_QUANT: f32 = 127.0;
+
+/// 1.5 * 2^23: a small number that is added to it is rounded to a whole one, ties to even, which is left in the sum's low bits.
+const ROUNDER: f32 = 12_582_912.0;
+
+/// 32 values of a row: `values[i] ≈ scale * quants[i]`.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct ActivationBlock {
+    pub(crate) quants: [i8; BLOCK],
+    pub(crate) scale: f32,
+    /// The sum of the quants.
+    pub(crate) sum: i32,
+    /// `scale * sum`, rounded once.
+    pub(crate) scaled_sum: f32,
+}
+
+/// Rows that a [`QuantMatrix`](crate::QuantMatrix) can be multiplied with.
+#[derive(Debug, Clone, Default)]
+pub struct Activations {
+    blocks: Vec<ActivationBlock>,
+    n_rows: usize,
+    n_cols: usize,
+}
+
+impl Activations {
+    /// No rows yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Quantises rows of `n_cols` values, which follow each other without gaps, in place of those that were here before.
+    ///
+    /// A block whose values are all below 1.5e-36 is zero. One with a NaN or an infinity becomes NaN as a whole, and so does every
+    /// output of its row.
+    ///
+    /// # Errors
+    /// [`QuantError::PartialRow`] if `n_cols` is 0 or no multiple of 32, or if the values aren't whole rows.
+    pub fn quantize(&mut self, values: &[f32], n_cols: usize) -> Result<(), QuantError> {
+        let whole_blocks = n_cols != 0 && n_cols.is_multiple_of(BLOCK);
+        if !whole_blocks || !values.len().is_multiple_of(n_cols) {
+            let values = values.len();
+            return Err(QuantError::PartialRow { values, n_cols });
+        }
+        self.n_rows = values.len() / n_cols;
+        self.n_cols = n_cols;
+        self.blocks.resize(values.len() / BLOCK, ActivationBlock::default());
+        let (values, _) = values.as_chunks();
+        match Kernel::detect().0 {
+            Instructions::Portable(kernel) => kernel.quantize(values, &mut self.blocks),
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx2(kernel) => kernel.quantize(values, &mut self.blocks),
+        }
+        Ok(())
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    /// How many values a row has.
+    #[must_use]
+    pub fn n_cols(&self) -> usize {
+        self.n_cols
+    }
+
+    /// The blocks of `T` rows from `first` on.
+    pub(crate) fn rows<const T: usize>(&self, first: usize) -> [&[ActivationBlock]; T] {
+        let n_blocks = self.n_cols / BLOCK;
+        std::array::from_fn(|t| &self.blocks[(first + t) * n_blocks..][..n_blocks])
+    }
+}
+
+/// Quantises one block. Inlined into each kernel, which compiles it for its instructions; none of them changes what comes out.
+#[inline(always)]
+pub(crate) fn quantize_block(values: &[f32; BLOCK]) -> ActivationBlock {
+    // Without the sign, floats are ordered as their bits are; infinities and NaN come last.
+    let mut max_bits = 0;
+    for value in values {
+        max_bits = max_bits.max((value.to_bits() & 0x7fff_ffff) as i32);
+    }
+    let max = f32::from_bits(max_bits as u32);
+    let scale = max / MAX_QUANT;
+    if !scale.is_normal() {
+        let scale = if max.is_finite() { 0.0 } else { f32::NAN };
+        return ActivationBlock {
+            scale,
+            scaled_sum: scale,
+            ..ActivationBlock::default()
+        };
+    }
+    let per_unit = MAX_QUANT / max;
+    let mut quants = [0; BLOCK];
+    let mut sum = 0;
+    for (quant, value) in quants.iter_mut().zip(values) {
+        *quant = (value * per_unit + ROUNDER).to_bits() as i8;
+        sum += i32::from(*quant);
+    }
+    ActivationBlock {
+        quants,
+        scale,
+        sum,
+        scaled_sum: scale * sum as f32,
+    }
+}

@@ -1,0 +1,210 @@
+//! A block-quantised matrix that is multiplied as it is, without ever being f32.
+//!
+//! The stored bytes of a tensor go in once and are put into another order ([`group`]) that takes as much memory; then
+//! [`Activations`] go in and f32 outputs come out. An output is one sum in one order, whatever kernel computes it and whatever
+//! rows, of either factor, are computed with it. Nothing here starts a thread: a caller cuts the rows among its own.
+
+mod group;
+
+use std::ops::Range;
+
+use crate::activations::{ActivationBlock, Activations};
+use crate::kernel::{Instructions, Kernel, Tiles};
+use crate::{BlockType, QuantError};
+use group::{RowGroup, grouped};
+
+pub use group::GROUP_ROWS;
+pub(crate) use group::{FourBitGroup, FourBits, Q4_0Group, Q4_1Group, Q8_0Group, WORD};
+
+/// Rows of activations that share each loaded and unpacked block: four sums of either kind, and what they are made of, are all
+/// that 16 registers hold.
+const TILE_ROWS: usize = 4;
+
+/// Rows of activations that meet a group of the matrix before the next group is read: 64 rows of 1,536 columns take 132 KB, and so
+/// stay in the second-level cache while the matrix passes by.
+const PASS_ROWS: usize = 64;
+
+/// A matrix of Q4_0, Q4_1 or Q8_0 blocks.
+#[derive(Debug, Clone)]
+pub struct QuantMatrix {
+    groups: Groups,
+    n_rows: usize,
+    n_cols: usize,
+    kernel: Kernel,
+}
+
+#[derive(Debug, Clone)]
+enum Groups {
+    Q4_0(Vec<Q4_0Group>),
+    Q4_1(Vec<Q4_1Group>),
+    Q8_0(Vec<Q8_0Group>),
+}
+
+impl QuantMatrix {
+    /// A matrix from the bytes of its rows, which follow each other without gaps. It is computed with by [`Kernel::detect`].
+    ///
+    /// # Errors
+    /// [`QuantError::NotBlocks`] for a type without quantised blocks, [`QuantError::EmptyMatrix`], [`QuantError::PartialBlock`] if
+    /// `n_cols` are not whole blocks, [`QuantError::WrongLength`] if `bytes` are not exactly the bytes of the matrix.
+    pub fn new(block_type: BlockType, n_rows: usize, n_cols: usize, bytes: &[u8]) -> Result<Self, QuantError> {
+        if n_rows == 0 || n_cols == 0 {
+            return Err(QuantError::EmptyMatrix { n_rows, n_cols });
+        }
+        if !n_cols.is_multiple_of(block_type.block_len()) {
+            let values = n_cols;
+            return Err(QuantError::PartialBlock { block_type, values });
+        }
+        let values = n_rows.saturating_mul(n_cols);
+        if block_type.bytes_for(values) != Some(bytes.len()) {
+            let bytes = bytes.len();
+            return Err(QuantError::WrongLength {
+                block_type,
+                values,
+                bytes,
+            });
+        }
+        let groups = match block_type {
+            BlockType::Q4_0 => Groups::Q4_0(grouped(bytes, n_rows)),
+            BlockType::Q4_1 => Groups::Q4_1(grouped(bytes, n_rows)),
+            BlockType::Q8_0 => Groups::Q8_0(grouped(bytes, n_rows)),
+            BlockType::F32 | BlockType::F16 | BlockType::Bf16 => return Err(QuantError::NotBlocks { block_type }),
+        };
+        Ok(Self {
+            groups,
+            n_rows,
+            n_cols,
+            kernel: Kernel::detect(),
+        })
+    }
+
+    /// The same matrix, computed with by another kernel. No output changes by a bit.
+    #[must_use]
+    pub fn with_kernel(self, kernel: Kernel) -> Self {
+        Self { kernel, ..self }
+    }
+
+    /// How many rows there are: outputs of a product.
+    #[must_use]
+    pub fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    /// How many columns there are: inputs of a product.
+    #[must_use]
+    pub fn n_cols(&self) -> usize {
+        self.n_cols
+    }
+
+    /// What it takes in memory, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match &self.groups {
+            Groups::Q4_0(groups) => size_of_val(groups.as_slice()),
+            Groups::Q4_1(groups) => size_of_val(groups.as_slice()),
+            Groups::Q8_0(groups) => size_of_val(groups.as_slice()),
+        }
+    }
+
+    /// Multiplies some rows of the matrix with every row of the activations: `out[t][i]` becomes the dot product of the
+    /// activations' row `t` with row `rows.start + i`.
+    ///
+    /// # Errors
+    /// [`QuantError::RowRange`] if `rows` doesn't begin and end with a group of [`GROUP_ROWS`] rows (or with the matrix),
+    /// [`QuantError::Columns`] or [`QuantError::Outputs`] if the three don't fit each other. Then `out` is as it was.
+    pub fn multiply(
+        &self,
+        rows: Range<usize>,
+        activations: &Activations,
+        out: &mut [&mut [f32]],
+    ) -> Result<(), QuantError> {
+        self.check(&rows, activations, out)?;
+        match self.kernel.0 {
+            Instructions::Portable(kernel) => self.multiply_with(kernel, rows, activations, out),
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx2(kernel) => self.multiply_with(kernel, rows, activations, out),
+        }
+        Ok(())
+    }
+
+    fn check(&self, rows: &Range<usize>, activations: &Activations, out: &[&mut [f32]]) -> Result<(), QuantError> {
+        let begins = rows.start.is_multiple_of(GROUP_ROWS) && rows.start <= rows.end;
+        let ends = rows.end.is_multiple_of(GROUP_ROWS) && rows.end < self.n_rows || rows.end == self.n_rows;
+        if !begins || !ends {
+            return Err(QuantError::RowRange {
+                rows: rows.clone(),
+                n_rows: self.n_rows,
+            });
+        }
+        if activations.n_cols() != self.n_cols {
+            return Err(QuantError::Columns {
+                activations: activations.n_cols(),
+                matrix: self.n_cols,
+            });
+        }
+        if out.len() != activations.n_rows() || out.iter().any(|out| out.len() != rows.len()) {
+            return Err(QuantError::Outputs {
+                activations: activations.n_rows(),
+                rows: rows.len(),
+            });
+        }
+        Ok(())
+    }
+
+    fn multiply_with(&self, kernel: impl Tiles, rows: Range<usize>, activations: &Activations, out: &mut [&mut [f32]]) {
+        match &self.groups {
+            Groups::Q4_0(groups) => multiply(kernel, self.groups_of(groups, rows), activations, out),
+            Groups::Q4_1(groups) => multiply(kernel, self.groups_of(groups, rows), activations, out),
+            Groups::Q8_0(groups) => multiply(kernel, self.groups_of(groups, rows), activations, out),
+        }
+    }
+
+    fn groups_of<'a, G>(&self, groups: &'a [G], rows: Range<usize>) -> &'a [G] {
+        let n_blocks = self.n_blocks();
+        &groups[rows.start / GROUP_ROWS * n_blocks..rows.end.div_ceil(GROUP_ROWS) * n_blocks]
+    }
+
+    fn n_blocks(&self) -> usize {
+        self.n_cols / crate::dequantize::BLOCK
+    }
+}
+
+/// Walks over both factors so that each is read from the fastest cache that holds it.
+fn multiply<G: RowGroup>(kernel: impl Tiles, groups: &[G], activations: &Activations, out: &mut [&mut [f32]]) {
+    let n_blocks = activations.n_cols() / crate::dequantize::BLOCK;
+    for (pass, out) in out.chunks_mut(PASS_ROWS).enumerate() {
+        for (group_idx, group) in groups.chunks_exact(n_blocks).enumerate() {
+            let first_out = group_idx * GROUP_ROWS;
+            let mut row = pass * PASS_ROWS;
+            let (tiles, rest) = out.as_chunks_mut::<TILE_ROWS>();
+            for tile in tiles {
+                multiply_tile(kernel, group, activations.rows(row), tile, first_out);
+                row += TILE_ROWS;
+            }
+            for (i, out) in rest.iter_mut().enumerate() {
+                multiply_tile(
+                    kernel,
+                    group,
+                    activations.rows(row + i),
+                    std::array::from_mut(out),
+                    first_out,
+                );
+            }
+        }
+    }
+}
+
+fn multiply_tile<G: RowGroup, const T: usize>(
+    kernel: impl Tiles,
+    group: &[G],
+    rows: [&[ActivationBlock]; T],
+    out: &mut [&mut [f32]; T],
+    first_out: usize,
+) {
+    let outputs = G::tile(kernel, group, rows);
+    for (out, outputs) in out.iter_mut().zip(outputs) {
+        // The last group may have more rows than the matrix.
+        for (out, output) in out[first_out..].iter_mut().zip(outputs) {
+            *out = output;
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The order in which a matrix lies in memory.
+//!
+//! Eight rows are a group. A group is one struct for every 32 columns: what the eight rows' blocks hold, with the same types and
+//! in as many bytes, but the rows beside each other. Quants are taken four bytes at a time, a *word*: one word of each row
+//! is 32 bytes, a register. A last group that isn't full is filled up with zeros.
+
+use half::f16;
+
+use crate::activations::ActivationBlock;
+use crate::kernel::Tiles;
+
+/// Rows that lie and are computed together: as many as 32-bit sums fit into a 256-bit register.
+pub const GROUP_ROWS: usize = 8;
+
+/// Bytes of a row that lie together: what one 32-bit lane holds.
+pub(crate) const WORD: usize = 4;
+
+/// One word of each of the eight rows.
+type Words = [u8; GROUP_ROWS * WORD];
+
+/// Words of 4-bit quants: in word `k` of a row, byte `i` holds column `4k + i` in its low half and `16 + 4k + i` in its high one.
+pub(crate) type FourBits = [Words; 4];
+
+/// Eight Q4_0 blocks.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Q4_0Group {
+    pub(crate) scales: [f16; GROUP_ROWS],
+    pub(crate) quants: FourBits,
+}
+
+/// Eight Q4_1 blocks.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Q4_1Group {
+    pub(crate) scales: [f16; GROUP_ROWS],
+    pub(crate) mins: [f16; GROUP_ROWS],
+    pub(crate) quants: FourBits,
+}
+
+/// Eight Q8_0 blocks; byte `i` of a row's word `k` is column `4k + i`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Q8_0Group {
+    pub(crate) scales: [f16; GROUP_ROWS],
+    pub(crate) quants: [Words; 8],
+}
+
+/// What the two 4-bit types have in common.
+pub(crate) trait FourBitGroup {
+    fn scales(&self) -> &[f16; GROUP_ROWS];
+    fn quants(&self) -> &FourBits;
+
+    /// The minimums; without them, 8 is taken off every quant.
+    fn mins(&self) -> Option<&[f16; GROUP_ROWS]>;
+}
+
+impl FourBitGroup for Q4_0Group {
+    fn scales(&self) -> &[f16; GROUP_ROWS] {
+        &self.scales
+    }
+
+    fn quants(&self) -> &FourBits {
+        &self.quants
+    }
+
+    fn mins(&self) -> Option<&[f16; GROUP_ROWS]> {
+        None
+    }
+}
+
+impl FourBitGroup for Q4_1Group {
+    fn scales(&self) -> &[f16; GROUP_ROWS] {
+        &self.scales
+    }
+
+    fn quants(&self) -> &FourBits {
+        &self.quants
+    }
+
+    fn mins(&self) -> Option<&[f16; GROUP_ROWS]> {
+        Some(&self.mins)
+    }
+}
+
+/// Eight blocks of one type.
+pub(crate) trait RowGroup: Copy + Default {
+    /// Bytes of a stored block.
+    const BLOCK_BYTES: usize;
+
+    /// Takes a stored block as its row `row`.
+    fn set(&mut self, row: usize, block: &[u8]);
+
+    /// Multiplies a whole group by `T` rows.
+    fn tile<const T: usize>(
+        kernel: impl Tiles,
+        group: &[Self],
+        rows: [&[ActivationBlock]; T],
+    ) -> [[f32; GROUP_ROWS]; T];
+}
+
+impl RowGroup for Q4_0Group {
+    const BLOCK_BYTES: usize = 18;
+
+    fn set(&mut self, row: usize, block: &[u8]) {
+        self.scales[row] = half_at(block, 0);
+        set_words(&mut self.quants, row, &block[2..]);
+    }
+
+    fn tile<const T: usize>(
+        kernel: impl Tiles,
+        group: &[Self],
+        rows: [&[ActivationBlock]; T],
+    ) -> [[f32; GROUP_ROWS]; T] {
+        kernel.four_bits(group, rows)
+    }
+}
+
+impl RowGroup for Q4_1Group {
+    const BLOCK_BYTES: usize = 20;
+
+    fn set(&mut self, row: usize, block: &[u8]) {
+        self.scales[row] = half_at(block, 0);
+        self.mins[row] = half_at(block, 2);
+        set_words(&mut self.quants, row, &block[4..]);
+    }
+
+    fn tile<const T: usize>(
+        kernel: impl Tiles,
+        group: &[Self],
+        rows: [&[ActivationBlock]; T],
+    ) -> [[f32; GROUP_ROWS]; T] {
+        kernel.four_bits(group, rows)
+    }
+}
+
+impl RowGroup for Q8_0Group {
+    const BLOCK_BYTES: usize = 34;
+
+    fn set(&mut self, row: usize, block: &[u8]) {
+        self.scales[row] = half_at(block, 0);
+        set_words(&mut self.quants, row, &block[2..]);
+    }
+
+    fn tile<const T: usize>(
+        kernel: impl Tiles,
+        group: &[Self],
+        rows: [&[ActivationBlock]; T],
+    ) -> [[f32; GROUP_ROWS]; T] {
+        kernel.bytes(group, rows)
+    }
+}
+
+/// The stored rows, group by group; `bytes` are whole rows, as the caller has checked.
+pub(super) fn grouped<G: RowGroup>(bytes: &[u8], n_rows: usize) -> Vec<G> {
+    let row_bytes = bytes.len() / n_rows;
+    let n_blocks = row_bytes / G::BLOCK_BYTES;
+    let mut groups = vec![G::default(); n_rows.div_ceil(GROUP_ROWS) * n_blocks];
+    for (row, bytes) in bytes.chunks_exact(row_bytes).enumerate() {
+        let group = &mut groups[row / GROUP_ROWS * n_blocks..][..n_blocks];
+        for (group, block) in group.iter_mut().zip(bytes.chunks_exact(G::BLOCK_BYTES)) {
+            group.set(row % GROUP_ROWS, block);
+        }
+    }
+    groups
+}
+
+fn half_at(block: &[u8], at: usize) -> f16 {
+    f16::from_le_bytes([block[at], block[at + 1]])
+}
+
+fn set_words(words: &mut [Words], row: usize, quants: &[u8]) {
+    for (words, quants) in words.iter_mut().zip(quants.chunks_exact(WORD)) {
+        words[row * WORD..][..WORD].copy_from_slice(quants);
+    }
+}

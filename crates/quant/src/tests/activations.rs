@@ -1,0 +1,73 @@
+//! What quantised activations hold, and the blocks that are special.
+
+use crate::Activations;
+use crate::activations::ActivationBlock;
+
+fn block_of(values: [f32; 32]) -> ActivationBlock {
+    let mut activations = Activations::new();
+    activations.quantize(&values, 32).expect("one block");
+    let [blocks] = activations.rows(0);
+    blocks[0]
+}
+
+/// Quantises a block that begins with `values`, and compares how it begins.
+#[track_caller]
+fn check(values: &[f32], scale: f32, quants: &[i8]) {
+    let mut block = [0.0; 32];
+    block[..values.len()].copy_from_slice(values);
+    let block = block_of(block);
+    let same = block.scale == scale || block.scale.is_nan() && scale.is_nan();
+    assert!(same, "the scale is {:e}", block.scale);
+    assert_eq!(&block.quants[..quants.len()], quants);
+    let sum: i32 = block.quants.iter().copied().map(i32::from).sum();
+    assert_eq!(block.sum, sum);
+}
+
+#[test]
+fn the_largest_value_becomes_127_and_ties_go_to_even() {
+    check(
+        &[127.0, -127.0, 0.5, 1.5, 2.5, -0.5, -1.5, 3.49],
+        1.0,
+        &[127, -127, 0, 2, 2, 0, -2, 3],
+    );
+    check(&[-0.254], 0.002, &[-127, 0]);
+    check(&[f32::MAX, f32::MIN], f32::MAX / 127.0, &[127, -127]);
+}
+
+#[test]
+fn what_is_almost_nothing_is_zero() {
+    check(&[], 0.0, &[0; 32]);
+    check(&[-0.0, 1e-40], 0.0, &[0; 32]);
+    check(&[1e-36, -1e-36], 0.0, &[0; 32]);
+    check(&[2e-36, -2e-36], 2e-36 / 127.0, &[127, -127]);
+}
+
+#[test]
+fn numbers_that_are_none_make_the_block_none() {
+    for none in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        check(&[1.0, none], f32::NAN, &[0; 32]);
+    }
+}
+
+#[test]
+fn memory_is_used_again_and_nothing_of_before_is_left() {
+    let mut activations = Activations::new();
+    activations.quantize(&[3.0; 128], 64).expect("two rows");
+    assert_eq!((activations.n_rows(), activations.n_cols()), (2, 64));
+    activations.quantize(&[-1.0; 32], 32).expect("one row");
+    assert_eq!((activations.n_rows(), activations.n_cols()), (1, 32));
+    let [blocks] = activations.rows(0);
+    assert_eq!(blocks, [block_of([-1.0; 32])]);
+}
+
+#[test]
+fn rows_that_are_not_whole_are_refused() {
+    let mut activations = Activations::new();
+    for (len, n_cols) in [(0, 0), (32, 0), (33, 33), (48, 32), (32, 64)] {
+        let error = activations.quantize(&vec![0.0; len], n_cols).expect_err("it is no row");
+        assert_eq!(
+            error.to_string(),
+            format!("{len} values are not rows of {n_cols}, or those are not whole blocks of 32")
+        );
+    }
+}
