@@ -51,10 +51,11 @@ async fn upgrade(
 ) -> std::result::Result<HttpResponse, actix_web::Error> {
     let (response, mut session, mut messages) = actix_ws::handle(&request, body)?;
     actix_web::rt::spawn(async move {
+        let mut seq = 0;
         while let Some(Ok(message)) = messages.recv().await {
             let sent = match message {
                 Message::Text(text) if text == ECHO => session.text(text).await,
-                Message::Text(_) => answer(&mut session, **pace).await,
+                Message::Text(_) => answer(&mut session, &mut seq, **pace).await,
                 Message::Ping(bytes) => session.pong(&bytes).await,
                 Message::Close(_) => break,
                 _ => Ok(()),
@@ -67,16 +68,18 @@ async fn upgrade(
     Ok(response)
 }
 
-async fn answer(session: &mut Session, pace: Pace) -> std::result::Result<(), actix_ws::Closed> {
+/// The frames of one turn; `seq` is the last number that was sent.
+async fn answer(session: &mut Session, seq: &mut u64, pace: Pace) -> std::result::Result<(), actix_ws::Closed> {
     let mut ticks = (pace.rate > 0).then(|| {
         let mut ticks = interval(Duration::from_secs(1) / pace.rate);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks
     });
-    for seq in 1..=pace.tokens {
+    for _ in 0..pace.tokens {
         if let Some(ticks) = &mut ticks {
             ticks.tick().await;
         }
+        *seq += 1;
         let frame = format!(
             concat!(
                 r#"{{"type":"token","seq":{},"conversationId":"01912d68-783e-7a03-8467-5661c1243ad4","#,
