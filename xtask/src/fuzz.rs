@@ -43,8 +43,8 @@ const FLAGS: [&str; 7] = [
 /// The longest input: what is wrong with a header is wrong with a short one.
 const LONGEST_INPUT_BYTES: usize = 16 << 10;
 
-/// The longest input that is kept in the tree, which is for replaying and stays small.
-const LONGEST_KEPT_BYTES: usize = 2 << 10;
+/// The longest input that is added to the tree, which is for replaying and stays small; what is longer was written by people.
+const LONGEST_KEPT_BYTES: usize = 64;
 
 /// For one input: thousands of times the usual, and less than any peer would be waited for.
 const INPUT_SECONDS: u32 = 10;
@@ -121,12 +121,12 @@ impl<'a> Fuzzer<'a> {
             .args([found, kept]))
     }
 
-    /// Copies the smallest inputs into the tree that reach what those in it don't.
+    /// Copies small inputs into the tree that reach what those in it don't.
     fn keep(&self, target: &str) -> Result<()> {
         let (found, kept) = (self.found(target)?, self.kept(target)?);
         let mut merge = self.command(target)?;
         run(merge
-            .args(["-merge=1", &format!("-max_len={LONGEST_KEPT_BYTES}")])
+            .args(["-set_cover_merge=1", &format!("-max_len={LONGEST_KEPT_BYTES}")])
             .args([kept, found]))
     }
 

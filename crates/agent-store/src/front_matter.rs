@@ -144,7 +144,11 @@ fn lines_of_other_keys(text: &str) -> String {
     let mut own = false;
     let mut kept = String::new();
     for line in text.split_inclusive('\n') {
-        let starts_a_key = !line.starts_with([' ', '\t', '-', '\r', '\n', '#']);
+        // A dash begins an item of a list only with space after it; else it is a key's.
+        let is_item = line
+            .strip_prefix('-')
+            .is_some_and(|rest| rest.trim_start() != rest || rest.is_empty());
+        let starts_a_key = !is_item && !line.starts_with([' ', '\t', '\r', '\n', '#']);
         if starts_a_key {
             own = OWN_KEYS.into_iter().any(|key| {
                 line.strip_prefix(key)
@@ -153,6 +157,10 @@ fn lines_of_other_keys(text: &str) -> String {
         }
         // A comment at the left margin can't be inside a value.
         if !own || line.starts_with('#') {
+            // An empty line in front would end up below the draft's own keys, and be one of theirs the next time.
+            if kept.is_empty() && line.trim().is_empty() {
+                continue;
+            }
             kept.push_str(line);
         }
     }

@@ -346,3 +346,21 @@ fn a_folder_that_is_a_file_is_named() {
     let error = AgentStore::open(&folder.path().join("sound.md")).expect_err("it is a file");
     assert!(error.to_string().ends_with("sound.md"), "{error}");
 }
+
+#[test]
+fn a_key_that_begins_with_a_dash_keeps_the_comments_beside_it() {
+    let folder = folder();
+    let rest = "-flag: x\n# kept\nlist:\n- a\n";
+    let head = "---\nname: X\nsystem_prompt: P\n";
+    put_file(folder.path(), "x.md", format!("{head}{rest}---\n\nbody"));
+    let store = open(&folder);
+    for name in ["one", "two"] {
+        let draft = Draft {
+            name: name.into(),
+            ..draft("x")
+        };
+        store.put(draft, None).expect("it can be written");
+        let text = fs::read_to_string(folder.path().join("x.md")).expect("it is there");
+        assert!(text.contains(rest), "{text}");
+    }
+}
