@@ -23,9 +23,6 @@ const STATEMENTS: usize = 64;
 /// The WAL is cut back to this after a checkpoint, so that one burst doesn't keep the disk for ever.
 const WAL_BYTES: i64 = 64 << 20;
 
-/// The writer's own checkpoint, in pages of 4 KiB: as long as the log may be. It is rare, since checkpoints run beside the writer.
-const CHECKPOINT_PAGES: i64 = WAL_BYTES / 4096;
-
 /// Only ever appended to: a database remembers how many of them it has been through.
 const STEPS: &[M<'_>] = &[
     M::up(include_str!("schema/001_log.sql")),
@@ -94,11 +91,6 @@ impl Database {
         Ok(connection)
     }
 
-    /// Opens a connection that checkpoints beside the writer.
-    pub(crate) fn open_beside(&self) -> Result<Connection> {
-        self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-    }
-
     /// Opens a connection that only reads.
     pub(crate) fn open_reader(&self) -> Result<Connection> {
         self.connect(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
@@ -116,7 +108,6 @@ impl Database {
 
     fn set_up_wal(&self, connection: &Connection) -> rusqlite::Result<()> {
         connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         connection.pragma_update(None, "journal_size_limit", WAL_BYTES)
     }
 

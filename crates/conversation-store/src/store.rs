@@ -58,10 +58,9 @@ impl ConversationStore {
     pub(crate) fn open_tuned(data_dir: &Path, pragmas: &str) -> Result<Self> {
         let database = schema::Database::create(data_dir)?;
         let connection = database.open_writer(pragmas)?;
-        let beside = database.open_beside()?;
         let readers = Readers::new(database);
         let tails = Tails::default();
-        let writer = Writer::start(connection, beside, tails.clone())?;
+        let writer = Writer::start(connection, tails.clone())?;
         Ok(Self {
             inner: Arc::new(Inner { readers, writer, tails }),
         })

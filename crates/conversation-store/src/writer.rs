@@ -7,7 +7,6 @@
 mod append;
 mod batch;
 mod begin;
-mod checkpoints;
 mod delete;
 mod end;
 mod head;
@@ -34,7 +33,6 @@ pub(crate) use head::SetHead;
 pub(crate) use import::{AbortImport, BeginImport, FinishImport, ImportRecords};
 
 use batch::Woken;
-use checkpoints::Checkpoints;
 
 /// Commands that wait for the writer: some for every one of hundreds of live turns; past it, senders wait.
 const QUEUE: usize = 1_024;
@@ -70,26 +68,23 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread, and one for checkpoints on a connection of its own.
-    pub(crate) fn start(connection: Connection, beside: Connection, tails: Tails) -> Result<Self> {
+    /// Starts the thread.
+    pub(crate) fn start(connection: Connection, tails: Tails) -> Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let not_started = |source| StoreError::StartWriter {
-            source: Arc::new(source),
-        };
-        let checkpoints = Checkpoints::start(beside).map_err(not_started)?;
         let thread = thread::Builder::new()
             .name("conversation-store".into())
             .spawn(move || {
                 Loop {
                     connection,
-                    checkpoints,
                     tails,
                     holes: HashSet::new(),
                     durable: None,
                 }
                 .run(jobs)
             })
-            .map_err(not_started)?;
+            .map_err(|source| StoreError::StartWriter {
+                source: Arc::new(source),
+            })?;
         Ok(Self {
             queue: Some(queue),
             thread: Mutex::new(Some(thread)),
@@ -183,7 +178,6 @@ impl<C: Apply> Job for Queued<C> {
 /// What the thread owns.
 struct Loop {
     connection: Connection,
-    checkpoints: Checkpoints,
     tails: Tails,
     /// Turns of which an append has failed: a later one would leave a hole in the answer.
     holes: HashSet<TurnKey>,
@@ -234,7 +228,6 @@ impl Loop {
                 for job in jobs {
                     job.settle(None);
                 }
-                self.checkpoints.committed();
                 woken.deleted
             }
             Err(failure) if jobs.len() == 1 || is_locked(&failure) => {
