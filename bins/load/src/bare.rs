@@ -90,7 +90,6 @@ async fn answer(session: &mut Session, seq: &mut u64, pace: Pace) -> std::result
         );
         session.text(frame).await?;
     }
-    session
-        .text(format!(r#"{{"type":"done","seq":{}}}"#, pace.tokens + 1))
-        .await
+    *seq += 1;
+    session.text(format!(r#"{{"type":"done","seq":{seq}}}"#)).await
 }
