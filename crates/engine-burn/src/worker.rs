@@ -73,7 +73,6 @@ impl Worker {
         while self.shared.wait(self.patience(has_moved)) {
             self.drop_forgotten();
             self.admit();
-            self.tell_cache_bytes();
             has_moved = self.round();
         }
         self.close();
@@ -98,12 +97,16 @@ impl Worker {
     }
 
     fn drop_forgotten(&mut self) {
-        for name in self.shared.take_forgotten() {
-            drop(self.shelf.take(&name));
+        let forgotten = self.shared.take_forgotten();
+        for name in &forgotten {
+            drop(self.shelf.take(name));
             self.running
                 .iter_mut()
                 .filter(|turn| turn.name() == name)
                 .for_each(Turn::forget);
+        }
+        if !forgotten.is_empty() {
+            self.tell_cache_bytes();
         }
     }
 
@@ -132,7 +135,7 @@ impl Worker {
         }
     }
 
-    /// Counts what the caches hold: a look at each layer of what runs, which is nothing beside a step of the model.
+    /// Counts what the caches hold: when a turn ends or is forgotten, never for a token.
     fn tell_cache_bytes(&self) {
         let running: usize = self.running.iter().map(Turn::cache_bytes).sum();
         self.shared.set_cache_bytes(self.shelf.bytes() + running);
