@@ -1,6 +1,6 @@
 //! A conversation as it is listed, and a page of them.
 
-use crate::TurnKey;
+use crate::{TurnKey, live::Unflushed};
 
 /// One conversation, without its turns and events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,17 @@ pub struct Conversation {
     pub head_turn_id: Option<String>,
     /// The number of its newest event; 0 before the first.
     pub last_seq: u64,
+}
+
+impl Conversation {
+    /// Adds what the database lacks of it.
+    pub(crate) fn with(mut self, unflushed: &Unflushed) -> Self {
+        if let Some(last) = unflushed.after(&self.id, self.last_seq).last() {
+            self.last_seq = last.seq;
+            self.updated_at_ms = last.at_ms;
+        }
+        self
+    }
 }
 
 /// One page of conversations, the newest created first.

@@ -44,6 +44,14 @@ pub enum StoreError {
         /// What the migration said; a database of a newer version says so here.
         source: Arc<rusqlite_migration::Error>,
     },
+    /// What an ended process has left beside the database couldn't be read.
+    #[error("cannot read the journals of running turns in {}", folder.display())]
+    ReadJournal {
+        /// The data folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
     /// A thread of the store couldn't be started.
     #[error("cannot start the store's writer thread")]
     StartWriter {

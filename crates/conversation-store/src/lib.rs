@@ -2,7 +2,8 @@
 //!
 //! In go whole commands ([`NewTurn`], [`AppendEvents`], [`EndTurn`]); out come the log's [`Event`]s, numbered
 //! 1, 2, 3 … per conversation, and the [`Turn`]s, a tree. One writer thread commits its whole queue as one
-//! transaction and only then answers and wakes the readers, so nothing is seen that a crash could take back.
+//! transaction and only then answers and wakes the readers; the tokens of a running turn go past it, by a journal that it moves into
+//! the database later. Nothing is seen that a crash could take back.
 //!
 //! The crate stores a kind and JSON text for each event. It knows no wire type, never looks into the JSON,
 //! never reads the clock, and never decides what a turn should say.
@@ -11,6 +12,7 @@ mod archive;
 mod conversation;
 mod error;
 mod event;
+mod live;
 mod queries;
 mod readers;
 mod schema;

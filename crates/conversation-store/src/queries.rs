@@ -5,7 +5,11 @@ mod turns;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
-use crate::{Conversation, Event, Page, StoreError, TurnKey, error::Result};
+use crate::{
+    Conversation, Event, Page, StoreError, TurnKey,
+    error::Result,
+    live::{LiveEvent, Unflushed},
+};
 
 pub(crate) use answer::Answer;
 pub(crate) use turns::{path, running, turn, turns};
@@ -77,8 +81,9 @@ pub(crate) fn turn_key(db: &Connection, conversation: i64, turn_id: &str) -> Res
 }
 
 /// Reads events after a number.
-pub(crate) fn events(db: &Connection, id: &str, after: u64, limit: usize) -> Result<Vec<Event>> {
+pub(crate) fn events(db: &Connection, unflushed: &Unflushed, id: &str, after: u64, limit: usize) -> Result<Vec<Event>> {
     let conversation = find_known(db, id)?;
+    let held = unflushed.after(id, after.max(conversation.last_seq));
     // No event has a number over i64::MAX, so a larger `after` is simply beyond the end.
     let after = i64::try_from(after).unwrap_or(i64::MAX);
     let mut statement = db.prepare_cached(
@@ -103,9 +108,11 @@ pub(crate) fn events(db: &Connection, id: &str, after: u64, limit: usize) -> Res
         bytes += event.json.len();
         events.push(event);
         if bytes >= MAX_BYTES {
-            break;
+            return Ok(events);
         }
     }
+    let room = usize::try_from(limit).unwrap_or(MAX_EVENTS) - events.len();
+    events.extend(held.iter().take(room).map(LiveEvent::event));
     Ok(events)
 }
 

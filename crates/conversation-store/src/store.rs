@@ -14,11 +14,12 @@ use crate::{
     AppendEvents, Begun, Conversation, EndTurn, Event, Export, Import, ImportChecks, ImportTo, NewTurn, Page,
     PathLimit, PathStart, Publish, Seqs, StoreError, Tail, Turn, TurnKey,
     error::Result,
+    live::Live,
     queries,
     readers::Readers,
     schema,
     tail::Tails,
-    writer::{Apply, Delete, SetHead, Writer},
+    writer::{Apply, Delete, Flush, SetHead, Writer},
 };
 
 /// A data folder's conversations. Clones are the same store; the last one dropped closes it, after what is
@@ -34,6 +35,7 @@ struct Inner {
     readers: Readers,
     writer: Writer,
     tails: Tails,
+    live: Live,
 }
 
 impl ConversationStore {
@@ -60,10 +62,18 @@ impl ConversationStore {
         let connection = database.open_writer(pragmas)?;
         let readers = Readers::new(database);
         let tails = Tails::default();
-        let writer = Writer::start(connection, tails.clone())?;
-        Ok(Self {
-            inner: Arc::new(Inner { readers, writer, tails }),
-        })
+        let live = Live::recover(data_dir, &connection, tails.clone())?;
+        let writer = Writer::start(connection, tails.clone(), live.clone())?;
+        let store = Self {
+            inner: Arc::new(Inner {
+                readers,
+                writer,
+                tails,
+                live,
+            }),
+        };
+        store.flush(store.inner.live.groups());
+        Ok(store)
     }
 
     /// Begins a turn: conversation, turn and `user` event are durable (`synchronous=FULL`) when it returns.
@@ -91,7 +101,12 @@ impl ConversationStore {
     /// # Errors
     /// `Closed`; whatever else is wrong comes out of the receipt.
     pub async fn enqueue(&self, append: AppendEvents) -> Result<Receipt> {
-        self.inner.writer.enqueue(append).await.map(Receipt)
+        if let Some(appended) = self.inner.live.append(&append) {
+            self.flush(appended.flush);
+            return Ok(Receipt(Outcome::Committed(appended.seqs)));
+        }
+        let answer = self.inner.writer.enqueue(append).await?;
+        Ok(Receipt(Outcome::Queued(answer)))
     }
 
     /// Appends events that no running turn writes, durable (`synchronous=FULL`) when it returns.
@@ -146,10 +161,14 @@ impl ConversationStore {
     /// # Errors
     /// `ConversationNotFound`, `Gone`.
     pub async fn events(&self, conversation: &str, after: u64, limit: usize) -> Result<Vec<Event>> {
-        let id = conversation.to_owned();
+        let (id, live) = (conversation.to_owned(), self.inner.live.clone());
         self.inner
             .readers
-            .read("events", move |db| queries::events(db, &id, after, limit))
+            .read("events", move |db| {
+                // First what is held, then the database: what moves in between is in both, and told apart by its number.
+                let unflushed = live.unflushed(&id);
+                queries::events(db, &unflushed, &id, after, limit)
+            })
             .await
     }
 
@@ -171,9 +190,13 @@ impl ConversationStore {
     /// `Gone`; an unknown conversation or turn is `None`.
     pub async fn turn(&self, conversation: &str, turn_id: &str) -> Result<Option<Turn>> {
         let (id, turn_id) = (conversation.to_owned(), turn_id.to_owned());
+        let live = self.inner.live.clone();
         self.inner
             .readers
-            .read("a turn", move |db| queries::turn(db, &id, &turn_id))
+            .read("a turn", move |db| {
+                let unflushed = live.unflushed(&id);
+                queries::turn(db, &unflushed, &id, &turn_id)
+            })
             .await
     }
 
@@ -183,10 +206,13 @@ impl ConversationStore {
     /// # Errors
     /// `Gone`, `TurnNotFound` (the start).
     pub async fn path(&self, conversation: &str, start: PathStart, limit: PathLimit) -> Result<Vec<Turn>> {
-        let id = conversation.to_owned();
+        let (id, live) = (conversation.to_owned(), self.inner.live.clone());
         self.inner
             .readers
-            .read("a path of turns", move |db| queries::path(db, &id, start, limit))
+            .read("a path of turns", move |db| {
+                let unflushed = live.unflushed(&id);
+                queries::path(db, &unflushed, &id, start, limit)
+            })
             .await
     }
 
@@ -196,10 +222,13 @@ impl ConversationStore {
     /// # Errors
     /// `ConversationNotFound`, `Gone`.
     pub async fn turns(&self, conversation: &str, after: TurnKey, limit: usize) -> Result<Vec<Turn>> {
-        let id = conversation.to_owned();
+        let (id, live) = (conversation.to_owned(), self.inner.live.clone());
         self.inner
             .readers
-            .read("turns", move |db| queries::turns(db, &id, after, limit))
+            .read("turns", move |db| {
+                let unflushed = live.unflushed(&id);
+                queries::turns(db, &unflushed, &id, after, limit)
+            })
             .await
     }
 
@@ -220,10 +249,14 @@ impl ConversationStore {
     /// # Errors
     /// `Gone`.
     pub async fn conversation(&self, id: &str) -> Result<Option<Conversation>> {
-        let id = id.to_owned();
+        let (id, live) = (id.to_owned(), self.inner.live.clone());
         self.inner
             .readers
-            .read("a conversation", move |db| queries::conversation(db, &id))
+            .read("a conversation", move |db| {
+                let unflushed = live.unflushed(&id);
+                let found = queries::conversation(db, &id)?;
+                Ok(found.map(|conversation| conversation.with(&unflushed)))
+            })
             .await
     }
 
@@ -232,10 +265,16 @@ impl ConversationStore {
     /// # Errors
     /// `InvalidCursor`.
     pub async fn list(&self, cursor: Option<&str>, limit: usize) -> Result<Page> {
-        let cursor = cursor.map(str::to_owned);
+        let (cursor, live) = (cursor.map(str::to_owned), self.inner.live.clone());
         self.inner
             .readers
-            .read("conversations", move |db| queries::list(db, cursor.as_deref(), limit))
+            .read("conversations", move |db| {
+                let unflushed = live.all_unflushed();
+                let mut page = queries::list(db, cursor.as_deref(), limit)?;
+                let found = page.conversations.into_iter();
+                page.conversations = found.map(|conversation| conversation.with(&unflushed)).collect();
+                Ok(page)
+            })
             .await
     }
 
@@ -244,9 +283,10 @@ impl ConversationStore {
     /// # Errors
     /// Only when SQLite can't read.
     pub async fn running(&self) -> Result<Vec<Turn>> {
+        let live = self.inner.live.clone();
         self.inner
             .readers
-            .read("running turns", |db| queries::running(db))
+            .read("running turns", move |db| queries::running(db, &live.all_unflushed()))
             .await
     }
 
@@ -273,6 +313,13 @@ impl ConversationStore {
         self.inner.writer.try_enqueue(command);
     }
 
+    /// Has groups of conversations moved from the journal to the database, when the writer comes to it.
+    fn flush(&self, groups: Vec<Vec<String>>) {
+        for conversations in groups {
+            self.run_unheard(Flush { conversations });
+        }
+    }
+
     pub(crate) async fn run<C: Apply>(&self, command: C) -> Result<C::Output> {
         self.inner
             .writer
@@ -283,17 +330,28 @@ impl ConversationStore {
     }
 }
 
-/// The commit of an append that was queued: resolves to its numbers, or to why nothing of it was stored.
+/// The commit of an append: resolves to its numbers, or to why nothing of it was stored.
 #[derive(Debug)]
 #[must_use = "an append may fail; its receipt says so"]
-pub struct Receipt(oneshot::Receiver<Result<Seqs>>);
+pub struct Receipt(Outcome);
+
+#[derive(Debug)]
+enum Outcome {
+    /// By the journal, before it was queued.
+    Committed(Seqs),
+    /// By the writer, when it comes to it.
+    Queued(oneshot::Receiver<Result<Seqs>>),
+}
 
 impl Future for Receipt {
     type Output = Result<Seqs>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0)
-            .poll(context)
-            .map(|answer| answer.unwrap_or(Err(StoreError::Closed)))
+        match &mut self.0 {
+            Outcome::Committed(seqs) => Poll::Ready(Ok(*seqs)),
+            Outcome::Queued(answer) => Pin::new(answer)
+                .poll(context)
+                .map(|answer| answer.unwrap_or(Err(StoreError::Closed))),
+        }
     }
 }

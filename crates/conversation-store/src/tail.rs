@@ -107,8 +107,13 @@ impl Tails {
 
     /// Wakes a conversation's followers: its log has grown.
     pub(crate) fn wake(&self, conversation: &str, growth: Growth) {
+        self.wake_with(conversation, || growth);
+    }
+
+    /// Wakes them, if there are any, with what `grown` makes.
+    pub(crate) fn wake_with(&self, conversation: &str, grown: impl FnOnce() -> Growth) {
         if let Some(entry) = self.lock().conversations.get(conversation) {
-            entry.sender.send_modify(|recent| recent.grow(growth));
+            entry.sender.send_modify(|recent| recent.grow(grown()));
         }
     }
 

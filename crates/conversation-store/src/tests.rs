@@ -5,6 +5,7 @@ mod deletes;
 mod failures;
 mod full_disk;
 mod kills;
+mod live;
 mod migrations;
 mod paths;
 mod publishing;

@@ -9,6 +9,7 @@ mod batch;
 mod begin;
 mod delete;
 mod end;
+mod flush;
 mod head;
 mod import;
 mod publish;
@@ -25,10 +26,16 @@ use tokio::sync::{
     oneshot,
 };
 
-use crate::{StoreError, TurnKey, error::Result, tail::Tails};
+use crate::{
+    StoreError, TurnKey,
+    error::Result,
+    live::{Live, Retired, Step, Ticket},
+    tail::Tails,
+};
 
 pub(crate) use batch::Batch;
 pub(crate) use delete::Delete;
+pub(crate) use flush::Flush;
 pub(crate) use head::SetHead;
 pub(crate) use import::{AbortImport, BeginImport, FinishImport, ImportRecords};
 
@@ -54,6 +61,11 @@ pub(crate) trait Apply: Send + 'static {
     /// Says whether a power cut may not undo it.
     fn is_durable(&self) -> bool;
 
+    /// Names the conversation that it is about. What is held of that is flushed before, in the same transaction.
+    fn conversation(&self) -> Option<&str> {
+        None
+    }
+
     /// Names the turn whose answer would have a hole if this failed and a later command didn't.
     fn leaves_hole_in(&self) -> Option<TurnKey> {
         None
@@ -64,19 +76,22 @@ pub(crate) trait Apply: Send + 'static {
 #[derive(Debug)]
 pub(crate) struct Writer {
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
+    live: Live,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
     /// Starts the thread.
-    pub(crate) fn start(connection: Connection, tails: Tails) -> Result<Self> {
+    pub(crate) fn start(connection: Connection, tails: Tails, live: Live) -> Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
+        let for_loop = live.clone();
         let thread = thread::Builder::new()
             .name("conversation-store".into())
             .spawn(move || {
                 Loop {
                     connection,
                     tails,
+                    live: for_loop,
                     holes: HashSet::new(),
                     durable: None,
                 }
@@ -87,35 +102,40 @@ impl Writer {
             })?;
         Ok(Self {
             queue: Some(queue),
+            live,
             thread: Mutex::new(Some(thread)),
         })
     }
 
     /// Queues a command if there is room.
     pub(crate) fn try_enqueue<C: Apply>(&self, command: C) {
-        let job = Box::new(Queued {
-            command,
-            outcome: None,
-            reply: oneshot::channel().0,
-        });
+        let job = self.job(command, oneshot::channel().0);
         if let Some(queue) = &self.queue
             && queue.try_send(job).is_err()
         {
-            tracing::debug!("the queue is full, and a command that may wait for the next start was left out");
+            tracing::debug!("the queue is full, and a command that may wait was left out");
         }
     }
 
     /// Queues a command; what comes back is told once it is committed or refused.
     pub(crate) async fn enqueue<C: Apply>(&self, command: C) -> Result<oneshot::Receiver<Result<C::Output>>> {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Queued {
-            command,
-            outcome: None,
-            reply,
-        });
+        let job = self.job(command, reply);
         let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
         queue.send(job).await.map_err(|_| StoreError::Closed)?;
         Ok(answer)
+    }
+
+    fn job<C: Apply>(&self, command: C, reply: oneshot::Sender<Result<C::Output>>) -> Box<Queued<C>> {
+        let ticket = command
+            .conversation()
+            .map(|conversation| self.live.ticket(conversation));
+        Box::new(Queued {
+            command,
+            outcome: None,
+            ticket,
+            reply,
+        })
     }
 }
 
@@ -135,6 +155,7 @@ impl Drop for Writer {
 trait Job: Send {
     fn apply(&mut self, batch: &mut Batch<'_>) -> Result<()>;
     fn is_durable(&self) -> bool;
+    fn conversation(&self) -> Option<&str>;
     fn leaves_hole_in(&self) -> Option<TurnKey>;
     /// Tells the sender what became of it: its own outcome, or the failure of its whole transaction.
     fn settle(self: Box<Self>, failure: Option<StoreError>);
@@ -143,6 +164,7 @@ trait Job: Send {
 struct Queued<C: Apply> {
     command: C,
     outcome: Option<Result<C::Output>>,
+    ticket: Option<Ticket>,
     reply: oneshot::Sender<Result<C::Output>>,
 }
 
@@ -161,6 +183,10 @@ impl<C: Apply> Job for Queued<C> {
         self.command.is_durable()
     }
 
+    fn conversation(&self) -> Option<&str> {
+        self.command.conversation()
+    }
+
     fn leaves_hole_in(&self) -> Option<TurnKey> {
         self.command.leaves_hole_in()
     }
@@ -170,6 +196,7 @@ impl<C: Apply> Job for Queued<C> {
             Some(failure) => Err(failure),
             None => self.outcome.unwrap_or(Err(StoreError::Closed)),
         };
+        drop(self.ticket);
         // A sender that has gone away doesn't need the answer; what it sent is stored all the same.
         let _ = self.reply.send(outcome);
     }
@@ -179,6 +206,7 @@ impl<C: Apply> Job for Queued<C> {
 struct Loop {
     connection: Connection,
     tails: Tails,
+    live: Live,
     /// Turns of which an append has failed: a later one would leave a hole in the answer.
     holes: HashSet<TurnKey>,
     /// How the connection syncs now; unknown before the first transaction.
@@ -215,6 +243,21 @@ impl Loop {
                 removing = self.remove_some();
             }
         }
+        self.close();
+    }
+
+    /// Moves what is held to the database. What doesn't fit stays in the journal, for the next start.
+    fn close(mut self) {
+        for conversations in self.live.groups() {
+            let flush: Box<dyn Job> = Box::new(Queued {
+                command: Flush { conversations },
+                outcome: None,
+                ticket: None,
+                reply: oneshot::channel().0,
+            });
+            self.run_batch(vec![flush]);
+        }
+        self.live.close().into_iter().for_each(Retired::remove);
         self.tails.close();
     }
 
@@ -222,6 +265,7 @@ impl Loop {
     fn run_batch(&mut self, mut jobs: Vec<Box<dyn Job>>) -> bool {
         match self.transact(&mut jobs) {
             Ok(woken) => {
+                self.live.committed(woken.steps).into_iter().for_each(Retired::remove);
                 for (conversation, growth) in woken.conversations {
                     self.tails.wake(&conversation, growth);
                 }
@@ -237,7 +281,10 @@ impl Loop {
                     "a write has failed"
                 );
                 for job in jobs {
-                    self.holes.extend(job.leaves_hole_in());
+                    if let Some(turn) = job.leaves_hole_in() {
+                        self.holes.insert(turn);
+                        self.stop_short_way(job.conversation(), turn);
+                    }
                     job.settle(Some(failure.clone()));
                 }
                 false
@@ -245,6 +292,15 @@ impl Loop {
             Err(_) => jobs
                 .into_iter()
                 .fold(false, |deleted, job| self.run_batch(vec![job]) | deleted),
+        }
+    }
+
+    /// Whatever else is appended to a turn with a hole is refused, and that is for the writer to say.
+    fn stop_short_way(&self, conversation: Option<&str>, turn: TurnKey) {
+        if let Some(conversation) = conversation {
+            let conversation = conversation.to_owned();
+            let stops = vec![Step::Stops { conversation, turn }];
+            self.live.committed(stops).into_iter().for_each(Retired::remove);
         }
     }
 
@@ -261,8 +317,13 @@ impl Loop {
             self.durable = Some(durable);
         }
         let before = self.holes.clone();
-        let mut batch = Batch::begin(&mut self.connection, &mut self.holes)?;
-        let applied = jobs.iter_mut().try_for_each(|job| job.apply(&mut batch));
+        let mut batch = Batch::begin(&mut self.connection, &mut self.holes, &self.live)?;
+        let applied = jobs.iter_mut().try_for_each(|job| {
+            if let Some(conversation) = job.conversation() {
+                batch.flush(conversation)?;
+            }
+            job.apply(&mut batch)
+        });
         let committed = applied.and_then(|()| batch.commit());
         if committed.is_err() {
             self.holes = before;

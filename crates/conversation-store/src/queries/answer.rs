@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, named_params};
 
-use crate::{TurnKey, error::Result};
+use crate::{TurnKey, error::Result, live::LiveEvent, token_ids};
 
 /// An answer's text and its ids as a blob.
 #[derive(Debug, Default)]
@@ -30,5 +30,15 @@ impl Answer {
             }
         }
         Ok(answer)
+    }
+
+    /// Adds what the database lacks of it.
+    pub(crate) fn extend(&mut self, turn: TurnKey, events: &[LiveEvent]) {
+        for event in events.iter().filter(|event| event.turn == turn) {
+            self.text.push_str(event.text.as_deref().unwrap_or_default());
+            if !event.ids.is_empty() {
+                token_ids::encode(&event.ids, self.ids.get_or_insert_default());
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row, named_params};
 
 use super::{Answer, MAX_BYTES, MAX_PAGE, find, find_known, row_limit, unsigned};
-use crate::{PathLimit, PathStart, StoreError, Turn, TurnKey, TurnState, error::Result, token_ids};
+use crate::{PathLimit, PathStart, StoreError, Turn, TurnKey, TurnState, error::Result, live::Unflushed, token_ids};
 
 /// The columns that [`turn_of`] reads, up to the place of the condition.
 macro_rules! select_turn {
@@ -12,7 +12,7 @@ macro_rules! select_turn {
             "SELECT turn.key, turn.id, conversation.id, turn.parent, parent.id, turn.state, turn.first_seq, ",
             "turn.user_text, turn.answer_text, turn.answer_ids, turn.model, turn.prompt_tokens, turn.epoch, ",
             "turn.agent_id, turn.agent_hash, turn.options, turn.seed, turn.body_hash, turn.created_at, turn.ended_at, ",
-            "turn.rounds ",
+            "turn.rounds, conversation.last_seq ",
             "FROM turn JOIN conversation ON conversation.key = turn.conversation ",
             "LEFT JOIN turn AS parent ON parent.key = turn.parent WHERE ",
             $condition
@@ -21,17 +21,23 @@ macro_rules! select_turn {
 }
 
 /// Reads a turn by its id.
-pub(crate) fn turn(db: &Connection, id: &str, turn_id: &str) -> Result<Option<Turn>> {
+pub(crate) fn turn(db: &Connection, unflushed: &Unflushed, id: &str, turn_id: &str) -> Result<Option<Turn>> {
     let Some(conversation) = find(db, id)? else {
         return Ok(None);
     };
     let mut statement = db.prepare_cached(select_turn!("turn.conversation = :conversation AND turn.id = :id"))?;
     let mut rows = statement.query(named_params! { ":conversation": conversation.key, ":id": turn_id })?;
-    rows.next()?.map(|row| turn_of(db, row)).transpose()
+    rows.next()?.map(|row| turn_of(db, unflushed, row)).transpose()
 }
 
 /// Reads a path, the newest turn first.
-pub(crate) fn path(db: &Connection, id: &str, start: PathStart, limit: PathLimit) -> Result<Vec<Turn>> {
+pub(crate) fn path(
+    db: &Connection,
+    unflushed: &Unflushed,
+    id: &str,
+    start: PathStart,
+    limit: PathLimit,
+) -> Result<Vec<Turn>> {
     let Some(conversation) = find(db, id)? else {
         return Ok(Vec::new());
     };
@@ -45,7 +51,7 @@ pub(crate) fn path(db: &Connection, id: &str, start: PathStart, limit: PathLimit
         if path.len() == limit.turns || bytes >= limit.bytes {
             break;
         }
-        let turn = by_key(db, conversation.key, key)?.ok_or_else(|| StoreError::TurnNotFound {
+        let turn = by_key(db, unflushed, conversation.key, key)?.ok_or_else(|| StoreError::TurnNotFound {
             conversation: id.to_owned(),
             turn: key.to_string(),
         })?;
@@ -57,7 +63,13 @@ pub(crate) fn path(db: &Connection, id: &str, start: PathStart, limit: PathLimit
 }
 
 /// Reads the tree in the order in which turns began.
-pub(crate) fn turns(db: &Connection, id: &str, after: TurnKey, limit: usize) -> Result<Vec<Turn>> {
+pub(crate) fn turns(
+    db: &Connection,
+    unflushed: &Unflushed,
+    id: &str,
+    after: TurnKey,
+    limit: usize,
+) -> Result<Vec<Turn>> {
     let conversation = find_known(db, id)?;
     let mut statement = db.prepare_cached(select_turn!(
         "turn.conversation = :conversation AND turn.key > :after ORDER BY turn.key LIMIT :limit"
@@ -69,7 +81,7 @@ pub(crate) fn turns(db: &Connection, id: &str, after: TurnKey, limit: usize) -> 
     let mut turns = Vec::new();
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
-        let turn = turn_of(db, row)?;
+        let turn = turn_of(db, unflushed, row)?;
         bytes += turn_bytes(&turn);
         turns.push(turn);
         if bytes >= MAX_BYTES {
@@ -80,22 +92,22 @@ pub(crate) fn turns(db: &Connection, id: &str, after: TurnKey, limit: usize) -> 
 }
 
 /// Reads every turn that is pending or streaming, the oldest first.
-pub(crate) fn running(db: &Connection) -> Result<Vec<Turn>> {
+pub(crate) fn running(db: &Connection, unflushed: &Unflushed) -> Result<Vec<Turn>> {
     let mut statement = db.prepare_cached(select_turn!(
         "turn.state IN ('pending', 'streaming') AND conversation.deleted = 0 ORDER BY turn.key"
     ))?;
     let mut rows = statement.query([])?;
     let mut turns = Vec::new();
     while let Some(row) = rows.next()? {
-        turns.push(turn_of(db, row)?);
+        turns.push(turn_of(db, unflushed, row)?);
     }
     Ok(turns)
 }
 
-fn by_key(db: &Connection, conversation: i64, key: TurnKey) -> Result<Option<Turn>> {
+fn by_key(db: &Connection, unflushed: &Unflushed, conversation: i64, key: TurnKey) -> Result<Option<Turn>> {
     let mut statement = db.prepare_cached(select_turn!("turn.key = :key AND turn.conversation = :conversation"))?;
     let mut rows = statement.query(named_params! { ":key": key.cast_signed(), ":conversation": conversation })?;
-    rows.next()?.map(|row| turn_of(db, row)).transpose()
+    rows.next()?.map(|row| turn_of(db, unflushed, row)).transpose()
 }
 
 fn turn_bytes(turn: &Turn) -> usize {
@@ -103,23 +115,28 @@ fn turn_bytes(turn: &Turn) -> usize {
     turn.user_text.len() + turn.answer_text.len() + turn.options_json.len() + ids
 }
 
-fn turn_of(db: &Connection, row: &Row<'_>) -> Result<Turn> {
+fn turn_of(db: &Connection, unflushed: &Unflushed, row: &Row<'_>) -> Result<Turn> {
     let key = unsigned(row, 0)?;
     let state = row.get_ref(5)?.as_str().ok().and_then(TurnState::from_name);
     let state = state.ok_or(StoreError::BadRecord {
         turn: key,
         column: "state",
     })?;
+    let conversation: String = row.get(2)?;
     let answer = match row.get(8)? {
         Some(text) => Answer { text, ids: row.get(9)? },
-        None => Answer::join_parts(db, key)?,
+        None => {
+            let mut answer = Answer::join_parts(db, key)?;
+            answer.extend(key, unflushed.after(&conversation, unsigned(row, 21)?));
+            answer
+        }
     };
     let ids = answer.ids.as_deref().map(token_ids::decode);
     let optional = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(i64::cast_unsigned));
     Ok(Turn {
         key,
         turn_id: row.get(1)?,
-        conversation: row.get(2)?,
+        conversation,
         parent: optional(3)?,
         parent_turn_id: row.get(4)?,
         state,

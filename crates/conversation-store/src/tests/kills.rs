@@ -71,6 +71,11 @@ async fn stream_turn(store: &ConversationStore, conversation: &str, turn_id: &st
     let begun = begin(store, conversation, turn_id).await;
     println!("acknowledged {conversation} {}", begun.first_seq);
     let mut receipts = vec![store.enqueue(started(conversation, begun.key)).await.expect("queued")];
+    if conversation.ends_with(['0', '1']) {
+        // With nothing of it on the way, tokens take the short way.
+        let seqs = receipts.remove(0).await.expect("committed");
+        println!("acknowledged {conversation} {}", seqs.last);
+    }
     for id in 0..TOKENS_A_TURN {
         let receipt = store
             .enqueue(token(conversation, begun.key, &format!("{id} "), &[id]))

@@ -6,7 +6,9 @@ use super::{
     Apply, Batch,
     batch::{OfTurn, check_size},
 };
-use crate::{AppendEvents, NewEvent, Seqs, StartedFacts, StoreError, TurnKey, TurnState, error::Result, queries};
+use crate::{
+    AppendEvents, NewEvent, Seqs, StartedFacts, StoreError, TurnKey, TurnState, error::Result, live::Step, queries,
+};
 
 impl Apply for AppendEvents {
     type Output = Seqs;
@@ -17,6 +19,7 @@ impl Apply for AppendEvents {
         }
         if let Err(error) = check_size("an append", self.bytes()) {
             batch.holes.insert(self.turn);
+            batch.stops(&self.conversation, self.turn);
             return Err(error);
         }
         if self.events.is_empty() {
@@ -36,6 +39,13 @@ impl Apply for AppendEvents {
         if let Some(rounds) = &self.rounds_json {
             set_rounds(batch, self.turn, rounds)?;
         }
+        if self.started.is_some() || turn.state == TurnState::Streaming {
+            batch.steps.push(Step::Streams {
+                conversation: self.conversation.clone(),
+                turn: self.turn,
+                turn_id: turn.id,
+            });
+        }
         Ok(seqs)
     }
 
@@ -44,13 +54,17 @@ impl Apply for AppendEvents {
         self.rounds_json.is_some()
     }
 
+    fn conversation(&self) -> Option<&str> {
+        Some(&self.conversation)
+    }
+
     fn leaves_hole_in(&self) -> Option<TurnKey> {
         Some(self.turn)
     }
 }
 
 impl AppendEvents {
-    fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let events: usize = self.events.iter().map(NewEvent::bytes).sum();
         let answer = self
             .answer

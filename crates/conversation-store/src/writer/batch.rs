@@ -6,20 +6,29 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, named_params};
 
 use super::MAX_COMMAND_BYTES;
 use crate::{
-    AnswerDelta, AppendEvents, Event, NewEvent, Seqs, StoreError, TurnKey, TurnState, error::Result,
-    queries::ConversationRow, tail::Growth, token_ids,
+    AnswerDelta, AppendEvents, Event, NewEvent, Seqs, StoreError, TurnKey, TurnState,
+    error::Result,
+    live::{Live, Step},
+    queries::ConversationRow,
+    tail::Growth,
+    token_ids,
 };
 
 /// An open transaction.
 pub(crate) struct Batch<'a> {
     pub(crate) db: Transaction<'a>,
     pub(super) holes: &'a mut HashSet<TurnKey>,
+    pub(super) live: &'a Live,
+    /// What is to be told to `live` once it is committed.
+    pub(super) steps: Vec<Step>,
     woken: Woken,
 }
 
 /// What is to be done once a transaction is committed.
 #[derive(Debug, Default)]
 pub(super) struct Woken {
+    /// What it has done to running turns.
+    pub(super) steps: Vec<Step>,
     /// Conversations whose logs have grown or gone.
     pub(super) conversations: HashMap<String, Growth>,
     /// A conversation was deleted; its rows are still there.
@@ -42,13 +51,19 @@ pub(super) struct OfTurn<'a> {
 
 impl<'a> Batch<'a> {
     /// Begins a transaction that may write at once.
-    pub(super) fn begin(connection: &'a mut Connection, holes: &'a mut HashSet<TurnKey>) -> Result<Self> {
+    pub(super) fn begin(
+        connection: &'a mut Connection,
+        holes: &'a mut HashSet<TurnKey>,
+        live: &'a Live,
+    ) -> Result<Self> {
         let db = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(StoreError::writing("to the conversation database"))?;
         Ok(Self {
             db,
             holes,
+            live,
+            steps: Vec::new(),
             woken: Woken::default(),
         })
     }
@@ -58,7 +73,10 @@ impl<'a> Batch<'a> {
         self.db
             .commit()
             .map_err(StoreError::writing("to the conversation database"))?;
-        Ok(self.woken)
+        Ok(Woken {
+            steps: self.steps,
+            ..self.woken
+        })
     }
 
     /// Runs one prepared statement.
@@ -181,13 +199,11 @@ impl<'a> Batch<'a> {
         (first, events): (u64, &[NewEvent]),
     ) -> Result<Seqs> {
         let last = first + events.len() as u64 - 1;
-        self.execute(
-            "a conversation",
-            "UPDATE conversation SET last_seq = :seq, updated_at = coalesce(:at, updated_at) WHERE key = :key",
-            named_params! {
-                ":seq": last.cast_signed(), ":at": events.last().map(|event| event.at_ms), ":key": key,
-            },
-        )?;
+        self.set_end(key, last, events.last().map(|event| event.at_ms))?;
+        self.steps.push(Step::Grew {
+            conversation: id.to_owned(),
+            last_seq: last,
+        });
         let growth = self.growth(id);
         growth.last_seq = last;
         growth
@@ -200,6 +216,24 @@ impl<'a> Batch<'a> {
                 json: event.json.clone(),
             }));
         Ok(Seqs { first, last })
+    }
+
+    /// Notes where a log ends.
+    pub(super) fn set_end(&self, conversation: i64, last_seq: u64, at_ms: Option<i64>) -> Result<()> {
+        self.execute(
+            "a conversation",
+            "UPDATE conversation SET last_seq = :seq, updated_at = coalesce(:at, updated_at) WHERE key = :key",
+            named_params! { ":seq": last_seq.cast_signed(), ":at": at_ms, ":key": conversation },
+        )
+        .map(drop)
+    }
+
+    /// Has a turn's later appends come to the writer, or refused.
+    pub(super) fn stops(&mut self, conversation: &str, turn: TurnKey) {
+        self.steps.push(Step::Stops {
+            conversation: conversation.to_owned(),
+            turn,
+        });
     }
 
     /// Has the conversation's followers woken after the commit, to read the log, which ends at `last_seq`.

@@ -49,6 +49,10 @@ impl Apply for NewTurn {
     fn is_durable(&self) -> bool {
         true
     }
+
+    fn conversation(&self) -> Option<&str> {
+        Some(&self.conversation)
+    }
 }
 
 impl NewTurn {

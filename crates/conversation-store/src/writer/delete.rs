@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, named_params};
 
 use super::{Apply, Batch, import::HIDDEN};
-use crate::{error::Result, queries};
+use crate::{error::Result, live::Step, queries};
 
 /// Rows that go in one transaction: a few milliseconds, so that live turns hardly notice.
 const ROWS_AT_ONCE: i64 = 2_000;
@@ -25,12 +25,19 @@ impl Apply for Delete {
             named_params! { ":key": conversation.key },
         )?;
         batch.wake(&self.conversation, conversation.last_seq);
+        batch.steps.push(Step::Gone {
+            conversation: self.conversation.clone(),
+        });
         batch.remove_later();
         Ok(())
     }
 
     fn is_durable(&self) -> bool {
         true
+    }
+
+    fn conversation(&self) -> Option<&str> {
+        Some(&self.conversation)
     }
 }
 

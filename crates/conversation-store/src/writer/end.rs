@@ -49,11 +49,16 @@ impl Apply for EndTurn {
             },
         )?;
         batch.holes.remove(&self.turn);
+        batch.stops(&self.conversation, self.turn);
         Ok(end_seq)
     }
 
     fn is_durable(&self) -> bool {
         true
+    }
+
+    fn conversation(&self) -> Option<&str> {
+        Some(&self.conversation)
     }
 }
 

@@ -33,4 +33,8 @@ impl Apply for SetHead {
     fn is_durable(&self) -> bool {
         true
     }
+
+    fn conversation(&self) -> Option<&str> {
+        Some(&self.conversation)
+    }
 }

@@ -28,6 +28,10 @@ impl Apply for Publish {
     fn is_durable(&self) -> bool {
         true
     }
+
+    fn conversation(&self) -> Option<&str> {
+        Some(&self.conversation)
+    }
 }
 
 impl Publish {
