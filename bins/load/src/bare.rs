@@ -39,7 +39,10 @@ pub(crate) fn serve(pace: Pace) -> Result<()> {
         for address in server.addrs() {
             child::say_listening(&address.to_string());
         }
-        server.run().await.map_err(failed)
+        tokio::select! {
+            ended = server.run() => ended.map_err(failed),
+            () = child::parent_lets_go() => Ok(()),
+        }
     };
     actix_web::rt::System::new().block_on(serving)
 }

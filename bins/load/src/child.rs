@@ -1,8 +1,9 @@
 //! A server in a process of its own, so that its memory can be told from ours.
 
-use std::io::{BufRead as _, BufReader, Write as _, stdout};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _, stdin, stdout};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use crate::Pace;
 use crate::error::{LoadError, Result};
@@ -10,9 +11,14 @@ use crate::error::{LoadError, Result};
 /// What a server's first line begins with.
 const SIGN: &str = "listening ";
 
+/// How long a server may take to end; then it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// A server, until it is dropped.
 pub(crate) struct Server {
     child: Child,
+    /// Ends the server by its own end.
+    stdin: Option<ChildStdin>,
     pub(crate) name: &'static str,
     /// Where it listens.
     pub(crate) authority: String,
@@ -22,6 +28,13 @@ pub(crate) struct Server {
 pub(crate) fn say_listening(authority: &str) {
     let mut stdout = stdout();
     let _ = writeln!(stdout, "{SIGN}{authority}").and_then(|()| stdout.flush());
+}
+
+/// Waits until the parent lets go of this process: it wants no more of it, or is gone.
+pub(crate) async fn parent_lets_go() {
+    let until_end = || stdin().read_to_end(&mut Vec::new());
+    // A standard input that can't be read has no parent at its other end.
+    let _ = tokio::task::spawn_blocking(until_end).await;
 }
 
 impl Server {
@@ -41,7 +54,7 @@ impl Server {
         let mut child = Command::new(program)
             .arg(name)
             .args(["--rate", &pace.rate.to_string(), "--tokens", &pace.tokens.to_string()])
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .map_err(failed)?;
@@ -52,6 +65,7 @@ impl Server {
             .flat_map(|stdout| BufReader::new(stdout).lines());
         let authority = lines.find_map(|line| line.ok()?.strip_prefix(SIGN).map(str::to_owned));
         let server = Self {
+            stdin: child.stdin.take(),
             child,
             name,
             authority: authority.clone().unwrap_or_default(),
@@ -95,6 +109,14 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // It removes its files by itself.
+        self.stdin = None;
+        let end = Instant::now() + GRACE;
+        while let Ok(None) = self.child.try_wait()
+            && Instant::now() < end
+        {
+            sleep(Duration::from_millis(20));
+        }
         // One that has ended by itself is gone all the same.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -38,6 +38,8 @@ pub(crate) enum LoadError {
     Frame { frame: String },
     #[error("a turn ended in an error: {frame}")]
     TurnFailed { frame: String },
+    #[error("questions can't be spread over {seconds} s")]
+    Spread { seconds: f64 },
     #[error("{lost} of {sent} tokens were lost")]
     Lost { lost: u64, sent: u64 },
     #[error("cannot ask {authority} for /healthz")]

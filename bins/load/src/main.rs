@@ -37,7 +37,7 @@ enum Command {
     Stream(StreamArguments),
     /// Sockets that say nothing: memory of each against a bare actix-ws echo, and how soon /healthz answers beside them
     Idle(IdleArguments),
-    /// A reader that never reads: what it does to the latency of the others
+    /// Readers that never read: what they do to the latency of the others, against as many that read
     Stuck(StuckArguments),
     /// A sidecar that runs already, with whatever model it has
     Real(RealArguments),
@@ -53,7 +53,7 @@ enum Command {
 #[derive(Args, Clone, Copy, Debug)]
 struct Pace {
     /// Tokens a second in each answer; 0 is as fast as they are taken
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 10)]
     rate: u32,
     /// Tokens in each answer
     #[arg(long, default_value_t = 256)]
@@ -65,9 +65,12 @@ struct StreamArguments {
     /// Sockets, each with a conversation of its own
     #[arg(long, default_value_t = 500)]
     sockets: usize,
-    /// Turns on each, one after the other
-    #[arg(long, default_value_t = 2)]
+    /// Turns on each, one after the other; with three or more, the latency is of those between the first and the last, while all stream
+    #[arg(long, default_value_t = 3)]
     turns: u32,
+    /// Seconds over which the first questions are spread; as long as an answer takes, unless it is said
+    #[arg(long)]
+    spread: Option<f64>,
     /// Times that both servers are measured, in turn
     #[arg(long, default_value_t = 3)]
     rounds: u32,
@@ -93,7 +96,7 @@ struct StuckArguments {
     /// How long each measurement takes
     #[arg(long, default_value_t = 60)]
     seconds: u32,
-    /// Times that it is measured without and with the stuck reader, in turn
+    /// Times that both are measured, in turn
     #[arg(long, default_value_t = 2)]
     rounds: u32,
     /// Tokens a second in each answer

@@ -1,6 +1,5 @@
 //! The server under test: the real sidecar, with an engine that needs no model.
 
-use std::future::pending;
 use std::sync::Arc;
 
 use sidecar::test_harness::Harness;
@@ -12,7 +11,7 @@ use crate::{Pace, child};
 /// The agent that every socket talks to.
 pub(crate) const AGENT: &str = "stamper";
 
-/// Serves until the process is ended.
+/// Serves until the parent lets go.
 pub(crate) fn serve(pace: Pace) -> Result<()> {
     let serving = async {
         let engine = StampingEngine::start(pace).map_err(|source| LoadError::Runtime { source })?;
@@ -21,7 +20,7 @@ pub(crate) fn serve(pace: Pace) -> Result<()> {
             .await?;
         write_agent(&sidecar.folder().path().join("agents"), pace)?;
         child::say_listening(&sidecar.running().addrs[0].to_string());
-        pending::<()>().await;
+        child::parent_lets_go().await;
         Ok(())
     };
     actix_web::rt::System::new().block_on(serving)

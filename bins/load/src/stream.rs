@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use tokio::task::spawn_local;
 use tokio::time::sleep_until;
 
+use crate::StreamArguments;
 use crate::child::Server;
 use crate::error::{LoadError, Result};
 use crate::percentiles::{Latencies, Percentiles, median};
 use crate::reader::Reader;
 use crate::scripted::AGENT;
-use crate::{Pace, StreamArguments};
 
 /// What one server did.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +29,7 @@ pub(crate) async fn measure(arguments: StreamArguments) -> Result<()> {
         turns,
         rounds,
         pace,
+        ..
     } = arguments;
     println!(
         "{sockets} sockets, {turns} turns of {} tokens on each, {}; latency from engine to client in ms",
@@ -56,9 +57,8 @@ pub(crate) async fn measure(arguments: StreamArguments) -> Result<()> {
 }
 
 async fn round(server: &Server, arguments: StreamArguments) -> Result<Streamed> {
-    let readers = open(server, arguments.sockets).await?;
     let before = server.processor_time()?;
-    let streamed = stream(readers, arguments.turns, arguments.pace).await?;
+    let streamed = stream(server, arguments).await?;
     let micros = (server.processor_time()? - before).as_secs_f64() * 1e6 / streamed.sent as f64;
     let latency = streamed.latency;
     println!(
@@ -91,26 +91,30 @@ pub(crate) async fn open(server: &Server, sockets: usize) -> Result<Vec<Reader>>
 }
 
 /// Runs the turns of all sockets at once.
-async fn stream(readers: Vec<Reader>, turns: u32, pace: Pace) -> Result<Streamed> {
+async fn stream(server: &Server, arguments: StreamArguments) -> Result<Streamed> {
+    let StreamArguments {
+        sockets, turns, pace, ..
+    } = arguments;
+    let spread = spread(arguments)?;
     let begin = Instant::now();
-    let sent = readers.len() as u64 * u64::from(turns) * u64::from(pace.tokens);
-    // Independent conversations don't tick together: their first questions are spread over a second.
-    let apart = Duration::from_secs(1) / u32::try_from(readers.len()).unwrap_or(u32::MAX).max(1);
-    let mut running = Vec::with_capacity(readers.len());
-    for (reader, number) in readers.into_iter().zip(0..) {
+    let sent = sockets as u64 * u64::from(turns) * u64::from(pace.tokens);
+    let apart = spread / u32::try_from(sockets).unwrap_or(u32::MAX).max(1);
+    let mut running = Vec::with_capacity(sockets);
+    for (_, number) in (0..sockets).zip(0..) {
         sleep_until((begin + apart * number).into()).await;
-        running.push(spawn_local(converse(reader, turns)));
+        // Opened when it has something to say: the sidecar closes those that say nothing at first.
+        running.push(spawn_local(converse(Reader::open(&server.authority).await?, turns)));
     }
-    let (mut latencies, mut frames, mut gaps) = (Latencies::default(), 0, 0);
+    let (mut latencies, mut tokens, mut frames, mut gaps) = (Latencies::default(), 0, 0, 0);
     for conversation in running {
         let conversation = conversation.await.map_err(|error| LoadError::Ended {
             reason: error.to_string(),
         })??;
         frames += conversation.frames;
         gaps += conversation.gaps;
+        tokens += conversation.tokens;
         latencies.extend(conversation.latencies);
     }
-    let tokens = latencies.count();
     let seconds = begin.elapsed().max(Duration::from_nanos(1)).as_secs_f64();
     Ok(Streamed {
         tokens_per_second: tokens as f64 / seconds,
@@ -121,20 +125,40 @@ async fn stream(readers: Vec<Reader>, turns: u32, pace: Pace) -> Result<Streamed
     })
 }
 
+/// Over how long the first questions are spread. Independent conversations neither tick together nor begin together: as long as an
+/// answer takes, so that at any time as many end as begin.
+fn spread(StreamArguments { spread, pace, .. }: StreamArguments) -> Result<Duration> {
+    let an_answer = match pace.rate {
+        0 => Duration::from_secs(1),
+        rate => Duration::from_secs(pace.tokens.into()) / rate,
+    };
+    spread.map_or(Ok(an_answer), |seconds| {
+        Duration::try_from_secs_f64(seconds).map_err(|_| LoadError::Spread { seconds })
+    })
+}
+
 /// What one socket saw of all its turns.
 #[derive(Default)]
 struct Conversation {
     latencies: Latencies,
+    tokens: u64,
     frames: u64,
     gaps: u64,
 }
 
 async fn converse(mut reader: Reader, turns: u32) -> Result<Conversation> {
     let mut seen = Conversation::default();
-    for _ in 0..turns {
+    // In the first turn others have not begun, in the last they have ended.
+    let measured = if turns < 3 { 0..turns } else { 1..turns - 1 };
+    for number in 0..turns {
         let question = format!(r#"{{"agentId":"{AGENT}","message":"What time is it?"}}"#);
         reader.say(question).await?;
-        let turn = reader.turn(|token| seen.latencies.add_stamps(token)).await?;
+        let mut latencies = Latencies::default();
+        let turn = reader.turn(|token| latencies.add_stamps(token)).await?;
+        seen.tokens += latencies.count();
+        if measured.contains(&number) {
+            seen.latencies.extend(latencies);
+        }
         seen.frames += turn.frames;
         seen.gaps += turn.gaps;
     }

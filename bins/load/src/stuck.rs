@@ -1,8 +1,8 @@
-//! A reader that asks for a long answer and never reads: what it does to the others.
+//! Readers that ask for a long answer and never read: what they do to the others, against as many that read.
 
 use std::time::{Duration, Instant};
 
-use tokio::task::spawn_local;
+use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::sleep;
 
 use crate::child::Server;
@@ -19,7 +19,7 @@ const STUCK_SOCKETS: usize = 8;
 /// Tokens of an answer: the longest that may be asked for, so that a stuck reader's answer outlasts its buffers.
 const TOKENS: u32 = 8_192;
 
-/// Measures without and with the stuck readers in turn, on one server.
+/// Measures beside readers that read and beside stuck ones in turn, each on a server of its own: answers go on after their readers.
 pub(crate) async fn measure(arguments: StuckArguments) -> Result<()> {
     let StuckArguments {
         sockets,
@@ -28,27 +28,40 @@ pub(crate) async fn measure(arguments: StuckArguments) -> Result<()> {
         rate,
     } = arguments;
     println!("{sockets} sockets at {rate} tokens a second for {seconds} s; latency from engine to client in ms");
-    println!("stuck readers       p50       p99       max");
-    let server = Server::scripted(Pace { rate, tokens: TOKENS })?;
+    println!("beside              p50       p99       max");
+    let pace = Pace { rate, tokens: TOKENS };
     let mut ratios = Vec::new();
     for _ in 0..rounds {
+        let server = Server::scripted(pace)?;
+        let reading: Vec<_> = stuck(&server).await?.into_iter().map(read_on).collect();
         let alone = others(&server, arguments).await?;
-        say(0, alone);
+        say(&format!("{STUCK_SOCKETS} that read"), alone);
+        reading.iter().for_each(JoinHandle::abort);
+        let server = Server::scripted(pace)?;
         let stuck = stuck(&server).await?;
         let beside = others(&server, arguments).await?;
-        say(stuck.len(), beside);
+        say(&format!("{STUCK_SOCKETS} stuck"), beside);
+        drop(stuck);
         ratios.push(beside.p99_ms / alone.p99_ms);
     }
     println!(
-        "p99 beside {STUCK_SOCKETS} stuck readers against p99 without: {:.3} (median of {rounds})",
+        "p99 beside {STUCK_SOCKETS} stuck readers against p99 beside as many that read: {:.3} (median of {rounds})",
         median(ratios)
     );
     Ok(())
 }
 
-fn say(stuck: usize, latency: Percentiles) {
+/// Reads one answer to its end.
+fn read_on(mut reader: Reader) -> JoinHandle<()> {
+    spawn_local(async move {
+        // What it reads is not measured, and the server is ended under it.
+        let _ = reader.turn(|_| Ok(())).await;
+    })
+}
+
+fn say(beside: &str, latency: Percentiles) {
     println!(
-        "{stuck:<13} {:>9.2} {:>9.2} {:>9.2}",
+        "{beside:<13} {:>9.2} {:>9.2} {:>9.2}",
         latency.p50_ms, latency.p99_ms, latency.max_ms
     );
 }
