@@ -7,74 +7,35 @@
 //! The order of one conversation is kept by a rule: while the writer has a command for it, nothing goes past the writer.
 
 mod journal;
+mod log;
 mod recovery;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     fmt,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use rusqlite::Connection;
-use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use crate::{
-    AppendEvents, Event, Seqs, TurnKey,
+    AppendEvents, Seqs, TurnKey,
     error::Result,
     tail::{Growth, Tails},
 };
 use journal::Journal;
 pub(crate) use journal::Retired;
+pub(crate) use log::LiveEvent;
+use log::{Held, LiveLog, is_short};
 
-/// Events of one conversation that are worth a transaction's share: a few pages, where one by one they'd be a page each.
-const FLUSH_EVENTS: usize = 64;
-
-/// Bytes that are worth it too.
-const FLUSH_BYTES: usize = 16 << 10;
-
-/// Events of one conversation that may wait for the database at most; a sender waits for the writer then.
-const MAX_EVENTS: usize = 8 * FLUSH_EVENTS;
-
-/// The same in bytes.
-const MAX_BYTES: usize = 8 * FLUSH_BYTES;
+/// Files of the journal that wait for what they hold to be flushed by itself, as a turn ends or has said enough. What an older one
+/// holds belongs to slow turns, and is flushed for its sake: so the journal is bounded.
+const OLD_SEGMENTS: u64 = 8;
 
 /// Conversations of one transaction when all are flushed, so that no turn's beginning or end waits for long behind them.
 const FLUSHED_AT_ONCE: usize = 32;
-
-/// An event of a running turn, with what it adds to the turn's answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct LiveEvent {
-    pub(crate) seq: u64,
-    pub(crate) turn: TurnKey,
-    pub(crate) turn_id: String,
-    pub(crate) kind: String,
-    pub(crate) at_ms: i64,
-    pub(crate) json: String,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(crate) text: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub(crate) ids: Vec<u32>,
-}
-
-impl LiveEvent {
-    /// The event as readers get it.
-    pub(crate) fn event(&self) -> Event {
-        Event {
-            seq: self.seq,
-            kind: self.kind.clone(),
-            turn_id: Some(self.turn_id.clone()),
-            at_ms: self.at_ms,
-            json: self.json.clone(),
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        let text = self.text.as_ref().map_or(0, String::len);
-        self.kind.len() + self.json.len() + text + size_of_val(self.ids.as_slice())
-    }
-}
 
 /// What of some conversations is not in the database yet, each in order. Taken before a read begins, it and the read leave no gap.
 #[derive(Debug, Default)]
@@ -127,28 +88,6 @@ struct State {
     logs: HashMap<String, LiveLog>,
 }
 
-/// One conversation's.
-#[derive(Default)]
-struct LiveLog {
-    /// The turns that stream, by the ids that clients know.
-    streaming: HashMap<TurnKey, String>,
-    last_seq: u64,
-    /// Commands on their way through the writer.
-    queued: usize,
-    /// Senders that wait until there is none.
-    waiting: Vec<oneshot::Sender<()>>,
-    held: VecDeque<Held>,
-    bytes: usize,
-    /// How much was held when a flush was last asked for.
-    asked: (usize, usize),
-}
-
-struct Held {
-    event: LiveEvent,
-    /// The file of the journal that has it.
-    segment: u64,
-}
-
 impl Live {
     /// Takes up what journals of ended processes hold and the database lacks.
     pub(crate) fn recover(folder: &Path, db: &Connection, tails: Tails) -> Result<Self> {
@@ -177,7 +116,7 @@ impl Live {
         let mut guard = self.lock();
         let state = &mut *guard;
         let log = state.logs.get_mut(&append.conversation)?;
-        if log.queued > 0 || log.held.len() >= MAX_EVENTS || log.bytes >= MAX_BYTES {
+        if log.queued > 0 || log.is_full() {
             return None;
         }
         let events = log.number(append)?;
@@ -193,10 +132,11 @@ impl Live {
         });
         log.hold(events, segment);
         let mut flush = Vec::new();
-        if state.journal.begin_segment_if_full() {
-            flush = state.groups();
-        } else if log.is_worth_a_flush() {
+        if log.is_worth_a_flush() {
             flush.push(vec![append.conversation.clone()]);
+        }
+        if let Some(begun) = state.journal.begin_segment_if_full() {
+            flush.extend(state.groups(|held| held.segment + OLD_SEGMENTS < begun));
         }
         Some(Appended {
             seqs: Seqs { first, last },
@@ -238,7 +178,7 @@ impl Live {
 
     /// Every conversation of which something is held, in groups for a transaction each.
     pub(crate) fn groups(&self) -> Vec<Vec<String>> {
-        self.lock().groups()
+        self.lock().groups(|_| true)
     }
 
     /// Takes note of what was committed; the journal's files that nobody needs any more.
@@ -264,8 +204,12 @@ impl Live {
 }
 
 impl State {
-    fn groups(&self) -> Vec<Vec<String>> {
-        let held = self.logs.iter().filter(|(_, log)| !log.held.is_empty());
+    /// The conversations whose oldest held event is such a one.
+    fn groups(&self, is_such: impl Fn(&Held) -> bool) -> Vec<Vec<String>> {
+        let held = self
+            .logs
+            .iter()
+            .filter(|(_, log)| log.held.front().is_some_and(&is_such));
         let ids: Vec<_> = held.map(|(id, _)| id.clone()).collect();
         ids.chunks(FLUSHED_AT_ONCE).map(<[String]>::to_vec).collect()
     }
@@ -312,66 +256,6 @@ impl State {
         if self.logs.get(conversation).is_some_and(is_idle) {
             self.logs.remove(conversation);
         }
-    }
-}
-
-/// Whether an append may take the short way at all: it changes no row but its own, a power cut may take it, and it is no flush by itself.
-fn is_short(append: &AppendEvents) -> bool {
-    append.started.is_none() && append.rounds_json.is_none() && append.bytes() <= FLUSH_BYTES
-}
-
-impl LiveLog {
-    /// The append's events under their numbers, if its turn streams.
-    fn number(&self, append: &AppendEvents) -> Option<Vec<LiveEvent>> {
-        let turn_id = self.streaming.get(&append.turn)?;
-        let numbered = (self.last_seq + 1..).zip(&append.events);
-        let mut events: Vec<_> = numbered
-            .map(|(seq, event)| LiveEvent {
-                seq,
-                turn: append.turn,
-                turn_id: turn_id.clone(),
-                kind: event.kind.clone(),
-                at_ms: event.at_ms,
-                json: event.json.clone(),
-                text: None,
-                ids: Vec::new(),
-            })
-            .collect();
-        // As in the database: what is added to the answer stands with the first event.
-        if let (Some(first), Some(answer)) = (events.first_mut(), &append.answer) {
-            first.text = Some(answer.text.clone());
-            first.ids.clone_from(&answer.ids);
-        }
-        Some(events)
-    }
-
-    fn hold(&mut self, events: Vec<LiveEvent>, segment: u64) {
-        for event in events {
-            self.last_seq = event.seq;
-            self.bytes += event.bytes();
-            self.held.push_back(Held { event, segment });
-        }
-    }
-
-    fn is_worth_a_flush(&mut self) -> bool {
-        let (events, bytes) = self.asked;
-        let is_due = self.held.len() >= events + FLUSH_EVENTS || self.bytes >= bytes + FLUSH_BYTES;
-        if is_due {
-            self.asked = (self.held.len(), self.bytes);
-        }
-        is_due
-    }
-
-    fn let_go(&mut self, last_seq: u64, journal: &mut Journal) {
-        while let Some(held) = self.held.pop_front_if(|held| held.event.seq <= last_seq) {
-            self.bytes -= held.event.bytes();
-            journal.let_go(held.segment);
-        }
-        self.asked = (0, 0);
-    }
-
-    fn events(&self) -> Vec<LiveEvent> {
-        self.held.iter().map(|held| held.event.clone()).collect()
     }
 }
 

@@ -66,6 +66,11 @@ pub(crate) trait Apply: Send + 'static {
         None
     }
 
+    /// Says whether it is a transaction's worth by itself, that others shouldn't wait behind for more.
+    fn is_large(&self) -> bool {
+        false
+    }
+
     /// Names the turn whose answer would have a hole if this failed and a later command didn't.
     fn leaves_hole_in(&self) -> Option<TurnKey> {
         None
@@ -156,6 +161,7 @@ trait Job: Send {
     fn apply(&mut self, batch: &mut Batch<'_>) -> Result<()>;
     fn is_durable(&self) -> bool;
     fn conversation(&self) -> Option<&str>;
+    fn is_large(&self) -> bool;
     fn leaves_hole_in(&self) -> Option<TurnKey>;
     /// Tells the sender what became of it: its own outcome, or the failure of its whole transaction.
     fn settle(self: Box<Self>, failure: Option<StoreError>);
@@ -185,6 +191,10 @@ impl<C: Apply> Job for Queued<C> {
 
     fn conversation(&self) -> Option<&str> {
         self.command.conversation()
+    }
+
+    fn is_large(&self) -> bool {
+        self.command.is_large()
     }
 
     fn leaves_hole_in(&self) -> Option<TurnKey> {
@@ -231,10 +241,10 @@ impl Loop {
                 }
             };
             if let Some(first) = first {
+                let mut is_full = first.is_large();
                 let mut batch = vec![first];
-                while batch.len() < MAX_BATCH
-                    && let Ok(job) = jobs.try_recv()
-                {
+                while !is_full && let Ok(job) = jobs.try_recv() {
+                    is_full = job.is_large() || batch.len() + 1 >= MAX_BATCH;
                     batch.push(job);
                 }
                 removing |= self.run_batch(batch);

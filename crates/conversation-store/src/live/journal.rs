@@ -113,12 +113,11 @@ impl Journal {
         }
     }
 
-    /// Begins another file if this one is long enough; says whether it did.
-    pub(super) fn begin_segment_if_full(&mut self) -> bool {
-        let full = self.current.take_if(|segment| segment.bytes >= SEGMENT_BYTES);
-        let is_full = full.is_some();
-        self.old.extend(full);
-        is_full
+    /// Has another file begin if this one is long enough; the number that it will have.
+    pub(super) fn begin_segment_if_full(&mut self) -> Option<u64> {
+        let full = self.current.take_if(|segment| segment.bytes >= SEGMENT_BYTES)?;
+        self.old.push(full);
+        Some(self.next + 1)
     }
 
     /// Takes over a file of an ended process, which holds so many events that the database lacks.

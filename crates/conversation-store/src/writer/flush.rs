@@ -21,6 +21,10 @@ impl Apply for Flush {
     fn is_durable(&self) -> bool {
         false
     }
+
+    fn is_large(&self) -> bool {
+        self.conversations.len() > 1
+    }
 }
 
 impl Batch<'_> {
