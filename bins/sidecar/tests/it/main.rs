@@ -8,6 +8,7 @@ mod controllers;
 mod disk;
 mod documents;
 mod drain;
+mod event_stream;
 mod export;
 mod guard;
 mod http_turns;

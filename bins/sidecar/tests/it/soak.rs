@@ -110,6 +110,9 @@ impl Soak {
         write_brief_agent(folder.path());
         let far = "---\nname: Far\nsystem_prompt: Be brief.\nmodel: openai:m\n---\n";
         fs::write(folder.path().join(".agents/far.md"), far).expect("a file can be written");
+        // Whom the narrator asks.
+        let controller = "---\nname: Controller\nsystem_prompt: Be brief.\noptions:\n  maxNewTokens: 8\n---\n";
+        fs::write(folder.path().join(".agents/controller.md"), controller).expect("a file can be written");
         let random = Random::new(setting("SIDECAR_SOAK_SEED").unwrap_or(1));
         Self {
             server: ModelServer::start(random.part(1_000), Arc::clone(&report)).await,

@@ -4,96 +4,9 @@ use std::time::Duration;
 
 use engine::ScriptedEngine;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
 
 use crate::client::{Http, TestApp, no_gap, text};
-
-/// One event of a stream.
-#[derive(Debug, Default, PartialEq)]
-struct Event {
-    id: Option<u64>,
-    kind: String,
-    data: Value,
-}
-
-/// A stream that is read piece by piece.
-struct Stream {
-    connection: BufReader<TcpStream>,
-    unread: String,
-}
-
-impl Stream {
-    async fn open(app: &TestApp, path: &str, headers: &str) -> Self {
-        let authority = app.authority();
-        let mut connection = TcpStream::connect(&authority).await.expect("the sidecar listens");
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\naccept: text/event-stream\r\n{headers}\r\n");
-        connection.write_all(request.as_bytes()).await.expect("it is sent");
-        let mut connection = BufReader::new(connection);
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            connection.read_line(&mut head).await.expect("an answer");
-        }
-        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-        assert!(head.contains("content-type: text/event-stream"), "{head}");
-        Self {
-            connection,
-            unread: String::new(),
-        }
-    }
-
-    /// The next block of lines; `None` at the stream's end.
-    async fn block(&mut self) -> Option<String> {
-        loop {
-            if let Some((block, rest)) = self.unread.split_once("\n\n") {
-                let block = block.to_owned();
-                self.unread = rest.to_owned();
-                return Some(block);
-            }
-            let mut length = String::new();
-            self.connection.read_line(&mut length).await.expect("a chunk");
-            let length = usize::from_str_radix(length.trim(), 16).expect("a chunk has a length");
-            let mut chunk = vec![0; length + 2];
-            self.connection.read_exact(&mut chunk).await.expect("a whole chunk");
-            if length == 0 {
-                return None;
-            }
-            self.unread
-                .push_str(std::str::from_utf8(&chunk[..length]).expect("events are UTF-8"));
-        }
-    }
-
-    /// The next event; `None` at the stream's end.
-    async fn next(&mut self) -> Option<Event> {
-        loop {
-            let block = self.block().await?;
-            if block.starts_with(':') {
-                continue;
-            }
-            let mut event = Event::default();
-            for line in block.lines() {
-                match line.split_once(": ").expect("a field has a value") {
-                    ("id", id) => event.id = id.parse().ok(),
-                    ("event", kind) => event.kind = kind.to_owned(),
-                    ("data", data) => event.data = serde_json::from_str(data).expect("data is JSON"),
-                    other => panic!("{other:?}"),
-                }
-            }
-            return Some(event);
-        }
-    }
-
-    /// Events up to and with the first of a type.
-    async fn until(&mut self, kind: &str) -> Vec<Event> {
-        let mut events = Vec::new();
-        loop {
-            events.push(self.next().await.expect("the stream goes on"));
-            if events.last().is_some_and(|event| event.kind == kind) {
-                return events;
-            }
-        }
-    }
-}
+use crate::event_stream::{Event, Stream};
 
 async fn begin(app: &TestApp, conversation: &str, message: &str) {
     let body = json!({ "message": message, "agentId": "planner" }).to_string();
@@ -124,7 +37,7 @@ fn frames(events: Vec<Event>) -> Vec<Value> {
 async fn a_log_is_followed_and_taken_up_again() {
     let app = TestApp::start(ScriptedEngine::default().held()).await;
     begin(&app, "c", "hello").await;
-    let mut stream = Stream::open(&app, "/conversations/c/events", "").await;
+    let mut stream = Stream::open(&app.authority(), "/conversations/c/events", "").await;
     let begun = frames(stream.until("started").await);
     no_gap(0, &begun);
     app.engine.release(1_000);
@@ -132,9 +45,14 @@ async fn a_log_is_followed_and_taken_up_again() {
     let last = no_gap(begun.len() as u64, &rest);
     assert_eq!(text(&rest), "echo: hello");
     // Who comes back names the last id; it wins over the address that the reader began with.
-    let mut again = Stream::open(&app, "/conversations/c/events?after=0", "last-event-id: 2\r\n").await;
+    let mut again = Stream::open(
+        &app.authority(),
+        "/conversations/c/events?after=0",
+        "last-event-id: 2\r\n",
+    )
+    .await;
     assert_eq!(no_gap(2, &frames(again.until("done").await)), last);
-    let mut again = Stream::open(&app, &format!("/conversations/c/events?after={last}"), "").await;
+    let mut again = Stream::open(&app.authority(), &format!("/conversations/c/events?after={last}"), "").await;
     begin(&app, "c", "more").await;
     no_gap(last, &frames(again.until("done").await));
 }
@@ -144,7 +62,7 @@ async fn a_long_log_comes_in_pieces_without_a_gap() {
     let app = TestApp::start(ScriptedEngine::default()).await;
     let message = "word ".repeat(500).trim_end().to_owned();
     begin(&app, "c", &message).await;
-    let mut stream = Stream::open(&app, "/conversations/c/events", "").await;
+    let mut stream = Stream::open(&app.authority(), "/conversations/c/events", "").await;
     let frames = stream.until("done").await;
     let frames: Vec<Value> = frames.into_iter().map(|event| event.data).collect();
     no_gap(0, &frames);
@@ -156,9 +74,9 @@ async fn a_stream_ends_with_its_conversation_and_with_the_sidecar() {
     let app = TestApp::start(ScriptedEngine::default()).await;
     begin(&app, "c", "hello").await;
     begin(&app, "d", "hello").await;
-    let mut deleted = Stream::open(&app, "/conversations/c/events", "").await;
+    let mut deleted = Stream::open(&app.authority(), "/conversations/c/events", "").await;
     deleted.until("done").await;
-    let mut stopped = Stream::open(&app, "/conversations/d/events", "").await;
+    let mut stopped = Stream::open(&app.authority(), "/conversations/d/events", "").await;
     stopped.until("done").await;
     assert_eq!(app.running().open_sockets(), 2);
     let delete = Http {
@@ -181,12 +99,12 @@ async fn a_quiet_stream_shows_signs_of_life_and_a_reader_from_the_future_is_rese
     })
     .await;
     begin(&app, "c", "hello").await;
-    let mut stream = Stream::open(&app, "/conversations/c/events", "").await;
+    let mut stream = Stream::open(&app.authority(), "/conversations/c/events", "").await;
     let last = stream.until("done").await.pop().and_then(|event| event.id);
     for _ in 0..3 {
         assert_eq!(stream.block().await.as_deref(), Some(":"));
     }
-    let mut ahead = Stream::open(&app, "/conversations/c/events?after=99", "").await;
+    let mut ahead = Stream::open(&app.authority(), "/conversations/c/events?after=99", "").await;
     let reset = ahead.next().await.expect("a reset");
     assert_eq!((reset.kind.as_str(), reset.data["lastSeq"].as_u64()), ("reset", last));
     drop((stream, ahead));

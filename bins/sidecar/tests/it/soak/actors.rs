@@ -3,8 +3,10 @@
 mod archivist;
 mod editor;
 mod lurker;
+mod pilot;
 mod talk;
 mod talker;
+mod watcher;
 
 use tokio::task::JoinSet;
 
@@ -21,7 +23,7 @@ const FAR_TALKERS: u64 = 2;
 const ROUNDS_OF_A_CONVERSATION: u64 = 8;
 
 /// All that are started but the one that only waits for the others.
-const BUSY: usize = (TALKERS + FAR_TALKERS) as usize + 2;
+const BUSY: usize = (TALKERS + FAR_TALKERS) as usize + 4;
 
 /// Whether nothing more comes of the actors.
 pub fn have_played(heard: &Heard) -> bool {
@@ -48,6 +50,8 @@ pub fn start(stage: &Stage, random: &Random, steps: u64) -> JoinSet<()> {
     }
     actors.spawn(archivist::play(stage.clone(), random.part(100), steps));
     actors.spawn(editor::play(stage.clone(), random.part(101), steps));
+    actors.spawn(pilot::play(stage.clone(), random.part(103), steps));
+    actors.spawn(watcher::play(stage.clone(), random.part(104), steps));
     actors.spawn(lurker::play(stage.clone(), random.part(102)));
     actors
 }

@@ -52,17 +52,24 @@ impl Stage {
     /// One request; `None` when the sidecar is gone.
     pub async fn http(&self, method: &str, path: &str, body: &str) -> Option<Answer> {
         let headers = [("content-type", "application/json")];
-        let request = Http {
+        self.request(Http {
             method,
             path,
             body,
             headers: &headers,
-        };
+        })
+        .await
+    }
+
+    /// One request with headers of its own.
+    pub async fn request(&self, request: Http<'_>) -> Option<Answer> {
+        let (method, path) = (request.method, request.path);
         let answer = try_http(&self.authority, request).await?;
         if answer.status >= 500 {
             let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
             let is_fault = is_disk_fault(&body);
-            let is_named = is_fault || body["code"] == "draining" || body["code"] == "model_unavailable";
+            let named = ["draining", "model_unavailable", "relay_failed"];
+            let is_named = is_fault || named.iter().any(|code| body["code"] == *code);
             self.report.check("a request that fails says why", is_named, || {
                 format!("{method} {path}: {} {}", answer.status, answer.body)
             });
