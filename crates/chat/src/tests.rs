@@ -2,6 +2,7 @@
 
 mod bench;
 mod cancelling;
+mod clock;
 mod commands;
 mod crowd;
 mod engines;
