@@ -92,7 +92,7 @@ impl<'a> PythonTools<'a> {
         if is_made_from(&stamp, &wanted) && works(&mut command(&self.program("python"), ["--version"])) {
             return Ok(());
         }
-        println!(
+        eprintln!(
             "Installing the Python packages of {file} into {} ({megabytes} MB, once).",
             self.folder.display()
         );
