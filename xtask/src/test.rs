@@ -6,7 +6,7 @@
 mod autobahn;
 mod docker;
 mod packages;
-mod python;
+pub(crate) mod python;
 mod rust;
 mod schemathesis;
 mod tally;

@@ -16,11 +16,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::bench;
 use crate::settings::{Loaded, Settings};
 use crate::status::Chain;
 
+pub(crate) use progress::{bar, spinner};
+
 /// Whatever stops a command; shown with its causes.
-type Failure = Box<dyn Error + Send + Sync>;
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 /// Streaming chat with many agents on this machine.
 #[derive(Debug, Parser)]
@@ -44,6 +47,8 @@ enum Command {
     /// Measures a model
     #[command(subcommand)]
     Eval(eval::EvalCommand),
+    /// Measures how fast a model is on this machine
+    Bench(Box<bench::BenchArguments>),
 }
 
 /// Runs the command that the process was started with.
@@ -66,6 +71,7 @@ fn obey(arguments: Arguments) -> Result<(), Failure> {
         Command::Chat(chat) => runtime()?.block_on(chat::chat(loaded, chat)),
         Command::Generate(generate) => generate::generate(&warned(loaded), &generate),
         Command::Eval(eval) => eval::eval(&warned(loaded), eval),
+        Command::Bench(bench) => bench::bench(warned(loaded), &bench),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod access;
 mod app;
+mod bench;
 mod chat_relay;
 pub mod cli;
 mod error;

@@ -15,22 +15,23 @@ use crate::settings::{Device, MODELS_DIR, Settings, resolve_model};
 /// # Errors
 /// The model isn't there, its files are damaged, or the cache that the settings ask for doesn't fit it.
 pub fn start(settings: &Settings, model: &str) -> Result<Arc<dyn Engine>, StartError> {
-    let asked = model;
     let model = resolve_model(model, Path::new(MODELS_DIR))?;
-    let name = model
-        .file_stem()
-        .map_or_else(|| asked.to_owned(), |stem| stem.to_string_lossy().into_owned());
     tracing::info!(model = %model.display(), "loading the model");
-    let engine = BurnEngine::start(BurnEngineSettings {
-        model,
-        name,
+    Ok(Arc::new(BurnEngine::start(engine_settings(settings, &model))?))
+}
+
+/// What the settings say about the engine of the model at `path`; users know it by the name of its file or folder.
+pub fn engine_settings(settings: &Settings, path: &Path) -> BurnEngineSettings {
+    let name = path.file_stem().unwrap_or(path.as_os_str());
+    BurnEngineSettings {
+        model: path.to_owned(),
+        name: name.to_string_lossy().into_owned(),
         device: device(settings.device),
         threads: settings.threads,
         streaming: settings.streaming,
         start_size: settings.start_size,
         recent_size: settings.recent_size,
-    })?;
-    Ok(Arc::new(engine))
+    }
 }
 
 /// Loads a model for an evaluation: nothing is served, so the settings say only where it runs.

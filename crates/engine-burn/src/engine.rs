@@ -43,10 +43,14 @@ impl BurnEngine {
     }
 
     pub(crate) fn start_worker(settings: BurnEngineSettings, tuning: Tuning) -> Result<Self, BurnEngineError> {
-        let files = ModelFiles::open(&settings.model).map_err(|source| BurnEngineError::OpenModel {
+        let mut files = ModelFiles::open(&settings.model).map_err(|source| BurnEngineError::OpenModel {
             path: settings.model.clone(),
             source,
         })?;
+        if tuning.never_stops {
+            // No token has this id: a vocabulary is smaller.
+            files.config.stop_ids = vec![u32::MAX];
+        }
         settings.check(files.config.context_tokens)?;
         let device = ComputeDevice::open(settings.device, settings.threads)?;
         let defaults = settings.defaults(files.config.context_tokens);
@@ -86,8 +90,10 @@ impl BurnEngine {
     }
 }
 
-/// What tests set otherwise.
+/// What tests and benchmarks set otherwise.
 pub(crate) struct Tuning {
+    /// No token ends an answer.
+    pub(crate) never_stops: bool,
     pub(crate) channel_events: usize,
     pub(crate) idle_cache_bytes: usize,
     #[cfg(test)]
@@ -97,6 +103,7 @@ pub(crate) struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         Self {
+            never_stops: false,
             channel_events: CHANNEL_EVENTS,
             idle_cache_bytes: IDLE_CACHE_BYTES,
             #[cfg(test)]

@@ -1,8 +1,9 @@
-//! Measures a model: how well it predicts a text, what it generates from ids, and what a long stream costs.
+//! Measures a model: how well it predicts a text, what it generates from ids, what a long stream costs, and how fast it is.
 //!
 //! Token ids go in, results come out as structs; nothing here prints, tokenises or knows a conversation. Every sequence gets a
 //! cache of its own, without the spare slots that only conversations need.
 
+pub mod bench;
 mod generate;
 mod long_stream;
 mod perplexity;

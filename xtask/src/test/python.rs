@@ -1,6 +1,6 @@
-//! The Python programs that tests start: pinned packages in a virtual environment of their own, in the tool cache.
+//! The Python programs that tests and comparisons start: pinned packages in virtual environments of their own, in the tool cache.
 //!
-//! It is made anew when the list or the machine's Python changes, and otherwise left alone. Nothing of it reaches the
+//! One is made anew when its list or the machine's Python changes, and otherwise left alone. Nothing of it reaches the
 //! Python of the machine.
 
 use std::{
@@ -18,8 +18,27 @@ use crate::{
 /// The variable in which tests find the interpreter.
 pub(crate) const INTERPRETER_VARIABLE: &str = "SIDECAR_TEST_PYTHON";
 
-/// The pinned list below the root.
-const REQUIREMENTS: &str = "fixtures/upstreams/requirements.txt";
+/// A pinned list of packages, and where they go.
+struct PackageList {
+    /// Below the root.
+    file: &'static str,
+    /// In the tool cache.
+    folder: &'static str,
+    /// What is fetched, for people who wait for it.
+    megabytes: u32,
+}
+
+const FOR_TESTS: PackageList = PackageList {
+    file: "fixtures/upstreams/requirements.txt",
+    folder: "python",
+    megabytes: 82,
+};
+
+const FOR_PEERS: PackageList = PackageList {
+    file: "fixtures/peers/requirements.txt",
+    folder: "python-peers",
+    megabytes: 53,
+};
 
 /// Written last, into the environment: what it was made from.
 const STAMP: &str = "made-from.txt";
@@ -34,25 +53,38 @@ const VENV: SystemPackage = SystemPackage {
     elsewhere: "elsewhere install Python 3.11 or newer with venv and pip, and put it first on the PATH",
 };
 
-/// The virtual environment of the tests.
+/// A virtual environment.
 pub(crate) struct PythonTools<'a> {
     workspace: &'a Workspace,
+    list: PackageList,
     folder: PathBuf,
 }
 
 impl<'a> PythonTools<'a> {
-    /// Prepares nothing, runs nothing.
+    /// The environment of the tests. Prepares nothing, runs nothing.
     pub(crate) fn new(workspace: &'a Workspace) -> Self {
+        Self::of(workspace, FOR_TESTS)
+    }
+
+    /// The environment of the programs that the sidecar is compared with. Prepares nothing, runs nothing.
+    pub(crate) fn peers(workspace: &'a Workspace) -> Self {
+        Self::of(workspace, FOR_PEERS)
+    }
+
+    fn of(workspace: &'a Workspace, list: PackageList) -> Self {
+        let folder = workspace.tool_cache().join(list.folder);
         Self {
             workspace,
-            folder: workspace.tool_cache().join("python"),
+            list,
+            folder,
         }
     }
 
     /// Installs the pinned packages, unless they are there.
     pub(crate) fn ensure(&self) -> Result<()> {
         VENV.ensure(|| works(&mut command("python3", ["-c", PROBE])))?;
-        let requirements = self.workspace.root().join(REQUIREMENTS);
+        let PackageList { file, megabytes, .. } = self.list;
+        let requirements = self.workspace.root().join(file);
         let list = fs::read_to_string(&requirements).while_trying("read", &requirements)?;
         let version = output(&mut command("python3", ["--version"]))?;
         let stamp = self.folder.join(STAMP);
@@ -60,8 +92,8 @@ impl<'a> PythonTools<'a> {
         if is_made_from(&stamp, &wanted) && works(&mut command(&self.program("python"), ["--version"])) {
             return Ok(());
         }
-        println!(
-            "Installing the Python packages of {REQUIREMENTS} into {} (82 MB, once).",
+        eprintln!(
+            "Installing the Python packages of {file} into {} ({megabytes} MB, once).",
             self.folder.display()
         );
         self.install(&requirements)?;

@@ -1,6 +1,7 @@
 //! The whole sidecar from outside: every test starts the real app on a free port.
 
 mod access;
+mod bench;
 mod client;
 mod command_line;
 mod controllers;

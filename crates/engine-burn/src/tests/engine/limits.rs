@@ -100,3 +100,20 @@ fn a_dense_cache_ends_at_the_trained_context() {
         panic!("{error:?}")
     };
 }
+
+#[test]
+fn an_endless_engine_stops_at_no_token() {
+    /// What the toy ends its answers with.
+    const STOP_ID: u32 = 2;
+    let engine = crate::eval::bench::start_endless(settings()).expect("the toy model is there");
+    let mut stops = 0;
+    for tag in 1..=32 {
+        let mut next = request("c", (tag > 1).then(|| tag - 1), vec![user(tag, "Hello")]);
+        next.options.max_new_tokens = 100;
+        let answer = ask(&engine, next);
+        assert_eq!(answer.finished.reason, FinishReason::Length);
+        assert_eq!(answer.finished.usage.completion_tokens, 100);
+        stops += answer.ids().iter().filter(|&&id| id == STOP_ID).count();
+    }
+    assert!(stops > 0, "of 3,200 tokens one is the stop token");
+}

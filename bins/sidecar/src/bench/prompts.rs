@@ -1,0 +1,83 @@
+//! Prompts of a known length: token ids for the model, words for an engine.
+
+use engine::{Engine, Message, Options, Request, Tag};
+
+use crate::cli::Failure;
+
+/// What conversations are about, over and over; each begins at another word, so that no two prompts begin alike.
+const WORDS: &str = "the river was low that summer and the old mill stood still while we walked along the bank and \
+    talked of what had been said at the table before the rain came down and everyone went home to wait for news of the \
+    boats that had left at dawn with nets and bread and a lamp for each man who could not see the shore";
+
+/// Added one at a time to reach a length exactly: a token in nearly every vocabulary.
+const FILLER: &str = " a";
+
+/// `count` ids of a vocabulary: those given, over and over, or ids without a meaning. How fast a model is doesn't depend on
+/// what it reads.
+pub(super) fn ids(given: &[u32], count: usize, vocab_size: usize) -> Vec<u32> {
+    /// Prime, so that ids come again only when all have been there.
+    const STEP: usize = 7_919;
+    let meaningless = (0..count).map(|idx| ((idx * STEP + 1_000) % vocab_size) as u32);
+    if given.is_empty() {
+        return meaningless.collect();
+    }
+    given.iter().copied().cycle().take(count).collect()
+}
+
+/// A first turn whose prompt has `tokens` tokens, or as few below as words allow. `idx` makes it another one than those with
+/// other numbers, from its system part on.
+///
+/// # Errors
+/// `tokens` are fewer than a prompt without a word has, or the engine can't render.
+pub(super) fn first_turn(
+    engine: &dyn Engine,
+    idx: usize,
+    tokens: usize,
+    options: &Options,
+) -> Result<Request, Failure> {
+    let with = |text: String| request(idx, None, Message::user(Tag(1), text), options);
+    let len = |text: &str| Ok::<_, Failure>(engine.render(&with(text.to_owned()))?.ids.len());
+    let bare = len("")?;
+    if bare > tokens {
+        return Err(format!("a prompt without a word has {bare} tokens already, more than {tokens}").into());
+    }
+    // More words are never fewer tokens, and a word is at least one.
+    let (mut fits, mut too_many) = (0, tokens + 1);
+    while too_many - fits > 1 {
+        let middle = fits.midpoint(too_many);
+        if len(&words(idx, middle))? <= tokens {
+            fits = middle;
+        } else {
+            too_many = middle;
+        }
+    }
+    let mut text = words(idx, fits);
+    while len(&(text.clone() + FILLER))? <= tokens {
+        text.push_str(FILLER);
+    }
+    Ok(with(text))
+}
+
+/// The turn after `last` in the conversation of [`first_turn`] with the same `idx`; the same words in every turn.
+pub(super) fn next_turn(idx: usize, last: u64, options: &Options) -> Request {
+    let message = Message::user(Tag(last + 1), words(0, 32));
+    request(idx, Some(Tag(last)), message, options)
+}
+
+fn request(idx: usize, continues_from: Option<Tag>, message: Message, options: &Options) -> Request {
+    Request {
+        conversation: format!("bench-{idx}"),
+        system: Some(format!("{idx} is your number.")),
+        continues_from,
+        messages: vec![message],
+        tools: Vec::new(),
+        options: options.clone(),
+        seed: 0,
+    }
+}
+
+/// `count` words from the one with number `first` on.
+fn words(first: usize, count: usize) -> String {
+    let words = WORDS.split_whitespace().cycle().skip(first).take(count);
+    words.collect::<Vec<_>>().join(" ")
+}
