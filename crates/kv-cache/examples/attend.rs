@@ -36,7 +36,7 @@ fn main() -> Result<(), kv::KvCacheError> {
             let last = Chunk::new(&table, policy, ring.position() - 1..ring.position());
             let times = (0..RUNS).map(|_| attend(&store, &last, &rows[..HEADS.row_size()]));
             let time = times.min().unwrap_or_default();
-            println!("{:5} tokens, {kernel}, one thread: {time:.0?}", ring.position());
+            println!("{:5} tokens, {kernel}, one thread: {time:.2?}", ring.position());
         }
     }
     Ok(())
@@ -53,7 +53,7 @@ fn attend(store: &KvStore, chunk: &Chunk, rows: &[f32]) -> Duration {
             rows,
             out,
         };
-        kv::Attention::new(vec![input], 1).run();
+        kv::Attention::new(vec![input]).run();
     }
     start.elapsed()
 }

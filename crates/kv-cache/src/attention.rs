@@ -56,19 +56,13 @@ struct Block<'a> {
 }
 
 impl<'a> Attention<'a> {
-    /// Cuts the work of a batch into at least `n_parts` parts, if there is so much of it: by key heads and queries, and along
-    /// the keys if those are too few.
+    /// The attention of some sequences' chunks.
     ///
     /// # Panics
     /// If rows or outputs don't have their chunk's shape.
     #[must_use]
-    pub fn new(inputs: Vec<AttentionInput<'a>>, n_parts: usize) -> Self {
-        let mut blocks: Vec<Block<'a>> = inputs.into_iter().flat_map(cut).collect();
-        if blocks.len() < n_parts {
-            for block in &mut blocks {
-                block.partials.resize_with(block.spans.len(), || None);
-            }
-        }
+    pub fn new(inputs: Vec<AttentionInput<'a>>) -> Self {
+        let blocks = inputs.into_iter().flat_map(cut).collect();
         Self { blocks }
     }
 
@@ -78,20 +72,20 @@ impl<'a> Attention<'a> {
         self.blocks.iter().map(Block::products).sum()
     }
 
-    /// The parts, to be run in any order or at once, each once.
-    pub fn parts(&mut self) -> Vec<AttentionPart<'_, 'a>> {
+    /// The parts, to be run in any order or at once, each once: at least `n_parts`, if there is so much to do. The work is cut by
+    /// key heads and queries, and along the keys if those are too few.
+    pub fn parts(&mut self, n_parts: usize) -> Vec<AttentionPart<'_, 'a>> {
+        let along_keys = self.blocks.len() < n_parts;
         let mut parts = Vec::new();
         for block in &mut self.blocks {
-            if block.partials.is_empty() {
+            if !along_keys {
                 parts.push(AttentionPart(Work::Block(block)));
                 continue;
             }
+            block.partials.resize_with(block.spans.len(), || None);
             for (span, partial) in block.spans.iter().zip(&mut block.partials) {
-                parts.push(AttentionPart(Work::Span {
-                    queries: &block.queries,
-                    span,
-                    partial,
-                }));
+                let queries = &block.queries;
+                parts.push(AttentionPart(Work::Span { queries, span, partial }));
             }
         }
         parts
@@ -115,7 +109,7 @@ impl<'a> Attention<'a> {
 
     /// Computes everything on this thread.
     pub fn run(mut self) {
-        for part in self.parts() {
+        for part in self.parts(1) {
             part.run();
         }
         self.finish();

@@ -89,6 +89,16 @@ impl KvStore {
         &mut self.layers[layer_idx]
     }
 
+    /// Fills all pages that a stream of `tokens` tokens has reached with numbers; for measuring far along a stream.
+    pub fn fill(&mut self, tokens: u64, mut number: impl FnMut() -> f32) {
+        let Layout { page: shape, pages, .. } = self.layout;
+        let reached = pages.reached(tokens);
+        for head in self.layers.iter_mut().flat_map(|layer| &mut layer.heads) {
+            head.clear();
+            head.resize_with(reached, || Page::filled(shape, &mut number));
+        }
+    }
+
     /// Bytes of keys and values that are allocated now.
     #[must_use]
     pub fn bytes(&self) -> usize {

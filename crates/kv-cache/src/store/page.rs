@@ -57,6 +57,10 @@ impl Page {
         Self(vec![f16::ZERO; shape.halves()].into_boxed_slice())
     }
 
+    pub(crate) fn filled(shape: PageShape, mut number: impl FnMut() -> f32) -> Self {
+        Self((0..shape.halves()).map(|_| f16::from_f32(number())).collect())
+    }
+
     pub(crate) fn write_key(&mut self, shape: PageShape, lane: usize, key: &[f16]) {
         let (column, lane) = (lane / COLUMN, lane % COLUMN);
         let column_size = shape.head_dim * COLUMN;
@@ -107,6 +111,12 @@ impl PageRing {
     /// The most places.
     pub(crate) fn capacity(self) -> usize {
         to_place(self.n_fixed + self.n_rolling)
+    }
+
+    /// Places that a stream of `tokens` tokens has needed.
+    pub(crate) fn reached(self, tokens: u64) -> usize {
+        let pages = tokens.div_ceil(PAGE_TOKENS as u64);
+        to_place(pages.min(self.n_fixed + self.n_rolling))
     }
 
     /// The place of the page with the positions from `page_idx * PAGE_TOKENS` on.

@@ -132,13 +132,13 @@ impl Sequence<'_> {
             rows: self.case.rows_of(&chunk),
             out: &mut out,
         };
-        let mut attention = Attention::new(vec![input], self.n_parts);
+        let mut attention = Attention::new(vec![input]);
         if self.n_parts == 1 {
             attention.run();
             return out;
         }
         std::thread::scope(|scope| {
-            for part in attention.parts() {
+            for part in attention.parts(self.n_parts) {
                 scope.spawn(|| part.run());
             }
         });

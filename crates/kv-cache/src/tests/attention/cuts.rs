@@ -101,7 +101,9 @@ fn a_batch_gives_each_sequence_what_it_has_alone() {
             rows: sequence.case.rows_of(chunk),
             out,
         });
-        Attention::new(inputs.collect(), n_parts).run();
+        let mut attention = Attention::new(inputs.collect());
+        attention.parts(n_parts).into_iter().for_each(|part| part.run());
+        attention.finish();
         for (output, expected) in outputs.iter().zip(&expected) {
             check_bits(output, expected, &format!("{n_parts} parts"));
         }
@@ -117,16 +119,13 @@ fn parts_may_run_in_any_order() {
     sequence.ring.rewind(1_499).expect("the chunk's own tokens are kept");
     let chunk = sequence.write(1);
     let mut out = vec![f32::NAN; DEFAULT_MODEL.out_size()];
-    let mut attention = Attention::new(
-        vec![AttentionInput {
-            chunk: &chunk,
-            layer: sequence.store.layer(0),
-            rows: case.rows_of(&chunk),
-            out: &mut out,
-        }],
-        1_000,
-    );
-    let parts = attention.parts();
+    let mut attention = Attention::new(vec![AttentionInput {
+        chunk: &chunk,
+        layer: sequence.store.layer(0),
+        rows: case.rows_of(&chunk),
+        out: &mut out,
+    }]);
+    let parts = attention.parts(1_000);
     // A span of sinks, and the window from 479 to 1,499 lies in three.
     assert_eq!(parts.len(), 3 * (1 + 3));
     parts.into_iter().rev().for_each(|part| part.run());

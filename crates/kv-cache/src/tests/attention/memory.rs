@@ -13,10 +13,14 @@ fn a_token_of_the_default_model_takes_23_040_bytes() {
         rewind_tokens: 1_024,
     };
     let ring = Ring::new(policy, room).expect("the default ring");
-    let store = KvStore::new(&ring, heads(9, 3, 64), 30, Kernel::detect());
+    let mut store = KvStore::new(&ring, heads(9, 3, 64), 30, Kernel::detect());
     assert_eq!(store.bytes(), 0);
     // A page of sinks, 3,584 slots behind them, and a page since neither end is aligned.
     assert_eq!(store.max_bytes(), (1 + 56 + 1) * PAGE_TOKENS * 23_040);
+    store.fill(129, || 0.5);
+    assert_eq!(store.bytes(), 3 * PAGE_TOKENS * 23_040);
+    store.fill(1_000_000_007, || 0.5);
+    assert_eq!(store.bytes(), store.max_bytes());
 }
 
 #[test]
