@@ -18,6 +18,7 @@ use std::{
 
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use crate::{
     AppendEvents, Event, Seqs, TurnKey,
@@ -134,6 +135,8 @@ struct LiveLog {
     last_seq: u64,
     /// Commands on their way through the writer.
     queued: usize,
+    /// Senders that wait until there is none.
+    waiting: Vec<oneshot::Sender<()>>,
     held: VecDeque<Held>,
     bytes: usize,
     /// How much was held when a flush was last asked for.
@@ -168,7 +171,7 @@ impl Live {
 
     /// Commits an append to a streaming turn by the journal, and wakes readers; `None` when it must go to the writer.
     pub(crate) fn append(&self, append: &AppendEvents) -> Option<Appended> {
-        if append.started.is_some() || append.rounds_json.is_some() || append.bytes() > FLUSH_BYTES {
+        if !is_short(append) {
             return None;
         }
         let mut guard = self.lock();
@@ -199,6 +202,23 @@ impl Live {
             seqs: Seqs { first, last },
             flush,
         })
+    }
+
+    /// Waits until the writer has no command for the conversation any more, if that is all that keeps an append from the short way.
+    /// Tokens that followed a turn's start to the writer would keep each other there, at a page each.
+    pub(crate) async fn settled(&self, append: &AppendEvents) {
+        let settled = {
+            let mut state = self.lock();
+            let log = state.logs.get_mut(&append.conversation);
+            let Some(log) = log.filter(|log| log.queued > 0 && is_short(append)) else {
+                return;
+            };
+            let (waiting, settled) = oneshot::channel();
+            log.waiting.push(waiting);
+            settled
+        };
+        // It is never sent to, only dropped.
+        let _ = settled.await;
     }
 
     /// What is held of one conversation.
@@ -295,6 +315,11 @@ impl State {
     }
 }
 
+/// Whether an append may take the short way at all: it changes no row but its own, a power cut may take it, and it is no flush by itself.
+fn is_short(append: &AppendEvents) -> bool {
+    append.started.is_none() && append.rounds_json.is_none() && append.bytes() <= FLUSH_BYTES
+}
+
 impl LiveLog {
     /// The append's events under their numbers, if its turn streams.
     fn number(&self, append: &AppendEvents) -> Option<Vec<LiveEvent>> {
@@ -361,6 +386,9 @@ impl Drop for Ticket {
         let mut state = self.live.lock();
         if let Some(log) = state.logs.get_mut(&self.conversation) {
             log.queued -= 1;
+            if log.queued == 0 {
+                log.waiting.clear();
+            }
         }
         state.forget_if_idle(&self.conversation);
     }

@@ -95,13 +95,19 @@ impl ConversationStore {
         self.enqueue(append).await?.await
     }
 
-    /// Queues an append and returns at once, or as soon as the queue has room. What one task enqueues keeps
-    /// its order, also against its later [`Self::end_turn`], so that a caller needn't wait for each commit.
+    /// Commits an append, or queues it; returns at once, or as soon as what came before it in its conversation is committed. What one
+    /// task enqueues keeps its order, also against its later [`Self::end_turn`], so that a caller needn't wait for each commit.
     ///
     /// # Errors
     /// `Closed`; whatever else is wrong comes out of the receipt.
     pub async fn enqueue(&self, append: AppendEvents) -> Result<Receipt> {
-        if let Some(appended) = self.inner.live.append(&append) {
+        let live = &self.inner.live;
+        let mut appended = live.append(&append);
+        if appended.is_none() {
+            live.settled(&append).await;
+            appended = live.append(&append);
+        }
+        if let Some(appended) = appended {
             self.flush(appended.flush);
             return Ok(Receipt(Outcome::Committed(appended.seqs)));
         }

@@ -48,7 +48,7 @@ impl BurnEngine {
             source,
         })?;
         settings.check(files.config.context_tokens)?;
-        let device = ComputeDevice::open(settings.device, settings.threads)?;
+        let device = ComputeDevice::open(settings.device, settings.precision, settings.threads)?;
         let defaults = settings.defaults(files.config.context_tokens);
         let info = ModelInfo {
             name: settings.name.clone(),

@@ -2,12 +2,13 @@
 //!
 //! Token ids and a [`SequenceCache`] go in, logits come out, and the cache has moved on: by a chunk of any length up to
 //! [`MAX_CHUNK`](crate::MAX_CHUNK), and whatever the lengths, it is left as one token at a time would leave it. The same plain
-//! burn operations in f32 run on the CPU and on a GPU. Nothing here samples, tokenises, or knows a conversation.
+//! burn operations in f32 run on the CPU and on a GPU, but for matrices that are quantised: see [`linear`].
+//! Nothing here samples, tokenises, or knows a conversation.
 //!
 //! Shapes are written as `[rows, columns]`; `tokens` are those of the chunk.
 
 mod attention;
-mod linear;
+pub(crate) mod linear;
 mod logits;
 mod plan;
 mod weights;
@@ -45,7 +46,8 @@ impl fmt::Debug for LlamaModel {
 }
 
 impl LlamaModel {
-    /// Loads the weights onto the device, dequantised to f32; the embedding stays in the file and is looked up there.
+    /// Loads the weights onto the device, quantised as they are or in f32 ([`Precision`](crate::Precision)); the embedding stays in
+    /// the file and is looked up there.
     ///
     /// # Errors
     /// A [`BurnEngineError`] that names the tensor.
@@ -160,6 +162,16 @@ impl LlamaModel {
         let gate = gate_up.clone().slice_dim(1, 0..intermediate);
         let up = gate_up.slice_dim(1, intermediate..2 * intermediate);
         x + weights.down.forward(activation::silu(gate) * up)
+    }
+
+    /// How each matrix of a layer is computed with.
+    #[cfg(test)]
+    pub(crate) fn matrices(&self, layer_idx: usize) -> String {
+        let layer = &self.weights.layers[layer_idx];
+        format!(
+            "{:?}; {:?}; {:?}; {:?}",
+            layer.query_key_value, layer.attn_output, layer.gate_up, layer.down
+        )
     }
 
     fn check(&self, ids: &[u32]) -> Result<(), BurnEngineError> {

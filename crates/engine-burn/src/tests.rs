@@ -2,6 +2,8 @@
 
 mod detokenizer;
 mod engine;
+mod linear;
 mod real_model;
 mod sampler;
+mod threads;
 mod toy;

@@ -1,5 +1,7 @@
 //! A toy Llama with random weights: what must hold for every model, every chunking and every device.
 
+mod quantised;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,7 +9,9 @@ use burn::tensor::Tensor;
 use kv_cache::{CachePolicy, KvCacheError, RingRoom, SinkWindow};
 use model_files::ModelFiles;
 
-use crate::{BurnEngineError, ComputeDevice, DeviceChoice, LlamaModel, LogitsWanted, MAX_CHUNK, SequenceCache};
+use crate::{
+    BurnEngineError, ComputeDevice, DeviceChoice, LlamaModel, LogitsWanted, MAX_CHUNK, Precision, SequenceCache,
+};
 
 const STREAMING: CachePolicy = CachePolicy::Streaming(SinkWindow::new(2, 6));
 
@@ -18,11 +22,15 @@ const ROOM: RingRoom = RingRoom {
 };
 
 fn load(name: &str, choice: DeviceChoice) -> LlamaModel {
+    load_with(name, choice, Precision::F32)
+}
+
+fn load_with(name: &str, choice: DeviceChoice, precision: Precision) -> LlamaModel {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../fixtures/models")
         .join(name);
     let files = Arc::new(ModelFiles::open(&path).expect("the toy is part of the repository"));
-    let device = ComputeDevice::open(choice, Some(2)).expect("the device can be opened");
+    let device = ComputeDevice::open(choice, precision, Some(2)).expect("the device can be opened");
     LlamaModel::load(files, &device).expect("the toy loads")
 }
 
@@ -193,14 +201,14 @@ fn a_gpu_gives_the_logits_of_the_cpu_past_the_window_too() {
 #[cfg(feature = "gpu")]
 #[test]
 fn auto_never_takes_a_software_gpu() {
-    let auto = ComputeDevice::open(DeviceChoice::Auto, Some(1)).expect("there is always the CPU");
+    let auto = ComputeDevice::open(DeviceChoice::Auto, Precision::Auto, Some(1)).expect("there is always the CPU");
     assert!(!auto.name().contains("llvmpipe"), "{}", auto.name());
 }
 
 #[cfg(not(feature = "gpu"))]
 #[test]
 fn without_the_feature_a_gpu_is_refused_by_name() {
-    let refused = ComputeDevice::open(DeviceChoice::Gpu, None).expect_err("there is no code for it");
+    let refused = ComputeDevice::open(DeviceChoice::Gpu, Precision::Auto, None).expect_err("there is no code for it");
     assert_eq!(
         refused.to_string(),
         "no GPU can be used: this program was built without the feature `gpu`"
