@@ -2,6 +2,7 @@
 
 mod detokenizer;
 mod engine;
+mod fused;
 mod linear;
 mod real_model;
 mod sampler;

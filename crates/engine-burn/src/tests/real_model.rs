@@ -58,10 +58,14 @@ fn root() -> PathBuf {
 }
 
 fn default_model(precision: Precision) -> LlamaModel {
+    default_model_on(precision, None)
+}
+
+fn default_model_on(precision: Precision, threads: Option<usize>) -> LlamaModel {
     let path = root().join("models/smollm2-135m-instruct.gguf");
     assert!(path.exists(), "the default model is missing: run `cargo xtask model`");
     let files = Arc::new(ModelFiles::open(&path).expect("the default model's header is sound"));
-    let device = ComputeDevice::open(DeviceChoice::Cpu, precision, None).expect("there is a CPU");
+    let device = ComputeDevice::open(DeviceChoice::Cpu, precision, threads).expect("there is a CPU");
     LlamaModel::load(files, &device).expect("the default model loads")
 }
 
@@ -197,4 +201,28 @@ fn the_fast_path_predicts_a_text_as_well_as_f32() {
         (ratio - 1.0).abs() < TOLERANCE_FAST_PERPLEXITY_RATIO,
         "the perplexity is off by the factor {ratio}"
     );
+}
+
+#[test]
+fn the_fast_path_gives_the_same_bits_in_any_chunks_on_any_threads() {
+    let ids = &reference_ids()[..150];
+    let logits = |model: &LlamaModel, chunk| {
+        let policy = CachePolicy::Streaming(SinkWindow::new(4, 60));
+        let mut cache = eval::new_cache(model, policy).expect("a small cache");
+        let mut bits: Vec<u32> = Vec::new();
+        for chunk in ids.chunks(chunk) {
+            let logits = model
+                .forward(&mut cache, chunk, LogitsWanted::All)
+                .expect("the chunk fits");
+            bits.extend(logits.into_values().iter().map(|value| value.to_bits()));
+        }
+        bits
+    };
+    let models = [1, 2].map(|threads| default_model_on(Precision::Auto, Some(threads)));
+    let expected = logits(&models[0], 1);
+    for model in &models {
+        for chunk in [1, 7, 64, 512] {
+            assert!(logits(model, chunk) == expected, "chunks of {chunk} change bits");
+        }
+    }
 }
