@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use engine::Engine;
-use engine_burn::{BurnEngine, BurnEngineSettings, ComputeDevice, DeviceChoice, LlamaModel};
+use engine_burn::{
+    BurnEngine, BurnEngineSettings, ComputeDevice, DeviceChoice, LlamaModel, Precision as EnginePrecision,
+};
 use model_files::ModelFiles;
 
 use crate::error::StartError;
-use crate::settings::{Device, MODELS_DIR, Settings, resolve_model};
+use crate::settings::{Device, MODELS_DIR, Precision, Settings, resolve_model};
 
 /// Starts the engine of a local model. The model's header is checked at once; its weights load meanwhile.
 ///
@@ -27,6 +29,7 @@ pub fn engine_settings(settings: &Settings, path: &Path) -> BurnEngineSettings {
         model: path.to_owned(),
         name: name.to_string_lossy().into_owned(),
         device: device(settings.device),
+        precision: precision(settings.precision),
         threads: settings.threads,
         streaming: settings.streaming,
         start_size: settings.start_size,
@@ -43,7 +46,7 @@ pub fn load(path: &Path, settings: &Settings) -> Result<LlamaModel, StartError> 
         path: path.to_owned(),
         source,
     })?;
-    let device = ComputeDevice::open(device(settings.device), settings.threads)?;
+    let device = ComputeDevice::open(device(settings.device), precision(settings.precision), settings.threads)?;
     Ok(LlamaModel::load(Arc::new(files), &device)?)
 }
 
@@ -52,5 +55,12 @@ fn device(device: Device) -> DeviceChoice {
         Device::Auto => DeviceChoice::Auto,
         Device::Cpu => DeviceChoice::Cpu,
         Device::Gpu => DeviceChoice::Gpu,
+    }
+}
+
+fn precision(precision: Precision) -> EnginePrecision {
+    match precision {
+        Precision::Auto => EnginePrecision::Auto,
+        Precision::F32 => EnginePrecision::F32,
     }
 }

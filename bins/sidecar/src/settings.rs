@@ -72,6 +72,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// `DEVICE`: where the local model runs.
     pub device: Device,
+    /// `PRECISION`: how exactly the processor computes.
+    pub precision: Precision,
     /// `THREADS`: of the local model; `None` leaves it to the engine.
     pub threads: Option<usize>,
     /// `API_KEY`: what a client must show.
@@ -105,6 +107,15 @@ pub enum Device {
     Cpu,
     /// A GPU, or no start.
     Gpu,
+}
+
+/// How exactly the processor computes with a quantised model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// As fast as it can.
+    Auto,
+    /// In f32.
+    F32,
 }
 
 /// Between two pings to one socket; a peer that is silent for two of them is gone. Below the idle timeout of usual proxies (60 s).
@@ -167,7 +178,7 @@ impl Settings {
 
 /// Takes every known name from the reader, in the order of the documentation.
 fn read_all(reader: &mut Reader) -> Result<Settings, SettingsError> {
-    let settings = Settings {
+    Ok(Settings {
         model: reader.text("MODEL", "smollm2-135m-instruct")?,
         models: reader.list("MODELS")?,
         streaming: reader.switch("ENABLE", true)?,
@@ -188,6 +199,7 @@ fn read_all(reader: &mut Reader) -> Result<Settings, SettingsError> {
             "DEVICE",
             &[("auto", Device::Auto), ("cpu", Device::Cpu), ("gpu", Device::Gpu)],
         )?,
+        precision: reader.choice("PRECISION", &[("auto", Precision::Auto), ("f32", Precision::F32)])?,
         threads: reader.optional_number("THREADS", 1..=1_024)?,
         api_key: reader.secret("API_KEY")?.map(ApiKey::new),
         allow_insecure: reader.switch("ALLOW_INSECURE", false)?,
@@ -202,8 +214,5 @@ fn read_all(reader: &mut Reader) -> Result<Settings, SettingsError> {
         limits: Limits::default(),
         http: HttpLimits::default(),
         ping_period: PING_PERIOD,
-    };
-    // There is one precision yet; the name is read so that a wish for another is refused and not overlooked.
-    reader.choice("PRECISION", &[("auto", ()), ("f32", ())])?;
-    Ok(settings)
+    })
 }

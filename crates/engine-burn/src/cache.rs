@@ -1,12 +1,12 @@
-//! The keys and values of one sequence, as tensors.
+//! The keys and values of one sequence: as tensors, or in f16 in the store of `kv_cache`.
 //!
-//! `kv_cache` says which slots; this file holds them. Keys are stored rotated by their position in the stream and are never
+//! For tensors, `kv_cache` says which slots; this file holds them. Keys are stored rotated by their position in the stream and are never
 //! rotated again; nothing moves but when the storage grows, which ends when the ring is whole.
 
 use std::ops::Range;
 
-use burn::tensor::Tensor;
-use kv_cache::{CachePolicy, Insert, Ring, RingRoom};
+use burn::tensor::{Device, Tensor, TensorData};
+use kv_cache::{CachePolicy, HeadShape, Insert, Kernel, KvStore, Ring};
 
 use crate::BurnEngineError;
 
@@ -20,14 +20,34 @@ pub const REWIND_TOKENS: usize = 1_024;
 #[derive(Debug)]
 pub struct SequenceCache {
     ring: Ring,
-    pub(crate) layers: Vec<LayerCache>,
+    storage: Storage,
+}
+
+/// What keys and values are kept in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StorageKind {
+    /// Tensors in f32, wherever the model is.
+    Tensors,
+    /// Halves on the CPU.
+    Halves(HeadShape),
+}
+
+/// Keys and values.
+#[derive(Debug)]
+pub(crate) enum Storage {
+    /// One a layer.
+    Tensors(Vec<LayerCache>),
+    /// All layers.
+    Halves(KvStore),
 }
 
 impl SequenceCache {
-    pub(crate) fn new(policy: CachePolicy, room: RingRoom, n_layers: usize) -> Result<Self, BurnEngineError> {
-        let ring = Ring::new(policy, room)?;
-        let layers = (0..n_layers).map(|_| LayerCache::default()).collect();
-        Ok(Self { ring, layers })
+    pub(crate) fn new(ring: Ring, n_layers: usize, kind: StorageKind) -> Self {
+        let storage = match kind {
+            StorageKind::Tensors => Storage::Tensors((0..n_layers).map(|_| LayerCache::default()).collect()),
+            StorageKind::Halves(heads) => Storage::Halves(KvStore::new(&ring, heads, n_layers, Kernel::detect())),
+        };
+        Self { ring, storage }
     }
 
     /// Tokens of the sequence so far; the next one gets this position.
@@ -53,31 +73,50 @@ impl SequenceCache {
     /// Bytes of keys and values that are allocated now.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.layers.iter().map(LayerCache::bytes).sum()
+        match &self.storage {
+            Storage::Tensors(layers) => layers.iter().map(LayerCache::bytes).sum(),
+            Storage::Halves(store) => store.bytes(),
+        }
     }
 
     pub(crate) fn ring(&self) -> &Ring {
         &self.ring
     }
 
-    /// Makes room for `tokens` more; their keys and values are then written by [`LayerCache::write`], layer by layer.
+    /// Where everything is, and what holds it.
+    pub(crate) fn parts(&mut self) -> (&Ring, &mut Storage) {
+        (&self.ring, &mut self.storage)
+    }
+
+    /// Makes room for `tokens` more; their keys and values are then written, layer by layer.
     pub(crate) fn insert(&mut self, tokens: usize) -> Result<Insert, BurnEngineError> {
         Ok(self.ring.insert(tokens as u64)?)
     }
 
-    /// Begins the sequence at `position`, as if that many tokens had been read; for measuring far along a stream.
-    ///
-    /// # Shapes
-    /// - `fill`: called with a number of slots, gives keys of `[n_kv_heads, head_dim, slots]` and values of
-    ///   `[n_kv_heads, slots, head_dim]`
-    pub(crate) fn start_at(&mut self, position: u64, mut fill: impl FnMut(usize) -> (Tensor<3>, Tensor<3>)) {
+    /// Begins the sequence at `position`, as if that many tokens had been read, with keys and values of some numbers; for measuring
+    /// far along a stream.
+    pub(crate) fn start_at(
+        &mut self,
+        position: u64,
+        heads: HeadShape,
+        device: &Device,
+        number: &mut dyn FnMut() -> f32,
+    ) {
         let slots = self.ring.start_at(position);
-        for layer in &mut self.layers {
-            let (keys, values) = fill(slots);
-            *layer = LayerCache {
-                keys: Some(keys),
-                values: Some(values),
-            };
+        match &mut self.storage {
+            Storage::Halves(store) => store.fill(position, number),
+            Storage::Tensors(layers) => {
+                let mut tensor = |dims: [usize; 3]| {
+                    let numbers: Vec<f32> = (0..dims.iter().product()).map(|_| number()).collect();
+                    Some(Tensor::from_data(TensorData::new(numbers, dims), device))
+                };
+                for layer in layers {
+                    *layer = LayerCache {
+                        keys: tensor([heads.n_kv_heads, heads.head_dim, slots]),
+                        values: tensor([heads.n_kv_heads, slots, heads.head_dim]),
+                    };
+                }
+            }
         }
     }
 }

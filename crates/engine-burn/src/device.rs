@@ -10,8 +10,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use burn::tensor::Device;
+use quant::Kernel;
 
-use crate::{BurnEngineError, DeviceChoice};
+use crate::products::Products;
+use crate::{BurnEngineError, DeviceChoice, Precision};
 
 /// An open device, ready to hold a model. Clones are the same device.
 #[derive(Clone)]
@@ -20,6 +22,8 @@ pub struct ComputeDevice {
     name: String,
     /// The threads of the CPU path; `None` on a GPU.
     threads: Option<Arc<rayon::ThreadPool>>,
+    /// What quantised matrices are multiplied with; `None` where weights are f32.
+    products: Option<Arc<Products>>,
 }
 
 impl fmt::Debug for ComputeDevice {
@@ -31,16 +35,16 @@ impl fmt::Debug for ComputeDevice {
 }
 
 impl ComputeDevice {
-    /// Opens the device of choice; `threads` is for the CPU, `None` takes one for each core.
+    /// Opens the device of choice; `precision` and `threads` are for the CPU, `None` takes a thread for each core.
     ///
     /// # Errors
     /// [`BurnEngineError::NoGpu`] when a GPU was asked for and none can be used, or the feature `gpu` is off;
     /// [`BurnEngineError::Threads`].
-    pub fn open(choice: DeviceChoice, threads: Option<usize>) -> Result<Self, BurnEngineError> {
+    pub fn open(choice: DeviceChoice, precision: Precision, threads: Option<usize>) -> Result<Self, BurnEngineError> {
         match choice {
-            DeviceChoice::Cpu => Self::cpu(threads),
+            DeviceChoice::Cpu => Self::cpu(precision, threads),
             DeviceChoice::Gpu => Self::gpu(),
-            DeviceChoice::Auto => Self::hardware_gpu().map_or_else(|| Self::cpu(threads), Ok),
+            DeviceChoice::Auto => Self::hardware_gpu().map_or_else(|| Self::cpu(precision, threads), Ok),
         }
     }
 
@@ -61,6 +65,11 @@ impl ComputeDevice {
         self.threads.as_ref().map_or(1, |pool| pool.current_num_threads())
     }
 
+    /// What multiplies quantised matrices, if weights stay quantised.
+    pub(crate) fn products(&self) -> Option<&Arc<Products>> {
+        self.products.as_ref()
+    }
+
     pub(crate) fn burn(&self) -> &Device {
         &self.device
     }
@@ -73,21 +82,31 @@ impl ComputeDevice {
         }
     }
 
-    fn cpu(threads: Option<usize>) -> Result<Self, BurnEngineError> {
+    fn cpu(precision: Precision, threads: Option<usize>) -> Result<Self, BurnEngineError> {
+        let no_threads = |reason: String| BurnEngineError::Threads {
+            threads: threads.unwrap_or(0),
+            reason,
+        };
         // rayon takes 0 as one thread for each core.
-        let builder = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0));
-        let pool = builder
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.unwrap_or(0))
             .thread_name(|idx| format!("model-{idx}"))
             .build()
-            .map_err(|error| BurnEngineError::Threads {
-                threads: threads.unwrap_or(0),
-                reason: error.to_string(),
-            })?;
-        let name = format!("CPU, {} threads", pool.current_num_threads());
+            .map_err(|error| no_threads(error.to_string()))?;
+        let n_threads = pool.current_num_threads();
+        // Without instructions of its own, a product of whole numbers is slower than one of floats.
+        let products = match precision {
+            Precision::Auto if Kernel::detect() != Kernel::portable() => {
+                let products = Products::new(n_threads).map_err(|error| no_threads(error.to_string()))?;
+                Some(Arc::new(products))
+            }
+            Precision::Auto | Precision::F32 => None,
+        };
         Ok(Self {
             device: Device::flex(),
-            name,
+            name: format!("CPU, {n_threads} threads"),
             threads: Some(Arc::new(pool)),
+            products,
         })
     }
 
@@ -98,6 +117,7 @@ impl ComputeDevice {
             device,
             name,
             threads: None,
+            products: None,
         })
     }
 
@@ -108,6 +128,7 @@ impl ComputeDevice {
             device,
             name,
             threads: None,
+            products: None,
         })
     }
 

@@ -52,7 +52,7 @@ impl BurnEngine {
             files.config.stop_ids = vec![u32::MAX];
         }
         settings.check(files.config.context_tokens)?;
-        let device = ComputeDevice::open(settings.device, settings.threads)?;
+        let device = ComputeDevice::open(settings.device, settings.precision, settings.threads)?;
         let defaults = settings.defaults(files.config.context_tokens);
         let info = ModelInfo {
             name: settings.name.clone(),

@@ -14,12 +14,14 @@ mod engine;
 mod error;
 pub mod eval;
 mod model;
+mod products;
 mod prompt;
 mod sampler;
 mod settings;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod worker;
 
 pub use crate::engine::BurnEngine;
@@ -29,4 +31,4 @@ pub use error::BurnEngineError;
 pub use kv_cache::{CachePolicy, SinkWindow};
 pub use model::{LlamaModel, Logits, LogitsWanted};
 pub use sampler::SampleError;
-pub use settings::{BurnEngineSettings, DeviceChoice};
+pub use settings::{BurnEngineSettings, DeviceChoice, Precision};

@@ -2,27 +2,27 @@
 //!
 //! Token ids and a [`SequenceCache`] go in, logits come out, and the cache has moved on: by a chunk of any length up to
 //! [`MAX_CHUNK`](crate::MAX_CHUNK), and whatever the lengths, it is left as one token at a time would leave it. The same plain
-//! burn operations in f32 run on the CPU and on a GPU. Nothing here samples, tokenises, or knows a conversation.
+//! burn operations in f32 run on the CPU and on a GPU, but for matrices that are quantised ([`linear`]) and the attention
+//! beside them ([`attention`]): then the logits are the same to the last bit whatever the lengths and however many threads.
+//! Nothing here samples, tokenises, or knows a conversation.
 //!
 //! Shapes are written as `[rows, columns]`; `tokens` are those of the chunk.
 
 mod attention;
-mod linear;
+pub(crate) mod linear;
 mod logits;
-mod plan;
 mod weights;
 
 use std::fmt;
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData, activation};
-use kv_cache::{CachePolicy, KvCacheError, RingRoom, RotaryTable};
+use kv_cache::{CachePolicy, HeadShape, KvCacheError, Ring, RingRoom};
 use model_files::{ModelConfig, ModelFiles, TensorName};
 
-use crate::cache::{LayerCache, MAX_CHUNK, REWIND_TOKENS, SequenceCache};
+use crate::cache::{MAX_CHUNK, REWIND_TOKENS, SequenceCache};
 use crate::{BurnEngineError, ComputeDevice};
-use attention::AttentionShape;
-use plan::{ChunkPlan, Rotator};
+use attention::{Attention, ChunkAttention};
 use weights::{LayerWeights, ModelWeights};
 
 pub use logits::{Logits, LogitsWanted};
@@ -31,7 +31,7 @@ pub use logits::{Logits, LogitsWanted};
 pub struct LlamaModel {
     files: Arc<ModelFiles>,
     device: ComputeDevice,
-    rotator: Rotator,
+    attention: Attention,
     weights: ModelWeights,
 }
 
@@ -45,29 +45,18 @@ impl fmt::Debug for LlamaModel {
 }
 
 impl LlamaModel {
-    /// Loads the weights onto the device, dequantised to f32; the embedding stays in the file and is looked up there.
+    /// Loads the weights onto the device, quantised as they are or in f32 ([`Precision`](crate::Precision)); the embedding stays in
+    /// the file and is looked up there.
     ///
     /// # Errors
     /// A [`BurnEngineError`] that names the tensor.
     pub fn load(files: Arc<ModelFiles>, device: &ComputeDevice) -> Result<Self, BurnEngineError> {
-        let ModelConfig {
-            n_heads,
-            n_kv_heads,
-            head_dim,
-            rope_base,
-            ..
-        } = files.config;
-        let shape = AttentionShape {
-            n_heads,
-            n_kv_heads,
-            head_dim,
-        };
-        let rotator = Rotator::new(RotaryTable::new(head_dim, rope_base), shape, device.burn());
+        let attention = Attention::new(heads(&files.config), files.config.rope_base, device);
         let weights = device.run(|| ModelWeights::load(&files, device))?;
         Ok(Self {
             files,
             device: device.clone(),
-            rotator,
+            attention,
             weights,
         })
     }
@@ -76,6 +65,11 @@ impl LlamaModel {
     #[must_use]
     pub fn config(&self) -> &ModelConfig {
         &self.files.config
+    }
+
+    /// How rows of its layers fall into heads.
+    pub(crate) fn heads(&self) -> HeadShape {
+        heads(self.config())
     }
 
     /// The files that the model was loaded from.
@@ -108,7 +102,12 @@ impl LlamaModel {
         policy: CachePolicy,
         room: RingRoom,
     ) -> Result<SequenceCache, BurnEngineError> {
-        SequenceCache::new(policy, room, self.config().n_layers)
+        let ring = Ring::new(policy, room)?;
+        Ok(SequenceCache::new(
+            ring,
+            self.config().n_layers,
+            self.attention.storage(),
+        ))
     }
 
     /// Reads a chunk of 1 to [`MAX_CHUNK`](crate::MAX_CHUNK) tokens.
@@ -136,10 +135,9 @@ impl LlamaModel {
     pub(crate) fn hidden(&self, cache: &mut SequenceCache, ids: &[u32]) -> Result<Tensor<2>, BurnEngineError> {
         self.check(ids)?;
         let mut x = self.embed(ids)?;
-        let insert = cache.insert(ids.len())?;
-        let plan = ChunkPlan::new(cache.ring(), insert, &self.rotator);
-        for (weights, layer_cache) in self.weights.layers.iter().zip(&mut cache.layers) {
-            x = self.layer(x, weights, layer_cache, &plan);
+        let mut attention = self.attention.begin(cache, ids.len())?;
+        for (layer_idx, weights) in self.weights.layers.iter().enumerate() {
+            x = self.layer(x, weights, (layer_idx, &mut attention));
         }
         Ok(self.weights.output_norm.forward(x))
     }
@@ -150,9 +148,14 @@ impl LlamaModel {
     }
 
     /// One transformer layer: `[tokens, hidden_size]` to the same.
-    fn layer(&self, x: Tensor<2>, weights: &LayerWeights, cache: &mut LayerCache, plan: &ChunkPlan) -> Tensor<2> {
+    fn layer(
+        &self,
+        x: Tensor<2>,
+        weights: &LayerWeights,
+        (layer_idx, attention): (usize, &mut ChunkAttention<'_>),
+    ) -> Tensor<2> {
         let qkv = weights.query_key_value.forward(weights.attn_norm.forward(x.clone()));
-        let attended = attention::attend(qkv, cache, plan, self.rotator.shape());
+        let attended = attention.attend(layer_idx, qkv);
         let x = x + weights.attn_output.forward(attended);
 
         let gate_up = weights.gate_up.forward(weights.ffn_norm.forward(x.clone()));
@@ -160,6 +163,16 @@ impl LlamaModel {
         let gate = gate_up.clone().slice_dim(1, 0..intermediate);
         let up = gate_up.slice_dim(1, intermediate..2 * intermediate);
         x + weights.down.forward(activation::silu(gate) * up)
+    }
+
+    /// How each matrix of a layer is computed with.
+    #[cfg(test)]
+    pub(crate) fn matrices(&self, layer_idx: usize) -> String {
+        let layer = &self.weights.layers[layer_idx];
+        format!(
+            "{:?}; {:?}; {:?}; {:?}",
+            layer.query_key_value, layer.attn_output, layer.gate_up, layer.down
+        )
     }
 
     fn check(&self, ids: &[u32]) -> Result<(), BurnEngineError> {
@@ -198,5 +211,13 @@ impl LlamaModel {
             TensorData::new(values, [ids.len(), hidden_size]),
             self.device.burn(),
         ))
+    }
+}
+
+fn heads(config: &ModelConfig) -> HeadShape {
+    HeadShape {
+        n_heads: config.n_heads,
+        n_kv_heads: config.n_kv_heads,
+        head_dim: config.head_dim,
     }
 }

@@ -3,6 +3,9 @@
 mod bench;
 mod detokenizer;
 mod engine;
+mod fused;
+mod linear;
 mod real_model;
 mod sampler;
+mod threads;
 mod toy;

@@ -1,5 +1,6 @@
-//! The policy, the angles and the ring against a naive token-by-token model of the paper's cache.
+//! The policy, the angles, the ring and attention against naive token-by-token models of the paper's cache.
 
+mod attention;
 mod naive;
 mod ring;
 mod rotary;

@@ -77,10 +77,29 @@ impl QuantMatrix {
         })
     }
 
+    /// Whether there are matrices of this type.
+    #[must_use]
+    pub const fn holds(block_type: BlockType) -> bool {
+        match block_type {
+            BlockType::Q4_0 | BlockType::Q4_1 | BlockType::Q8_0 => true,
+            BlockType::F32 | BlockType::F16 | BlockType::Bf16 => false,
+        }
+    }
+
     /// The same matrix, computed with by another kernel. No output changes by a bit.
     #[must_use]
     pub fn with_kernel(self, kernel: Kernel) -> Self {
         Self { kernel, ..self }
+    }
+
+    /// How its blocks were stored.
+    #[must_use]
+    pub const fn block_type(&self) -> BlockType {
+        match &self.groups {
+            Groups::Q4_0(_) => BlockType::Q4_0,
+            Groups::Q4_1(_) => BlockType::Q4_1,
+            Groups::Q8_0(_) => BlockType::Q8_0,
+        }
     }
 
     /// How many rows there are: outputs of a product.

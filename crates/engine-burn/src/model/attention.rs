@@ -1,169 +1,105 @@
-//! Attention over sinks and window.
+//! Attention over sinks and window, in two ways.
 //!
-//! Keys are stored rotated by their position in the stream. The query is rotated twice: by its own position for the window,
-//! where only the distance shows, and by its capped position in the cache for the sinks, so nothing stored is ever rotated
-//! again (StreamingLLM, arXiv:2309.17453, section 3.2).
+//! In [`plain`], burn operations in f32 on any device; in [`fused`], one pass over keys and values in f16 on the CPU, to the same
+//! bits however a stream falls into chunks. A sequence's cache says which: it holds the one or the other.
 
-use burn::tensor::{Tensor, activation};
+mod fused;
+mod plain;
+mod plan;
 
-use super::plan::{ChunkPlan, QueryBlock, Rotation};
-use crate::cache::LayerCache;
+use std::sync::Arc;
 
-/// How a row of queries, keys or values falls into heads.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct AttentionShape {
-    pub(super) n_heads: usize,
-    pub(super) n_kv_heads: usize,
-    pub(super) head_dim: usize,
+use burn::tensor::{Device, Tensor};
+use kv_cache::{Chunk, HeadShape, RotaryTable};
+
+use crate::cache::{LayerCache, SequenceCache, Storage, StorageKind};
+use crate::products::Products;
+use crate::{BurnEngineError, ComputeDevice};
+use fused::FusedAttention;
+use plain::TensorHeads;
+use plan::{ChunkPlan, Rotator};
+
+/// What attention needs of a model and its device.
+pub(super) struct Attention {
+    heads: HeadShape,
+    rotator: Rotator,
+    device: Device,
+    /// There when attention is fused.
+    products: Option<Arc<Products>>,
 }
 
-impl AttentionShape {
-    /// Query heads that share a key head.
-    fn group(self) -> usize {
-        self.n_heads / self.n_kv_heads
-    }
+/// A chunk on its way through the layers.
+pub(super) struct ChunkAttention<'a>(Way<'a>);
 
-    fn query_size(self) -> usize {
-        self.n_heads * self.head_dim
-    }
-
-    fn kv_size(self) -> usize {
-        self.n_kv_heads * self.head_dim
-    }
-
-    /// `[tokens, n_kv_heads * head_dim]` to `[n_kv_heads, head_dim, tokens]`.
-    fn split_keys(self, x: Tensor<2>) -> Tensor<3> {
-        let [tokens, _] = x.dims();
-        x.reshape([tokens, self.n_kv_heads, self.head_dim]).permute([1, 2, 0])
-    }
-
-    /// `[tokens, n_kv_heads * head_dim]` to `[n_kv_heads, tokens, head_dim]`.
-    fn split_values(self, x: Tensor<2>) -> Tensor<3> {
-        let [tokens, _] = x.dims();
-        x.reshape([tokens, self.n_kv_heads, self.head_dim]).swap_dims(0, 1)
-    }
-
-    /// `[tokens, n_heads * head_dim]` to `[n_kv_heads, group * tokens, head_dim]`.
-    fn split_queries(self, x: Tensor<2>) -> Tensor<3> {
-        let [tokens, _] = x.dims();
-        let x = x
-            .reshape([tokens, self.n_kv_heads, self.group(), self.head_dim])
-            .permute([1, 2, 0, 3]);
-        x.reshape([self.n_kv_heads, self.group() * tokens, self.head_dim])
-    }
-
-    /// The way back from [`AttentionShape::split_queries`].
-    fn join_queries(self, x: Tensor<3>, tokens: usize) -> Tensor<2> {
-        let x = x
-            .reshape([self.n_kv_heads, self.group(), tokens, self.head_dim])
-            .permute([2, 0, 1, 3]);
-        x.reshape([tokens, self.query_size()])
-    }
+enum Way<'a> {
+    Plain {
+        plan: Box<ChunkPlan>,
+        heads: TensorHeads,
+        layers: &'a mut [LayerCache],
+    },
+    Fused(FusedAttention<'a>),
 }
 
-/// Writes a chunk's keys and values to the cache and lets its queries attend.
-///
-/// # Shapes
-/// - `qkv`: `[tokens, (n_heads + 2 * n_kv_heads) * head_dim]`, not rotated
-/// - returns: `[tokens, n_heads * head_dim]`
-pub(super) fn attend(qkv: Tensor<2>, cache: &mut LayerCache, plan: &ChunkPlan, shape: AttentionShape) -> Tensor<2> {
-    let (query_size, kv_size) = (shape.query_size(), shape.kv_size());
-    let plain = qkv.clone().slice_dim(1, 0..query_size + kv_size);
-    let values = qkv.slice_dim(1, query_size + kv_size..query_size + 2 * kv_size);
-    let rotated = rotate(plain.clone(), &plan.rotation, shape.head_dim);
-    let keys = rotated.clone().slice_dim(1, query_size..query_size + kv_size);
-    cache.write(&plan.insert, &shape.split_keys(keys), &shape.split_values(values));
-
-    let plain = plain.slice_dim(1, 0..query_size);
-    let rotated = rotated.slice_dim(1, 0..query_size);
-    let attend = |block: &QueryBlock| {
-        let queries = Queries {
-            plain: rows(&plain, block),
-            rotated: rows(&rotated, block),
-        };
-        attend_block(queries, cache, block, shape)
-    };
-    match plan.blocks.as_slice() {
-        [block] => attend(block),
-        blocks => Tensor::cat(blocks.iter().map(attend).collect(), 0),
-    }
-}
-
-/// Some queries, `[tokens, n_heads * head_dim]` each.
-struct Queries {
-    /// Not rotated.
-    plain: Tensor<2>,
-    /// Rotated by position in the stream.
-    rotated: Tensor<2>,
-}
-
-fn rows(x: &Tensor<2>, block: &QueryBlock) -> Tensor<2> {
-    if block.tokens.len() == x.dims()[0] {
-        x.clone()
-    } else {
-        x.clone().slice_dim(0, block.tokens.clone())
-    }
-}
-
-fn attend_block(queries: Queries, cache: &LayerCache, block: &QueryBlock, shape: AttentionShape) -> Tensor<2> {
-    let scale = 1.0 / (shape.head_dim as f32).sqrt();
-    let tokens = block.tokens.len();
-    let window_queries = shape.split_queries(queries.rotated) * scale;
-    let sinks = block.sinks.as_ref().map(|(slots, rotation)| {
-        let capped = rotate(queries.plain, rotation, shape.head_dim);
-        (slots.clone(), shape.split_queries(capped) * scale)
-    });
-    let window = block.window.iter().map(|slots| (slots.clone(), window_queries.clone()));
-    let parts: Vec<_> = sinks.into_iter().chain(window).collect();
-
-    let scores = parts
-        .iter()
-        .map(|(slots, queries)| queries.clone().matmul(cache.keys(slots.clone())));
-    let weights = softmax(concat(scores.collect()), block, tokens, shape);
-    let slots: Vec<_> = parts.into_iter().map(|(slots, _)| slots).collect();
-    shape.join_queries(weighted_values(weights, cache, &slots), tokens)
-}
-
-/// Softmax over all keys in view; `[n_kv_heads, group * tokens, keys]` to the same.
-fn softmax(scores: Tensor<3>, block: &QueryBlock, tokens: usize, shape: AttentionShape) -> Tensor<3> {
-    let [_, _, n_keys] = scores.dims();
-    let scores = match &block.mask {
-        None => scores,
-        Some(mask) => {
-            let masked = scores.reshape([shape.n_heads, tokens, n_keys]) + mask.clone();
-            masked.reshape([shape.n_kv_heads, shape.group() * tokens, n_keys])
+impl Attention {
+    pub(super) fn new(heads: HeadShape, rope_base: f64, device: &ComputeDevice) -> Self {
+        let table = RotaryTable::new(heads.head_dim, rope_base);
+        Self {
+            heads,
+            rotator: Rotator::new(table, TensorHeads(heads), device.burn()),
+            device: device.burn().clone(),
+            products: device.products().cloned(),
         }
-    };
-    activation::softmax(scores, 2)
-}
+    }
 
-/// `[n_kv_heads, group * tokens, keys]` times the values in `slots`, in that order: `[n_kv_heads, group * tokens, head_dim]`.
-fn weighted_values(weights: Tensor<3>, cache: &LayerCache, slots: &[std::ops::Range<usize>]) -> Tensor<3> {
-    let mut first_key = 0;
-    let parts = slots.iter().map(|slots| {
-        let part = weights.clone().slice_dim(2, first_key..first_key + slots.len());
-        first_key += slots.len();
-        part.matmul(cache.values(slots.clone()))
-    });
-    parts
-        .reduce(|sum, part| sum + part)
-        .expect("a query sees itself, so there is a part")
-}
+    /// What the caches of sequences hold.
+    pub(super) fn storage(&self) -> StorageKind {
+        match self.products {
+            Some(_) => StorageKind::Halves(self.heads),
+            None => StorageKind::Tensors,
+        }
+    }
 
-fn concat(mut parts: Vec<Tensor<3>>) -> Tensor<3> {
-    if parts.len() == 1 {
-        parts.remove(0)
-    } else {
-        Tensor::cat(parts, 2)
+    /// Makes room in the cache for `tokens` more, and works out what its layers have in common.
+    ///
+    /// # Errors
+    /// [`BurnEngineError::Cache`]; the cache is as before.
+    pub(super) fn begin<'a>(
+        &'a self,
+        cache: &'a mut SequenceCache,
+        tokens: usize,
+    ) -> Result<ChunkAttention<'a>, BurnEngineError> {
+        let insert = cache.insert(tokens)?;
+        let (ring, storage) = cache.parts();
+        Ok(ChunkAttention(match storage {
+            Storage::Tensors(layers) => Way::Plain {
+                plan: Box::new(ChunkPlan::new(ring, insert, &self.rotator)),
+                heads: TensorHeads(self.heads),
+                layers,
+            },
+            Storage::Halves(store) => {
+                let positions = ring.position() - tokens as u64..ring.position();
+                Way::Fused(FusedAttention {
+                    chunk: Chunk::new(self.rotator.table(), ring.sink_window(), positions),
+                    heads: self.heads,
+                    store,
+                    threads: self.products.as_ref().map(|products| products.threads()),
+                    device: &self.device,
+                })
+            }
+        }))
     }
 }
 
-/// Turns every pair of every head: `[tokens, heads * head_dim]` to the same.
-fn rotate(x: Tensor<2>, rotation: &Rotation, head_dim: usize) -> Tensor<2> {
-    let [tokens, width] = x.dims();
-    let turned = x
-        .clone()
-        .reshape([tokens * width / head_dim, head_dim])
-        .matmul(rotation.quarter_turn.clone());
-    x * rotation.cos.clone() + turned.reshape([tokens, width]) * rotation.sin.clone()
+impl ChunkAttention<'_> {
+    /// Writes the chunk's keys and values to the cache of a layer and lets its queries attend.
+    ///
+    /// # Shapes
+    /// - `qkv`: `[tokens, (n_heads + 2 * n_kv_heads) * head_dim]`, not rotated
+    /// - returns: `[tokens, n_heads * head_dim]`
+    pub(super) fn attend(&mut self, layer_idx: usize, qkv: Tensor<2>) -> Tensor<2> {
+        match &mut self.0 {
+            Way::Plain { plan, heads, layers } => plain::attend(qkv, &mut layers[layer_idx], plan, *heads),
+            Way::Fused(fused) => fused.attend(layer_idx, qkv),
+        }
+    }
 }

@@ -1,14 +1,64 @@
 //! The two kinds of weights: matrices and norms.
 
-use burn::tensor::Tensor;
+mod quantised;
+
+use std::fmt;
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+use quant::QuantMatrix;
 use rayon::prelude::*;
+
+use crate::products::Products;
+use quantised::Quantised;
 
 /// Values of a part that is worth a thread: at 10 to 20 GB/s they take 50 to 100 µs, and handing them over takes up to 20.
 const PART_VALUES: usize = 1 << 18;
 
-/// A matrix without bias, kept as the file has it, `[outputs, inputs]`: each output is a dot product over consecutive memory,
+/// A matrix without bias.
+pub(crate) struct Linear(Kind);
+
+enum Kind {
+    Dense(Box<Dense>),
+    Quantised(Quantised),
+}
+
+impl Linear {
+    /// A matrix of `[outputs, inputs]` in f32, cut for `n_threads` at the most.
+    pub(super) fn new(weight: Tensor<2>, n_threads: usize) -> Self {
+        Self(Kind::Dense(Box::new(Dense::new(weight, n_threads))))
+    }
+
+    /// Quantised matrices of `[outputs, inputs]`, one below the other, that are computed with on the CPU.
+    pub(crate) fn quantised(matrices: Vec<QuantMatrix>, products: Arc<Products>, device: Device) -> Self {
+        Self(Kind::Quantised(Quantised::new(matrices, products, device)))
+    }
+
+    /// `[tokens, inputs]` to `[tokens, outputs]`.
+    pub(crate) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        match &self.0 {
+            Kind::Dense(dense) => dense.forward(x),
+            Kind::Quantised(quantised) => quantised.forward(x),
+        }
+    }
+}
+
+/// What it is computed with as, from top to bottom: `F32 [64, 64]`.
+impl fmt::Debug for Linear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Dense(dense) => {
+                let [inputs, outputs] = dense.weight.dims();
+                write!(f, "F32 [{outputs}, {inputs}]")
+            }
+            Kind::Quantised(quantised) => quantised.fmt(f),
+        }
+    }
+}
+
+/// A matrix in f32, kept as the file has it, `[outputs, inputs]`: each output is a dot product over consecutive memory,
 /// which is the fastest order for one row, and the transposed view costs nothing.
-pub(super) struct Linear {
+struct Dense {
     /// `[inputs, outputs]`.
     weight: Tensor<2>,
     /// The same memory again, cut by outputs: burn's CPU multiplies a single row on one thread. Empty on a
@@ -16,9 +66,9 @@ pub(super) struct Linear {
     parts: Vec<Tensor<2>>,
 }
 
-impl Linear {
-    /// A matrix of `[outputs, inputs]`, cut for `n_threads` at the most.
-    pub(super) fn new(weight: Tensor<2>, n_threads: usize) -> Self {
+impl Dense {
+    /// Cuts the matrix for `n_threads` at the most.
+    fn new(weight: Tensor<2>, n_threads: usize) -> Self {
         let [outputs, inputs] = weight.dims();
         let n_parts = (outputs * inputs / PART_VALUES).min(n_threads);
         let part = |idx| {
@@ -39,7 +89,7 @@ impl Linear {
     }
 
     /// `[tokens, inputs]` to `[tokens, outputs]`.
-    pub(super) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let [tokens, _] = x.dims();
         if tokens > 1 || self.parts.is_empty() {
             return x.matmul(self.weight.clone());

@@ -3,8 +3,11 @@
 //! Matrices that share their input become one, and the rows of queries and keys are put into one order, so that there is one
 //! model code whatever the file. One matrix at a time is in flight: memory peaks at the model's size and its largest matrix.
 
+use std::sync::Arc;
+
 use burn::tensor::{Tensor, TensorData};
 use model_files::{LayerTensor, ModelFiles, RopeLayout, TensorName, TensorView};
+use quant::QuantMatrix;
 
 use super::linear::{Linear, RmsNorm};
 use crate::{BurnEngineError, ComputeDevice};
@@ -86,7 +89,61 @@ impl Loader<'_> {
     }
 
     fn linear(&self, parts: &[(TensorName, usize)], cols: usize) -> Result<Linear, BurnEngineError> {
+        if let Some(products) = self.device.products()
+            && let Some(matrices) = self.quantised(parts, cols)?
+        {
+            return Ok(Linear::quantised(
+                matrices,
+                Arc::clone(products),
+                self.device.burn().clone(),
+            ));
+        }
         Ok(Linear::new(self.stacked(parts, cols)?, self.device.n_threads()))
+    }
+
+    /// Tensors with the given rows as they are stored, those below each other as one matrix while their blocks are the same; `None`
+    /// if one of them isn't quantised: then all that share its input become f32.
+    fn quantised(
+        &self,
+        parts: &[(TensorName, usize)],
+        cols: usize,
+    ) -> Result<Option<Vec<QuantMatrix>>, BurnEngineError> {
+        let mut views = Vec::with_capacity(parts.len());
+        for &(name, rows) in parts {
+            views.push((name, self.view(name, [rows, cols])?));
+        }
+        let n_quantised = views
+            .iter()
+            .filter(|(_, view)| QuantMatrix::holds(view.block_type))
+            .count();
+        if n_quantised < views.len() {
+            if n_quantised > 0 {
+                let names: Vec<String> = parts.iter().map(|(name, _)| name.to_string()).collect();
+                tracing::warn!(tensors = ?names, "some tensors that share their input aren't quantised: they are all computed with in f32");
+            }
+            return Ok(None);
+        }
+        let alike = views.chunk_by(|(_, a), (_, b)| a.block_type == b.block_type);
+        alike
+            .map(|views| self.matrix(views, cols))
+            .collect::<Result<_, _>>()
+            .map(Some)
+    }
+
+    /// Tensors of the same blocks, one below the other.
+    fn matrix(&self, views: &[(TensorName, TensorView<'_>)], cols: usize) -> Result<QuantMatrix, BurnEngineError> {
+        let mut bytes = Vec::with_capacity(views.iter().map(|(_, view)| view.bytes.len()).sum());
+        for (name, view) in views {
+            for row in 0..view.rows {
+                bytes.extend_from_slice(view.row_bytes(self.stored_row(*name, row)));
+            }
+        }
+        let rows = views.iter().map(|(_, view)| view.rows).sum();
+        let (tensor, first) = &views[0];
+        QuantMatrix::new(first.block_type, rows, cols, &bytes).map_err(|source| BurnEngineError::ReadTensor {
+            tensor: *tensor,
+            source,
+        })
     }
 
     /// Tensors with the given rows, one below the other.
@@ -106,6 +163,16 @@ impl Loader<'_> {
     }
 
     fn read(&self, name: TensorName, [rows, cols]: [usize; 2], out: &mut [f32]) -> Result<(), BurnEngineError> {
+        let view = self.view(name, [rows, cols])?;
+        for (row, values) in out.chunks_exact_mut(cols).enumerate() {
+            view.dequantize_row(self.stored_row(name, row), values)
+                .map_err(|source| BurnEngineError::ReadTensor { tensor: name, source })?;
+        }
+        Ok(())
+    }
+
+    /// A tensor of the shape that the model's config says.
+    fn view(&self, name: TensorName, [rows, cols]: [usize; 2]) -> Result<TensorView<'_>, BurnEngineError> {
         let view = self
             .files
             .tensor(name)
@@ -120,22 +187,21 @@ impl Loader<'_> {
                 expected_cols,
             });
         }
-        let is_rotated = matches!(name, TensorName::Layer(_, LayerTensor::Query | LayerTensor::Key));
-        let read = match self.files.config.rope_layout {
-            RopeLayout::Interleaved if is_rotated => read_half_split(&view, self.files.config.head_dim, out),
-            RopeLayout::Interleaved | RopeLayout::HalfSplit => view.dequantize(out),
-        };
-        read.map_err(|source| BurnEngineError::ReadTensor { tensor: name, source })
+        Ok(view)
     }
-}
 
-/// Reads a matrix whose rotated pairs are neighbours, `(2i, 2i + 1)` of a head, so that they are `(i, i + head_dim / 2)`.
-fn read_half_split(view: &TensorView<'_>, head_dim: usize, out: &mut [f32]) -> Result<(), quant::QuantError> {
-    for (row, values) in out.chunks_exact_mut(view.cols).enumerate() {
-        let (head, i) = (row / head_dim, row % head_dim);
-        let n_pairs = head_dim / 2;
-        let stored = if i < n_pairs { 2 * i } else { 2 * (i - n_pairs) + 1 };
-        view.dequantize_row(head * head_dim + stored, values)?;
+    /// Where a row is in the file. Where rotated pairs are neighbours there, `(2i, 2i + 1)` of a head, they become
+    /// `(i, i + head_dim / 2)`.
+    fn stored_row(&self, name: TensorName, row: usize) -> usize {
+        let is_rotated = matches!(name, TensorName::Layer(_, LayerTensor::Query | LayerTensor::Key));
+        match self.files.config.rope_layout {
+            RopeLayout::Interleaved if is_rotated => {
+                let n_pairs = self.files.config.head_dim / 2;
+                let (head, i) = (row / (2 * n_pairs), row % (2 * n_pairs));
+                let stored = if i < n_pairs { 2 * i } else { 2 * (i - n_pairs) + 1 };
+                head * 2 * n_pairs + stored
+            }
+            RopeLayout::Interleaved | RopeLayout::HalfSplit => row,
+        }
     }
-    Ok(())
 }

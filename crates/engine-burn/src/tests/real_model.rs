@@ -11,11 +11,13 @@ use model_files::ModelFiles;
 use serde::Deserialize;
 
 use crate::eval::{self, PerplexityRun};
-use crate::{ComputeDevice, DeviceChoice, LlamaModel, LogitsWanted};
+use crate::{ComputeDevice, DeviceChoice, LlamaModel, LogitsWanted, Precision};
 
 const TOLERANCE_NATS: f32 = 2e-3;
 const TOLERANCE_BETWEEN_CHUNKINGS: f32 = 1e-4;
 const TOLERANCE_PERPLEXITY_RATIO: f64 = 1e-4;
+/// What rounding activations to 8 bits may cost.
+const TOLERANCE_FAST_PERPLEXITY_RATIO: f64 = 5e-3;
 const TOLERANCE_LOGITS: f32 = 5e-3;
 
 /// Below this margin, f32 sums in another order may choose another token.
@@ -55,11 +57,15 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn default_model() -> LlamaModel {
+fn default_model(precision: Precision) -> LlamaModel {
+    default_model_on(precision, None)
+}
+
+fn default_model_on(precision: Precision, threads: Option<usize>) -> LlamaModel {
     let path = root().join("models/smollm2-135m-instruct.gguf");
     assert!(path.exists(), "the default model is missing: run `cargo xtask model`");
     let files = Arc::new(ModelFiles::open(&path).expect("the default model's header is sound"));
-    let device = ComputeDevice::open(DeviceChoice::Cpu, None).expect("there is a CPU");
+    let device = ComputeDevice::open(DeviceChoice::Cpu, precision, threads).expect("there is a CPU");
     LlamaModel::load(files, &device).expect("the default model loads")
 }
 
@@ -82,6 +88,11 @@ fn reference_floats(name: &str) -> Vec<f32> {
         .collect()
 }
 
+fn perplexity(nats: &[f32]) -> f64 {
+    let mean = nats.iter().copied().map(f64::from).sum::<f64>() / nats.len() as f64;
+    mean.exp()
+}
+
 #[track_caller]
 fn check_close(got: &[f32], expected: &[f32], tolerance: f32, what: &str) {
     assert_eq!(got.len(), expected.len(), "{what}");
@@ -95,7 +106,7 @@ fn check_close(got: &[f32], expected: &[f32], tolerance: f32, what: &str) {
 
 #[test]
 fn the_first_logits_are_the_references() {
-    let model = default_model();
+    let model = default_model(Precision::F32);
     let mut cache = eval::new_cache(&model, CachePolicy::Dense { max_tokens: 8 }).expect("a small cache");
     let logits = model
         .forward(&mut cache, &reference_ids()[..8], LogitsWanted::All)
@@ -111,7 +122,7 @@ fn the_first_logits_are_the_references() {
 
 #[test]
 fn every_chunking_of_a_text_is_predicted_as_the_reference_does() {
-    let model = default_model();
+    let model = default_model(Precision::F32);
     let (ids, expected) = (reference_ids(), reference_floats("nll_sinks4_window252.f32le.bin"));
     let policy = CachePolicy::Streaming(SinkWindow::new(4, 252));
     let predict = |chunk, count| {
@@ -126,8 +137,7 @@ fn every_chunking_of_a_text_is_predicted_as_the_reference_does() {
         nlls
     };
     let whole = predict(512, expected.len());
-    let mean = expected.iter().copied().map(f64::from).sum::<f64>() / expected.len() as f64;
-    let ratio = whole.perplexity() / mean.exp();
+    let ratio = whole.perplexity() / perplexity(&expected);
     assert!(
         (ratio - 1.0).abs() < TOLERANCE_PERPLEXITY_RATIO,
         "the perplexity is off by the factor {ratio}"
@@ -161,7 +171,7 @@ fn check_choices(model: &LlamaModel, policy: SinkWindow, generation: (&[u32], &[
 
 #[test]
 fn greedy_choices_are_the_references_while_the_cache_rolls() {
-    let model = default_model();
+    let model = default_model(Precision::F32);
     let reference: Generations = serde_json::from_slice(&fixture("generation.json")).expect("the fixture is sound");
     for endless in [&reference.endless_4_60, &reference.endless_4_252] {
         let policy = SinkWindow::new(endless.sinks, endless.window);
@@ -174,5 +184,45 @@ fn greedy_choices_are_the_references_while_the_cache_rolls() {
         before.extend(&turn.prompt);
         check_choices(&model, policy, (&before, &turn.tokens, &turn.margin));
         before.extend(&turn.tokens[..turn.tokens.len() - 1]);
+    }
+}
+
+#[test]
+fn the_fast_path_predicts_a_text_as_well_as_f32() {
+    let expected = reference_floats("nll_sinks4_window252.f32le.bin");
+    let run = PerplexityRun {
+        policy: CachePolicy::Streaming(SinkWindow::new(4, 252)),
+        count: expected.len(),
+        chunk: 512,
+    };
+    let nlls = eval::perplexity(&default_model(Precision::Auto), &reference_ids(), run, &mut |_| {});
+    let ratio = nlls.expect("the text is long enough").perplexity() / perplexity(&expected);
+    assert!(
+        (ratio - 1.0).abs() < TOLERANCE_FAST_PERPLEXITY_RATIO,
+        "the perplexity is off by the factor {ratio}"
+    );
+}
+
+#[test]
+fn the_fast_path_gives_the_same_bits_in_any_chunks_on_any_threads() {
+    let ids = &reference_ids()[..150];
+    let logits = |model: &LlamaModel, chunk| {
+        let policy = CachePolicy::Streaming(SinkWindow::new(4, 60));
+        let mut cache = eval::new_cache(model, policy).expect("a small cache");
+        let mut bits: Vec<u32> = Vec::new();
+        for chunk in ids.chunks(chunk) {
+            let logits = model
+                .forward(&mut cache, chunk, LogitsWanted::All)
+                .expect("the chunk fits");
+            bits.extend(logits.into_values().iter().map(|value| value.to_bits()));
+        }
+        bits
+    };
+    let models = [1, 2].map(|threads| default_model_on(Precision::Auto, Some(threads)));
+    let expected = logits(&models[0], 1);
+    for model in &models {
+        for chunk in [1, 7, 64, 512] {
+            assert!(logits(model, chunk) == expected, "chunks of {chunk} change bits");
+        }
     }
 }

@@ -1,13 +1,16 @@
 //! A toy Llama with random weights: what must hold for every model, every chunking and every device.
 
+mod quantised;
+
 use std::path::Path;
 use std::sync::Arc;
 
-use burn::tensor::Tensor;
 use kv_cache::{CachePolicy, KvCacheError, RingRoom, SinkWindow};
 use model_files::ModelFiles;
 
-use crate::{BurnEngineError, ComputeDevice, DeviceChoice, LlamaModel, LogitsWanted, MAX_CHUNK, SequenceCache};
+use crate::{
+    BurnEngineError, ComputeDevice, DeviceChoice, LlamaModel, LogitsWanted, MAX_CHUNK, Precision, SequenceCache,
+};
 
 const STREAMING: CachePolicy = CachePolicy::Streaming(SinkWindow::new(2, 6));
 
@@ -18,11 +21,15 @@ const ROOM: RingRoom = RingRoom {
 };
 
 fn load(name: &str, choice: DeviceChoice) -> LlamaModel {
+    load_with(name, choice, Precision::F32)
+}
+
+fn load_with(name: &str, choice: DeviceChoice, precision: Precision) -> LlamaModel {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../fixtures/models")
         .join(name);
     let files = Arc::new(ModelFiles::open(&path).expect("the toy is part of the repository"));
-    let device = ComputeDevice::open(choice, Some(2)).expect("the device can be opened");
+    let device = ComputeDevice::open(choice, precision, Some(2)).expect("the device can be opened");
     LlamaModel::load(files, &device).expect("the toy loads")
 }
 
@@ -131,10 +138,7 @@ fn a_stream_computes_the_same_a_billion_tokens_along() {
     let policy = CachePolicy::Streaming(SinkWindow::new(0, 6));
     let near = logits(&model, &mut small_cache(&model, policy), &ids, &[8]);
     let mut cache = small_cache(&model, policy);
-    cache.start_at(1_000_000_007, |slots| {
-        let ones = |dims| Tensor::ones(dims, model.device().burn());
-        (ones([2, 16, slots]), ones([2, slots, 16]))
-    });
+    cache.start_at(1_000_000_007, model.heads(), model.device().burn(), &mut || 1.0);
     let far = logits(&model, &mut cache, &ids, &[8]);
     // By then two layers of six tokens have forgotten what was there before.
     let from = 16 * model.config().vocab_size;
@@ -193,14 +197,14 @@ fn a_gpu_gives_the_logits_of_the_cpu_past_the_window_too() {
 #[cfg(feature = "gpu")]
 #[test]
 fn auto_never_takes_a_software_gpu() {
-    let auto = ComputeDevice::open(DeviceChoice::Auto, Some(1)).expect("there is always the CPU");
+    let auto = ComputeDevice::open(DeviceChoice::Auto, Precision::Auto, Some(1)).expect("there is always the CPU");
     assert!(!auto.name().contains("llvmpipe"), "{}", auto.name());
 }
 
 #[cfg(not(feature = "gpu"))]
 #[test]
 fn without_the_feature_a_gpu_is_refused_by_name() {
-    let refused = ComputeDevice::open(DeviceChoice::Gpu, None).expect_err("there is no code for it");
+    let refused = ComputeDevice::open(DeviceChoice::Gpu, Precision::Auto, None).expect_err("there is no code for it");
     assert_eq!(
         refused.to_string(),
         "no GPU can be used: this program was built without the feature `gpu`"

@@ -1,0 +1,115 @@
+//! Fused attention on the CPU: the same bits in any chunks and on any threads, and close to the plain one.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use kv_cache::{CachePolicy, RingRoom, SinkWindow};
+use model_files::ModelFiles;
+
+use crate::{ComputeDevice, DeviceChoice, LlamaModel, LogitsWanted, MAX_CHUNK, Precision, SequenceCache};
+
+/// What keys and values in f16 may change in the toy's logits, which are up to 7, in the mean: the largest change is luck.
+const TOLERANCE_HALVES: f32 = 5e-3;
+
+fn load(name: &str, precision: Precision, threads: usize) -> LlamaModel {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../fixtures/models")
+        .join(name);
+    let files = Arc::new(ModelFiles::open(&path).expect("the toy is part of the repository"));
+    let device = ComputeDevice::open(DeviceChoice::Cpu, precision, Some(threads)).expect("the CPU is there");
+    LlamaModel::load(files, &device).expect("the toy loads")
+}
+
+/// Some text without meaning.
+fn ids(len: usize) -> Vec<u32> {
+    (0..len as u32).map(|i| (i * i * 31 + i * 7 + 5) % 295).collect()
+}
+
+fn cache(model: &LlamaModel, policy: CachePolicy) -> SequenceCache {
+    let room = RingRoom {
+        max_chunk: MAX_CHUNK as u64,
+        rewind_tokens: 40,
+    };
+    model.new_cache_with_room(policy, room).expect("a small cache")
+}
+
+/// The logits of all `ids`, in chunks of a length.
+fn logits(model: &LlamaModel, cache: &mut SequenceCache, ids: &[u32], chunk: usize) -> Vec<f32> {
+    let mut values = Vec::new();
+    for chunk in ids.chunks(chunk) {
+        let logits = model.forward(cache, chunk, LogitsWanted::All);
+        values.extend(logits.expect("the chunk fits").into_values());
+    }
+    values
+}
+
+#[track_caller]
+fn check_bits(got: &[f32], expected: &[f32], what: &str) {
+    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    assert!(bits(got) == bits(expected), "{what} changes bits");
+}
+
+#[test]
+fn the_fast_path_gives_the_same_bits_in_any_chunks_on_any_threads() {
+    let ids = ids(800);
+    for policy in [
+        CachePolicy::Streaming(SinkWindow::new(4, 124)),
+        CachePolicy::Streaming(SinkWindow::new(0, 30)),
+        CachePolicy::Streaming(SinkWindow::new(90, 0)),
+        CachePolicy::Dense { max_tokens: 800 },
+    ] {
+        let one = load("toy-llama-q4_1.gguf", Precision::Auto, 1);
+        let expected = logits(&one, &mut cache(&one, policy), &ids, 1);
+        for threads in [1, 2] {
+            let model = load("toy-llama-q4_1.gguf", Precision::Auto, threads);
+            for chunk in [1, 7, 64, 512] {
+                let got = logits(&model, &mut cache(&model, policy), &ids, chunk);
+                check_bits(
+                    &got,
+                    &expected,
+                    &format!("{policy:?}, chunks of {chunk} on {threads} threads"),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sequence_that_went_back_goes_on_with_the_same_bits() {
+    let (model, ids) = (load("toy-llama-q4_1.gguf", Precision::Auto, 2), ids(300));
+    let mut cache = cache(&model, CachePolicy::Streaming(SinkWindow::new(4, 60)));
+    let all = logits(&model, &mut cache, &ids, 100);
+    let vocab_size = model.config().vocab_size;
+    for to in [270, 2] {
+        cache.rewind(to as u64).expect("spare slots and sinks hold it");
+        let again = logits(&model, &mut cache, &ids[to..], 9);
+        check_bits(&again, &all[to * vocab_size..], &format!("going back to {to}"));
+    }
+}
+
+#[test]
+fn keys_and_values_in_halves_change_little() {
+    let (policy, ids) = (CachePolicy::Streaming(SinkWindow::new(4, 60)), ids(200));
+    let of = |precision| {
+        // Its weights aren't quantised, so nothing else differs.
+        let model = load("toy-llama.gguf", precision, 2);
+        logits(&model, &mut cache(&model, policy), &ids, 64)
+    };
+    let (halves, plain) = (of(Precision::Auto), of(Precision::F32));
+    let sum: f32 = halves.iter().zip(&plain).map(|(a, b)| (a - b).abs()).sum();
+    let mean = sum / plain.len() as f32;
+    assert!(mean > 0.0 && mean <= TOLERANCE_HALVES, "off by {mean}");
+}
+
+#[test]
+fn a_fast_cache_takes_half_the_bytes() {
+    let model = load("toy-llama-q4_1.gguf", Precision::Auto, 1);
+    let mut cache = cache(&model, CachePolicy::Streaming(SinkWindow::new(4, 60)));
+    let config = model.config();
+    // Keys and values, in halves, of whole pages.
+    let token = 2 * 2 * config.n_layers * config.n_kv_heads * config.head_dim;
+    for (tokens, pages) in [(1, 1), (63, 1), (1, 2), (448, 9), (512, 12), (512, 12)] {
+        logits(&model, &mut cache, &ids(tokens), MAX_CHUNK);
+        assert_eq!(cache.bytes(), pages * 64 * token);
+    }
+}

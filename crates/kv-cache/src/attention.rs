@@ -1,0 +1,214 @@
+//! Attention of chunks over the keys and values of their sequences, as work that can be done in parts.
+//!
+//! Chunks of any number of sequences go in, with their rows and the place for their outputs; out come [`AttentionPart`]s, which
+//! threads of the caller run in any order, and [`Attention::finish`], which puts together what was cut along the keys.
+//!
+//! **An output is the same to the last bit** however it is cut, whatever else is in the chunk or the batch, and wherever pages
+//! lie. A query's keys are added up in one order, by position alone: first the sinks, then the window, either in *spans* of
+//! [`SPAN_PAGES`] pages, aligned to positions in the stream. Within a span, pages are added one after the other; each span starts
+//! from nothing, and spans are added in order.
+
+mod queries;
+mod span;
+
+use crate::Chunk;
+use crate::kernel::Partial;
+use crate::store::{KvLayer, Layout};
+use queries::QueryBlock;
+use span::Span;
+
+/// Pages that are always added one after the other: 512 tokens. Fewer would give more threads something to do at a shorter
+/// context, and cost more additions of spans.
+const SPAN_PAGES: u64 = 8;
+
+/// Queries of a part: their sums, with those of the other heads of the group, stay in the second cache beside a page.
+const BLOCK_TOKENS: usize = 16;
+
+/// A chunk of one sequence in one layer, whose keys and values have been written.
+#[derive(Debug)]
+pub struct AttentionInput<'a> {
+    /// Positions and angles.
+    pub chunk: &'a Chunk,
+    /// Keys and values, those of the chunk among them.
+    pub layer: &'a KvLayer,
+    /// `[tokens, row_size]` ([`HeadShape`](crate::HeadShape)), not rotated; only the queries are read.
+    pub rows: &'a [f32],
+    /// `[tokens, n_heads * head_dim]`.
+    pub out: &'a mut [f32],
+}
+
+/// The attention of a batch in one layer.
+#[derive(Debug)]
+pub struct Attention<'a> {
+    blocks: Vec<Block<'a>>,
+}
+
+/// Some queries of one key head.
+#[derive(Debug)]
+struct Block<'a> {
+    queries: QueryBlock<'a>,
+    /// Spans of keys that queries see, in order.
+    spans: Vec<Span>,
+    /// One for each span when they are computed apart; else empty.
+    partials: Vec<Option<Partial>>,
+    /// One a token.
+    out: Vec<&'a mut [f32]>,
+}
+
+impl<'a> Attention<'a> {
+    /// The attention of some sequences' chunks.
+    ///
+    /// # Panics
+    /// If rows or outputs don't have their chunk's shape.
+    #[must_use]
+    pub fn new(inputs: Vec<AttentionInput<'a>>) -> Self {
+        let blocks = inputs.into_iter().flat_map(cut).collect();
+        Self { blocks }
+    }
+
+    /// Products of a query's number with a key's, an estimate of the work.
+    #[must_use]
+    pub fn products(&self) -> usize {
+        self.blocks.iter().map(Block::products).sum()
+    }
+
+    /// The parts, to be run in any order or at once, each once: at least `n_parts`, if there is so much to do. The work is cut by
+    /// key heads and queries, and along the keys if those are too few.
+    pub fn parts(&mut self, n_parts: usize) -> Vec<AttentionPart<'_, 'a>> {
+        let along_keys = self.blocks.len() < n_parts;
+        let mut parts = Vec::new();
+        for block in &mut self.blocks {
+            if !along_keys {
+                parts.push(AttentionPart(Work::Block(block)));
+                continue;
+            }
+            block.partials.resize_with(block.spans.len(), || None);
+            for (span, partial) in block.spans.iter().zip(&mut block.partials) {
+                let queries = &block.queries;
+                parts.push(AttentionPart(Work::Span { queries, span, partial }));
+            }
+        }
+        parts
+    }
+
+    /// Writes the outputs of what was cut along the keys, once all parts have been run.
+    pub fn finish(self) {
+        for mut block in self.blocks {
+            let partials = std::mem::take(&mut block.partials);
+            if partials.is_empty() {
+                continue;
+            }
+            let mut total = block.queries.partial();
+            for partial in partials {
+                let partial = partial.expect("every part is run before the end");
+                block.queries.kernel().merge(&mut total, &partial);
+            }
+            block.write(&total);
+        }
+    }
+
+    /// Computes everything on this thread.
+    pub fn run(mut self) {
+        for part in self.parts(1) {
+            part.run();
+        }
+        self.finish();
+    }
+}
+
+/// A part of the work.
+#[derive(Debug)]
+pub struct AttentionPart<'p, 'a>(Work<'p, 'a>);
+
+#[derive(Debug)]
+enum Work<'p, 'a> {
+    /// Some queries and all of their keys.
+    Block(&'p mut Block<'a>),
+    /// Some queries and some of their keys.
+    Span {
+        queries: &'p QueryBlock<'a>,
+        span: &'p Span,
+        partial: &'p mut Option<Partial>,
+    },
+}
+
+impl AttentionPart<'_, '_> {
+    /// Computes it.
+    pub fn run(self) {
+        match self.0 {
+            Work::Block(block) => block.run(),
+            Work::Span { queries, span, partial } => {
+                let mut sums = queries.partial();
+                queries.rotated(span.keys()).add(span, &mut sums);
+                *partial = Some(sums);
+            }
+        }
+    }
+}
+
+impl Block<'_> {
+    fn run(&mut self) {
+        let mut total = self.queries.partial();
+        let mut sums = self.queries.partial();
+        for spans in self.spans.chunk_by(|a, b| a.keys() == b.keys()) {
+            let rotated = self.queries.rotated(spans[0].keys());
+            for span in spans {
+                sums.clear();
+                rotated.add(span, &mut sums);
+                self.queries.kernel().merge(&mut total, &sums);
+            }
+        }
+        self.write(&total);
+    }
+
+    fn write(&mut self, total: &Partial) {
+        let Layout { heads, .. } = self.queries.layout();
+        for (token, out) in self.out.iter_mut().enumerate() {
+            total.write(token * heads.group(), heads.head_dim, out);
+        }
+    }
+
+    fn products(&self) -> usize {
+        let n_pages: usize = self.spans.iter().map(Span::n_pages).sum();
+        n_pages * self.queries.page_products()
+    }
+}
+
+/// Cuts a chunk by key heads and tokens.
+fn cut(input: AttentionInput<'_>) -> Vec<Block<'_>> {
+    let AttentionInput {
+        chunk,
+        layer,
+        rows,
+        out,
+    } = input;
+    let heads = layer.layout().heads;
+    let n_tokens = chunk.n_tokens();
+    assert!(
+        rows.len() == n_tokens * heads.row_size() && out.len() == n_tokens * heads.out_size(),
+        "{} and {} numbers are not {n_tokens} rows of {heads:?}",
+        rows.len(),
+        out.len()
+    );
+    let mut blocks = Vec::new();
+    for first in (0..n_tokens).step_by(BLOCK_TOKENS) {
+        let tokens = first..n_tokens.min(first + BLOCK_TOKENS);
+        for kv_head in 0..heads.n_kv_heads {
+            let queries = QueryBlock::new(chunk, layer, (kv_head, tokens.clone()), rows);
+            blocks.push(Block {
+                spans: span::spans(chunk, tokens.clone()),
+                partials: Vec::new(),
+                out: Vec::with_capacity(tokens.len()),
+                queries,
+            });
+        }
+    }
+    for (token, row) in out.chunks_exact_mut(heads.out_size()).enumerate() {
+        let block = token / BLOCK_TOKENS * heads.n_kv_heads;
+        let parts = row.chunks_exact_mut(heads.group() * heads.head_dim);
+        for (block, out) in blocks[block..].iter_mut().zip(parts) {
+            block.out.push(out);
+        }
+    }
+    blocks
+}

@@ -1,0 +1,305 @@
+//! Attention of some queries over one page of keys, as one step of a softmax that never sees all of its scores.
+//!
+//! A row keeps the largest score so far, and sums relative to it, which are scaled down when a larger one comes (online softmax:
+//! Milakov and Gimelshein, arXiv:1805.02867; with values: FlashAttention, arXiv:2205.14135). Powers are of two, with the
+//! logarithm's base in the queries. Everything that one row goes through is the same in whatever tile it is computed, and a page
+//! of which it sees nothing changes nothing.
+
+use std::ops::Range;
+
+use half::f16;
+
+use super::lanes::{LANES, Simd, exp2};
+use crate::store::{PAGE_TOKENS, PageView};
+
+/// Vectors of one page's tokens.
+const PAGE_LANES: usize = PAGE_TOKENS / LANES;
+
+/// Vectors that are summed up beside each other: with six rows and what is loaded they fill 15 of 16 registers. Pages lie in
+/// columns of so many vectors.
+pub(crate) const TILE: usize = 2;
+
+/// Queries that read a page.
+#[derive(Debug)]
+pub(crate) struct PageStep<'a> {
+    /// What is read.
+    pub(crate) page: PageView<'a>,
+    /// What will be read next, or the same page again; it is fetched from memory meanwhile.
+    pub(crate) next: PageView<'a>,
+    /// `[rows, head_dim]`; `rows` is `group` for each token.
+    pub(crate) queries: &'a [f32],
+    /// What each token sees of the page.
+    pub(crate) visible: &'a [Range<usize>],
+    /// Query heads.
+    pub(crate) group: usize,
+    /// Numbers a query, at least 1.
+    pub(crate) head_dim: usize,
+}
+
+/// Sums over some of the keys.
+#[derive(Debug, Clone)]
+pub(crate) struct Partial {
+    width: usize,
+    /// The largest score; at first the least number, not infinity, whose distance to itself would be no number.
+    max: Vec<f32>,
+    /// Sums of the weights, `[rows]`; a key adds to the lane that it has in its vector.
+    sums: Vec<[f32; LANES]>,
+    /// Sums of the weighted values, `[rows, width]`.
+    values: Vec<f32>,
+}
+
+impl Partial {
+    /// Of no keys; `width` is the size of a head, rounded up to whole vectors.
+    pub(crate) fn new(rows: usize, width: usize) -> Self {
+        Self {
+            width,
+            max: vec![f32::MIN; rows],
+            sums: vec![[0.0; LANES]; rows],
+            values: vec![0.0; rows * width],
+        }
+    }
+
+    /// Back to no keys.
+    pub(crate) fn clear(&mut self) {
+        self.max.fill(f32::MIN);
+        self.sums.fill([0.0; LANES]);
+        self.values.fill(0.0);
+    }
+
+    /// Writes the weighted means of consecutive rows.
+    pub(crate) fn write(&self, first_row: usize, head_dim: usize, out: &mut [f32]) {
+        for (row, out) in (first_row..).zip(out.chunks_exact_mut(head_dim)) {
+            let scale = 1.0 / self.sums[row].iter().sum::<f32>();
+            let values = &self.values[row * self.width..][..head_dim];
+            for (out, value) in out.iter_mut().zip(values) {
+                // A key that isn't seen may have turned a -0 into a 0; adding 0 makes one of both.
+                *out = value * scale + 0.0;
+            }
+        }
+    }
+}
+
+/// Lets every row read the page.
+#[inline(always)]
+pub(super) fn add_page<S: Simd>(simd: S, step: &PageStep<'_>, partial: &mut Partial) {
+    let n_rows = step.visible.len() * step.group;
+    let mut row = 0;
+    while row < n_rows {
+        let tile = match n_rows - row {
+            left @ 1..=4 => left,
+            5 => 3,
+            7 | 8 => 4,
+            _ => 6,
+        };
+        match tile {
+            1 => add_page_to::<S, 1>(simd, step, row, partial),
+            2 => add_page_to::<S, 2>(simd, step, row, partial),
+            3 => add_page_to::<S, 3>(simd, step, row, partial),
+            4 => add_page_to::<S, 4>(simd, step, row, partial),
+            _ => add_page_to::<S, 6>(simd, step, row, partial),
+        }
+        row += tile;
+    }
+}
+
+/// Lets `R` rows read the page.
+#[inline(always)]
+fn add_page_to<S: Simd, const R: usize>(simd: S, step: &PageStep<'_>, first_row: usize, partial: &mut Partial) {
+    let (mut from, mut to) = (PAGE_TOKENS, 0);
+    for row in first_row..first_row + R {
+        let visible = &step.visible[row / step.group];
+        if visible.start < visible.end {
+            from = from.min(visible.start);
+            to = to.max(visible.end);
+        }
+    }
+    if from >= to {
+        return;
+    }
+    let seen = from..to;
+    let mut weights = [[[0.0; LANES]; PAGE_LANES]; R];
+    score(simd, step, first_row, &seen, &mut weights);
+    let mut scales = [simd.splat(0.0); R];
+    for r in 0..R {
+        let row = first_row + r;
+        let visible = &step.visible[row / step.group];
+        hide(simd, &mut weights[r], visible);
+        scales[r] = soften(simd, &mut weights[r], &mut partial.max[row], &mut partial.sums[row]);
+    }
+    let width = partial.width;
+    let sums = &mut partial.values[first_row * width..][..R * width];
+    let mut first = 0;
+    let n_vectors = width / LANES;
+    while first + TILE <= n_vectors {
+        add_values::<S, R, TILE>(simd, step, seen.clone(), (&weights, &scales), (first, &mut *sums));
+        first += TILE;
+    }
+    while first < n_vectors {
+        add_values::<S, R, 1>(simd, step, seen.clone(), (&weights, &scales), (first, &mut *sums));
+        first += 1;
+    }
+}
+
+/// Scores `R` queries against the page: sums over the head, in its order. Columns without any of `seen` are left out.
+#[inline(always)]
+fn score<S: Simd, const R: usize>(
+    simd: S,
+    step: &PageStep<'_>,
+    first_row: usize,
+    seen: &Range<usize>,
+    scores: &mut [[[f32; LANES]; PAGE_LANES]; R],
+) {
+    let head_dim = step.head_dim;
+    let queries = &step.queries[first_row * head_dim..][..R * head_dim];
+    let mut column = seen.start / (TILE * LANES);
+    while column * TILE * LANES < seen.end {
+        let (keys, _) = column_of(step.page.keys, column, head_dim).as_chunks::<LANES>();
+        let (keys, _) = keys.as_chunks::<TILE>();
+        let (next, _) = column_of(step.next.keys, column, head_dim).as_chunks::<{ TILE * LANES }>();
+        let mut sums = [[simd.splat(0.0); TILE]; R];
+        for (i, (keys, next)) in keys.iter().zip(next).enumerate() {
+            simd.prefetch(next);
+            let mut query = [simd.splat(0.0); R];
+            for r in 0..R {
+                query[r] = simd.splat(queries[r * head_dim + i]);
+            }
+            for v in 0..TILE {
+                let keys = simd.load_halves(&keys[v]);
+                for r in 0..R {
+                    sums[r][v] = simd.fma(query[r], keys, sums[r][v]);
+                }
+            }
+        }
+        for r in 0..R {
+            for v in 0..TILE {
+                simd.store(sums[r][v], &mut scores[r][column * TILE + v]);
+            }
+        }
+        column += 1;
+    }
+}
+
+/// A column of keys, `[head_dim, TILE * LANES]`.
+#[inline(always)]
+fn column_of(keys: &[f16], column: usize, head_dim: usize) -> &[f16] {
+    let size = head_dim * TILE * LANES;
+    &keys[column * size..][..size]
+}
+
+/// Gives the keys that aren't seen a score whose power is 0.
+#[inline(always)]
+fn hide<S: Simd>(simd: S, scores: &mut [[f32; LANES]; PAGE_LANES], visible: &Range<usize>) {
+    if visible.start == 0 && visible.end == PAGE_TOKENS {
+        return;
+    }
+    let hidden = simd.splat(f32::NEG_INFINITY);
+    let (mut from, mut to) = (visible.start as i32, visible.end as i32);
+    for scores in scores {
+        let shown = simd.within(simd.load(scores), from, to, hidden);
+        simd.store(shown, scores);
+        from -= LANES as i32;
+        to -= LANES as i32;
+    }
+}
+
+/// Turns scores into weights relative to the largest one so far, adds them up, and returns what scales the earlier sums.
+#[inline(always)]
+fn soften<S: Simd>(
+    simd: S,
+    scores: &mut [[f32; LANES]; PAGE_LANES],
+    max: &mut f32,
+    sums: &mut [f32; LANES],
+) -> S::Lanes {
+    let before = *max;
+    let mut largest = simd.splat(before);
+    for scores in scores.iter() {
+        largest = simd.max(simd.load(scores), largest);
+    }
+    let mut lanes = [0.0; LANES];
+    simd.store(largest, &mut lanes);
+    for lane in lanes {
+        if lane > *max {
+            *max = lane;
+        }
+    }
+    let largest = simd.splat(*max);
+    let scale = exp2(simd, simd.sub(simd.splat(before), largest));
+    let mut sum = simd.mul(simd.load(sums), scale);
+    for scores in scores {
+        let weights = exp2(simd, simd.sub(simd.load(scores), largest));
+        simd.store(weights, scores);
+        sum = simd.add(sum, weights);
+    }
+    simd.store(sum, sums);
+    scale
+}
+
+/// Adds the weighted values of `seen` tokens to `V` vectors of `R` rows of `sums`, in the order of the tokens.
+#[inline(always)]
+fn add_values<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    step: &PageStep<'_>,
+    seen: Range<usize>,
+    (weights, scales): (&[[[f32; LANES]; PAGE_LANES]; R], &[S::Lanes; R]),
+    (first, sums): (usize, &mut [f32]),
+) {
+    let width = sums.len() / R;
+    let mut tile = [[simd.splat(0.0); V]; R];
+    for r in 0..R {
+        let (row, _) = sums[r * width..][..width].as_chunks::<LANES>();
+        for v in 0..V {
+            tile[r][v] = simd.mul(simd.load(&row[first + v]), scales[r]);
+        }
+    }
+    let column = first * LANES * PAGE_TOKENS..(first + V) * LANES * PAGE_TOKENS;
+    let rows = step.page.values[column.clone()].chunks_exact(V * LANES);
+    let next = step.next.values[column].chunks_exact(V * LANES);
+    let rows = rows.zip(next).enumerate().take(seen.end).skip(seen.start);
+    for (token, (row, next)) in rows {
+        simd.prefetch(next);
+        let (row, _) = row.as_chunks::<LANES>();
+        let mut weight = [simd.splat(0.0); R];
+        for r in 0..R {
+            weight[r] = simd.splat(weights[r].as_flattened()[token]);
+        }
+        for v in 0..V {
+            let values = simd.load_halves(&row[v]);
+            for r in 0..R {
+                tile[r][v] = simd.fma(weight[r], values, tile[r][v]);
+            }
+        }
+    }
+    for r in 0..R {
+        let (row, _) = sums[r * width..][..width].as_chunks_mut::<LANES>();
+        for v in 0..V {
+            simd.store(tile[r][v], &mut row[first + v]);
+        }
+    }
+}
+
+/// Adds the sums over later keys to those over earlier ones, row by row.
+#[inline(always)]
+pub(super) fn merge<S: Simd>(simd: S, total: &mut Partial, part: &Partial) {
+    let width = total.width;
+    for row in 0..total.max.len() {
+        let before = total.max[row];
+        let max = if part.max[row] > before { part.max[row] } else { before };
+        let largest = simd.splat(max);
+        let old = exp2(simd, simd.sub(simd.splat(before), largest));
+        let new = exp2(simd, simd.sub(simd.splat(part.max[row]), largest));
+        total.max[row] = max;
+        add_scaled(simd, &mut total.sums[row], &part.sums[row], old, new);
+        let (totals, _) = total.values[row * width..][..width].as_chunks_mut::<LANES>();
+        let (parts, _) = part.values[row * width..][..width].as_chunks::<LANES>();
+        for (total, part) in totals.iter_mut().zip(parts) {
+            add_scaled(simd, total, part, old, new);
+        }
+    }
+}
+
+/// `total * old + part * new`.
+#[inline(always)]
+fn add_scaled<S: Simd>(simd: S, total: &mut [f32; LANES], part: &[f32; LANES], old: S::Lanes, new: S::Lanes) {
+    let scaled = simd.mul(simd.load(total), old);
+    simd.store(simd.fma(simd.load(part), new, scaled), total);
+}

@@ -1,0 +1,158 @@
+//! However a stream is cut, the bits are the same.
+
+use proptest::{prelude::*, test_runner::RngSeed};
+
+use super::{Case, Way, check_bits, heads};
+use crate::{Attention, AttentionInput, HeadShape, Kernel, SinkWindow};
+
+/// The heads of the default model.
+const DEFAULT_MODEL: HeadShape = heads(9, 3, 64);
+
+/// Both kernels, several cuts of the stream and of the work, and rings that wrap elsewhere.
+#[track_caller]
+fn check_every_way(case: &Case, chunkings: &[&[usize]]) {
+    let expected = case.outputs(Way::plain(&[1], Kernel::detect()));
+    for &chunks in chunkings {
+        for (kernel, n_parts, rewind_tokens) in [
+            (Kernel::detect(), 1, 0),
+            (Kernel::detect(), 64, 0),
+            (Kernel::detect(), 1, 77),
+            (Kernel::portable(), 1, 200),
+        ] {
+            let way = Way {
+                kernel,
+                chunks,
+                n_parts,
+                rewind_tokens,
+            };
+            check_bits(&case.outputs(way), &expected, &format!("{way:?}"));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_cut_of_any_stream_has_the_same_bits(
+        (n_kv_heads, group, pairs) in (1_usize..3, 1_usize..10, 1_usize..26),
+        (sinks, window) in (0_u64..140, 0_u64..140),
+        chunks in prop::collection::vec(1_usize..80, 1..4),
+        (n_tokens, seed) in (1_usize..400, any::<u64>()),
+    ) {
+        let heads = heads(n_kv_heads * group, n_kv_heads, 2 * pairs);
+        let case = Case::random(heads, SinkWindow::new(sinks, window), n_tokens, seed);
+        check_every_way(&case, &[&chunks]);
+    }
+}
+
+#[test]
+fn the_default_models_chunkings_have_the_same_bits_while_the_ring_wraps() {
+    let case = Case::random(DEFAULT_MODEL, SinkWindow::new(4, 124), 400, 1);
+    check_every_way(&case, &[&[7], &[64], &[512]]);
+}
+
+#[test]
+fn many_spans_of_sinks_and_window_have_the_same_bits() {
+    let case = Case::random(heads(2, 1, 4), SinkWindow::new(600, 1_200), 2_600, 1);
+    check_every_way(&case, &[&[7], &[512]]);
+}
+
+#[test]
+fn without_sinks_or_without_a_window_the_bits_are_the_same() {
+    for policy in [
+        SinkWindow::new(0, 70),
+        SinkWindow::new(70, 0),
+        SinkWindow::new(0, 0),
+        SinkWindow::new(64, 64),
+        SinkWindow::new(1_000, 1_000),
+    ] {
+        let case = Case::random(heads(4, 2, 8), policy, 300, 1);
+        check_every_way(&case, &[&[7], &[64], &[130]]);
+    }
+}
+
+#[test]
+fn a_batch_gives_each_sequence_what_it_has_alone() {
+    let cases: Vec<Case> = (1..6)
+        .map(|i| Case::random(DEFAULT_MODEL, SinkWindow::new(i, 40 * i), 150 * i as usize, i))
+        .collect();
+    let way = Way::plain(&[16], Kernel::detect());
+    for n_parts in [1, 1_000] {
+        let mut sequences: Vec<_> = cases.iter().map(|case| case.sequence(way)).collect();
+        let mut expected = Vec::new();
+        let mut chunks = Vec::new();
+        // The last sequence still reads its prompt, the others their newest token.
+        for (i, (case, sequence)) in cases.iter().zip(&mut sequences).enumerate() {
+            let last = if i == 4 { 16 } else { 1 };
+            while sequence.position() + 16 < case.n_tokens() - last {
+                sequence.write(16);
+            }
+            sequence.write(case.n_tokens() - last - sequence.position());
+            chunks.push(sequence.write(last));
+            let all = case.outputs(way);
+            expected.push(all[all.len() - last * case.heads.out_size()..].to_vec());
+        }
+        let mut outputs: Vec<_> = expected.iter().map(|expected| vec![f32::NAN; expected.len()]).collect();
+        let inputs = sequences.iter().zip(&chunks).zip(&mut outputs);
+        let inputs = inputs.map(|((sequence, chunk), out)| AttentionInput {
+            chunk,
+            layer: sequence.store.layer(0),
+            rows: sequence.case.rows_of(chunk),
+            out,
+        });
+        let mut attention = Attention::new(inputs.collect());
+        attention.parts(n_parts).into_iter().for_each(|part| part.run());
+        attention.finish();
+        for (output, expected) in outputs.iter().zip(&expected) {
+            check_bits(output, expected, &format!("{n_parts} parts"));
+        }
+    }
+}
+
+#[test]
+fn parts_may_run_in_any_order() {
+    let case = Case::random(DEFAULT_MODEL, SinkWindow::new(4, 1_020), 1_500, 1);
+    let way = Way::plain(&[500], Kernel::detect());
+    let mut sequence = case.sequence(way);
+    let expected = [sequence.read(500), sequence.read(500), sequence.read(500)].concat();
+    sequence.ring.rewind(1_499).expect("the chunk's own tokens are kept");
+    let chunk = sequence.write(1);
+    let mut out = vec![f32::NAN; DEFAULT_MODEL.out_size()];
+    let mut attention = Attention::new(vec![AttentionInput {
+        chunk: &chunk,
+        layer: sequence.store.layer(0),
+        rows: case.rows_of(&chunk),
+        out: &mut out,
+    }]);
+    let parts = attention.parts(1_000);
+    // A span of sinks, and the window from 479 to 1,499 lies in three.
+    assert_eq!(parts.len(), 3 * (1 + 3));
+    parts.into_iter().rev().for_each(|part| part.run());
+    attention.finish();
+    check_bits(&out, &expected[1_499 * DEFAULT_MODEL.out_size()..], "backwards");
+}
+
+#[test]
+fn a_stream_that_went_back_goes_on_with_the_same_bits() {
+    let case = Case::random(heads(4, 2, 16), SinkWindow::new(5, 100), 500, 1);
+    let way = Way {
+        rewind_tokens: 150,
+        ..Way::plain(&[50], Kernel::detect())
+    };
+    let expected = case.outputs(way);
+    let mut sequence = case.sequence(way);
+    (0..10).for_each(|_| drop(sequence.write(50)));
+    for to in [350, 3, 0] {
+        let kept = sequence.position();
+        if to < 100 {
+            // Among the sinks one may always go back to.
+            sequence.ring.rewind(to).expect("sinks stay");
+        } else {
+            sequence.ring.rewind(to).expect("spare slots hold it");
+        }
+        let again = sequence.read(50.min(kept - to as usize));
+        let first = to as usize * case.heads.out_size();
+        check_bits(&again, &expected[first..first + again.len()], &format!("from {to}"));
+    }
+}

@@ -1,0 +1,63 @@
+//! What a sequence takes, and what is stored of numbers that a half can't hold.
+
+use half::f16;
+
+use super::{Case, Way, heads};
+use crate::{CachePolicy, Kernel, KvStore, PAGE_TOKENS, Ring, RingRoom, SinkWindow};
+
+#[test]
+fn a_token_of_the_default_model_takes_23_040_bytes() {
+    let policy = CachePolicy::Streaming(SinkWindow::new(4, 2_048));
+    let room = RingRoom {
+        max_chunk: 512,
+        rewind_tokens: 1_024,
+    };
+    let ring = Ring::new(policy, room).expect("the default ring");
+    let mut store = KvStore::new(&ring, heads(9, 3, 64), 30, Kernel::detect());
+    assert_eq!(store.bytes(), 0);
+    // A page of sinks, 3,584 slots behind them, and a page since neither end is aligned.
+    assert_eq!(store.max_bytes(), (1 + 56 + 1) * PAGE_TOKENS * 23_040);
+    store.fill(129, || 0.5);
+    assert_eq!(store.bytes(), 3 * PAGE_TOKENS * 23_040);
+    store.fill(1_000_000_007, || 0.5);
+    assert_eq!(store.bytes(), store.max_bytes());
+}
+
+#[test]
+fn pages_come_as_the_stream_reaches_them_and_no_more_when_it_is_round() {
+    let heads = heads(2, 2, 20);
+    let case = Case::random(heads, SinkWindow::new(70, 100), 1_000, 1);
+    let mut sequence = case.sequence(Way::plain(&[50], Kernel::detect()));
+    // Halves: keys of 20 numbers, values of 24, since vectors are whole.
+    let page = PAGE_TOKENS * (20 + 24) * 2 * heads.n_kv_heads;
+    let expected = [1, 2, 3, 4, 4, 5, 6, 6, 6, 6];
+    for pages in expected {
+        sequence.write(50);
+        let reached = sequence.position().div_ceil(PAGE_TOKENS);
+        assert_eq!(sequence.store.bytes(), pages * page, "{reached} pages were reached");
+    }
+    assert_eq!(sequence.store.max_bytes(), 6 * page);
+}
+
+#[test]
+fn what_a_half_cannot_hold_is_stored_as_its_largest_number() {
+    let values = [
+        1e6,
+        -1e6,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::NAN,
+        65_519.0,
+        // Ties, to even.
+        2_049.0,
+        1e-8,
+    ];
+    let expected = [
+        65_504.0, -65_504.0, 65_504.0, -65_504.0, 65_504.0, 65_504.0, 2_048.0, 0.0,
+    ];
+    for kernel in [Kernel::portable(), Kernel::detect()] {
+        let mut halves = [[f16::ONE; 8]];
+        kernel.round(&[values], &mut halves);
+        assert_eq!(halves[0].map(f16::to_f32), expected, "{kernel}");
+    }
+}
