@@ -9,14 +9,14 @@ use model_files::ModelFiles;
 use crate::eval::bench::{
     DecodeRun, StreamRun, cache_bytes_a_token, stream_cost, time_decode, time_prefill, weight_bytes,
 };
-use crate::{BurnEngineError, ComputeDevice, DeviceChoice, LlamaModel, LogitsWanted};
+use crate::{BurnEngineError, ComputeDevice, DeviceChoice, LlamaModel, LogitsWanted, Precision};
 
 const SINK_WINDOW: SinkWindow = SinkWindow::new(2, 6);
 
 fn toy() -> LlamaModel {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/models/toy-llama.gguf");
     let files = Arc::new(ModelFiles::open(&path).expect("the toy is part of the repository"));
-    let device = ComputeDevice::open(DeviceChoice::Cpu, Some(1)).expect("the processor is there");
+    let device = ComputeDevice::open(DeviceChoice::Cpu, Precision::Auto, Some(1)).expect("the processor is there");
     LlamaModel::load(files, &device).expect("the toy loads")
 }
 
