@@ -55,6 +55,7 @@ fn the_defaults_are_the_documented_ones() {
             summary_dir: "./data/summaries",
             data_dir: "./data",
             device: Auto,
+            precision: Auto,
             threads: None,
             api_key: None,
             allow_insecure: false,
