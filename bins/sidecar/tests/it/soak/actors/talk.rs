@@ -41,9 +41,8 @@ impl Talk {
         self.socket.try_say(frame).await.then_some(())
     }
 
-    /// Reads a log on from the last number that anyone was told.
-    pub async fn resume(&mut self, conversation: &str) -> Option<()> {
-        let after = self.stage.ledger.last_seq(conversation);
+    /// Reads a log on after a number.
+    pub async fn resume(&mut self, conversation: &str, after: u64) -> Option<()> {
         self.cursors.insert(conversation.to_owned(), after);
         self.say(&json!({ "type": "resume", "conversationId": conversation, "after": after, "own": true }))
             .await

@@ -20,6 +20,8 @@ pub struct Talker {
     agent: &'static str,
     prefix: String,
     turns: u64,
+    /// The last number that it was told itself: others read the log too, and may be further on.
+    heard: u64,
     /// The last turn that was acknowledged.
     last: Option<String>,
     waiting: Waiting,
@@ -43,6 +45,7 @@ impl Talker {
             random,
             agent,
             turns: 0,
+            heard: 0,
             last: None,
             waiting: Waiting::default(),
         }
@@ -53,7 +56,8 @@ impl Talker {
         let Some(mut talk) = Talk::open(&self.stage).await else {
             return;
         };
-        if self.stage.ledger.last_seq(&self.conversation) > 0 && talk.resume(&self.conversation).await.is_none() {
+        self.heard = self.stage.ledger.last_seq(&self.conversation);
+        if self.heard > 0 && talk.resume(&self.conversation, self.heard).await.is_none() {
             return;
         }
         while self.turns < steps {
@@ -178,13 +182,14 @@ impl Talker {
 
     async fn come_back(&mut self) -> Option<Talk> {
         let mut talk = Talk::open(&self.stage).await?;
-        talk.resume(&self.conversation).await?;
+        talk.resume(&self.conversation, self.heard).await?;
         Some(talk)
     }
 
     /// Takes in a frame: who is acknowledged, who has ended, who was refused, and which tool is asked for.
     async fn heed(&mut self, frame: &Value, talk: &mut Talk) -> Option<()> {
         let turn = frame["turnId"].as_str().unwrap_or_default().to_owned();
+        self.heard = frame["seq"].as_u64().unwrap_or(self.heard);
         match frame["type"].as_str().unwrap_or_default() {
             "user" => {
                 self.waiting.acknowledged.insert(turn);
