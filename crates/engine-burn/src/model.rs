@@ -16,7 +16,7 @@ mod weights;
 use std::fmt;
 use std::sync::Arc;
 
-use burn::tensor::{Tensor, TensorData, activation};
+use burn::tensor::{Tensor, TensorData};
 use kv_cache::{CachePolicy, KvCacheError, RingRoom, RotaryTable};
 use model_files::{ModelConfig, ModelFiles, TensorName};
 
@@ -134,7 +134,7 @@ impl LlamaModel {
         })
     }
 
-    /// Reads a chunk, up to but without the output matrix: `[tokens, hidden_size]`.
+    /// Reads a chunk, up to but without the last norm and the output matrix: `[tokens, hidden_size]`.
     pub(crate) fn hidden(&self, cache: &mut SequenceCache, ids: &[u32]) -> Result<Tensor<2>, BurnEngineError> {
         self.check(ids)?;
         let mut x = self.embed(ids)?;
@@ -143,25 +143,19 @@ impl LlamaModel {
         for (weights, layer_cache) in self.weights.layers.iter().zip(&mut cache.layers) {
             x = self.layer(x, weights, layer_cache, &plan);
         }
-        Ok(self.weights.output_norm.forward(x))
+        Ok(x)
     }
 
     /// The logits of some rows of [`LlamaModel::hidden`].
     pub(crate) fn logits(&self, hidden: Tensor<2>) -> Result<Logits, BurnEngineError> {
-        Logits::read(self.weights.output.forward(hidden))
+        Logits::read(self.weights.output.forward_normed(&hidden, &self.weights.output_norm))
     }
 
     /// One transformer layer: `[tokens, hidden_size]` to the same.
     fn layer(&self, x: Tensor<2>, weights: &LayerWeights, cache: &mut LayerCache, plan: &ChunkPlan) -> Tensor<2> {
-        let qkv = weights.query_key_value.forward(weights.attn_norm.forward(x.clone()));
+        let qkv = weights.query_key_value.forward_normed(&x, &weights.attn_norm);
         let attended = attention::attend(qkv, cache, plan, self.rotator.shape());
-        let x = x + weights.attn_output.forward(attended);
-
-        let gate_up = weights.gate_up.forward(weights.ffn_norm.forward(x.clone()));
-        let intermediate = self.config().intermediate_size;
-        let gate = gate_up.clone().slice_dim(1, 0..intermediate);
-        let up = gate_up.slice_dim(1, intermediate..2 * intermediate);
-        x + weights.down.forward(activation::silu(gate) * up)
+        weights.feed_forward.add_to(weights.attn_output.add_to(x, attended))
     }
 
     /// How each matrix of a layer is computed with.
@@ -170,7 +164,7 @@ impl LlamaModel {
         let layer = &self.weights.layers[layer_idx];
         format!(
             "{:?}; {:?}; {:?}; {:?}",
-            layer.query_key_value, layer.attn_output, layer.gate_up, layer.down
+            layer.query_key_value, layer.attn_output, layer.feed_forward.gate_up, layer.feed_forward.down
         )
     }
 

@@ -4,6 +4,8 @@ mod detokenizer;
 mod engine;
 mod linear;
 mod real_model;
+mod rows;
 mod sampler;
+mod steps;
 mod threads;
 mod toy;
