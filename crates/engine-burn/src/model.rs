@@ -16,7 +16,7 @@ mod weights;
 use std::fmt;
 use std::sync::Arc;
 
-use burn::tensor::{Tensor, TensorData, activation};
+use burn::tensor::{Tensor, TensorData};
 use kv_cache::{CachePolicy, HeadShape, KvCacheError, Ring, RingRoom};
 use model_files::{ModelConfig, ModelFiles, TensorName};
 
@@ -131,38 +131,31 @@ impl LlamaModel {
         })
     }
 
-    /// Reads a chunk, up to but without the output matrix: `[tokens, hidden_size]`.
+    /// Reads a chunk, up to but without the last norm and the output matrix: `[tokens, hidden_size]`.
     pub(crate) fn hidden(&self, cache: &mut SequenceCache, ids: &[u32]) -> Result<Tensor<2>, BurnEngineError> {
         self.check(ids)?;
         let mut x = self.embed(ids)?;
         let mut attention = self.attention.begin(cache, ids.len())?;
         for (layer_idx, weights) in self.weights.layers.iter().enumerate() {
-            x = self.layer(x, weights, (layer_idx, &mut attention));
+            x = Self::layer(x, weights, (layer_idx, &mut attention));
         }
-        Ok(self.weights.output_norm.forward(x))
+        Ok(x)
     }
 
     /// The logits of some rows of [`LlamaModel::hidden`].
     pub(crate) fn logits(&self, hidden: Tensor<2>) -> Result<Logits, BurnEngineError> {
-        Logits::read(self.weights.output.forward(hidden))
+        Logits::read(self.weights.output.forward_normed(&hidden, &self.weights.output_norm))
     }
 
     /// One transformer layer: `[tokens, hidden_size]` to the same.
     fn layer(
-        &self,
         x: Tensor<2>,
         weights: &LayerWeights,
         (layer_idx, attention): (usize, &mut ChunkAttention<'_>),
     ) -> Tensor<2> {
-        let qkv = weights.query_key_value.forward(weights.attn_norm.forward(x.clone()));
+        let qkv = weights.query_key_value.forward_normed(&x, &weights.attn_norm);
         let attended = attention.attend(layer_idx, qkv);
-        let x = x + weights.attn_output.forward(attended);
-
-        let gate_up = weights.gate_up.forward(weights.ffn_norm.forward(x.clone()));
-        let intermediate = self.config().intermediate_size;
-        let gate = gate_up.clone().slice_dim(1, 0..intermediate);
-        let up = gate_up.slice_dim(1, intermediate..2 * intermediate);
-        x + weights.down.forward(activation::silu(gate) * up)
+        weights.feed_forward.add_to(weights.attn_output.add_to(x, attended))
     }
 
     /// How each matrix of a layer is computed with.
@@ -171,7 +164,7 @@ impl LlamaModel {
         let layer = &self.weights.layers[layer_idx];
         format!(
             "{:?}; {:?}; {:?}; {:?}",
-            layer.query_key_value, layer.attn_output, layer.gate_up, layer.down
+            layer.query_key_value, layer.attn_output, layer.feed_forward.gate_up, layer.feed_forward.down
         )
     }
 

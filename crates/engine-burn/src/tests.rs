@@ -6,6 +6,8 @@ mod engine;
 mod fused;
 mod linear;
 mod real_model;
+mod rows;
 mod sampler;
+mod steps;
 mod threads;
 mod toy;

@@ -48,21 +48,31 @@ impl Activations {
     /// # Errors
     /// [`QuantError::PartialRow`] if `n_cols` is 0 or no multiple of 32, or if the values aren't whole rows.
     pub fn quantize(&mut self, values: &[f32], n_cols: usize) -> Result<(), QuantError> {
-        let whole_blocks = n_cols != 0 && n_cols.is_multiple_of(BLOCK);
-        if !whole_blocks || !values.len().is_multiple_of(n_cols) {
-            let values = values.len();
-            return Err(QuantError::PartialRow { values, n_cols });
-        }
-        self.n_rows = values.len() / n_cols;
-        self.n_cols = n_cols;
-        self.blocks.resize(values.len() / BLOCK, ActivationBlock::default());
-        let (values, _) = values.as_chunks();
-        match Kernel::detect().0 {
-            Instructions::Portable(kernel) => kernel.quantize(values, &mut self.blocks),
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2(kernel) => kernel.quantize(values, &mut self.blocks),
-        }
+        check_rows(values.len(), n_cols)?;
+        self.resize(values.len() / n_cols, n_cols)?;
+        quantize(values, &mut self.blocks);
         Ok(())
+    }
+
+    /// Makes room for rows that are then quantised by [`ActivationRows::quantize`]; until then they are whatever was here before.
+    ///
+    /// # Errors
+    /// [`QuantError::PartialRow`] if `n_cols` is 0 or no multiple of 32.
+    pub fn resize(&mut self, n_rows: usize, n_cols: usize) -> Result<(), QuantError> {
+        check_rows(n_rows * n_cols, n_cols)?;
+        (self.n_rows, self.n_cols) = (n_rows, n_cols);
+        self.blocks.resize(n_rows * n_cols / BLOCK, ActivationBlock::default());
+        Ok(())
+    }
+
+    /// The rows in parts of `n_rows`, the last of which may have fewer, so that threads can share the work of quantising them.
+    ///
+    /// # Panics
+    /// If `n_rows` is 0.
+    pub fn parts_mut(&mut self, n_rows: usize) -> impl Iterator<Item = ActivationRows<'_>> {
+        let n_blocks = (self.n_cols / BLOCK).max(1);
+        let parts = self.blocks.chunks_mut(n_rows * n_blocks);
+        parts.map(move |blocks| ActivationRows { blocks, n_blocks })
     }
 
     /// How many rows there are.
@@ -81,6 +91,54 @@ impl Activations {
     pub(crate) fn rows<const T: usize>(&self, first: usize) -> [&[ActivationBlock]; T] {
         let n_blocks = self.n_cols / BLOCK;
         std::array::from_fn(|t| &self.blocks[(first + t) * n_blocks..][..n_blocks])
+    }
+}
+
+/// Some rows of [`Activations`] that are being quantised.
+#[derive(Debug)]
+pub struct ActivationRows<'a> {
+    blocks: &'a mut [ActivationBlock],
+    n_blocks: usize,
+}
+
+impl ActivationRows<'_> {
+    /// How many rows there are.
+    #[must_use]
+    pub fn n_rows(&self) -> usize {
+        self.blocks.len() / self.n_blocks
+    }
+
+    /// Quantises a row, as [`Activations::quantize`] does.
+    ///
+    /// # Errors
+    /// [`QuantError::PartialRow`] if the values aren't one row.
+    ///
+    /// # Panics
+    /// If there is no row `idx`.
+    pub fn quantize(&mut self, idx: usize, values: &[f32]) -> Result<(), QuantError> {
+        if values.len() != self.n_blocks * BLOCK {
+            let (values, n_cols) = (values.len(), self.n_blocks * BLOCK);
+            return Err(QuantError::PartialRow { values, n_cols });
+        }
+        quantize(values, &mut self.blocks[idx * self.n_blocks..][..self.n_blocks]);
+        Ok(())
+    }
+}
+
+fn check_rows(values: usize, n_cols: usize) -> Result<(), QuantError> {
+    let whole_blocks = n_cols != 0 && n_cols.is_multiple_of(BLOCK);
+    if !whole_blocks || !values.is_multiple_of(n_cols) {
+        return Err(QuantError::PartialRow { values, n_cols });
+    }
+    Ok(())
+}
+
+fn quantize(values: &[f32], blocks: &mut [ActivationBlock]) {
+    let (values, _) = values.as_chunks();
+    match Kernel::detect().0 {
+        Instructions::Portable(kernel) => kernel.quantize(values, blocks),
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx2(kernel) => kernel.quantize(values, blocks),
     }
 }
 

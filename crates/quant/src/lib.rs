@@ -17,7 +17,7 @@ mod error;
 mod kernel;
 mod matrix;
 
-pub use activations::Activations;
+pub use activations::{ActivationRows, Activations};
 pub use block::BlockType;
 pub use dequantize::dequantize;
 pub use error::QuantError;

@@ -8,7 +8,7 @@ mod group;
 
 use std::ops::Range;
 
-use crate::activations::{ActivationBlock, Activations};
+use crate::activations::Activations;
 use crate::kernel::{Instructions, Kernel, Tiles};
 use crate::{BlockType, QuantError};
 use group::{RowGroup, grouped};
@@ -136,11 +136,39 @@ impl QuantMatrix {
         activations: &Activations,
         out: &mut [&mut [f32]],
     ) -> Result<(), QuantError> {
+        self.store(rows, activations, out, |out, product| *out = product)
+    }
+
+    /// As [`QuantMatrix::multiply`], but that the products are added to what is in `out`: with one rounding more.
+    ///
+    /// # Errors
+    /// As [`QuantMatrix::multiply`].
+    pub fn multiply_add(
+        &self,
+        rows: Range<usize>,
+        activations: &Activations,
+        out: &mut [&mut [f32]],
+    ) -> Result<(), QuantError> {
+        self.store(rows, activations, out, |out, product| *out += product)
+    }
+
+    fn store(
+        &self,
+        rows: Range<usize>,
+        activations: &Activations,
+        out: &mut [&mut [f32]],
+        store: impl Fn(&mut f32, f32) + Copy,
+    ) -> Result<(), QuantError> {
         self.check(&rows, activations, out)?;
+        let mut product = Product {
+            activations,
+            out,
+            store,
+        };
         match self.kernel.0 {
-            Instructions::Portable(kernel) => self.multiply_with(kernel, rows, activations, out),
+            Instructions::Portable(kernel) => self.multiply_with(kernel, rows, &mut product),
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2(kernel) => self.multiply_with(kernel, rows, activations, out),
+            Instructions::Avx2(kernel) => self.multiply_with(kernel, rows, &mut product),
         }
         Ok(())
     }
@@ -169,11 +197,16 @@ impl QuantMatrix {
         Ok(())
     }
 
-    fn multiply_with(&self, kernel: impl Tiles, rows: Range<usize>, activations: &Activations, out: &mut [&mut [f32]]) {
+    fn multiply_with<S: Fn(&mut f32, f32) + Copy>(
+        &self,
+        kernel: impl Tiles,
+        rows: Range<usize>,
+        product: &mut Product<'_, '_, S>,
+    ) {
         match &self.groups {
-            Groups::Q4_0(groups) => multiply(kernel, self.groups_of(groups, rows), activations, out),
-            Groups::Q4_1(groups) => multiply(kernel, self.groups_of(groups, rows), activations, out),
-            Groups::Q8_0(groups) => multiply(kernel, self.groups_of(groups, rows), activations, out),
+            Groups::Q4_0(groups) => product.compute(kernel, self.groups_of(groups, rows)),
+            Groups::Q4_1(groups) => product.compute(kernel, self.groups_of(groups, rows)),
+            Groups::Q8_0(groups) => product.compute(kernel, self.groups_of(groups, rows)),
         }
     }
 
@@ -187,43 +220,46 @@ impl QuantMatrix {
     }
 }
 
-/// Walks over both factors so that each is read from the fastest cache that holds it.
-fn multiply<G: RowGroup>(kernel: impl Tiles, groups: &[G], activations: &Activations, out: &mut [&mut [f32]]) {
-    let n_blocks = activations.n_cols() / crate::dequantize::BLOCK;
-    for (pass, out) in out.chunks_mut(PASS_ROWS).enumerate() {
-        for (group_idx, group) in groups.chunks_exact(n_blocks).enumerate() {
-            let first_out = group_idx * GROUP_ROWS;
-            let mut row = pass * PASS_ROWS;
-            let (tiles, rest) = out.as_chunks_mut::<TILE_ROWS>();
-            for tile in tiles {
-                multiply_tile(kernel, group, activations.rows(row), tile, first_out);
-                row += TILE_ROWS;
-            }
-            for (i, out) in rest.iter_mut().enumerate() {
-                multiply_tile(
-                    kernel,
-                    group,
-                    activations.rows(row + i),
-                    std::array::from_mut(out),
-                    first_out,
-                );
+/// Where a product goes, and by what the matrix is multiplied.
+struct Product<'a, 'out, S> {
+    activations: &'a Activations,
+    out: &'a mut [&'out mut [f32]],
+    store: S,
+}
+
+impl<S: Fn(&mut f32, f32) + Copy> Product<'_, '_, S> {
+    /// Walks over both factors so that each is read from the fastest cache that holds it.
+    fn compute<G: RowGroup>(&mut self, kernel: impl Tiles, groups: &[G]) {
+        let n_blocks = self.activations.n_cols() / crate::dequantize::BLOCK;
+        for (pass, out) in self.out.chunks_mut(PASS_ROWS).enumerate() {
+            for (group_idx, group) in groups.chunks_exact(n_blocks).enumerate() {
+                let first_out = group_idx * GROUP_ROWS;
+                let mut row = pass * PASS_ROWS;
+                let (tiles, rest) = out.as_chunks_mut::<TILE_ROWS>();
+                for tile in tiles {
+                    let outputs = G::tile(kernel, group, self.activations.rows(row));
+                    stored(outputs, tile, first_out, self.store);
+                    row += TILE_ROWS;
+                }
+                for (i, out) in rest.iter_mut().enumerate() {
+                    let outputs = G::tile(kernel, group, self.activations.rows(row + i));
+                    stored(outputs, std::array::from_mut(out), first_out, self.store);
+                }
             }
         }
     }
 }
 
-fn multiply_tile<G: RowGroup, const T: usize>(
-    kernel: impl Tiles,
-    group: &[G],
-    rows: [&[ActivationBlock]; T],
+/// Puts a tile's outputs where they belong; the last group may have more rows than the matrix.
+fn stored<const T: usize>(
+    outputs: [[f32; GROUP_ROWS]; T],
     out: &mut [&mut [f32]; T],
     first_out: usize,
+    store: impl Fn(&mut f32, f32),
 ) {
-    let outputs = G::tile(kernel, group, rows);
     for (out, outputs) in out.iter_mut().zip(outputs) {
-        // The last group may have more rows than the matrix.
         for (out, output) in out[first_out..].iter_mut().zip(outputs) {
-            *out = output;
+            store(out, output);
         }
     }
 }

@@ -1,11 +1,15 @@
-//! The two kinds of weights: matrices and norms.
+//! The two kinds of weights, matrices and norms, and the steps of a layer that are made of them.
+//!
+//! On a GPU, and on the CPU in f32, a step is plain burn operations; with quantised matrices it is a pass or two over memory
+//! ([`quantised`]). What a step computes is said here once, in the first form.
 
 mod quantised;
+pub(crate) mod rows;
 
 use std::fmt;
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData, activation};
 use quant::QuantMatrix;
 use rayon::prelude::*;
 
@@ -25,21 +29,51 @@ enum Kind {
 
 impl Linear {
     /// A matrix of `[outputs, inputs]` in f32, cut for `n_threads` at the most.
-    pub(super) fn new(weight: Tensor<2>, n_threads: usize) -> Self {
+    pub(crate) fn new(weight: Tensor<2>, n_threads: usize) -> Self {
         Self(Kind::Dense(Box::new(Dense::new(weight, n_threads))))
     }
 
     /// Quantised matrices of `[outputs, inputs]`, one below the other, that are computed with on the CPU.
-    pub(crate) fn quantised(matrices: Vec<QuantMatrix>, products: Arc<Products>, device: Device) -> Self {
-        Self(Kind::Quantised(Quantised::new(matrices, products, device)))
+    pub(crate) fn quantised(matrices: Vec<QuantMatrix>, products: Arc<Products>) -> Self {
+        Self(Kind::Quantised(Quantised::new(matrices, products)))
     }
 
-    /// `[tokens, inputs]` to `[tokens, outputs]`.
-    pub(crate) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+    /// The product with the norm of `x`: `[tokens, inputs]` to `[tokens, outputs]`.
+    pub(crate) fn forward_normed(&self, x: &Tensor<2>, norm: &RmsNorm) -> Tensor<2> {
         match &self.0 {
-            Kind::Dense(dense) => dense.forward(x),
-            Kind::Quantised(quantised) => quantised.forward(x),
+            Kind::Dense(dense) => dense.forward(norm.forward(x.clone())),
+            Kind::Quantised(quantised) => quantised.forward_normed(x, norm),
         }
+    }
+
+    /// `sum` and the product with `x`: `[tokens, outputs]` and `[tokens, inputs]` to `[tokens, outputs]`.
+    pub(crate) fn add_to(&self, sum: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
+        match &self.0 {
+            Kind::Dense(dense) => sum + dense.forward(x),
+            Kind::Quantised(quantised) => quantised.add_to(sum, x),
+        }
+    }
+}
+
+/// A layer's second half: `x + down * (silu(gate * norm(x)) * (up * norm(x)))`.
+pub(crate) struct FeedForward {
+    pub(crate) norm: RmsNorm,
+    /// `[2 * intermediate_size, hidden_size]`, the gate's half first.
+    pub(crate) gate_up: Linear,
+    pub(crate) down: Linear,
+}
+
+impl FeedForward {
+    /// `[tokens, hidden_size]` to the same.
+    pub(crate) fn add_to(&self, x: Tensor<2>) -> Tensor<2> {
+        if let (Kind::Quantised(gate_up), Kind::Quantised(down)) = (&self.gate_up.0, &self.down.0) {
+            return gate_up.add_gated(down, x, &self.norm);
+        }
+        let gate_up = self.gate_up.forward_normed(&x, &self.norm);
+        let [_, both] = gate_up.dims();
+        let gate = gate_up.clone().slice_dim(1, 0..both / 2);
+        let up = gate_up.slice_dim(1, both / 2..both);
+        self.down.add_to(x, activation::silu(gate) * up)
     }
 }
 
@@ -104,20 +138,27 @@ impl Dense {
 }
 
 /// A root-mean-square norm.
-pub(super) struct RmsNorm {
+pub(crate) struct RmsNorm {
     /// `[1, size]`.
     weight: Tensor<2>,
+    /// The same again, for rows that are no tensors.
+    values: Vec<f32>,
     eps: f32,
 }
 
 impl RmsNorm {
-    /// A norm with a weight of `[1, size]`.
-    pub(super) fn new(weight: Tensor<2>, eps: f32) -> Self {
-        Self { weight, eps }
+    /// A norm with a weight for each of its inputs.
+    pub(crate) fn new(values: Vec<f32>, eps: f32, device: &Device) -> Self {
+        let data = TensorData::new(values.clone(), [1, values.len()]);
+        Self {
+            weight: Tensor::from_data(data, device),
+            values,
+            eps,
+        }
     }
 
     /// `[tokens, size]` to the same.
-    pub(super) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let mean_square = x.clone().square().mean_dim(1);
         x / (mean_square + self.eps).sqrt() * self.weight.clone()
     }

@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, TensorData};
 use model_files::{LayerTensor, ModelFiles, RopeLayout, TensorName, TensorView};
 use quant::QuantMatrix;
 
-use super::linear::{Linear, RmsNorm};
+use super::linear::{FeedForward, Linear, RmsNorm};
 use crate::{BurnEngineError, ComputeDevice};
 
 /// All weights but the embedding.
@@ -25,10 +25,7 @@ pub(super) struct LayerWeights {
     /// `[(n_heads + 2 * n_kv_heads) * head_dim, hidden_size]`; queries' and keys' rows are half-split, whatever the file.
     pub(super) query_key_value: Linear,
     pub(super) attn_output: Linear,
-    pub(super) ffn_norm: RmsNorm,
-    /// `[2 * intermediate_size, hidden_size]`.
-    pub(super) gate_up: Linear,
-    pub(super) down: Linear,
+    pub(super) feed_forward: FeedForward,
 }
 
 impl ModelWeights {
@@ -75,28 +72,26 @@ impl Loader<'_> {
             attn_norm: self.norm(name(LayerTensor::AttnNorm))?,
             query_key_value: self.linear(&query_key_value, hidden)?,
             attn_output: self.linear(&[(name(LayerTensor::AttnOutput), hidden)], queries)?,
-            ffn_norm: self.norm(name(LayerTensor::FfnNorm))?,
-            gate_up: self.linear(&gate_up, hidden)?,
-            down: self.linear(&[(name(LayerTensor::FfnDown), hidden)], intermediate)?,
+            feed_forward: FeedForward {
+                norm: self.norm(name(LayerTensor::FfnNorm))?,
+                gate_up: self.linear(&gate_up, hidden)?,
+                down: self.linear(&[(name(LayerTensor::FfnDown), hidden)], intermediate)?,
+            },
         })
     }
 
     fn norm(&self, name: TensorName) -> Result<RmsNorm, BurnEngineError> {
-        Ok(RmsNorm::new(
-            self.stacked(&[(name, 1)], self.files.config.hidden_size)?,
-            self.files.config.norm_eps,
-        ))
+        let config = &self.files.config;
+        let mut values = vec![0.0; config.hidden_size];
+        self.read(name, [1, config.hidden_size], &mut values)?;
+        Ok(RmsNorm::new(values, config.norm_eps, self.device.burn()))
     }
 
     fn linear(&self, parts: &[(TensorName, usize)], cols: usize) -> Result<Linear, BurnEngineError> {
         if let Some(products) = self.device.products()
             && let Some(matrices) = self.quantised(parts, cols)?
         {
-            return Ok(Linear::quantised(
-                matrices,
-                Arc::clone(products),
-                self.device.burn().clone(),
-            ));
+            return Ok(Linear::quantised(matrices, Arc::clone(products)));
         }
         Ok(Linear::new(self.stacked(parts, cols)?, self.device.n_threads()))
     }

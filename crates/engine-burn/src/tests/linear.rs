@@ -26,16 +26,17 @@ fn matrix(block_type: BlockType, outputs: usize) -> QuantMatrix {
 
 fn linear(matrices: Vec<QuantMatrix>, n_threads: usize) -> Linear {
     let products = Products::new(n_threads).expect("the system has some threads");
-    Linear::quantised(matrices, Arc::new(products), Device::flex())
+    Linear::quantised(matrices, Arc::new(products))
 }
 
 fn inputs(tokens: usize) -> Vec<f32> {
     (0..tokens * INPUTS).map(|i| (i as f32 * 0.37).sin() * 3.0).collect()
 }
 
-fn forward(linear: &Linear, values: &[f32]) -> Vec<u32> {
+fn forward(linear: &Linear, outputs: usize, values: &[f32]) -> Vec<u32> {
     let data = TensorData::new(values.to_vec(), [values.len() / INPUTS, INPUTS]);
-    let outputs = linear.forward(Tensor::from_data(data, &Device::flex()));
+    let zeros = Tensor::zeros([values.len() / INPUTS, outputs], &Device::flex());
+    let outputs = linear.add_to(zeros, Tensor::from_data(data, &Device::flex()));
     let outputs = outputs.try_into_vec_as::<f32>().expect("the CPU's tensors can be read");
     outputs.into_iter().map(f32::to_bits).collect()
 }
@@ -43,12 +44,12 @@ fn forward(linear: &Linear, values: &[f32]) -> Vec<u32> {
 #[track_caller]
 fn check_bits(matrices: &[QuantMatrix]) {
     let values = inputs(90);
-    let expected = forward(&linear(matrices.to_vec(), 1), &values);
+    let expected = forward(&linear(matrices.to_vec(), 1), OUTPUTS, &values);
     for n_threads in [1, 2, 5] {
         let linear = linear(matrices.to_vec(), n_threads);
         for tokens in [1, 3, 4, 64, 90] {
             let chunks = values.chunks(tokens * INPUTS);
-            let outputs: Vec<u32> = chunks.flat_map(|chunk| forward(&linear, chunk)).collect();
+            let outputs: Vec<u32> = chunks.flat_map(|chunk| forward(&linear, OUTPUTS, chunk)).collect();
             assert!(outputs == expected, "chunks of {tokens} on {n_threads} threads");
         }
     }
@@ -68,8 +69,8 @@ fn matrices_of_other_blocks_below_each_other_are_each_as_if_alone() {
     ];
     check_bits(&matrices);
     let values = inputs(5);
-    let together = forward(&linear(matrices.to_vec(), 2), &values);
-    let alone = matrices.map(|matrix| forward(&linear(vec![matrix], 1), &values));
+    let together = forward(&linear(matrices.to_vec(), 2), OUTPUTS, &values);
+    let alone = matrices.map(|matrix| forward(&linear(vec![matrix.clone()], 1), matrix.n_rows(), &values));
     for (token, row) in together.chunks(OUTPUTS).enumerate() {
         let of_token = alone.each_ref().map(|outputs| {
             let len = outputs.len() / 5;

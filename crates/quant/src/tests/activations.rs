@@ -1,7 +1,7 @@
 //! What quantised activations hold, and the blocks that are special.
 
-use crate::Activations;
 use crate::activations::ActivationBlock;
+use crate::{Activations, QuantError};
 
 fn block_of(values: [f32; 32]) -> ActivationBlock {
     let mut activations = Activations::new();
@@ -70,4 +70,36 @@ fn rows_that_are_not_whole_are_refused() {
             format!("{len} values are not rows of {n_cols}, or those are not whole blocks of 32")
         );
     }
+}
+
+#[test]
+fn rows_that_threads_share_are_those_of_one_call() {
+    let values: Vec<f32> = (0..7 * 96).map(|i| (i as f32 * 0.3).sin()).collect();
+    let mut expected = Activations::new();
+    expected.quantize(&values, 96).expect("whole blocks");
+    let mut shared = Activations::new();
+    shared.quantize(&[9.0; 10 * 32], 32).expect("whole blocks");
+    shared.resize(7, 96).expect("whole blocks");
+    let mut values = values.chunks(96);
+    let lengths = shared.parts_mut(3).map(|mut rows| {
+        for idx in 0..rows.n_rows() {
+            rows.quantize(idx, values.next().expect("seven rows")).expect("a row");
+        }
+        rows.n_rows()
+    });
+    assert_eq!(lengths.collect::<Vec<_>>(), [3, 3, 1]);
+    assert_eq!(shared.rows::<7>(0), expected.rows::<7>(0));
+}
+
+#[test]
+fn room_for_no_whole_rows_is_refused_and_so_is_another_row() {
+    let mut activations = Activations::new();
+    assert!(activations.resize(2, 33).is_err());
+    assert!(activations.resize(2, 0).is_err());
+    activations.resize(1, 64).expect("whole blocks");
+    let mut rows = activations.parts_mut(1).next().expect("one row");
+    assert_eq!(
+        rows.quantize(0, &[0.0; 32]),
+        Err(QuantError::PartialRow { values: 32, n_cols: 64 })
+    );
 }

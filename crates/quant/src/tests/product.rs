@@ -310,3 +310,22 @@ fn factors_that_do_not_fit_are_refused_and_change_nothing() {
         .multiply(16..20, &one, &mut [&mut out])
         .expect("the last group ends with the matrix");
 }
+
+#[test]
+fn a_product_is_added_with_one_rounding_to_what_was_there() {
+    for block_type in QUANTISED {
+        let case = Case::random(block_type, [13, 3, 6], 7);
+        let products = case.outputs(Kernel::detect());
+        let mut sums: Vec<f32> = (0..products.len()).map(|i| (i as f32 * 0.9).cos()).collect();
+        let expected: Vec<u32> = sums
+            .iter()
+            .zip(&products)
+            .map(|(sum, product)| (sum + product).to_bits())
+            .collect();
+        let mut out: Vec<&mut [f32]> = sums.chunks_mut(13).collect();
+        case.matrix(Kernel::detect())
+            .multiply_add(0..13, &case.activations(), &mut out)
+            .expect("all fit");
+        assert_eq!(sums.into_iter().map(f32::to_bits).collect::<Vec<_>>(), expected);
+    }
+}

@@ -1,11 +1,17 @@
-//! Quantised matrices behind a burn tensor: f32 in, f32 out, whole numbers between, on threads of their own.
+//! Quantised matrices behind burn tensors: f32 in, f32 out, whole numbers between, on threads of their own.
+//!
+//! What comes before a product (a norm, a gate) is done row by row while the row is quantised, and what comes after it (adding to
+//! what was there) while an output is stored: no tensor between.
 
 use std::fmt;
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor, TensorData};
-use quant::{Activations, GROUP_ROWS, QuantMatrix};
+use burn::backend::Flex;
+use burn::backend::flex::FlexTensor;
+use burn::tensor::{Tensor, TensorData};
+use quant::{ActivationRows, Activations, GROUP_ROWS, QuantMatrix};
 
+use super::{RmsNorm, rows};
 use crate::products::Products;
 
 /// Products in a part that is worth handing over: they take some microseconds, and a part costs a tenth of one.
@@ -14,48 +20,100 @@ const PART_PRODUCTS: usize = 1 << 17;
 /// Parts for each thread at the most: a thread that the system takes away for a while holds up no more than a quarter of its share.
 const PARTS_PER_THREAD: usize = 4;
 
+/// Values of input that are worth handing over: to quantise them takes some microseconds.
+const PART_VALUES: usize = 1 << 14;
+
 /// A matrix of `[outputs, inputs]`. An output is the same in whatever chunk its token comes and on however many threads.
 pub(super) struct Quantised {
     /// One below the other: tensors of different blocks that share their input.
     matrices: Vec<QuantMatrix>,
+    inputs: usize,
     outputs: usize,
     products: Arc<Products>,
-    device: Device,
+}
+
+/// How an output is stored.
+#[derive(Clone, Copy)]
+enum Store {
+    Set,
+    Add,
 }
 
 impl Quantised {
     /// Matrices with as many inputs each, one below the other.
-    pub(super) fn new(matrices: Vec<QuantMatrix>, products: Arc<Products>, device: Device) -> Self {
+    pub(super) fn new(matrices: Vec<QuantMatrix>, products: Arc<Products>) -> Self {
         Self {
+            inputs: matrices.first().map_or(0, QuantMatrix::n_cols),
             outputs: matrices.iter().map(QuantMatrix::n_rows).sum(),
             matrices,
             products,
-            device,
         }
     }
 
-    /// `[tokens, inputs]` to `[tokens, outputs]`.
-    pub(super) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let [tokens, inputs] = x.dims();
-        let x = x.into_data();
-        let values = x.as_slice().expect("the CPU's activations are f32");
-        let mut activations = self.products.inputs();
-        activations
-            .quantize(values, inputs)
-            .expect("the loader checks that rows are whole blocks");
-        let mut out = vec![0.0; tokens * self.outputs];
-        self.multiply(&activations, &mut out);
-        Tensor::from_data(TensorData::new(out, [tokens, self.outputs]), &self.device)
+    /// The product with the rows' norm.
+    pub(super) fn forward_normed(&self, x: &Tensor<2>, norm: &RmsNorm) -> Tensor<2> {
+        let [tokens, _] = x.dims();
+        tensor(self.normed_product(&on_cpu(x.clone()), tokens, norm), self.outputs)
     }
 
-    fn multiply(&self, activations: &Activations, out: &mut [f32]) {
-        let parts = self.parts(activations.n_rows(), out);
-        self.products.threads().for_each(parts, |mut part| {
-            let rows = part.first_row..part.first_row + part.out.first().map_or(0, |out| out.len());
-            part.matrix
-                .multiply(rows, activations, &mut part.out)
-                .expect("parts begin and end with groups, and have an output for every row");
-        });
+    /// `sum + self * x`; `sum` is `[tokens, outputs]`.
+    pub(super) fn add_to(&self, sum: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
+        let [tokens, inputs] = x.dims();
+        let x = on_cpu(x);
+        let rows = |row: usize, out: &mut [f32]| out.copy_from_slice(&values(&x)[row * inputs..][..inputs]);
+        let mut sum = on_cpu(sum);
+        self.multiply(tokens, rows, sum.storage_mut(), Store::Add);
+        Tensor::from_primitive::<Flex>(sum)
+    }
+
+    /// `x + down * (silu(gate) * up)`, where `gate` and `up` are the halves of `self` times the norm of `x`.
+    pub(super) fn add_gated(&self, down: &Self, x: Tensor<2>, norm: &RmsNorm) -> Tensor<2> {
+        let [tokens, _] = x.dims();
+        let mut x = on_cpu(x);
+        let both = self.normed_product(&x, tokens, norm);
+        let rows = |row: usize, out: &mut [f32]| {
+            let (gate, up) = both[row * self.outputs..][..self.outputs].split_at(self.outputs / 2);
+            rows::gated(gate, up, out);
+        };
+        down.multiply(tokens, rows, x.storage_mut(), Store::Add);
+        Tensor::from_primitive::<Flex>(x)
+    }
+
+    fn normed_product(&self, x: &FlexTensor, tokens: usize, norm: &RmsNorm) -> Vec<f32> {
+        let x = values(x);
+        self.product(tokens, |row, out| {
+            rows::rms_norm(&x[row * self.inputs..][..self.inputs], &norm.values, norm.eps, out);
+        })
+    }
+
+    fn product(&self, tokens: usize, rows: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+        let mut out = vec![0.0; tokens * self.outputs];
+        self.multiply(tokens, rows, &mut out, Store::Set);
+        out
+    }
+
+    /// Multiplies with what `rows` writes for each token, and stores to `out`, `[tokens, outputs]`.
+    fn multiply(&self, tokens: usize, rows: impl Fn(usize, &mut [f32]) + Sync, out: &mut [f32], store: Store) {
+        let mut activations = self.products.inputs();
+        activations
+            .resize(tokens, self.inputs)
+            .expect("the loader checks that rows are whole blocks");
+        let rows_per_part = (PART_VALUES / self.inputs).max(1);
+        let parts = activations.parts_mut(rows_per_part).enumerate().collect();
+        self.products
+            .threads()
+            .for_each(parts, |(part, mut quantised): (usize, ActivationRows<'_>)| {
+                let mut row = vec![0.0; self.inputs];
+                for idx in 0..quantised.n_rows() {
+                    rows(part * rows_per_part + idx, &mut row);
+                    quantised
+                        .quantize(idx, &row)
+                        .expect("a row has the length that was asked for");
+                }
+            });
+        self.products
+            .threads()
+            .for_each(self.parts(tokens, out), |part| part.multiply(&activations, store));
     }
 
     /// Cuts the outputs by rows of the matrices.
@@ -114,4 +172,35 @@ struct Part<'a> {
     matrix: &'a QuantMatrix,
     first_row: usize,
     out: Vec<&'a mut [f32]>,
+}
+
+impl Part<'_> {
+    fn multiply(mut self, activations: &Activations, store: Store) {
+        let rows = self.first_row..self.first_row + self.out.first().map_or(0, |out| out.len());
+        let done = match store {
+            Store::Set => self.matrix.multiply(rows, activations, &mut self.out),
+            Store::Add => self.matrix.multiply_add(rows, activations, &mut self.out),
+        };
+        done.expect("parts begin and end with groups, and have an output for every row");
+    }
+}
+
+/// The tensor as the CPU has it, its values one row after the other and nothing beside them.
+fn on_cpu(x: Tensor<2>) -> FlexTensor {
+    let x = x
+        .try_into_primitive::<Flex>()
+        .expect("matrices are quantised on the CPU alone");
+    let whole = x
+        .as_slice::<f32>()
+        .is_some_and(|values| values.len() == x.storage::<f32>().len());
+    if whole { x } else { x.to_contiguous() }
+}
+
+fn values(x: &FlexTensor) -> &[f32] {
+    x.as_slice().expect("it is contiguous, and the CPU computes in f32")
+}
+
+fn tensor(values: Vec<f32>, width: usize) -> Tensor<2> {
+    let shape = [values.len() / width, width];
+    Tensor::from_primitive::<Flex>(FlexTensor::from_data(TensorData::new(values, shape)))
 }

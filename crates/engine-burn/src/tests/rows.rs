@@ -1,0 +1,54 @@
+//! Rows against the same formulas in f64.
+
+use crate::model::linear::rows::{exp, gated, rms_norm};
+
+fn row(len: usize) -> Vec<f32> {
+    (0..len).map(|i| (i as f32 * 0.71).sin() * 4.0).collect()
+}
+
+#[track_caller]
+fn check_close(got: f32, expected: f64, tolerance: f64) {
+    let error = (f64::from(got) - expected).abs();
+    assert!(error <= tolerance * expected.abs(), "{got} instead of {expected}");
+}
+
+#[test]
+fn exponentials_are_as_exact_as_f32() {
+    for i in -87_000..=88_000 {
+        let x = i as f32 / 1_000.0;
+        check_close(exp(x), f64::from(x).exp(), 2.5e-7);
+    }
+    assert!(exp(-1e30) < 2e-38);
+    assert!(exp(1e30).is_finite());
+    assert!(exp(f32::NAN).is_nan());
+    assert_eq!(exp(0.0), 1.0);
+}
+
+#[test]
+fn a_norm_is_the_formula_for_whole_arrays_and_others() {
+    for len in [1, 7, 8, 64, 577] {
+        let (x, weight, mut out) = (row(len), vec![1.5; len], vec![0.0; len]);
+        rms_norm(&x, &weight, 1e-5, &mut out);
+        let mean = x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / len as f64;
+        for (out, x) in out.iter().zip(&x) {
+            check_close(*out, f64::from(*x) / (mean + 1e-5).sqrt() * 1.5, 1e-6);
+        }
+    }
+}
+
+#[test]
+fn a_gate_is_the_formula_even_where_it_is_closed() {
+    let gate = [row(50), vec![0.0, -90.0, -200.0, 90.0, 1e30, -1e30]].concat();
+    let (up, mut out) = (vec![-2.0; gate.len()], vec![0.0; gate.len()]);
+    gated(&gate, &up, &mut out);
+    for (out, gate) in out.iter().zip(&gate) {
+        let gate = f64::from(*gate);
+        let expected = gate / (1.0 + (-gate).exp()) * -2.0;
+        if gate > -80.0 {
+            check_close(*out, expected, 1e-6);
+        } else {
+            // A closed gate lets through at most what the smallest exponential does.
+            assert!(f64::from(*out).abs() <= gate.abs() * 2e-37, "{out} for {gate}");
+        }
+    }
+}
