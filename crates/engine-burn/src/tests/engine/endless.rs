@@ -108,6 +108,46 @@ fn turns_among_the_sinks_never_leave() {
 }
 
 #[test]
+fn a_prompt_as_long_as_the_window_fits_and_one_token_more_rolls_one_out() {
+    let engine = start();
+    // A byte of the toy's text is a token: the shortest message, and what the window leaves for it.
+    let of = |len: usize| {
+        let mut next = request("c", None, vec![user(1, &"Q".repeat(len))]);
+        // The token that is chosen last is not read.
+        next.options.max_new_tokens = 1;
+        ask(&engine, next)
+    };
+    let shortest = of(1).started;
+    assert!(shortest.sink_tokens > SINKS as u64, "the system part is the sinks");
+    let len = 1 + (shortest.sink_tokens + shortest.window_tokens - shortest.prompt_tokens) as usize;
+    for (more, evicted) in [(0, 0), (1, 1), (2, 2)] {
+        let answer = of(len + more);
+        let capacity = answer.started.sink_tokens + answer.started.window_tokens;
+        assert_eq!(answer.started.prompt_tokens, capacity + more as u64);
+        assert_eq!(
+            answer.finished.usage.evicted_tokens, evicted,
+            "{more} more than the window"
+        );
+    }
+}
+
+#[test]
+fn a_history_as_long_as_the_window_is_taken_whole_and_one_token_more_is_not() {
+    let engine = start();
+    let of = |len: usize| {
+        let messages = vec![user(1, "Hello"), assistant(1, &OK), user(2, &"Q".repeat(len))];
+        ask(&engine, request("c", None, messages)).started
+    };
+    let shortest = of(1);
+    assert_eq!(shortest.epoch, Tag(1));
+    let len = 1 + (shortest.sink_tokens + shortest.window_tokens - shortest.prompt_tokens) as usize;
+    let whole = of(len);
+    assert_eq!(whole.epoch, Tag(1));
+    assert_eq!(whole.prompt_tokens, whole.sink_tokens + whole.window_tokens);
+    assert_eq!(of(len + 1).epoch, Tag(2));
+}
+
+#[test]
 fn a_message_longer_than_the_window_streams_through() {
     let engine = start();
     let text = "QX".repeat(2 * WINDOW);
