@@ -98,6 +98,8 @@ pub(crate) struct Tuning {
     pub(crate) idle_cache_bytes: usize,
     #[cfg(test)]
     pub(crate) before_step: Option<crate::worker::StepHook>,
+    #[cfg(test)]
+    pub(crate) in_step: Option<crate::worker::BatchHook>,
 }
 
 impl Default for Tuning {
@@ -108,6 +110,8 @@ impl Default for Tuning {
             idle_cache_bytes: IDLE_CACHE_BYTES,
             #[cfg(test)]
             before_step: None,
+            #[cfg(test)]
+            in_step: None,
         }
     }
 }
@@ -181,7 +185,7 @@ fn work(shared: &Arc<Shared>, model: &str, load: impl FnOnce() -> Result<Machine
             shared.set_ready();
             let worker = Worker::new(Arc::clone(shared), machine, Shelf::new(tuning.idle_cache_bytes));
             #[cfg(test)]
-            let worker = worker.with_hook(tuning.before_step);
+            let worker = worker.with_hooks(tuning.before_step, tuning.in_step);
             match catch_unwind(AssertUnwindSafe(|| worker.run())) {
                 Ok(()) => "the engine was closed".to_owned(),
                 Err(_) => "the worker thread panicked".to_owned(),

@@ -29,6 +29,6 @@ pub use cache::{MAX_CHUNK, REWIND_TOKENS, SequenceCache};
 pub use device::ComputeDevice;
 pub use error::BurnEngineError;
 pub use kv_cache::{CachePolicy, SinkWindow};
-pub use model::{LlamaModel, Logits, LogitsWanted};
+pub use model::{LlamaModel, Logits, LogitsWanted, SequenceChunk};
 pub use sampler::SampleError;
 pub use settings::{BurnEngineSettings, DeviceChoice, Precision};

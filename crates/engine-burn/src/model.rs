@@ -14,6 +14,7 @@ mod logits;
 mod weights;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData};
@@ -22,7 +23,7 @@ use model_files::{ModelConfig, ModelFiles, TensorName};
 
 use crate::cache::{MAX_CHUNK, REWIND_TOKENS, SequenceCache};
 use crate::{BurnEngineError, ComputeDevice};
-use attention::{Attention, ChunkAttention};
+use attention::{Attention, BatchAttention};
 use weights::{LayerWeights, ModelWeights};
 
 pub use logits::{Logits, LogitsWanted};
@@ -33,6 +34,17 @@ pub struct LlamaModel {
     device: ComputeDevice,
     attention: Attention,
     weights: ModelWeights,
+}
+
+/// What a sequence reads next.
+#[derive(Debug)]
+pub struct SequenceChunk<'a> {
+    /// Its state; moved on when the chunk was read.
+    pub cache: &'a mut SequenceCache,
+    /// At least one token.
+    pub ids: &'a [u32],
+    /// Which of them need logits.
+    pub wanted: LogitsWanted,
 }
 
 impl fmt::Debug for LlamaModel {
@@ -53,6 +65,8 @@ impl LlamaModel {
     pub fn load(files: Arc<ModelFiles>, device: &ComputeDevice) -> Result<Self, BurnEngineError> {
         let attention = Attention::new(heads(&files.config), files.config.rope_base, device);
         let weights = device.run(|| ModelWeights::load(&files, device))?;
+        // What is looked at from now on is a row of the embedding now and then.
+        files.release_pages();
         Ok(Self {
             files,
             device: device.clone(),
@@ -113,29 +127,44 @@ impl LlamaModel {
     /// Reads a chunk of 1 to [`MAX_CHUNK`](crate::MAX_CHUNK) tokens.
     ///
     /// # Errors
-    /// [`BurnEngineError::EmptyChunk`], [`BurnEngineError::UnknownToken`], or [`BurnEngineError::Cache`] when the chunk is too
-    /// long or a dense cache is full: then the cache is as before. [`BurnEngineError::ReadBack`] when the device fails.
+    /// As [`LlamaModel::forward_batch`].
     pub fn forward(
         &self,
         cache: &mut SequenceCache,
         ids: &[u32],
         wanted: LogitsWanted,
     ) -> Result<Logits, BurnEngineError> {
+        self.forward_batch(&mut [SequenceChunk { cache, ids, wanted }])
+    }
+
+    /// Reads chunks of several sequences at once, of 1 to [`MAX_CHUNK`](crate::MAX_CHUNK) tokens together: the weights are read
+    /// once for all of them. The rows of logits come in the order of the chunks.
+    ///
+    /// # Errors
+    /// [`BurnEngineError::EmptyChunk`], [`BurnEngineError::UnknownToken`], or [`BurnEngineError::Cache`] when the chunks are too
+    /// long or a dense cache is full: then all caches are as before. [`BurnEngineError::ReadBack`] when the device fails.
+    pub fn forward_batch(&self, chunks: &mut [SequenceChunk<'_>]) -> Result<Logits, BurnEngineError> {
         self.device.run(|| {
-            let hidden = self.hidden(cache, ids)?;
-            match wanted {
-                LogitsWanted::None => Ok(Logits::none(self.config().vocab_size)),
-                LogitsWanted::Last => self.logits(hidden.slice_dim(0, ids.len() - 1..ids.len())),
-                LogitsWanted::All => self.logits(hidden),
+            let hidden = self.hidden(chunks)?;
+            let [tokens, _] = hidden.dims();
+            let rows = wanted_rows(chunks);
+            match rows.iter().map(Range::len).sum() {
+                0 => Ok(Logits::none(self.config().vocab_size)),
+                wanted if wanted == tokens => self.logits(hidden),
+                _ => {
+                    let rows = rows.into_iter().map(|rows| hidden.clone().slice_dim(0, rows));
+                    self.logits(Tensor::cat(rows.collect(), 0))
+                }
             }
         })
     }
 
-    /// Reads a chunk, up to but without the last norm and the output matrix: `[tokens, hidden_size]`.
-    pub(crate) fn hidden(&self, cache: &mut SequenceCache, ids: &[u32]) -> Result<Tensor<2>, BurnEngineError> {
-        self.check(ids)?;
-        let mut x = self.embed(ids)?;
-        let mut attention = self.attention.begin(cache, ids.len())?;
+    /// Reads chunks, up to but without the last norm and the output matrix: `[tokens, hidden_size]`.
+    pub(crate) fn hidden(&self, chunks: &mut [SequenceChunk<'_>]) -> Result<Tensor<2>, BurnEngineError> {
+        self.check(chunks)?;
+        let ids: Vec<u32> = chunks.iter().flat_map(|chunk| chunk.ids).copied().collect();
+        let mut x = self.embed(&ids)?;
+        let mut attention = self.attention.begin(chunks)?;
         for (layer_idx, weights) in self.weights.layers.iter().enumerate() {
             x = Self::layer(x, weights, (layer_idx, &mut attention));
         }
@@ -151,7 +180,7 @@ impl LlamaModel {
     fn layer(
         x: Tensor<2>,
         weights: &LayerWeights,
-        (layer_idx, attention): (usize, &mut ChunkAttention<'_>),
+        (layer_idx, attention): (usize, &mut BatchAttention<'_>),
     ) -> Tensor<2> {
         let qkv = weights.query_key_value.forward_normed(&x, &weights.attn_norm);
         let attended = attention.attend(layer_idx, qkv);
@@ -168,19 +197,21 @@ impl LlamaModel {
         )
     }
 
-    fn check(&self, ids: &[u32]) -> Result<(), BurnEngineError> {
+    fn check(&self, chunks: &[SequenceChunk<'_>]) -> Result<(), BurnEngineError> {
         let vocab_size = self.config().vocab_size;
-        if ids.is_empty() {
+        if chunks.is_empty() || chunks.iter().any(|chunk| chunk.ids.is_empty()) {
             return Err(BurnEngineError::EmptyChunk);
         }
-        if ids.len() > MAX_CHUNK {
+        let tokens = chunks.iter().map(|chunk| chunk.ids.len()).sum::<usize>();
+        if tokens > MAX_CHUNK {
             return Err(KvCacheError::ChunkTooLong {
-                tokens: ids.len() as u64,
+                tokens: tokens as u64,
                 limit: MAX_CHUNK as u64,
             }
             .into());
         }
-        match ids.iter().find(|&&id| id as usize >= vocab_size) {
+        let mut ids = chunks.iter().flat_map(|chunk| chunk.ids);
+        match ids.find(|&&id| id as usize >= vocab_size) {
             Some(&id) => Err(BurnEngineError::UnknownToken { id, vocab_size }),
             None => Ok(()),
         }
@@ -205,6 +236,21 @@ impl LlamaModel {
             self.device.burn(),
         ))
     }
+}
+
+/// The rows of a batch that need logits, of each chunk.
+fn wanted_rows(chunks: &[SequenceChunk<'_>]) -> Vec<Range<usize>> {
+    let mut end = 0;
+    let rows = chunks.iter().map(|chunk| {
+        let first = end;
+        end += chunk.ids.len();
+        match chunk.wanted {
+            LogitsWanted::None => end..end,
+            LogitsWanted::Last => end - 1..end,
+            LogitsWanted::All => first..end,
+        }
+    });
+    rows.filter(|rows| !rows.is_empty()).collect()
 }
 
 fn heads(config: &ModelConfig) -> HeadShape {

@@ -1,14 +1,16 @@
 //! The thread that owns the model and answers everybody in turn.
 //!
-//! Each round takes one step for every running turn: a chunk of its prompt, or one token of its answer. Between rounds it
-//! takes up new requests and drops what was forgotten. It never waits for a reader: a turn whose channel is full sits out the
-//! round. With nothing to do it sleeps. A panic in a step ends that turn and drops its cache; the others go on.
+//! Each round takes one step of the model for all running turns at once: a token of every answer, and a slice of the prompts
+//! ([`step`]). Between rounds it takes up new requests and drops what was forgotten. It never waits for a reader: a turn whose
+//! channel is full sits out the round. With nothing to do it sleeps. A panic that a turn causes ends that turn and drops its
+//! cache; the others go on.
 
 mod admission;
 mod conversation;
 mod machine;
 mod shared;
 mod shelf;
+mod step;
 mod turn;
 
 use std::any::Any;
@@ -17,7 +19,6 @@ use std::sync::Arc;
 
 use engine::{EngineError, EngineEvent};
 
-use crate::MAX_CHUNK;
 use shared::Patience;
 
 pub(crate) use admission::Place;
@@ -26,18 +27,19 @@ pub(crate) use machine::Machine;
 pub(crate) use shared::MAX_WAITING;
 pub(crate) use shared::{Job, Shared};
 pub(crate) use shelf::{IDLE_CACHE_BYTES, Shelf};
+pub(crate) use step::Step;
 pub(crate) use turn::{Delivery, Turn};
 
 /// Turns that run side by side; the others wait. Each holds a cache, so this bounds memory.
 const MAX_RUNNING: usize = 8;
 
-/// Tokens of a prompt that are read at once while others wait for their next token: a quarter of the longest chunk, so that
-/// they wait for some tenths of a second at most.
-const SHARED_CHUNK: usize = 128;
-
 /// Called with the conversation's name before each step; lets a test hold or break it.
 #[cfg(test)]
 pub(crate) type StepHook = Box<dyn FnMut(&str) + Send>;
+
+/// Called with the conversations' names in the middle of a step.
+#[cfg(test)]
+pub(crate) type BatchHook = Box<dyn FnMut(&[&str]) + Send>;
 
 /// See the module.
 pub(crate) struct Worker {
@@ -45,6 +47,8 @@ pub(crate) struct Worker {
     machine: Machine,
     shelf: Shelf,
     running: Vec<Turn>,
+    /// Rounds so far.
+    rounds: u64,
     #[cfg(test)]
     before_step: Option<StepHook>,
 }
@@ -56,14 +60,16 @@ impl Worker {
             machine,
             shelf,
             running: Vec::new(),
+            rounds: 0,
             #[cfg(test)]
             before_step: None,
         }
     }
 
     #[cfg(test)]
-    pub(crate) fn with_hook(mut self, hook: Option<StepHook>) -> Self {
-        self.before_step = hook;
+    pub(crate) fn with_hooks(mut self, before_step: Option<StepHook>, in_step: Option<BatchHook>) -> Self {
+        self.before_step = before_step;
+        self.machine.in_step = in_step;
         self
     }
 
@@ -128,7 +134,7 @@ impl Worker {
         match found.unwrap_or_else(|panic| Err(panicked(&*panic))) {
             Ok(place) => {
                 self.shared.set_running(&job.request.conversation);
-                self.running.push(Turn::new(job, place, &self.machine));
+                self.running.push(Turn::new(job, place, &self.machine, self.rounds));
             }
             // A new answer's channel has room for one event; if its reader is gone, nobody wants to know.
             Err(error) => drop(job.emitter.try_send(EngineEvent::Failed(error))),
@@ -141,38 +147,35 @@ impl Worker {
         self.shared.set_cache_bytes(self.shelf.bytes() + running);
     }
 
-    /// One step for every turn that can take one; whether any did something.
+    /// One step for all turns that can take one; whether there was any.
     fn round(&mut self) -> bool {
-        let ready = self.running.iter().filter(|turn| turn.can_step()).count();
-        let chunk_tokens = if ready > 1 { SHARED_CHUNK } else { MAX_CHUNK };
-        let mut has_moved = false;
+        self.rounds += 1;
+        self.deliver();
+        #[cfg(test)]
+        self.call_hook();
+        let has_moved = Step::plan(&mut self.running, self.rounds).take(&mut self.machine);
+        self.deliver();
+        has_moved
+    }
+
+    /// Sends what waits to be sent, and puts away what is over.
+    fn deliver(&mut self) {
         for mut turn in std::mem::take(&mut self.running) {
-            let mut delivery = turn.deliver(&self.shared);
-            if delivery == Delivery::Sent {
-                self.step(&mut turn, chunk_tokens);
-                has_moved = true;
-                delivery = turn.deliver(&self.shared);
-            }
-            match delivery {
+            match turn.deliver(&self.shared) {
                 Delivery::Sent | Delivery::Full => self.running.push(turn),
                 Delivery::Finished => self.retire(turn, Turn::into_conversation),
                 Delivery::Dropped => self.retire(turn, Turn::into_conversation_before),
             }
         }
-        has_moved
     }
 
-    fn step(&mut self, turn: &mut Turn, chunk_tokens: usize) {
-        let stepped = catch_unwind(AssertUnwindSafe(|| {
-            #[cfg(test)]
-            if let Some(hook) = &mut self.before_step {
-                hook(turn.name());
+    #[cfg(test)]
+    fn call_hook(&mut self) {
+        let Some(hook) = &mut self.before_step else { return };
+        for turn in self.running.iter_mut().filter(|turn| turn.can_step()) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| hook(turn.name()))) {
+                turn.fail(panicked(&*panic));
             }
-            turn.step(&mut self.machine, chunk_tokens)
-        }));
-        if let Err(error) = stepped.unwrap_or_else(|panic| Err(panicked(&*panic))) {
-            tracing::error!(conversation = turn.name(), %error, "a turn failed");
-            turn.fail(error);
         }
     }
 

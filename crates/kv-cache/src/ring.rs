@@ -127,13 +127,7 @@ impl Ring {
     /// # Errors
     /// [`KvCacheError::ChunkTooLong`] or [`KvCacheError::DenseFull`]; the stream stays as it was.
     pub fn insert(&mut self, tokens: u64) -> Result<Insert, KvCacheError> {
-        if tokens > self.max_chunk {
-            return Err(KvCacheError::ChunkTooLong {
-                tokens,
-                limit: self.max_chunk,
-            });
-        }
-        self.check_dense_room(tokens)?;
+        self.check_room(tokens)?;
         let first = self.position;
         let end = first + tokens;
         let spans = self.slot_spans(first, end).into_iter();
@@ -227,7 +221,17 @@ impl Ring {
         self.allocated
     }
 
-    fn check_dense_room(&self, tokens: u64) -> Result<(), KvCacheError> {
+    /// Whether `tokens` can be added now.
+    ///
+    /// # Errors
+    /// As [`Ring::insert`].
+    pub fn check_room(&self, tokens: u64) -> Result<(), KvCacheError> {
+        if tokens > self.max_chunk {
+            return Err(KvCacheError::ChunkTooLong {
+                tokens,
+                limit: self.max_chunk,
+            });
+        }
         match self.policy {
             CachePolicy::Dense { max_tokens } if self.position + tokens > max_tokens => Err(KvCacheError::DenseFull {
                 position: self.position,

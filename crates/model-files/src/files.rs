@@ -6,7 +6,7 @@ use memmap2::Mmap;
 use quant::BlockType;
 use sha2::{Digest, Sha256};
 
-use crate::{ChatFormat, ModelConfig, ModelFileError, TensorName, TensorView, Tokenizer, gguf, hf};
+use crate::{ChatFormat, ModelConfig, ModelFileError, TensorName, TensorView, Tokenizer, gguf, hf, mapped};
 
 /// A model on disk, checked and mapped.
 ///
@@ -65,6 +65,12 @@ impl ModelFiles {
             block_type: located.block_type,
             bytes: &self.maps[located.map][located.span.clone()],
         })
+    }
+
+    /// Gives the memory of all tensors that were looked at back to the system, for when they are kept in another form. What is looked
+    /// at later is read from the file again.
+    pub fn release_pages(&self) {
+        self.maps.iter().for_each(mapped::release);
     }
 
     /// Sixteen hex digits that stand for this model: the same file gives the same, another model another.

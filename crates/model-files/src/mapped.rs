@@ -3,6 +3,8 @@
 use std::{fs::File, path::Path};
 
 use memmap2::Mmap;
+#[cfg(unix)]
+use memmap2::UncheckedAdvice;
 
 use crate::ModelFileError;
 
@@ -33,4 +35,15 @@ pub(crate) fn map_file(path: &Path) -> Result<Mmap, ModelFileError> {
     )]
     let map = unsafe { Mmap::map(&file) };
     map.map_err(open)
+}
+
+/// Gives the pages of a map back to the system; they are read again when they are looked at. Elsewhere than on Unix they stay.
+pub(crate) fn release(map: &Mmap) {
+    #[cfg(unix)]
+    {
+        // SAFETY: the advice throws away what was changed in memory alone, and nothing was: the map is read-only and of a file, so
+        // that the same bytes come back from there.
+        #[expect(unsafe_code, reason = "the same advice is unsound for maps that were written to")]
+        let _pages_may_stay = unsafe { map.unchecked_advise(UncheckedAdvice::DontNeed) };
+    }
 }

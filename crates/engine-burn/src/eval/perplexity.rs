@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use kv_cache::CachePolicy;
 
-use crate::{BurnEngineError, LlamaModel, MAX_CHUNK};
+use crate::{BurnEngineError, LlamaModel, LogitsWanted, MAX_CHUNK, SequenceChunk};
 
 /// Rows of logits in memory at once; with 49,152 tokens of vocabulary they take 12 MB.
 const LOGIT_ROWS: usize = 64;
@@ -67,7 +67,12 @@ pub fn perplexity(
     for first in (0..run.count).step_by(run.chunk.min(MAX_CHUNK)) {
         let end = run.count.min(first + run.chunk.min(MAX_CHUNK));
         model.device().run(|| {
-            let hidden = model.hidden(&mut cache, &ids[first..end])?;
+            let chunk = SequenceChunk {
+                cache: &mut cache,
+                ids: &ids[first..end],
+                wanted: LogitsWanted::All,
+            };
+            let hidden = model.hidden(&mut [chunk])?;
             push_nlls(model, &hidden, &ids[first + 1..=end], &mut nlls)
         })?;
         progress(&nlls);

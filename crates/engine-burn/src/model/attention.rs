@@ -12,11 +12,12 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use kv_cache::{Chunk, HeadShape, RotaryTable};
 
-use crate::cache::{LayerCache, SequenceCache, Storage, StorageKind};
+use super::SequenceChunk;
+use crate::cache::{Storage, StorageKind};
 use crate::products::Products;
 use crate::{BurnEngineError, ComputeDevice};
-use fused::FusedAttention;
-use plain::TensorHeads;
+use fused::{FusedAttention, FusedChunk};
+use plain::{PlainChunk, TensorHeads};
 use plan::{ChunkPlan, Rotator};
 
 /// What attention needs of a model and its device.
@@ -28,14 +29,13 @@ pub(super) struct Attention {
     products: Option<Arc<Products>>,
 }
 
-/// A chunk on its way through the layers.
-pub(super) struct ChunkAttention<'a>(Way<'a>);
+/// The chunks of a batch on their way through the layers.
+pub(super) struct BatchAttention<'a>(Way<'a>);
 
 enum Way<'a> {
     Plain {
-        plan: Box<ChunkPlan>,
+        chunks: Vec<PlainChunk<'a>>,
         heads: TensorHeads,
-        layers: &'a mut [LayerCache],
     },
     Fused(FusedAttention<'a>),
 }
@@ -59,46 +59,57 @@ impl Attention {
         }
     }
 
-    /// Makes room in the cache for `tokens` more, and works out what its layers have in common.
+    /// Makes room in the caches for what the chunks add, and works out what their layers have in common.
     ///
     /// # Errors
-    /// [`BurnEngineError::Cache`]; the cache is as before.
+    /// [`BurnEngineError::Cache`]; all caches are as before.
     pub(super) fn begin<'a>(
         &'a self,
-        cache: &'a mut SequenceCache,
-        tokens: usize,
-    ) -> Result<ChunkAttention<'a>, BurnEngineError> {
-        let insert = cache.insert(tokens)?;
-        let (ring, storage) = cache.parts();
-        Ok(ChunkAttention(match storage {
-            Storage::Tensors(layers) => Way::Plain {
-                plan: Box::new(ChunkPlan::new(ring, insert, &self.rotator)),
-                heads: TensorHeads(self.heads),
-                layers,
-            },
-            Storage::Halves(store) => {
-                let positions = ring.position() - tokens as u64..ring.position();
-                Way::Fused(FusedAttention {
+        chunks: &'a mut [SequenceChunk<'_>],
+    ) -> Result<BatchAttention<'a>, BurnEngineError> {
+        for chunk in &*chunks {
+            chunk.cache.ring().check_room(chunk.ids.len() as u64)?;
+        }
+        let (mut plain, mut fused) = (Vec::new(), Vec::new());
+        for SequenceChunk { cache, ids, .. } in chunks {
+            let insert = cache.insert(ids.len())?;
+            let (ring, storage) = cache.parts();
+            let positions = ring.position() - ids.len() as u64..ring.position();
+            match storage {
+                Storage::Tensors(layers) => plain.push(PlainChunk {
+                    plan: ChunkPlan::new(ring, insert, &self.rotator),
+                    layers,
+                }),
+                Storage::Halves(store) => fused.push(FusedChunk {
                     chunk: Chunk::new(self.rotator.table(), ring.sink_window(), positions),
-                    heads: self.heads,
                     store,
-                    threads: self.products.as_ref().map(|products| products.threads()),
-                    device: &self.device,
-                })
+                }),
             }
+        }
+        Ok(BatchAttention(if fused.is_empty() {
+            let heads = TensorHeads(self.heads);
+            Way::Plain { chunks: plain, heads }
+        } else {
+            // A model's caches are all of one kind.
+            Way::Fused(FusedAttention {
+                chunks: fused,
+                heads: self.heads,
+                threads: self.products.as_ref().map(|products| products.threads()),
+                device: &self.device,
+            })
         }))
     }
 }
 
-impl ChunkAttention<'_> {
-    /// Writes the chunk's keys and values to the cache of a layer and lets its queries attend.
+impl BatchAttention<'_> {
+    /// Writes the chunks' keys and values to the caches of a layer and lets their queries attend.
     ///
     /// # Shapes
-    /// - `qkv`: `[tokens, (n_heads + 2 * n_kv_heads) * head_dim]`, not rotated
+    /// - `qkv`: `[tokens, (n_heads + 2 * n_kv_heads) * head_dim]`, not rotated, chunk after chunk
     /// - returns: `[tokens, n_heads * head_dim]`
     pub(super) fn attend(&mut self, layer_idx: usize, qkv: Tensor<2>) -> Tensor<2> {
         match &mut self.0 {
-            Way::Plain { plan, heads, layers } => plain::attend(qkv, &mut layers[layer_idx], plan, *heads),
+            Way::Plain { chunks, heads } => plain::attend_batch(qkv, chunks, layer_idx, *heads),
             Way::Fused(fused) => fused.attend(layer_idx, qkv),
         }
     }

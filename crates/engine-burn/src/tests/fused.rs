@@ -6,7 +6,9 @@ use std::sync::Arc;
 use kv_cache::{CachePolicy, RingRoom, SinkWindow};
 use model_files::ModelFiles;
 
-use crate::{ComputeDevice, DeviceChoice, LlamaModel, LogitsWanted, MAX_CHUNK, Precision, SequenceCache};
+use crate::{
+    ComputeDevice, DeviceChoice, LlamaModel, LogitsWanted, MAX_CHUNK, Precision, SequenceCache, SequenceChunk,
+};
 
 /// What keys and values in f16 may change in the toy's logits, which are up to 7, in the mean: the largest change is luck.
 const TOLERANCE_HALVES: f32 = 5e-3;
@@ -71,6 +73,106 @@ fn the_fast_path_gives_the_same_bits_in_any_chunks_on_any_threads() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn a_batch_gives_each_sequence_the_bits_that_it_has_alone() {
+    const STEPS: usize = 12;
+    let model = load("toy-llama-q4_1.gguf", Precision::Auto, 2);
+    let vocab_size = model.config().vocab_size;
+    let policies = [
+        CachePolicy::Streaming(SinkWindow::new(4, 60)),
+        CachePolicy::Streaming(SinkWindow::new(0, 9)),
+        CachePolicy::Dense { max_tokens: 999 },
+    ];
+    let lengths = [1, 5, 1, 30, 1, 1, 2, 60];
+    let len = |sequence: usize, step: usize| lengths[(sequence * 3 + step) % lengths.len()];
+    let wanted = |sequence: usize| match sequence % 3 {
+        0 => LogitsWanted::All,
+        1 => LogitsWanted::Last,
+        _ => LogitsWanted::None,
+    };
+    let policy = |sequence: usize| policies[sequence % policies.len()];
+
+    let text = |sequence: usize| ids(999).split_off(7 * sequence);
+    let mut caches: Vec<SequenceCache> = (0..8).map(|sequence| cache(&model, policy(sequence / 3))).collect();
+    let mut together = vec![Vec::new(); caches.len()];
+    for step in 0..STEPS {
+        let texts: Vec<Vec<u32>> = caches
+            .iter()
+            .enumerate()
+            .map(|(sequence, cache)| {
+                let from = cache.position() as usize;
+                text(sequence)[from..from + len(sequence, step)].to_vec()
+            })
+            .collect();
+        let chunks = caches.iter_mut().zip(&texts).enumerate();
+        let mut chunks: Vec<SequenceChunk<'_>> = chunks
+            .map(|(sequence, (cache, ids))| SequenceChunk {
+                cache,
+                ids,
+                wanted: wanted(sequence),
+            })
+            .collect();
+        let logits = model.forward_batch(&mut chunks).expect("the chunks fit");
+        let mut rows = logits.rows();
+        for (sequence, together) in together.iter_mut().enumerate() {
+            let n_rows = match wanted(sequence) {
+                LogitsWanted::All => len(sequence, step),
+                LogitsWanted::Last => 1,
+                LogitsWanted::None => 0,
+            };
+            rows.by_ref()
+                .take(n_rows)
+                .for_each(|row| together.extend_from_slice(row));
+        }
+        assert_eq!(rows.len(), 0, "there are as many rows as were wanted");
+    }
+    for (sequence, together) in together.iter().enumerate() {
+        let mut alone = cache(&model, policy(sequence / 3));
+        let mut expected = Vec::new();
+        let mut ids = text(sequence);
+        for step in 0..STEPS {
+            let rest = ids.split_off(len(sequence, step));
+            let all = logits(&model, &mut alone, &ids, 16);
+            match wanted(sequence) {
+                LogitsWanted::All => expected.extend(all),
+                LogitsWanted::Last => expected.extend_from_slice(&all[all.len() - vocab_size..]),
+                LogitsWanted::None => {}
+            }
+            ids = rest;
+        }
+        check_bits(together, &expected, &format!("the company of sequence {sequence}"));
+        assert_eq!(alone.position(), caches[sequence].position());
+    }
+}
+
+#[test]
+fn a_batch_with_a_sequence_that_is_full_moves_none_of_them() {
+    for precision in [Precision::Auto, Precision::F32] {
+        let model = load("toy-llama-q4_1.gguf", precision, 1);
+        let mut open = cache(&model, CachePolicy::Streaming(SinkWindow::new(4, 60)));
+        let mut full = cache(&model, CachePolicy::Dense { max_tokens: 10 });
+        logits(&model, &mut full, &ids(9), 9);
+        let mut batch = |ids: &[u32]| {
+            let chunks = [&mut open, &mut full].map(|cache| SequenceChunk {
+                cache,
+                ids,
+                wanted: LogitsWanted::Last,
+            });
+            let mut chunks = Vec::from(chunks);
+            let read = model.forward_batch(&mut chunks).map(|logits| logits.rows().len());
+            (
+                read,
+                chunks.iter().map(|chunk| chunk.cache.position()).collect::<Vec<_>>(),
+            )
+        };
+        let (refused, positions) = batch(&[1, 2]);
+        refused.expect_err("there is room for one token");
+        assert_eq!(positions, [0, 9]);
+        let (read, positions) = batch(&[1]);
+        assert_eq!((read.expect("it fits"), positions), (2, vec![1, 10]));
     }
 }
 

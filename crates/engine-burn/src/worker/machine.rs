@@ -8,17 +8,18 @@ use kv_cache::CachePolicy;
 use crate::error::with_sources;
 use crate::prompt::{Defaults, PromptFormat};
 use crate::sampler::{Draw, Sampler};
-use crate::{BurnEngineError, LlamaModel, LogitsWanted, SequenceCache};
+use crate::{BurnEngineError, LlamaModel, SequenceCache, SequenceChunk};
 
 /// See the module.
-#[derive(Debug)]
 pub(crate) struct Machine {
     model: LlamaModel,
     format: Arc<PromptFormat>,
     defaults: Defaults,
     sampler: Sampler,
-    /// Of the last token that was read for them.
+    /// Of what was read last, a row for each chunk that wanted them.
     logits: Vec<f32>,
+    #[cfg(test)]
+    pub(crate) in_step: Option<super::BatchHook>,
 }
 
 impl Machine {
@@ -29,6 +30,8 @@ impl Machine {
             defaults,
             sampler: Sampler::default(),
             logits: Vec::new(),
+            #[cfg(test)]
+            in_step: None,
         }
     }
 
@@ -59,31 +62,24 @@ impl Machine {
         self.model.config().stop_ids.contains(&id)
     }
 
-    /// Reads a chunk; with `wants_logits`, [`Machine::choose`] can choose what follows it.
-    pub(crate) fn read(
-        &mut self,
-        cache: &mut SequenceCache,
-        ids: &[u32],
-        wants_logits: bool,
-    ) -> Result<(), EngineError> {
-        let wanted = if wants_logits {
-            LogitsWanted::Last
-        } else {
-            LogitsWanted::None
-        };
-        let logits = self
-            .model
-            .forward(cache, ids, wanted)
-            .map_err(|error| internal(&error))?;
-        if wants_logits {
-            self.logits = logits.into_values();
-        }
+    /// Reads chunks; then [`Machine::choose`] can choose what follows each of those that wanted logits.
+    pub(crate) fn read(&mut self, chunks: &mut [SequenceChunk<'_>]) -> Result<(), EngineError> {
+        let logits = self.model.forward_batch(chunks).map_err(|error| internal(&error))?;
+        self.logits = logits.into_values();
         Ok(())
     }
 
-    /// Chooses the token that follows the chunk that was read last.
-    pub(crate) fn choose(&mut self, options: &Options, recent: &[u32], draw: Draw) -> Result<u32, EngineError> {
-        let chosen = self.sampler.sample(&mut self.logits, options, recent, draw);
+    /// Chooses the token that follows a chunk that was read last: of those that wanted logits, the one with index `row`.
+    pub(crate) fn choose(
+        &mut self,
+        row: usize,
+        options: &Options,
+        recent: &[u32],
+        draw: Draw,
+    ) -> Result<u32, EngineError> {
+        let vocab_size = self.model.config().vocab_size;
+        let logits = &mut self.logits[row * vocab_size..][..vocab_size];
+        let chosen = self.sampler.sample(logits, options, recent, draw);
         chosen.map_err(|error| EngineError::Internal {
             reason: error.to_string(),
         })

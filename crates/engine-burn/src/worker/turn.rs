@@ -8,6 +8,7 @@ mod answer;
 mod clock;
 
 use std::collections::VecDeque;
+use std::slice;
 use std::time::Instant;
 
 use engine::{Emitter, EngineError, EngineEvent, FinishReason, Finished, NotSent, Options, Started, Tag, Usage};
@@ -18,6 +19,7 @@ use super::machine::Machine;
 use super::shared::{Job, Shared};
 use crate::detokenizer::Piece;
 use crate::sampler::Draw;
+use crate::{LogitsWanted, SequenceChunk};
 use answer::Answer;
 use clock::Clock;
 
@@ -44,6 +46,8 @@ pub(crate) struct Turn {
     evicted_before: u64,
     usage: Usage,
     clock: Clock,
+    /// The round in which it began, or in which a part of its prompt was read last.
+    pub(crate) served_in: u64,
     /// What happened and is not sent yet: the events of one step at most.
     outbox: VecDeque<EngineEvent>,
 }
@@ -56,6 +60,17 @@ enum Phase {
     Decode { token: u32 },
     /// Only the outbox is left.
     Ended,
+}
+
+/// What a turn would read in its next step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wants {
+    /// So much of its prompt is left.
+    Prompt(usize),
+    /// The token that was chosen last.
+    Token,
+    /// It has ended.
+    Nothing,
 }
 
 /// How far sending got.
@@ -72,8 +87,8 @@ pub(crate) enum Delivery {
 }
 
 impl Turn {
-    /// A turn that begins now.
-    pub(crate) fn new(job: Job, place: Place, machine: &Machine) -> Self {
+    /// A turn that begins now, in that round of the worker's.
+    pub(crate) fn new(job: Job, place: Place, machine: &Machine, round: u64) -> Self {
         let Job {
             request,
             emitter,
@@ -119,6 +134,7 @@ impl Turn {
             conversation,
             usage,
             clock: Clock::new(asked_at, Instant::now()),
+            served_in: round,
             outbox: VecDeque::from([EngineEvent::Started(started)]),
         }
     }
@@ -143,34 +159,70 @@ impl Turn {
         self.is_sound = false;
     }
 
-    /// Takes one step: ends if that was asked for, else reads up to `chunk_tokens` of the prompt, or one token of the answer.
+    /// What it would read next; an answer that was stopped by its reader ends here.
+    pub(crate) fn wants(&mut self) -> Wants {
+        if self.emitter.is_cancelled() && !matches!(self.phase, Phase::Ended) {
+            self.end(FinishReason::Cancelled);
+        }
+        match self.phase {
+            Phase::Prefill { fed } => Wants::Prompt(self.prompt.len() - fed),
+            Phase::Decode { .. } => Wants::Token,
+            Phase::Ended => Wants::Nothing,
+        }
+    }
+
+    /// The next `tokens` to be read, not more than it wants; then [`Turn::advance`] follows.
+    pub(crate) fn chunk(&mut self, tokens: usize) -> SequenceChunk<'_> {
+        let (ids, is_last) = match &self.phase {
+            Phase::Prefill { fed } => (&self.prompt[*fed..fed + tokens], fed + tokens == self.prompt.len()),
+            Phase::Decode { token } => (slice::from_ref(token), true),
+            Phase::Ended => (&[][..], false),
+        };
+        SequenceChunk {
+            cache: &mut self.conversation.cache,
+            ids,
+            wanted: if is_last {
+                LogitsWanted::Last
+            } else {
+                LogitsWanted::None
+            },
+        }
+    }
+
+    /// Goes on after its chunk of `tokens` was read: with logits, its answer grows by a token, chosen from that `row` of them.
     ///
     /// # Errors
-    /// Whatever the model or the sampler says; then only [`Turn::fail`] may follow.
-    pub(crate) fn step(&mut self, machine: &mut Machine, chunk_tokens: usize) -> Result<(), EngineError> {
-        if self.emitter.is_cancelled() {
-            self.end(FinishReason::Cancelled);
-            return Ok(());
+    /// Whatever the sampler says; then only [`Turn::fail`] may follow.
+    pub(crate) fn advance(
+        &mut self,
+        tokens: usize,
+        row: Option<usize>,
+        machine: &mut Machine,
+    ) -> Result<(), EngineError> {
+        if let Phase::Prefill { fed } = &mut self.phase {
+            *fed += tokens;
         }
-        let is_prompt_read = match self.phase {
-            Phase::Prefill { fed } => {
-                let end = self.prompt.len().min(fed + chunk_tokens);
-                let is_last = end == self.prompt.len();
-                machine.read(&mut self.conversation.cache, &self.prompt[fed..end], is_last)?;
-                self.phase = Phase::Prefill { fed: end };
-                is_last
-            }
-            Phase::Decode { token } => {
-                machine.read(&mut self.conversation.cache, &[token], true)?;
-                true
-            }
-            Phase::Ended => return Ok(()),
-        };
         self.tell_departure(false);
-        if is_prompt_read {
-            self.grow(machine)?;
+        match row {
+            Some(row) => self.grow(row, machine),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Tokens that its cache has read.
+    pub(crate) fn position(&self) -> u64 {
+        self.conversation.cache.position()
+    }
+
+    /// Takes its cache back to what it had read before a step that failed.
+    ///
+    /// # Errors
+    /// When it has overwritten what it would need.
+    pub(crate) fn rewind(&mut self, position: u64) -> Result<(), EngineError> {
+        let rewound = self.conversation.cache.rewind(position);
+        rewound.map_err(|error| EngineError::Internal {
+            reason: error.to_string(),
+        })
     }
 
     /// Ends the turn with an error, and the conversation with it; a turn that has ended already stays as it is.
@@ -233,12 +285,12 @@ impl Turn {
     }
 
     /// Chooses the next token and adds it to the answer.
-    fn grow(&mut self, machine: &mut Machine) -> Result<(), EngineError> {
+    fn grow(&mut self, row: usize, machine: &mut Machine) -> Result<(), EngineError> {
         let draw = Draw {
             seed: self.seed,
             token_idx: self.answer.generated_tokens() as u64,
         };
-        let token = machine.choose(&self.options, self.recent.as_slice(), draw)?;
+        let token = machine.choose(row, &self.options, self.recent.as_slice(), draw)?;
         self.clock.token(Instant::now());
         if machine.is_stop(token) {
             self.end(FinishReason::Stop);

@@ -17,41 +17,65 @@ const PARTS_PER_THREAD: usize = 4;
 const MANY_NUMBERS: usize = 1 << 14;
 
 /// A chunk, and where its sequence's keys and values are.
-pub(super) struct FusedAttention<'a> {
+pub(super) struct FusedChunk<'a> {
     pub(super) chunk: Chunk,
-    pub(super) heads: HeadShape,
     pub(super) store: &'a mut KvStore,
+}
+
+/// The chunks of a batch.
+pub(super) struct FusedAttention<'a> {
+    pub(super) chunks: Vec<FusedChunk<'a>>,
+    pub(super) heads: HeadShape,
     /// `None`: the caller's alone.
     pub(super) threads: Option<&'a Threads>,
     pub(super) device: &'a Device,
 }
 
 impl FusedAttention<'_> {
-    /// See [`ChunkAttention::attend`](super::ChunkAttention::attend).
+    /// See [`BatchAttention::attend`](super::BatchAttention::attend).
     pub(super) fn attend(&mut self, layer_idx: usize, qkv: Tensor<2>) -> Tensor<2> {
-        let n_tokens = self.chunk.n_tokens();
+        let [n_tokens, row_size] = qkv.dims();
+        let out_size = self.heads.out_size();
         let qkv = qkv.into_data();
-        let rows = qkv.as_slice().expect("the CPU's activations are f32");
+        let rows: &[f32] = qkv.as_slice().expect("the CPU's activations are f32");
         self.write(layer_idx, rows);
-        let mut out = vec![0.0; n_tokens * self.heads.out_size()];
-        let input = AttentionInput {
-            chunk: &self.chunk,
-            layer: self.store.layer(layer_idx),
-            rows,
-            out: &mut out,
-        };
-        self.run(Attention::new(vec![input]));
-        Tensor::from_data(TensorData::new(out, [n_tokens, self.heads.out_size()]), self.device)
+        let mut out = vec![0.0; n_tokens * out_size];
+        let (mut rows_left, mut out_left) = (rows, out.as_mut_slice());
+        let inputs = self.chunks.iter().map(|FusedChunk { chunk, store }| {
+            let n_tokens = chunk.n_tokens();
+            AttentionInput {
+                chunk,
+                layer: store.layer(layer_idx),
+                rows: rows_left
+                    .split_off(..n_tokens * row_size)
+                    .expect("a row for each token"),
+                out: out_left
+                    .split_off_mut(..n_tokens * out_size)
+                    .expect("an output for each token"),
+            }
+        });
+        self.run(Attention::new(inputs.collect()));
+        Tensor::from_data(TensorData::new(out, [n_tokens, out_size]), self.device)
     }
 
-    fn write(&mut self, layer_idx: usize, rows: &[f32]) {
-        let layer = self.store.layer_mut(layer_idx);
-        match self.threads {
-            Some(threads) if rows.len() > MANY_NUMBERS => {
-                let writers = layer.writers(&self.chunk, rows).collect();
-                threads.for_each(writers, |writer| writer.run());
+    fn write(&mut self, layer_idx: usize, mut rows: &[f32]) {
+        let row_size = self.heads.row_size();
+        let is_much = rows.len() > MANY_NUMBERS;
+        let mut writers = Vec::new();
+        for FusedChunk { chunk, store } in &mut self.chunks {
+            let rows = rows
+                .split_off(..chunk.n_tokens() * row_size)
+                .expect("a row for each token");
+            let layer = store.layer_mut(layer_idx);
+            if is_much {
+                writers.extend(layer.writers(chunk, rows));
+            } else {
+                layer.write(chunk, rows);
             }
-            Some(_) | None => layer.write(&self.chunk, rows),
+        }
+        match self.threads {
+            Some(threads) => threads.for_each(writers, |writer| writer.run()),
+            None => writers.into_iter().for_each(|writer| writer.run()),
         }
     }
 

@@ -50,12 +50,38 @@ impl TensorHeads {
     }
 }
 
-/// Writes a chunk's keys and values to the cache and lets its queries attend.
-///
-/// # Shapes
-/// - `qkv`: `[tokens, (n_heads + 2 * n_kv_heads) * head_dim]`, not rotated
-/// - returns: `[tokens, n_heads * head_dim]`
-pub(super) fn attend(qkv: Tensor<2>, cache: &mut LayerCache, plan: &ChunkPlan, shape: TensorHeads) -> Tensor<2> {
+/// A chunk, and where its sequence's keys and values are.
+pub(super) struct PlainChunk<'a> {
+    pub(super) plan: ChunkPlan,
+    pub(super) layers: &'a mut [LayerCache],
+}
+
+/// Chunk after chunk; see [`BatchAttention::attend`](super::BatchAttention::attend).
+pub(super) fn attend_batch(
+    qkv: Tensor<2>,
+    chunks: &mut [PlainChunk<'_>],
+    layer_idx: usize,
+    shape: TensorHeads,
+) -> Tensor<2> {
+    if let [chunk] = chunks {
+        return attend(qkv, &mut chunk.layers[layer_idx], &chunk.plan, shape);
+    }
+    let mut first = 0;
+    let attended = chunks.iter_mut().map(|chunk| {
+        let rows = first..first + chunk.plan.n_tokens();
+        first = rows.end;
+        attend(
+            qkv.clone().slice_dim(0, rows),
+            &mut chunk.layers[layer_idx],
+            &chunk.plan,
+            shape,
+        )
+    });
+    Tensor::cat(attended.collect(), 0)
+}
+
+/// Writes a chunk's keys and values to the cache and lets its queries attend; shapes as in [`attend_batch`].
+fn attend(qkv: Tensor<2>, cache: &mut LayerCache, plan: &ChunkPlan, shape: TensorHeads) -> Tensor<2> {
     let (query_size, kv_size) = (shape.0.out_size(), shape.kv_size());
     let plain = qkv.clone().slice_dim(1, 0..query_size + kv_size);
     let values = qkv.slice_dim(1, query_size + kv_size..query_size + 2 * kv_size);

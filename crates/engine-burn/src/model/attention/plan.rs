@@ -111,6 +111,11 @@ impl ChunkPlan {
             blocks: blocks.collect(),
         }
     }
+
+    /// How many tokens the chunk has.
+    pub(super) fn n_tokens(&self) -> usize {
+        self.blocks.last().map_or(0, |block| block.tokens.end)
+    }
 }
 
 impl QueryBlock {

@@ -1,5 +1,8 @@
 //! Several conversations at once, readers that don't read, and steps that panic.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use engine::{Engine, EngineError, EngineEvent, Readiness, Tag};
 
 use super::{ask, fails, read, request, start, start_tuned, start_with_action_at, user};
@@ -93,6 +96,34 @@ fn a_panic_harms_its_own_turn_alone() {
         EngineError::NotCached { tag: Tag(1) }
     );
     ask(&engine, request("c", None, vec![user(2, "Hello")]));
+}
+
+#[test]
+fn what_breaks_a_step_of_several_turns_ends_the_turn_that_it_is_wrong_with() {
+    let alone = ask(&start(), request("other", None, vec![user(1, "Hello")]));
+    let (mut steps, together) = (0, Arc::new(AtomicUsize::new(0)));
+    let most = Arc::clone(&together);
+    let engine = start_tuned(Tuning {
+        in_step: Some(Box::new(move |conversations: &[&str]| {
+            steps += 1;
+            most.fetch_max(conversations.len(), Ordering::Relaxed);
+            assert!(steps < 6 || !conversations.contains(&"c"), "on purpose");
+        })),
+        ..Tuning::default()
+    });
+    let turn = |name| {
+        engine
+            .generate(request(name, None, vec![user(1, "Hello")]))
+            .expect("not busy")
+    };
+    let (harmed, other) = (turn("c"), turn("other"));
+    let error = read(harmed).expect_err("its steps panic");
+    let EngineError::Internal { reason } = error else {
+        panic!("{error:?}")
+    };
+    assert!(reason.contains("on purpose"), "{reason}");
+    assert_eq!(read(other).expect("it ends well").ids(), alone.ids());
+    assert_eq!(together.load(Ordering::Relaxed), 2, "the two were read together");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a conversation takes, turn after turn, without the thread around it.
 
+use std::slice;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,7 +9,7 @@ use model_files::ModelFiles;
 
 use super::{WINDOW, request, settings, user};
 use crate::prompt::PromptFormat;
-use crate::worker::{Delivery, Job, Machine, Place, Shared, Shelf, Turn};
+use crate::worker::{Delivery, Job, Machine, Place, Shared, Shelf, Step, Turn};
 use crate::{ComputeDevice, DeviceChoice, LlamaModel, MAX_CHUNK, Precision, REWIND_TOKENS};
 
 fn machine() -> Machine {
@@ -35,10 +36,14 @@ fn run(tag: u64, machine: &mut Machine, shelf: &mut Shelf) -> usize {
         },
         place,
         machine,
+        0,
     );
     let shared = Shared::new();
     while turn.deliver(&shared) == Delivery::Sent {
-        turn.step(machine, MAX_CHUNK).expect("the toy has only finite logits");
+        assert!(
+            Step::plan(slice::from_mut(&mut turn), 0).take(machine),
+            "there is more to read"
+        );
     }
     assert_eq!(shared.cached_through("c"), Some(Tag(tag)));
     let conversation = turn.into_conversation().expect("nothing went wrong");

@@ -1,0 +1,119 @@
+//! One step of the model for all turns at once: who reads how much, and what becomes of it.
+//!
+//! Every answer that grows reads the token that it chose last. Prompts share what the step has room for beside them, in the order
+//! in which they were served last: none is passed over for long, however long another is. So a step's length is bounded, and
+//! whoever joins or leaves does so between two steps.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use engine::EngineError;
+
+use super::machine::Machine;
+use super::panicked;
+use super::turn::{Turn, Wants};
+use crate::{LogitsWanted, MAX_CHUNK, SequenceChunk};
+
+/// Tokens of prompts that are read in a step while answers grow: a quarter of the longest chunk, so that their readers wait for
+/// some tenths of a second at most.
+const SHARED_CHUNK: usize = 128;
+
+/// The turns that take part, with the tokens that each reads.
+pub(crate) struct Step<'a>(Vec<(&'a mut Turn, usize)>);
+
+impl<'a> Step<'a> {
+    /// What the turns read in a round, as far as their readers keep up.
+    pub(crate) fn plan(turns: &'a mut [Turn], round: u64) -> Self {
+        let (mut shares, mut prompts) = (Vec::new(), Vec::new());
+        for turn in turns.iter_mut().filter(|turn| turn.can_step()) {
+            match wants(turn) {
+                Wants::Token => shares.push((turn, 1)),
+                Wants::Prompt(tokens) => prompts.push((turn, tokens)),
+                Wants::Nothing => {}
+            }
+        }
+        prompts.sort_by_key(|(turn, _)| turn.served_in);
+        let mut room = if shares.is_empty() { MAX_CHUNK } else { SHARED_CHUNK };
+        for (turn, tokens) in prompts {
+            let share = room.min(tokens);
+            if share > 0 {
+                turn.served_in = round;
+                shares.push((turn, share));
+                room -= share;
+            }
+        }
+        Self(shares)
+    }
+
+    /// Takes it; whether there was anything to do. If turns can't be read together, each is read alone, so that whatever is
+    /// wrong ends the turn that it is wrong with.
+    pub(crate) fn take(mut self, machine: &mut Machine) -> bool {
+        if self.0.is_empty() {
+            return false;
+        }
+        let positions: Vec<u64> = self.0.iter().map(|(turn, _)| turn.position()).collect();
+        match self.read(machine) {
+            Ok(()) => self.advance(machine),
+            Err(error) if self.0.len() == 1 => self.fail(error),
+            Err(error) => {
+                tracing::warn!(%error, "a step of several turns failed, and is taken turn by turn");
+                for ((turn, tokens), position) in self.0.into_iter().zip(positions) {
+                    let rewound = turn.rewind(position);
+                    let mut alone = Step(vec![(turn, tokens)]);
+                    match rewound.and_then(|()| alone.read(machine)) {
+                        Ok(()) => alone.advance(machine),
+                        Err(error) => alone.fail(error),
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn read(&mut self, machine: &mut Machine) -> Result<(), EngineError> {
+        #[cfg(test)]
+        let names: Vec<String> = self.0.iter().map(|(turn, _)| turn.name().to_owned()).collect();
+        let chunks = self.0.iter_mut().map(|(turn, tokens)| turn.chunk(*tokens));
+        let mut chunks: Vec<SequenceChunk<'_>> = chunks.collect();
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            machine.read(&mut chunks)?;
+            #[cfg(test)]
+            if let Some(hook) = &mut machine.in_step {
+                hook(&names.iter().map(String::as_str).collect::<Vec<_>>());
+            }
+            Ok(())
+        }));
+        read.unwrap_or_else(|panic| Err(panicked(&*panic)))
+    }
+
+    /// Lets each turn go on with what was read.
+    fn advance(self, machine: &mut Machine) {
+        let mut rows = 0;
+        for (turn, tokens) in self.0 {
+            let row = (turn.chunk(tokens).wanted == LogitsWanted::Last).then_some(rows);
+            rows += usize::from(row.is_some());
+            let advanced = catch_unwind(AssertUnwindSafe(|| turn.advance(tokens, row, machine)));
+            if let Err(error) = advanced.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+                fail(turn, error);
+            }
+        }
+    }
+
+    fn fail(self, error: EngineError) {
+        for (turn, _) in self.0 {
+            fail(turn, error.clone());
+        }
+    }
+}
+
+fn wants(turn: &mut Turn) -> Wants {
+    let wants = catch_unwind(AssertUnwindSafe(|| turn.wants()));
+    wants.unwrap_or_else(|panic| {
+        fail(turn, panicked(&*panic));
+        Wants::Nothing
+    })
+}
+
+fn fail(turn: &mut Turn, error: EngineError) {
+    tracing::error!(conversation = turn.name(), %error, "a turn failed");
+    turn.fail(error);
+}
