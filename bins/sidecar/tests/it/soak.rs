@@ -1,5 +1,5 @@
-//! Every promise under fire: turns, tools, readers, edits and imports of many clients, while the sidecar is killed, stopped, and put on a
-//! disk that takes nothing.
+//! Every promise under fire: turns, tools, readers, edits and imports of many clients, while the sidecar is killed, stopped, put on a
+//! disk that takes nothing, and shown a clock that jumps.
 //!
 //! A run is a number of rounds. In each, actors play against the real binary, something is done to it, and then everything that is
 //! stored is compared with everything that any client was told. The same seed makes the same plan, though not the same moments. The test
@@ -14,6 +14,7 @@ mod memory;
 mod model_server;
 mod random;
 mod report;
+mod shifted_clock;
 mod small_disk;
 mod stage;
 
@@ -33,12 +34,13 @@ use self::memory::Memory;
 use self::model_server::ModelServer;
 use self::random::Random;
 use self::report::Report;
+use self::shifted_clock::ShiftedClock;
 use self::small_disk::SmallDisk;
 use self::stage::{Heard, Stage};
 use crate::process::{Sidecar, binary, toy_model, write_brief_agent};
 
 /// Rounds in the test command: each fire once.
-const FEW_ROUNDS: u64 = 5;
+const FEW_ROUNDS: u64 = 6;
 
 /// Turns that a talker begins in a round of these, and of longer runs.
 const FEW_STEPS: u64 = 3;
@@ -64,6 +66,7 @@ enum Length {
 struct Soak {
     // Before the folder that it is mounted in goes away.
     small_disk: Option<Arc<SmallDisk>>,
+    clock: Arc<ShiftedClock>,
     folder: TempDir,
     random: Random,
     steps: u64,
@@ -119,6 +122,7 @@ impl Soak {
             ledger: Arc::new(Ledger::new(Arc::clone(&report))),
             memory: Memory::default(),
             small_disk: None,
+            clock: Arc::new(ShiftedClock::build(folder.path())),
             folder,
             random,
             steps: FEW_STEPS,
@@ -189,6 +193,7 @@ impl Soak {
             authority: sidecar.authority.clone(),
             folder: self.folder.path().to_owned(),
             small_disk: self.small_disk.clone(),
+            clock: Arc::clone(&self.clock),
             round,
             ledger: Arc::clone(&self.ledger),
             report: Arc::clone(&self.report),
@@ -202,6 +207,7 @@ impl Soak {
             .env("STREAMING_LLM_OPENAI_URL", &self.server.url)
             .env("STREAMING_LLM_MODELS", "openai:m")
             .env("STREAMING_LLM_DRAIN_SECONDS", DRAIN_SECONDS);
+        self.clock.set_up(&mut command);
         command
     }
 

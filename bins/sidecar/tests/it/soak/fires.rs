@@ -1,4 +1,5 @@
-//! What is done to the sidecar while it is used: killed, told to stop, killed in its start, and put on a disk that takes nothing.
+//! What is done to the sidecar while it is used: killed, told to stop, killed in its start, put on a disk that takes nothing, and
+//! shown a clock that jumps.
 
 use std::process::{Command, Stdio};
 
@@ -20,6 +21,9 @@ const ROUNDS_OF_A_MOOD: u64 = 16;
 /// A start takes less than this on an idle machine; on a busy one it is cut earlier in its course.
 const START_MS: u64 = 120;
 
+/// Jumps of the clock in a round, at most.
+const MOST_JUMPS: u64 = 4;
+
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fire {
@@ -30,14 +34,17 @@ pub enum Fire {
     KillInStart,
     Terminate,
     FullDisk,
+    /// The wall clock jumps, some times in a row.
+    ClockJumps,
 }
 
 impl Fire {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::FullDisk,
         Self::Kill,
         Self::Terminate,
         Self::KillInStart,
+        Self::ClockJumps,
         Self::Calm,
     ];
 
@@ -47,12 +54,13 @@ impl Fire {
             return *fire;
         }
         let is_gentle = (round / ROUNDS_OF_A_MOOD) % 2 == 1;
-        match random.below(10) {
+        match random.below(12) {
             0..=3 => Self::FullDisk,
+            4..=5 => Self::ClockJumps,
             _ if is_gentle => Self::Calm,
-            4..=6 => Self::Kill,
-            7 => Self::KillInStart,
-            8 => Self::Terminate,
+            6..=8 => Self::Kill,
+            9 => Self::KillInStart,
+            10 => Self::Terminate,
             _ => Self::Calm,
         }
     }
@@ -108,6 +116,12 @@ impl Fire {
             }
             Self::FullDisk => {
                 fill_the_disk(&sidecar, stage, random).await;
+                Some(sidecar)
+            }
+            Self::ClockJumps => {
+                for _ in 0..1 + random.below(MOST_JUMPS) {
+                    stage.clock.jump(stage, random).await;
+                }
                 Some(sidecar)
             }
         }

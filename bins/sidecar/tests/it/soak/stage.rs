@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::ledger::Ledger;
 use super::report::Report;
+use super::shifted_clock::ShiftedClock;
 use super::small_disk::SmallDisk;
 use crate::client::{Answer, Http, try_http};
 
@@ -22,6 +23,8 @@ pub struct Stage {
     /// The sidecar's folder.
     pub folder: PathBuf,
     pub small_disk: Option<Arc<SmallDisk>>,
+    /// The sidecar's.
+    pub clock: Arc<ShiftedClock>,
     pub round: u64,
     pub ledger: Arc<Ledger>,
     pub report: Arc<Report>,

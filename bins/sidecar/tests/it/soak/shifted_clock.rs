@@ -1,0 +1,109 @@
+//! A wall clock that jumps under a sidecar that runs, as those of laptops that wake and of boards without a battery do.
+//!
+//! A shared library stands in front of the C library's clock in the process alone; the binary is the one that everyone gets.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use jiff::fmt::rfc2822::DateTimeParser;
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::sleep;
+
+use super::random::Random;
+use super::stage::{PATIENCE, Stage};
+
+const SOURCE: &str = include_str!("shifted_clock.c");
+
+const HOUR_S: i64 = 3_600;
+const DAY_S: i64 = 24 * HOUR_S;
+
+/// Between two looks at a date that isn't the new one yet: a server writes it anew twice a second.
+const LOOK_PERIOD: Duration = Duration::from_millis(100);
+
+/// A clock as a server shows it lags this far, and is told in whole seconds.
+const SLACK: SignedDuration = SignedDuration::from_secs(2);
+
+/// The clock of every sidecar that is started with it.
+#[derive(Debug)]
+pub struct ShiftedClock {
+    library: PathBuf,
+    offset_path: PathBuf,
+    offset: File,
+}
+
+impl ShiftedClock {
+    /// One that goes right, its files in a folder.
+    pub fn build(folder: &Path) -> Self {
+        let (source, library) = (folder.join("shifted_clock.c"), folder.join("shifted_clock.so"));
+        fs::write(&source, SOURCE).expect("a file can be written");
+        let compiled = Command::new("cc")
+            .args(["-O2", "-shared", "-fPIC", "-o"])
+            .args([&library, &source])
+            .status();
+        assert!(compiled.expect("a C compiler is there").success());
+        let offset_path = folder.join("clock_offset");
+        fs::write(&offset_path, 0_i64.to_ne_bytes()).expect("a file can be written");
+        let offset = OpenOptions::new().write(true).open(&offset_path);
+        Self {
+            library,
+            offset: offset.expect("a file can be opened"),
+            offset_path,
+        }
+    }
+
+    /// Has a command's process go by it.
+    pub fn set_up(&self, command: &mut Command) {
+        command
+            .env("LD_PRELOAD", &self.library)
+            .env("CLOCK_OFFSET_FILE", &self.offset_path);
+    }
+
+    /// Moves it, and waits until the sidecar shows the new time.
+    pub async fn jump(&self, stage: &Stage, random: &mut Random) {
+        let offset = far_away(random);
+        // In one piece: the process has it mapped.
+        self.offset
+            .write_all_at(&(offset.as_nanos() as i64).to_ne_bytes(), 0)
+            .expect("a file can be written");
+        stage.report.did("jumps of the clock");
+        let shown = tokio::time::timeout(PATIENCE, shows(stage, offset)).await;
+        stage
+            .report
+            .check("a clock that jumped is the sidecar's clock", shown.is_ok(), || {
+                format!("{offset:?}")
+            });
+    }
+}
+
+/// From the right time: none, seconds to years in both directions, or back to the day after 1970 began.
+fn far_away(random: &mut Random) -> SignedDuration {
+    let epoch_s = DAY_S - Timestamp::now().as_second();
+    let choices = [
+        0,
+        -3,
+        5,
+        -HOUR_S,
+        HOUR_S,
+        -30 * DAY_S,
+        400 * DAY_S,
+        7_000 * DAY_S,
+        epoch_s,
+    ];
+    SignedDuration::from_secs(choices[random.below(choices.len() as u64) as usize])
+}
+
+/// Waits until an answer's date is so far from the right time.
+async fn shows(stage: &Stage, offset: SignedDuration) {
+    loop {
+        let answer = stage.http("GET", "/healthz", "").await;
+        let shown = answer.as_ref().and_then(|answer| answer.header("date"));
+        let shown = shown.and_then(|date| DateTimeParser::new().parse_timestamp(date).ok());
+        if shown.is_some_and(|shown| shown.duration_since(Timestamp::now() + offset).abs() <= SLACK) {
+            return;
+        }
+        sleep(LOOK_PERIOD).await;
+    }
+}
