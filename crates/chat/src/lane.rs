@@ -123,7 +123,7 @@ impl Lanes {
         let told = lane.stops.entry(turn_id.to_owned()).or_default();
         if told.places == 0 {
             // Until it has its turn in the lane: who has a place by then is before it.
-            told.ahead.send_replace(lane.load);
+            told.tell_ahead(|ahead| ahead.in_lane = lane.load);
         }
         lane.load += 1;
         told.places += 1;
@@ -185,6 +185,15 @@ impl Lanes {
         }
     }
 
+    /// Says how many answers the engine computes before that of a turn that runs.
+    pub(crate) fn tell_ahead(&self, conversation: &str, turn_id: &str, ahead: usize) {
+        let state = self.lock();
+        let told = state.lanes.get(conversation).and_then(|lane| lane.stops.get(turn_id));
+        if let Some(told) = told {
+            told.tell_ahead(|known| known.in_engine = ahead);
+        }
+    }
+
     /// Says in which order the turns of a lane run, the first of which runs already.
     fn tell_order<'a>(&self, conversation: &str, order: impl Iterator<Item = &'a str>) {
         let state = self.lock();
@@ -193,8 +202,7 @@ impl Lanes {
         };
         for (ahead, turn_id) in order.enumerate() {
             if let Some(told) = lane.stops.get(turn_id) {
-                told.ahead
-                    .send_if_modified(|known| std::mem::replace(known, ahead) != ahead);
+                told.tell_ahead(|known| known.in_lane = ahead);
             }
         }
     }

@@ -34,6 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })?;
     while let Some(event) = answer.blocking_next() {
         match event {
+            EngineEvent::Queued { ahead } => eprintln!("{ahead} answers are ahead"),
             EngineEvent::Started(started) => eprintln!("reading {} tokens", started.prompt_tokens),
             EngineEvent::Token { text, .. } => {
                 print!("{text}");

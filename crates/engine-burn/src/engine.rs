@@ -6,7 +6,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
 
 use engine::{
     Engine, EngineError, EngineEvent, Generation, Memory, ModelInfo, Readiness, Rendered, Request, Tag, channel,
@@ -131,13 +130,8 @@ impl Engine for BurnEngine {
             return Err(EngineError::InvalidRequest { reason });
         }
         let (emitter, generation) = channel(self.channel_events);
-        let job = Job {
-            request,
-            emitter,
-            asked_at: Instant::now(),
-        };
         self.shared
-            .submit(job)
+            .submit(Job::new(request, emitter))
             .map_err(|error| error.into_engine_error(&self.info.name))?;
         Ok(generation)
     }

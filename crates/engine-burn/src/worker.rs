@@ -31,7 +31,7 @@ pub(crate) use step::Step;
 pub(crate) use turn::{Delivery, Turn};
 
 /// Turns that run side by side; the others wait. Each holds a cache, so this bounds memory.
-const MAX_RUNNING: usize = 8;
+pub(crate) const MAX_RUNNING: usize = 8;
 
 /// Called with the conversation's name before each step; lets a test hold or break it.
 #[cfg(test)]
@@ -116,15 +116,16 @@ impl Worker {
         }
     }
 
-    /// Begins as many waiting requests as there is room for.
+    /// Begins as many waiting requests as there is room for, and tells the others how many are ahead.
     fn admit(&mut self) {
         while self.running.len() < MAX_RUNNING {
             let is_running = |name: &str| self.running.iter().any(|turn| turn.name() == name);
             let Some(job) = self.shared.take_job(is_running) else {
-                return;
+                break;
             };
             self.begin(job);
         }
+        self.shared.tell_queue(self.running.len());
     }
 
     fn begin(&mut self, job: Job) {

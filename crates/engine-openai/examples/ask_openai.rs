@@ -44,7 +44,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 stdout().flush()?;
             }
             EngineEvent::ToolCall(call) => println!("wants {}({})", call.name, call.arguments),
-            EngineEvent::Started(_) | EngineEvent::Reasoning { .. } | EngineEvent::Evicted { .. } => {}
+            EngineEvent::Queued { .. }
+            | EngineEvent::Started(_)
+            | EngineEvent::Reasoning { .. }
+            | EngineEvent::Evicted { .. } => {}
             EngineEvent::Finished(end) => println!("\n{:.0} tokens/s", end.timings.tokens_per_second),
             EngineEvent::Failed(error) => return Err(error.into()),
         }

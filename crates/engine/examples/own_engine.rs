@@ -19,7 +19,8 @@ fn main() {
             EngineEvent::Token { text, .. } => print!("{text}"),
             EngineEvent::Finished(finished) => println!("\nfinished: {:?}", finished.reason),
             EngineEvent::Failed(error) => eprintln!("failed: {error}"),
-            EngineEvent::Started(_)
+            EngineEvent::Queued { .. }
+            | EngineEvent::Started(_)
             | EngineEvent::Reasoning { .. }
             | EngineEvent::ToolCall(_)
             | EngineEvent::Evicted { .. } => {}

@@ -1,13 +1,18 @@
 //! What an engine says while it answers.
 //!
-//! The order is `Started`, then any number of `Token`, `Reasoning`, `ToolCall` and `Evicted`, then exactly one of `Finished`
-//! and `Failed`. A request that fails before it starts has `Failed` alone.
+//! The order is any number of `Queued` while the engine is full, `Started`, then any number of `Token`, `Reasoning`, `ToolCall` and `Evicted`, then exactly one of `Finished`
+//! and `Failed`. A request that fails before it starts has no `Started`.
 
 use crate::{EngineError, Tag, ToolCall};
 
 /// One step of an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EngineEvent {
+    /// The engine computes as many answers as it can; the request waits. Said again when it changes.
+    Queued {
+        /// Answers that are computed now, or will be before this one.
+        ahead: usize,
+    },
     /// The prompt is tokenised and its place is known; prefill begins.
     Started(Started),
     /// More text of the answer.

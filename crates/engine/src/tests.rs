@@ -27,7 +27,8 @@ fn read(mut generation: Generation) -> (String, EngineEvent) {
     loop {
         match generation.blocking_next().expect("an answer ends with an event") {
             EngineEvent::Token { text: more, .. } => text.push_str(&more),
-            EngineEvent::Started(_)
+            EngineEvent::Queued { .. }
+            | EngineEvent::Started(_)
             | EngineEvent::Reasoning { .. }
             | EngineEvent::ToolCall(_)
             | EngineEvent::Evicted { .. } => {}

@@ -13,20 +13,17 @@ impl Connection {
         let Some(mut queue) = self.state.chat.queue(&turn.conversation, &turn.turn_id) else {
             return;
         };
-        let mut ahead = queue.ahead();
-        if ahead == 0 {
-            return;
-        }
         let (outbound, about) = (self.outbound.clone(), about(turn));
         actix_web::rt::spawn(async move {
-            while ahead > 0 {
+            let mut ahead = Some(queue.ahead());
+            while let Some(turns) = ahead {
                 let event = ServerEvent::Queued(Queued {
-                    ahead: u32::try_from(ahead).unwrap_or(u32::MAX),
+                    ahead: u32::try_from(turns).unwrap_or(u32::MAX),
                 });
-                if outbound.text(event.frame(&about)).await.is_err() {
+                if turns > 0 && outbound.text(event.frame(&about)).await.is_err() {
                     return;
                 }
-                ahead = queue.changed().await.unwrap_or(0);
+                ahead = queue.changed().await;
             }
         });
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use agent_store::AgentStore;
 use conversation_store::{ConversationStore, Event};
-use engine::{Engine, Role, Script, ScriptedEngine};
+use engine::{Engine, EngineEvent, Role, Script, ScriptedEngine, Started, Tag};
 use protocol::ServerEvent;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -213,6 +213,17 @@ pub(super) fn told(events: &[ServerEvent]) -> String {
 
 fn word(value: &Value) -> String {
     value.as_str().expect("a word").to_owned()
+}
+
+/// What an engine says when it begins.
+pub(super) fn started() -> EngineEvent {
+    EngineEvent::Started(Started {
+        prompt_tokens: 1,
+        cached_tokens: 0,
+        sink_tokens: 4,
+        window_tokens: 8,
+        epoch: Tag(1),
+    })
 }
 
 pub(super) fn tokens(texts: &[&str]) -> Script {

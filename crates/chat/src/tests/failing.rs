@@ -1,27 +1,15 @@
 //! However a turn fails, it ends in one error, and the next one is none the worse.
 
 use conversation_store::TurnState;
-use engine::{
-    Engine, EngineError, EngineEvent, FinishReason, Finished, Script, ScriptedEngine, Started, Tag, Timings, Usage,
-};
+use engine::{Engine, EngineError, EngineEvent, FinishReason, Finished, Script, ScriptedEngine, Tag, Timings, Usage};
 
-use super::bench::{Bench, requests, tokens, told};
+use super::bench::{Bench, requests, started, tokens, told};
 use super::engines::{Panics, Refuses, Says};
 
 fn broken() -> EngineError {
     EngineError::Internal {
         reason: "a fault".to_owned(),
     }
-}
-
-fn started() -> EngineEvent {
-    EngineEvent::Started(Started {
-        prompt_tokens: 1,
-        cached_tokens: 0,
-        sink_tokens: 4,
-        window_tokens: 8,
-        epoch: Tag(1),
-    })
 }
 
 fn finished(reason: FinishReason) -> EngineEvent {

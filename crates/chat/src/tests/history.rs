@@ -1,9 +1,9 @@
 //! What has left the view is named once, by the turns' own ids.
 
-use engine::{EngineEvent, FinishReason, Finished, ScriptedEngine, Started, Tag, Timings, Usage};
+use engine::{EngineEvent, FinishReason, Finished, ScriptedEngine, Tag, Timings, Usage};
 use protocol::ServerEvent;
 
-use super::bench::{Bench, named};
+use super::bench::{Bench, named, started};
 use super::engines::Says;
 
 fn evicted(tokens: u64, through: Option<u64>) -> EngineEvent {
@@ -23,13 +23,7 @@ async fn turns_that_left_are_named_once() {
         timings,
     };
     let events = vec![
-        EngineEvent::Started(Started {
-            prompt_tokens: 1,
-            cached_tokens: 0,
-            sink_tokens: 4,
-            window_tokens: 8,
-            epoch: Tag(1),
-        }),
+        started(),
         evicted(5, None),
         evicted(6, Some(1)),
         evicted(7, Some(1)),

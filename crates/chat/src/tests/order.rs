@@ -1,9 +1,11 @@
 //! First in, first out in a conversation; side by side between conversations; and no more than may wait.
 
-use engine::ScriptedEngine;
+use engine::{EngineEvent, ScriptedEngine};
 use protocol::ServerEvent;
+use tokio::sync::mpsc;
 
-use super::bench::{Bench, command, named, refused, requests, tokens, told};
+use super::bench::{Bench, command, named, refused, requests, started, tokens, told};
+use super::engines::Crowded;
 use crate::TurnCommand;
 use crate::lane::WAITING_TURNS;
 
@@ -99,6 +101,27 @@ async fn a_quiet_conversation_keeps_no_task() {
     }
     bench.chat.shared.lanes.idle().await;
     assert_eq!(bench.chat.live_turns(), 0);
+}
+
+#[tokio::test]
+async fn a_turn_whose_engine_is_full_knows_how_many_are_ahead_of_all() {
+    let (sender, mut emitters) = mpsc::channel(1);
+    let bench = Bench::new(Crowded(ScriptedEngine::default(), sender));
+    let first = bench.chat.start_turn(named("t1", "one")).await.expect("it starts");
+    bench.chat.start_turn(named("t2", "two")).await.expect("it waits");
+    let [mut queue, mut next] = ["t1", "t2"].map(|turn| bench.chat.queue("c", turn).expect("it runs or waits"));
+    let emitter = emitters.recv().await.expect("it is asked");
+    for ahead in [9, 8] {
+        emitter.send(EngineEvent::Queued { ahead }).await.expect("it is read");
+    }
+    while queue.changed().await != Some(8) {}
+    assert_eq!(next.ahead(), 1);
+    // Whoever comes or goes in the conversation changes nothing of that.
+    bench.chat.cancel("c", "t2").await.expect("it waits");
+    assert_eq!((queue.ahead(), next.changed().await), (8, None));
+    emitter.send(started()).await.expect("it is read");
+    bench.wait_for(&first, "started").await;
+    assert_eq!(queue.changed().await, Some(0));
 }
 
 #[tokio::test]

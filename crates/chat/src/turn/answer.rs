@@ -114,7 +114,11 @@ impl Answer<'_, '_> {
 
     async fn take(&mut self, event: EngineEvent) -> Result<Option<Finished>, Broken> {
         match event {
-            EngineEvent::Started(started) => self.started(&started).await?,
+            EngineEvent::Queued { ahead } => self.log.tell_ahead(ahead),
+            EngineEvent::Started(started) => {
+                self.log.tell_ahead(0);
+                self.started(&started).await?;
+            }
             EngineEvent::Token { text, ids } => {
                 if self.step.is_some() {
                     self.text.push_str(&text);

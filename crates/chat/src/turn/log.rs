@@ -215,6 +215,12 @@ impl<'a> Log<'a> {
         tracing::info!(conversation, turn, state, tokens = self.ids.len(), "a turn has ended");
     }
 
+    /// Tells whoever follows the turn how many answers its engine computes before its own.
+    pub(crate) fn tell_ahead(&self, ahead: usize) {
+        let live = self.live;
+        live.shared.lanes.tell_ahead(&live.conversation, &live.turn_id, ahead);
+    }
+
     /// The turn is over, and no reader can know: the log, which would say so, can't be written.
     fn tell_trouble(&self, error: &StoreError) {
         self.warn(error);

@@ -143,7 +143,11 @@ fn fails(engine: &BurnEngine, request: Request) -> EngineError {
 /// Reads an answer to its end, and checks whatever holds for every answer.
 #[track_caller]
 fn read(mut generation: Generation) -> Result<Answer, EngineError> {
-    let started = match generation.blocking_next() {
+    let mut first = generation.blocking_next();
+    while let Some(EngineEvent::Queued { .. }) = first {
+        first = generation.blocking_next();
+    }
+    let started = match first {
         Some(EngineEvent::Started(started)) => started,
         Some(EngineEvent::Failed(error)) => {
             assert_eq!(generation.blocking_next(), None, "a failure is the end");

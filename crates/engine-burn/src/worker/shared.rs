@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use engine::{Emitter, EngineError, Readiness, Request, Tag};
+use engine::{Emitter, EngineError, EngineEvent, Readiness, Request, Tag};
 
 /// Requests that may wait: at a few seconds an answer, whoever came later would wait for minutes.
 pub(crate) const MAX_WAITING: usize = 64;
@@ -22,6 +22,29 @@ pub(crate) struct Job {
     pub(crate) request: Request,
     pub(crate) emitter: Emitter,
     pub(crate) asked_at: Instant,
+    /// How many its reader knows to be ahead.
+    pub(crate) told_ahead: usize,
+}
+
+impl Job {
+    /// A request that comes in now.
+    pub(crate) fn new(request: Request, emitter: Emitter) -> Self {
+        Self {
+            request,
+            emitter,
+            asked_at: Instant::now(),
+            told_ahead: 0,
+        }
+    }
+
+    /// Tells its reader how many are ahead, if that is news. The last place in its channel is for how it ends.
+    fn tell_ahead(&mut self, ahead: usize) {
+        if ahead != self.told_ahead && self.emitter.capacity() > 1 {
+            self.told_ahead = ahead;
+            // A reader that is gone is found when its turn comes.
+            drop(self.emitter.try_send(EngineEvent::Queued { ahead }));
+        }
+    }
 }
 
 /// See the module.
@@ -172,6 +195,13 @@ impl Shared {
             .iter()
             .position(|job| !is_running(&job.request.conversation))?;
         state.jobs.remove(idx)
+    }
+
+    /// Tells those who wait how many are ahead of them, of which so many run.
+    pub(crate) fn tell_queue(&self, running: usize) {
+        for (waiting, job) in self.lock().jobs.iter_mut().enumerate() {
+            job.tell_ahead(running + waiting);
+        }
     }
 
     /// Waits for something to do, as long as `patience` lets it; `false` when the engine is closing.

@@ -93,6 +93,7 @@ impl Turn {
             request,
             emitter,
             asked_at,
+            ..
         } = job;
         let Place {
             mut conversation,

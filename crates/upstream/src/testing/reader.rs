@@ -46,6 +46,7 @@ impl Outcome {
                 }
                 EngineEvent::ToolCall(call) => calls.push(call),
                 EngineEvent::Evicted { .. } => unreachable!("a server has no window"),
+                EngineEvent::Queued { .. } => unreachable!("a server doesn't tell of its queue"),
                 EngineEvent::Finished(_) => break event,
             }
         };

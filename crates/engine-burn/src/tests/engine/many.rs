@@ -7,7 +7,7 @@ use engine::{Engine, EngineError, EngineEvent, Readiness, Tag};
 
 use super::{ask, fails, read, request, start, start_tuned, start_with_action_at, user};
 use crate::engine::Tuning;
-use crate::worker::MAX_WAITING;
+use crate::worker::{MAX_RUNNING, MAX_WAITING};
 
 #[test]
 fn conversations_side_by_side_don_t_mix() {
@@ -124,6 +124,33 @@ fn what_breaks_a_step_of_several_turns_ends_the_turn_that_it_is_wrong_with() {
     assert!(reason.contains("on purpose"), "{reason}");
     assert_eq!(read(other).expect("it ends well").ids(), alone.ids());
     assert_eq!(together.load(Ordering::Relaxed), 2, "the two were read together");
+}
+
+#[test]
+fn who_waits_in_a_full_house_is_told_how_many_are_ahead() {
+    let (engine, actions) = start_with_action_at(0);
+    let mut turn = |name: &str| {
+        let request = request(name, None, vec![user(1, "Hello")]);
+        engine.generate(request).expect("not busy")
+    };
+    // The worker is held before the first one's first step, until all of them are there.
+    let running: Vec<_> = std::iter::once("c".to_owned())
+        .chain((1..MAX_RUNNING).map(|n| format!("running {n}")))
+        .map(|name| turn(&name))
+        .collect();
+    let waiting = ["first", "second"].map(&mut turn);
+    actions.send(Box::new(|| {})).expect("the worker waits for it");
+    for (idx, mut generation) in waiting.into_iter().enumerate() {
+        let mut told = Vec::new();
+        while let Some(EngineEvent::Queued { ahead }) = generation.blocking_next() {
+            told.push(ahead);
+        }
+        assert_eq!(told[0], MAX_RUNNING + idx, "{told:?}");
+        assert!(told.is_sorted_by(|before, after| before > after), "{told:?}");
+    }
+    for generation in running {
+        read(generation).expect("it ends well");
+    }
 }
 
 #[test]

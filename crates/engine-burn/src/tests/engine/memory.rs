@@ -2,7 +2,6 @@
 
 use std::slice;
 use std::sync::Arc;
-use std::time::Instant;
 
 use engine::{Tag, channel};
 use model_files::ModelFiles;
@@ -28,16 +27,7 @@ fn run(tag: u64, machine: &mut Machine, shelf: &mut Shelf) -> usize {
     // Every event fits, so that nothing has to be read.
     let (emitter, _generation) = channel(512);
     let place = Place::find(&request, machine, shelf).expect("the cache is there");
-    let mut turn = Turn::new(
-        Job {
-            request,
-            emitter,
-            asked_at: Instant::now(),
-        },
-        place,
-        machine,
-        0,
-    );
+    let mut turn = Turn::new(Job::new(request, emitter), place, machine, 0);
     let shared = Shared::new();
     while turn.deliver(&shared) == Delivery::Sent {
         assert!(
