@@ -258,8 +258,16 @@ fn stored<const T: usize>(
     store: impl Fn(&mut f32, f32),
 ) {
     for (out, outputs) in out.iter_mut().zip(outputs) {
-        for (out, output) in out[first_out..].iter_mut().zip(outputs) {
-            store(out, output);
+        let out = &mut out[first_out..];
+        if let Some(out) = out.first_chunk_mut::<GROUP_ROWS>() {
+            // Of a length that the compiler knows: otherwise it calls a function to copy eight numbers.
+            for (out, output) in out.iter_mut().zip(outputs) {
+                store(out, output);
+            }
+        } else {
+            for (out, output) in out.iter_mut().zip(outputs) {
+                store(out, output);
+            }
         }
     }
 }

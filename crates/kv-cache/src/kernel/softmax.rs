@@ -150,23 +150,28 @@ fn score<S: Simd, const R: usize>(
     scores: &mut [[[f32; LANES]; PAGE_LANES]; R],
 ) {
     let head_dim = step.head_dim;
-    let queries = &step.queries[first_row * head_dim..][..R * head_dim];
+    let mut queries: [&[f32]; R] = [&[]; R];
+    for r in 0..R {
+        queries[r] = &step.queries[(first_row + r) * head_dim..][..head_dim];
+    }
     let mut column = seen.start / (TILE * LANES);
     while column * TILE * LANES < seen.end {
         let (keys, _) = column_of(step.page.keys, column, head_dim).as_chunks::<LANES>();
         let (keys, _) = keys.as_chunks::<TILE>();
         let (next, _) = column_of(step.next.keys, column, head_dim).as_chunks::<{ TILE * LANES }>();
+        let (keys, next) = (&keys[..head_dim], &next[..head_dim]);
         let mut sums = [[simd.splat(0.0); TILE]; R];
-        for (i, (keys, next)) in keys.iter().zip(next).enumerate() {
-            simd.prefetch(next);
-            let mut query = [simd.splat(0.0); R];
-            for r in 0..R {
-                query[r] = simd.splat(queries[r * head_dim + i]);
-            }
+        for i in 0..head_dim {
+            simd.prefetch(&next[i]);
+            let mut number = [simd.splat(0.0); TILE];
             for v in 0..TILE {
-                let keys = simd.load_halves(&keys[v]);
-                for r in 0..R {
-                    sums[r][v] = simd.fma(query[r], keys, sums[r][v]);
+                number[v] = simd.load_halves(&keys[i][v]);
+            }
+            // Row by row: all rows' numbers at once would need more registers than there are.
+            for r in 0..R {
+                let query = simd.splat(queries[r][i]);
+                for v in 0..TILE {
+                    sums[r][v] = simd.fma(query, number[v], sums[r][v]);
                 }
             }
         }
@@ -258,14 +263,14 @@ fn add_values<S: Simd, const R: usize, const V: usize>(
     for (token, (row, next)) in rows {
         simd.prefetch(next);
         let (row, _) = row.as_chunks::<LANES>();
-        let mut weight = [simd.splat(0.0); R];
-        for r in 0..R {
-            weight[r] = simd.splat(weights[r].as_flattened()[token]);
-        }
+        let mut values = [simd.splat(0.0); V];
         for v in 0..V {
-            let values = simd.load_halves(&row[v]);
-            for r in 0..R {
-                tile[r][v] = simd.fma(weight[r], values, tile[r][v]);
+            values[v] = simd.load_halves(&row[v]);
+        }
+        for r in 0..R {
+            let weight = simd.splat(weights[r].as_flattened()[token]);
+            for v in 0..V {
+                tile[r][v] = simd.fma(weight, values[v], tile[r][v]);
             }
         }
     }
