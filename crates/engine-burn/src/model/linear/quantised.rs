@@ -53,7 +53,9 @@ impl Quantised {
     /// The product with the rows' norm.
     pub(super) fn forward_normed(&self, x: &Tensor<2>, norm: &RmsNorm) -> Tensor<2> {
         let [tokens, _] = x.dims();
-        tensor(self.normed_product(&on_cpu(x.clone()), tokens, norm), self.outputs)
+        let mut out = vec![0.0; tokens * self.outputs];
+        self.normed_product(&on_cpu(x.clone()), norm, &mut out);
+        tensor(out, self.outputs)
     }
 
     /// `sum + self * x`; `sum` is `[tokens, outputs]`.
@@ -70,7 +72,9 @@ impl Quantised {
     pub(super) fn add_gated(&self, down: &Self, x: Tensor<2>, norm: &RmsNorm) -> Tensor<2> {
         let [tokens, _] = x.dims();
         let mut x = on_cpu(x);
-        let both = self.normed_product(&x, tokens, norm);
+        let mut both = self.products.between(tokens * self.outputs);
+        let both = &mut both[..tokens * self.outputs];
+        self.normed_product(&x, norm, both);
         let rows = |row: usize, out: &mut [f32]| {
             let (gate, up) = both[row * self.outputs..][..self.outputs].split_at(self.outputs / 2);
             rows::gated(gate, up, out);
@@ -79,17 +83,13 @@ impl Quantised {
         Tensor::from_primitive::<Flex>(x)
     }
 
-    fn normed_product(&self, x: &FlexTensor, tokens: usize, norm: &RmsNorm) -> Vec<f32> {
+    /// The product with the norm of the rows of `x`, to `out`, `[tokens, outputs]`.
+    fn normed_product(&self, x: &FlexTensor, norm: &RmsNorm, out: &mut [f32]) {
         let x = values(x);
-        self.product(tokens, |row, out| {
+        let rows = |row: usize, out: &mut [f32]| {
             rows::rms_norm(&x[row * self.inputs..][..self.inputs], &norm.values, norm.eps, out);
-        })
-    }
-
-    fn product(&self, tokens: usize, rows: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
-        let mut out = vec![0.0; tokens * self.outputs];
-        self.multiply(tokens, rows, &mut out, Store::Set);
-        out
+        };
+        self.multiply(x.len() / self.inputs, rows, out, Store::Set);
     }
 
     /// Multiplies with what `rows` writes for each token, and stores to `out`, `[tokens, outputs]`.
