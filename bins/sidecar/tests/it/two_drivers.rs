@@ -26,15 +26,31 @@ fn settings_with_both(folder: &Path, ollama: &PythonServer) -> Settings {
     settings
 }
 
-/// Frames until so many turns have ended.
-async fn until_done(socket: &mut Socket, turns: usize) -> Vec<Value> {
+/// Asks an agent in a conversation of its own, whose name is also the turn's.
+async fn ask(socket: &mut Socket, agent: &str, max_new_tokens: u32) -> String {
+    let turn = format!("{agent}-{max_new_tokens}");
+    let options = json!({ "temperature": 0, "maxNewTokens": max_new_tokens });
+    let message = "Tell me a long story about a river.";
+    socket
+        .say(
+            json!({ "agentId": agent, "conversationId": turn, "turnId": turn, "message": message, "options": options }),
+        )
+        .await;
+    turn
+}
+
+/// Frames until a turn's first of a kind.
+async fn until(socket: &mut Socket, turn: &str, kind: &str) -> Vec<Value> {
     let mut frames: Vec<Value> = Vec::new();
-    while frames.iter().filter(|frame| frame["type"] == "done").count() < turns {
+    loop {
         let frame = socket.hear().await;
         assert_ne!(frame["type"], "error", "{frame}");
+        let is_last = frame["type"] == kind && frame["turnId"] == turn;
         frames.push(frame);
+        if is_last {
+            return frames;
+        }
     }
-    frames
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,27 +64,25 @@ async fn real_model_and_model_server_answer_on_one_socket_at_the_same_time() {
     let authority = running.addrs[0].to_string();
 
     let mut socket = Socket::open(&authority, &[]).await.expect("the handshake succeeds");
-    for agent in ["near", "far"] {
-        let options = json!({ "temperature": 0, "maxNewTokens": 64 });
-        let message = "Tell me a long story about a river.";
+    for (long, short) in [("far", "near"), ("near", "far")] {
+        let long = ask(&mut socket, long, 512).await;
+        let mut frames = until(&mut socket, &long, "token").await;
+        let short = ask(&mut socket, short, 24).await;
+        frames.extend(until(&mut socket, &short, "done").await);
+        let of = |turn: &str| -> Vec<Value> {
+            let own = frames.iter().filter(|frame| frame["conversationId"] == turn);
+            own.cloned().collect()
+        };
+        no_gap(0, &of(&short));
+        assert!(text(&of(&short)).len() > 20, "{short} says something");
+        no_gap(0, &of(&long));
+        let has_ended = of(&long).iter().any(|frame| frame["type"] == "done");
+        assert!(!has_ended, "{short} doesn't wait for {long}: {:?}", text(&of(&long)));
         socket
-            .say(json!({ "agentId": agent, "conversationId": agent, "message": message, "options": options }))
+            .say(json!({ "type": "cancel", "conversationId": long, "turnId": long }))
             .await;
+        until(&mut socket, &long, "done").await;
     }
-    let frames = until_done(&mut socket, 2).await;
-    for agent in ["near", "far"] {
-        let own: Vec<Value> = frames
-            .iter()
-            .filter(|frame| frame["conversationId"] == agent)
-            .cloned()
-            .collect();
-        no_gap(0, &own);
-        assert!(text(&own).len() > 20, "{agent} says something: {:?}", text(&own));
-    }
-    let tokens = frames.iter().filter(|frame| frame["type"] == "token");
-    let mut speakers: Vec<&Value> = tokens.map(|frame| &frame["conversationId"]).collect();
-    speakers.dedup();
-    assert!(speakers.len() > 3, "neither waits for the other: {speakers:?}");
 
     let path = "/models";
     let listed = http(

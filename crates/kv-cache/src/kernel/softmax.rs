@@ -151,8 +151,8 @@ fn score<S: Simd, const R: usize>(
 ) {
     let head_dim = step.head_dim;
     let mut queries: [&[f32]; R] = [&[]; R];
-    for r in 0..R {
-        queries[r] = &step.queries[(first_row + r) * head_dim..][..head_dim];
+    for (r, query) in queries.iter_mut().enumerate() {
+        *query = &step.queries[(first_row + r) * head_dim..][..head_dim];
     }
     let mut column = seen.start / (TILE * LANES);
     while column * TILE * LANES < seen.end {
