@@ -34,6 +34,7 @@ pub fn engine_settings(settings: &Settings, path: &Path) -> BurnEngineSettings {
         streaming: settings.streaming,
         start_size: settings.start_size,
         recent_size: settings.recent_size,
+        checkpoints: None,
     }
 }
 
