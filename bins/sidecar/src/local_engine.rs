@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use engine::Engine;
 use engine_burn::{
-    BurnEngine, BurnEngineSettings, ComputeDevice, DeviceChoice, LlamaModel, Precision as EnginePrecision,
+    BurnEngine, BurnEngineSettings, Checkpoints, ComputeDevice, DeviceChoice, LlamaModel, Precision as EnginePrecision,
 };
 use model_files::ModelFiles;
 
 use crate::error::StartError;
 use crate::settings::{Device, MODELS_DIR, Precision, Settings, resolve_model};
+
+/// The folder in `DATA_DIR` for caches of conversations.
+const KV_DIR: &str = "kv";
 
 /// Starts the engine of a local model. The model's header is checked at once; its weights load meanwhile.
 ///
@@ -19,10 +22,21 @@ use crate::settings::{Device, MODELS_DIR, Precision, Settings, resolve_model};
 pub fn start(settings: &Settings, model: &str) -> Result<Arc<dyn Engine>, StartError> {
     let model = resolve_model(model, Path::new(MODELS_DIR))?;
     tracing::info!(model = %model.display(), "loading the model");
-    Ok(Arc::new(BurnEngine::start(engine_settings(settings, &model))?))
+    let mut engine = engine_settings(settings, &model);
+    engine.checkpoints = checkpoints(settings);
+    Ok(Arc::new(BurnEngine::start(engine)?))
 }
 
-/// What the settings say about the engine of the model at `path`; users know it by the name of its file or folder.
+/// Where conversations go on from after a restart, if they are to.
+fn checkpoints(settings: &Settings) -> Option<Checkpoints> {
+    (settings.kv_disk_mb > 0).then(|| Checkpoints {
+        folder: settings.data_dir.join(KV_DIR),
+        budget_bytes: settings.kv_disk_mb << 20,
+    })
+}
+
+/// What the settings say about the engine of the model at `path`; users know it by the name of its file or folder. It keeps nothing on
+/// disk.
 pub fn engine_settings(settings: &Settings, path: &Path) -> BurnEngineSettings {
     let name = path.file_stem().unwrap_or(path.as_os_str());
     BurnEngineSettings {
@@ -34,6 +48,7 @@ pub fn engine_settings(settings: &Settings, path: &Path) -> BurnEngineSettings {
         streaming: settings.streaming,
         start_size: settings.start_size,
         recent_size: settings.recent_size,
+        checkpoints: None,
     }
 }
 

@@ -70,6 +70,8 @@ pub struct Settings {
     pub summary_dir: PathBuf,
     /// `DATA_DIR`: the conversations.
     pub data_dir: PathBuf,
+    /// `KV_DISK_MB`: what caches of conversations may take in `DATA_DIR/kv`, in MiB; 0 keeps none there.
+    pub kv_disk_mb: u64,
     /// `DEVICE`: where the local model runs.
     pub device: Device,
     /// `PRECISION`: how exactly the processor computes.
@@ -195,6 +197,7 @@ fn read_all(reader: &mut Reader) -> Result<Settings, SettingsError> {
         log_dir: reader.text("LOG_DIR", "./data/logs")?.into(),
         summary_dir: reader.text("SUMMARY_DIR", "./data/summaries")?.into(),
         data_dir: reader.text("DATA_DIR", "./data")?.into(),
+        kv_disk_mb: reader.number("KV_DISK_MB", 2_048, 0..=1 << 24)?,
         device: reader.choice(
             "DEVICE",
             &[("auto", Device::Auto), ("cpu", Device::Cpu), ("gpu", Device::Gpu)],

@@ -103,6 +103,8 @@ impl State {
         {
             self.cancel(conversation, &turn.turn_id).await?;
         }
+        // First, so that no crash leaves a cache of what is deleted; and then what a turn that was ending left.
+        self.engines.models.forget(conversation);
         self.store.delete(conversation).await?;
         self.engines.models.forget(conversation);
         Ok(())

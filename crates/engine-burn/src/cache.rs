@@ -9,6 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use kv_cache::{CachePolicy, HeadShape, Insert, Kernel, KvStore, Ring};
 
 use crate::BurnEngineError;
+use crate::disk::Life;
 
 /// The longest chunk that goes through the model at once: long enough for full speed, short enough to cancel soon.
 pub const MAX_CHUNK: usize = 512;
@@ -21,6 +22,16 @@ pub const REWIND_TOKENS: usize = 1_024;
 pub struct SequenceCache {
     ring: Ring,
     storage: Storage,
+    saved: Option<Saved>,
+}
+
+/// What a file has of a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Saved {
+    /// Which file.
+    pub(crate) life: Life,
+    /// The first tokens, as many as are still what they were.
+    pub(crate) tokens: u64,
 }
 
 /// What keys and values are kept in.
@@ -47,7 +58,11 @@ impl SequenceCache {
             StorageKind::Tensors => Storage::Tensors((0..n_layers).map(|_| LayerCache::default()).collect()),
             StorageKind::Halves(heads) => Storage::Halves(KvStore::new(&ring, heads, n_layers, Kernel::detect())),
         };
-        Self { ring, storage }
+        Self {
+            ring,
+            storage,
+            saved: None,
+        }
     }
 
     /// Tokens of the sequence so far; the next one gets this position.
@@ -67,7 +82,11 @@ impl SequenceCache {
     /// # Errors
     /// [`kv_cache::KvCacheError::CannotRewind`]; the sequence stays as it was.
     pub fn rewind(&mut self, to: u64) -> Result<(), BurnEngineError> {
-        Ok(self.ring.rewind(to)?)
+        self.ring.rewind(to)?;
+        if let Some(saved) = &mut self.saved {
+            saved.tokens = saved.tokens.min(to);
+        }
+        Ok(())
     }
 
     /// Bytes of keys and values that are allocated now.
@@ -81,6 +100,33 @@ impl SequenceCache {
 
     pub(crate) fn ring(&self) -> &Ring {
         &self.ring
+    }
+
+    /// What a file has of it.
+    pub(crate) fn saved(&self) -> Option<Saved> {
+        self.saved
+    }
+
+    /// Says that a file has all of it.
+    pub(crate) fn set_saved(&mut self, life: Life) {
+        let tokens = self.position();
+        self.saved = Some(Saved { life, tokens });
+    }
+
+    /// Keys and values in f16, where they are kept so.
+    pub(crate) fn halves(&self) -> Option<&KvStore> {
+        match &self.storage {
+            Storage::Halves(store) => Some(store),
+            Storage::Tensors(_) => None,
+        }
+    }
+
+    /// The same, to be brought back.
+    pub(crate) fn halves_mut(&mut self) -> Option<(&mut Ring, &mut KvStore)> {
+        match &mut self.storage {
+            Storage::Halves(store) => Some((&mut self.ring, store)),
+            Storage::Tensors(_) => None,
+        }
     }
 
     /// Where everything is, and what holds it.

@@ -12,6 +12,7 @@ use engine::{
 };
 use model_files::ModelFiles;
 
+use crate::disk::Disk;
 use crate::error::with_sources;
 use crate::prompt::{Defaults, Prompt, PromptFormat, history_room};
 use crate::worker::{IDLE_CACHE_BYTES, Job, Machine, Shared, Shelf, Worker};
@@ -27,6 +28,7 @@ pub struct BurnEngine {
     defaults: Defaults,
     format: Arc<PromptFormat>,
     shared: Arc<Shared>,
+    disk: Option<Arc<Disk>>,
     channel_events: usize,
     worker: Option<JoinHandle<()>>,
 }
@@ -63,9 +65,18 @@ impl BurnEngine {
             // Chat templates are rendered a segment at a time, and what they say of tools is in no segment yet.
             tools: false,
         };
+        let disk = match settings.checkpoints {
+            // Where caches are in f16.
+            Some(checkpoints) if device.products().is_some() => Some(Disk::open(checkpoints, &info.fingerprint)?),
+            Some(_) | None => None,
+        };
+        let disk = disk.map(Arc::new);
         let files = Arc::new(files);
         let format = Arc::new(PromptFormat::new(Arc::clone(&files), settings.name));
         let shared = Arc::new(Shared::new());
+        for (name, tag) in disk.iter().flat_map(|disk| disk.conversations()) {
+            shared.set_cached(&name, tag);
+        }
         let channel_events = tuning.channel_events;
         let load = {
             let format = Arc::clone(&format);
@@ -73,9 +84,10 @@ impl BurnEngine {
         };
         let worker = {
             let (shared, name) = (Arc::clone(&shared), info.name.clone());
+            let disk = disk.clone();
             let thread = thread::Builder::new().name("model-worker".to_owned());
             thread
-                .spawn(move || work(&shared, &name, load, tuning))
+                .spawn(move || work(&shared, &name, load, disk, tuning))
                 .map_err(|source| BurnEngineError::Worker { source })?
         };
         Ok(Self {
@@ -83,6 +95,7 @@ impl BurnEngine {
             defaults,
             format,
             shared,
+            disk,
             channel_events,
             worker: Some(worker),
         })
@@ -142,6 +155,10 @@ impl Engine for BurnEngine {
 
     fn forget(&self, conversation: &str) {
         self.shared.forget(conversation);
+        // At once, so that no crash brings back what was forgotten; what the worker still writes of it, it removes.
+        if let Some(disk) = &self.disk {
+            disk.forget(conversation);
+        }
     }
 
     fn cache_bytes(&self) -> u64 {
@@ -173,11 +190,18 @@ impl Drop for BurnEngine {
 }
 
 /// The worker thread: loads the model, then answers until the engine is closed.
-fn work(shared: &Arc<Shared>, model: &str, load: impl FnOnce() -> Result<Machine, BurnEngineError>, tuning: Tuning) {
+fn work(
+    shared: &Arc<Shared>,
+    model: &str,
+    load: impl FnOnce() -> Result<Machine, BurnEngineError>,
+    disk: Option<Arc<Disk>>,
+    tuning: Tuning,
+) {
     let reason = match catch_unwind(AssertUnwindSafe(load)) {
         Ok(Ok(machine)) => {
             shared.set_ready();
-            let worker = Worker::new(Arc::clone(shared), machine, Shelf::new(tuning.idle_cache_bytes));
+            let shelf = Shelf::new(tuning.idle_cache_bytes).with_disk(disk);
+            let worker = Worker::new(Arc::clone(shared), machine, shelf);
             #[cfg(test)]
             let worker = worker.with_hooks(tuning.before_step, tuning.in_step);
             match catch_unwind(AssertUnwindSafe(|| worker.run())) {

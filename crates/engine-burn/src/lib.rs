@@ -5,11 +5,12 @@
 //! cache for each conversation, so that a next turn goes on where the last one stopped, at a constant cost for each token.
 //! [`LlamaModel`] and [`eval`] are the model alone, ids in and numbers out.
 //!
-//! Nothing here stores anything on disk, knows an agent, or waits for a reader.
+//! If a folder is named for it, caches of conversations survive a restart there. Nothing here knows an agent, or waits for a reader.
 
 mod cache;
 mod detokenizer;
 mod device;
+mod disk;
 mod engine;
 mod error;
 pub mod eval;
@@ -31,4 +32,4 @@ pub use error::BurnEngineError;
 pub use kv_cache::{CachePolicy, SinkWindow};
 pub use model::{LlamaModel, Logits, LogitsWanted, SequenceChunk};
 pub use sampler::SampleError;
-pub use settings::{BurnEngineSettings, DeviceChoice, Precision};
+pub use settings::{BurnEngineSettings, Checkpoints, DeviceChoice, Precision};

@@ -29,6 +29,15 @@ pub enum Precision {
     F32,
 }
 
+/// Where caches of conversations are kept on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoints {
+    /// A folder for them alone, of one engine at a time; made when it is needed.
+    pub folder: PathBuf,
+    /// Bytes that its files may take together. What was used longest ago goes first.
+    pub budget_bytes: u64,
+}
+
 /// Everything that starts a [`BurnEngine`](crate::BurnEngine).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BurnEngineSettings {
@@ -48,6 +57,9 @@ pub struct BurnEngineSettings {
     pub start_size: usize,
     /// Tokens of the rolling window, at least 1.
     pub recent_size: usize,
+    /// Where conversations go on from after a restart, or when memory no longer has their caches; `None`: nowhere. On the CPU and
+    /// with [`Precision::Auto`] only.
+    pub checkpoints: Option<Checkpoints>,
 }
 
 impl BurnEngineSettings {
@@ -63,6 +75,7 @@ impl BurnEngineSettings {
             streaming: true,
             start_size: 4,
             recent_size: 2_048,
+            checkpoints: None,
         }
     }
 

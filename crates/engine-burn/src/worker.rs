@@ -22,6 +22,7 @@ use engine::{EngineError, EngineEvent};
 use shared::Patience;
 
 pub(crate) use admission::Place;
+pub(crate) use conversation::{Conversation, Ledger, RecentIds};
 pub(crate) use machine::Machine;
 #[cfg(test)]
 pub(crate) use shared::MAX_WAITING;
@@ -84,8 +85,9 @@ impl Worker {
         self.close();
     }
 
-    /// Ends what still runs, as far as its readers have room to be told.
-    fn close(self) {
+    /// Ends what still runs, as far as its readers have room to be told. What was forgotten before goes from disk too.
+    fn close(mut self) {
+        self.drop_forgotten();
         for mut turn in self.running {
             turn.fail(EngineError::Internal {
                 reason: "the engine was closed".to_owned(),
@@ -105,7 +107,7 @@ impl Worker {
     fn drop_forgotten(&mut self) {
         let forgotten = self.shared.take_forgotten();
         for name in &forgotten {
-            drop(self.shelf.take(name));
+            self.shelf.discard(name);
             self.running
                 .iter_mut()
                 .filter(|turn| turn.name() == name)
@@ -137,8 +139,12 @@ impl Worker {
                 self.shared.set_running(&job.request.conversation);
                 self.running.push(Turn::new(job, place, &self.machine, self.rounds));
             }
-            // A new answer's channel has room for one event; if its reader is gone, nobody wants to know.
-            Err(error) => drop(job.emitter.try_send(EngineEvent::Failed(error))),
+            Err(error) => {
+                let name = &job.request.conversation;
+                self.shared.set_idle(name, self.shelf.through(name));
+                // A new answer's channel has room for one event; if its reader is gone, nobody wants to know.
+                drop(job.emitter.try_send(EngineEvent::Failed(error)));
+            }
         }
     }
 
@@ -181,15 +187,22 @@ impl Worker {
     }
 
     /// Puts away what is left of a turn's conversation.
-    fn retire(&mut self, turn: Turn, leave: impl FnOnce(Turn) -> Option<conversation::Conversation>) {
-        let name = turn.name().to_owned();
+    fn retire(&mut self, turn: Turn, leave: impl FnOnce(Turn) -> Option<Conversation>) {
+        let (name, is_sound) = (turn.name().to_owned(), turn.is_sound());
         let Some(conversation) = leave(turn) else {
-            self.shared.set_gone(&name);
+            // Where only too much was overwritten, the conversation goes on as disk has it; what failed would fail again.
+            if !is_sound {
+                self.shelf.discard(&name);
+            }
+            match self.shelf.through(&name) {
+                Some(tag) => self.shared.set_cached(&name, tag),
+                None => self.shared.set_gone(&name),
+            }
             return;
         };
         self.shared.set_cached(&name, conversation.ledger.last);
         for gone in self.shelf.put(&name, conversation) {
-            self.shared.set_gone(&gone);
+            self.shared.set_idle(&gone, self.shelf.through(&gone));
         }
         self.tell_cache_bytes();
     }

@@ -11,7 +11,8 @@
 //! Positions of tokens go in, ranges of slots come out. Whoever computes on a device of its own stores keys and values there. For
 //! the CPU they are here:
 //!
-//! - [`KvStore`] keeps them in halves, in pages that are aligned to positions;
+//! - [`KvStore`] keeps them in halves, in pages that are aligned to positions, and gives them as bytes, piece by piece, to go on
+//!   from in another process;
 //! - [`Attention`] lets chunks of any sequences read them, in parts that the caller's threads run, to the same bits however it is
 //!   cut, with the fastest [`Kernel`].
 //!

@@ -6,10 +6,12 @@
 //! This file knows slots and positions only; the storage belongs to the caller.
 
 mod span;
+mod state;
 
 use crate::{KvCacheError, SinkWindow};
 
 pub use span::{Insert, InsertSpan, SlotSpan, Visible};
+pub(crate) use state::RingState;
 
 /// The most slots that a cache may have; 2²⁴ tokens are far beyond any memory, and keep all arithmetic in range.
 const MAX_SLOTS: u64 = 1 << 24;
@@ -36,6 +38,15 @@ impl CachePolicy {
         match self {
             Self::Streaming(sink_window) => sink_window,
             Self::Dense { max_tokens } => SinkWindow::new(0, max_tokens),
+        }
+    }
+
+    /// Tokens that fit; `None`: no end.
+    #[must_use]
+    pub fn max_tokens(self) -> Option<u64> {
+        match self {
+            Self::Streaming(_) => None,
+            Self::Dense { max_tokens } => Some(max_tokens),
         }
     }
 }

@@ -21,6 +21,7 @@ mod observe;
 mod process;
 mod real_model;
 mod rest;
+mod restarts;
 #[cfg(target_os = "linux")]
 mod soak;
 mod socket;

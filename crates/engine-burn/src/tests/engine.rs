@@ -8,6 +8,7 @@ mod many;
 mod memory;
 mod real_model;
 mod rendering;
+mod restarts;
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

@@ -38,6 +38,7 @@ impl Place {
 
     fn continued(request: &Request, tag: Tag, machine: &Machine, shelf: &mut Shelf) -> Result<Self, EngineError> {
         let not_cached = EngineError::NotCached { tag };
+        shelf.fetch(&request.conversation, tag, machine);
         let Some(cached) = shelf.get(&request.conversation) else {
             return Err(not_cached);
         };
@@ -79,7 +80,7 @@ impl Place {
         };
         conversation.check_room(&prompt)?;
         // The old epoch goes now: two caches of one conversation would take twice the memory.
-        drop(shelf.take(&request.conversation));
+        shelf.discard(&request.conversation);
         Ok(Self {
             conversation,
             prompt,

@@ -34,7 +34,7 @@ pub(crate) struct Ledger {
     /// The last ids of the stream.
     pub(crate) recent: RecentIds,
     /// Where in the stream each turn ends of which something is in view; not yet the newest.
-    ends: VecDeque<(Tag, u64)>,
+    pub(crate) ends: VecDeque<(Tag, u64)>,
     /// Tokens that have left the view since the epoch began, as far as was told.
     pub(crate) evicted_tokens: u64,
 }
@@ -94,10 +94,7 @@ impl Conversation {
 
     /// The most tokens that the stream may have; `None`: no end.
     pub(crate) fn max_tokens(&self) -> Option<u64> {
-        match self.policy {
-            CachePolicy::Streaming(_) => None,
-            CachePolicy::Dense { max_tokens } => Some(max_tokens),
-        }
+        self.policy.max_tokens()
     }
 
     /// # Errors

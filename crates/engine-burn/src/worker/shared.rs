@@ -167,6 +167,18 @@ impl Shared {
         self.lock().conversations.insert(conversation.to_owned(), None);
     }
 
+    /// Says what there is of a conversation in which no turn runs; one in which a turn does stays as it is.
+    pub(crate) fn set_idle(&self, conversation: &str, through: Option<Tag>) {
+        let mut state = self.lock();
+        if let Some(None) = state.conversations.get(conversation) {
+            return;
+        }
+        match through {
+            Some(_) => drop(state.conversations.insert(conversation.to_owned(), through)),
+            None => drop(state.conversations.remove(conversation)),
+        }
+    }
+
     /// Says that nothing of a conversation is cached.
     pub(crate) fn set_gone(&self, conversation: &str) {
         self.lock().conversations.remove(conversation);

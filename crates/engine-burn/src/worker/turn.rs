@@ -155,6 +155,11 @@ impl Turn {
         self.outbox.is_empty()
     }
 
+    /// Whether nothing has gone wrong with its conversation, and it is not to be forgotten.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.is_sound
+    }
+
     /// Keeps nothing of the conversation when the turn is over.
     pub(crate) fn forget(&mut self) {
         self.is_sound = false;

@@ -1,5 +1,7 @@
 //! One head's keys and values of [`PAGE_TOKENS`] tokens, and which page is where.
 
+use std::ops::Range;
+
 use half::f16;
 
 use super::PAGE_TOKENS;
@@ -82,6 +84,22 @@ impl Page {
         }
     }
 
+    /// Appends what it holds, two bytes a number, little endian.
+    pub(crate) fn save(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.resize(start + size_of_val(&*self.0), 0);
+        for (bytes, number) in out[start..].chunks_exact_mut(size_of::<f16>()).zip(&self.0) {
+            bytes.copy_from_slice(&number.to_le_bytes());
+        }
+    }
+
+    /// Takes over what [`Page::save`] wrote of a page of the same shape.
+    pub(crate) fn restore(&mut self, bytes: &[u8]) {
+        for (number, bytes) in self.0.iter_mut().zip(bytes.chunks_exact(size_of::<f16>())) {
+            *number = f16::from_le_bytes([bytes[0], bytes[1]]);
+        }
+    }
+
     pub(crate) fn view(&self, shape: PageShape) -> PageView<'_> {
         let (keys, values) = self.0.split_at(shape.keys());
         PageView { keys, values }
@@ -117,6 +135,15 @@ impl PageRing {
     pub(crate) fn reached(self, tokens: u64) -> usize {
         let pages = tokens.div_ceil(PAGE_TOKENS as u64);
         to_place(pages.min(self.n_fixed + self.n_rolling))
+    }
+
+    /// The pages that hold what is kept of the positions `kept` of a stream whose ring begins with position `oldest`: those
+    /// that stay, and those that roll.
+    pub(crate) fn pages(self, kept: Range<u64>, oldest: u64) -> [Range<u64>; 2] {
+        let page = PAGE_TOKENS as u64;
+        let (first, end) = (kept.start / page, kept.end.div_ceil(page));
+        let rolling = first.max(oldest / page).max(self.n_fixed);
+        [first..end.min(self.n_fixed), rolling..end]
     }
 
     /// The place of the page with the positions from `page_idx * PAGE_TOKENS` on.

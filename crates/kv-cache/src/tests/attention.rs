@@ -3,6 +3,7 @@
 mod cuts;
 mod formulas;
 mod memory;
+mod snapshot;
 
 use crate::{
     Attention, AttentionInput, CachePolicy, Chunk, HeadShape, Kernel, KvStore, Ring, RingRoom, RotaryTable, SinkWindow,

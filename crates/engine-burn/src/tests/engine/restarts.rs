@@ -1,0 +1,238 @@
+//! Conversations go on after a restart as if there had been none, and whatever happens to their files costs no more than time.
+
+mod damage;
+mod room;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use engine::{Engine, EngineError, Tag};
+use tempfile::TempDir;
+
+use super::{Answer, ask, fails, fixture, history, request, settings, user};
+use crate::engine::Tuning;
+use crate::{BurnEngine, BurnEngineSettings, Checkpoints, Precision};
+
+/// Room for whatever a test writes.
+const ROOMY: u64 = 1 << 30;
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a temporary folder can be made")
+}
+
+/// The quantised toy with caches in a folder.
+fn settings_in(folder: &Path, budget_bytes: u64) -> BurnEngineSettings {
+    let mut settings = settings();
+    settings.model = fixture("fixtures/models/toy-llama-q4_1.gguf");
+    settings.precision = Precision::Auto;
+    settings.checkpoints = Some(Checkpoints {
+        folder: folder.to_owned(),
+        budget_bytes,
+    });
+    settings
+}
+
+/// Answers end by their length alone, so that every turn is long.
+fn start_tuned_in(folder: &Path, budget_bytes: u64, tuning: Tuning) -> BurnEngine {
+    let never_stops = true;
+    let tuning = Tuning { never_stops, ..tuning };
+    BurnEngine::start_worker(settings_in(folder, budget_bytes), tuning).expect("the toy model is there")
+}
+
+fn start_in(folder: &Path) -> BurnEngine {
+    start_tuned_in(folder, ROOMY, Tuning::default())
+}
+
+/// Memory keeps no conversation but the newest.
+fn start_forgetful_in(folder: &Path, budget_bytes: u64) -> BurnEngine {
+    let tuning = Tuning {
+        idle_cache_bytes: 1,
+        ..Tuning::default()
+    };
+    start_tuned_in(folder, budget_bytes, tuning)
+}
+
+/// A turn can't get ahead of its reader.
+fn start_waiting_in(folder: &Path) -> BurnEngine {
+    let tuning = Tuning {
+        channel_events: 1,
+        ..Tuning::default()
+    };
+    start_tuned_in(folder, ROOMY, tuning)
+}
+
+/// A turn of 40 tokens and more.
+fn turn(engine: &BurnEngine, conversation: &str, tag: u64) -> Answer {
+    turn_of(engine, conversation, tag, 40)
+}
+
+fn turn_of(engine: &BurnEngine, conversation: &str, tag: u64, tokens: u32) -> Answer {
+    let text = format!("{conversation} says word {tag} and more");
+    let mut request = request(conversation, (tag > 1).then(|| tag - 1), vec![user(tag, &text)]);
+    request.options.max_new_tokens = tokens;
+    ask(engine, request)
+}
+
+/// What must be the same: everything but times.
+#[track_caller]
+fn check_same(got: &Answer, expected: &Answer) {
+    assert_eq!(got.ids(), expected.ids());
+    assert_eq!(got.text, expected.text);
+    assert_eq!(got.started, expected.started);
+    assert_eq!(got.evictions, expected.evictions);
+    assert_eq!(got.finished.usage, expected.finished.usage);
+}
+
+/// The files of conversations in a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(files) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut files: Vec<_> = files.map(|file| file.expect("it can be read").path()).collect();
+    files.sort();
+    files
+}
+
+#[track_caller]
+fn only_file(folder: &Path) -> PathBuf {
+    let [file] = &files(folder)[..] else {
+        panic!("one file, not {:?}", files(folder));
+    };
+    file.clone()
+}
+
+#[test]
+fn restarts_between_turns_change_no_bit_while_the_window_is_outgrown() {
+    let (steady_folder, folder) = (folder(), folder());
+    let steady = start_in(steady_folder.path());
+    let names = ["one", "two", "a name / of .. a user \u{1F980}"];
+    for tag in 1..=5 {
+        for name in names {
+            let engine = start_in(folder.path());
+            assert_eq!(engine.cached_through(name), (tag > 1).then(|| Tag(tag - 1)));
+            let (got, expected) = (turn(&engine, name, tag), turn(&steady, name, tag));
+            check_same(&got, &expected);
+            if tag == 5 {
+                assert!(expected.finished.usage.evicted_tokens > 0, "the window is outgrown");
+            }
+        }
+    }
+    assert_eq!(files(folder.path()).len(), names.len());
+}
+
+#[test]
+fn a_ring_that_goes_round_and_a_file_that_is_written_anew() {
+    let (steady_folder, folder) = (folder(), folder());
+    let steady = start_in(steady_folder.path());
+    let mut sizes = Vec::new();
+    for tag in 1..=32 {
+        let engine = start_in(folder.path());
+        check_same(&turn_of(&engine, "c", tag, 200), &turn_of(&steady, "c", tag, 200));
+        drop(engine);
+        let file = only_file(folder.path());
+        sizes.push(fs::metadata(file).expect("it is there").len());
+    }
+    assert!(!sizes.is_sorted(), "the file was written anew: {sizes:?}");
+    let (whole, largest) = (steady.cache_bytes(), sizes.iter().max());
+    assert!(
+        largest <= Some(&(2 * whole + (1 << 16))),
+        "{largest:?} bytes for {whole}"
+    );
+}
+
+#[test]
+fn a_turn_that_ended_before_the_restart_does_not_hold_for_another_system_part() {
+    let folder = folder();
+    turn(&start_in(folder.path()), "c", 1);
+    let engine = start_in(folder.path());
+    let mut changed = request("c", Some(1), vec![user(2, "two")]);
+    changed.system = Some("Be another toy.".to_owned());
+    assert_eq!(fails(&engine, changed), EngineError::NotCached { tag: Tag(1) });
+    let mut changed = request("c", Some(1), vec![user(2, "two")]);
+    changed.options.window_tokens = Some(99);
+    assert_eq!(fails(&engine, changed), EngineError::NotCached { tag: Tag(1) });
+    assert_eq!(
+        fails(&engine, request("c", Some(4), vec![user(5, "five")])),
+        EngineError::NotCached { tag: Tag(4) }
+    );
+    turn(&engine, "c", 2);
+}
+
+#[test]
+fn a_conversation_that_had_to_leave_memory_comes_back() {
+    let (steady_folder, folder) = (folder(), folder());
+    let steady = start_in(steady_folder.path());
+    let engine = start_forgetful_in(folder.path(), ROOMY);
+    for tag in 1..=4 {
+        for name in ["a", "b", "c"] {
+            check_same(&turn(&engine, name, tag), &turn(&steady, name, tag));
+            assert_eq!(engine.cached_through("a"), Some(Tag(tag)));
+        }
+    }
+}
+
+#[test]
+fn a_dropped_turn_is_not_on_disk() {
+    let folder = folder();
+    let first = turn(&start_in(folder.path()), "c", 1);
+    let before = fs::read(only_file(folder.path())).expect("it can be read");
+    let engine = start_waiting_in(folder.path());
+    let request = request("c", Some(1), vec![user(2, "two")]);
+    let mut second = engine.generate(request).expect("not busy");
+    second.blocking_next();
+    drop(second);
+    drop(engine);
+    assert_eq!(fs::read(only_file(folder.path())).expect("it can be read"), before);
+    let engine = start_in(folder.path());
+    let mut messages = history(&[("c says word 1 and more", &first)]);
+    messages.push(user(3, "three"));
+    let mut fresh = super::request("fresh", None, messages);
+    let mut third = super::request("c", Some(1), vec![user(3, "three")]);
+    (fresh.options.max_new_tokens, third.options.max_new_tokens) = (40, 40);
+    assert_eq!(ask(&engine, third).ids(), ask(&engine, fresh).ids());
+}
+
+#[test]
+fn what_is_forgotten_is_off_the_disk_at_once_and_does_not_come_back() {
+    let folder = folder();
+    let engine = start_in(folder.path());
+    turn(&engine, "c", 1);
+    engine.forget("c");
+    drop(engine);
+    assert_eq!(files(folder.path()), Vec::<PathBuf>::new());
+
+    turn(&start_in(folder.path()), "c", 1);
+    let engine = start_in(folder.path());
+    engine.forget("another");
+    assert_eq!(engine.cached_through("c"), Some(Tag(1)));
+    engine.forget("c");
+    assert_eq!(files(folder.path()), Vec::<PathBuf>::new());
+    assert_eq!(engine.cached_through("c"), None);
+}
+
+#[test]
+fn a_new_epoch_takes_the_place_of_what_was_on_disk() {
+    let folder = folder();
+    for tag in 1..=3 {
+        turn(&start_in(folder.path()), "c", tag);
+    }
+    let engine = start_in(folder.path());
+    let mut new = request("c", None, vec![user(9, "something else")]);
+    new.options.max_new_tokens = 8;
+    ask(&engine, new);
+    drop(engine);
+    assert_eq!(start_in(folder.path()).cached_through("c"), Some(Tag(9)));
+    only_file(folder.path());
+}
+
+#[test]
+fn a_new_epoch_that_is_cut_off_leaves_nothing() {
+    let folder = folder();
+    turn(&start_in(folder.path()), "c", 1);
+    let engine = start_waiting_in(folder.path());
+    let mut new = engine
+        .generate(request("c", None, vec![user(2, "something else")]))
+        .expect("not busy");
+    new.blocking_next();
+    assert_eq!(files(folder.path()), Vec::<PathBuf>::new());
+}

@@ -1,0 +1,57 @@
+//! The folder's budget: what was used longest ago goes, and what can't be kept is not written.
+
+use std::fs;
+
+use engine::{Engine, Tag};
+
+use super::{files, folder, start_forgetful_in, start_in, start_tuned_in, turn};
+use crate::engine::Tuning;
+
+/// Bytes of a conversation of one turn.
+fn bytes_of_one() -> u64 {
+    let folder = folder();
+    turn(&start_in(folder.path()), "a", 1);
+    fs::metadata(super::only_file(folder.path()))
+        .expect("it is there")
+        .len()
+}
+
+#[test]
+fn what_was_used_longest_ago_goes_first() {
+    let folder = folder();
+    let budget = 2 * bytes_of_one() + 100;
+    let engine = start_forgetful_in(folder.path(), budget);
+    turn(&engine, "a", 1);
+    turn(&engine, "b", 1);
+    turn(&engine, "c", 1);
+    drop(engine);
+    assert_eq!(files(folder.path()).len(), 2);
+    let engine = start_forgetful_in(folder.path(), budget);
+    let through = ["a", "b", "c"].map(|name| engine.cached_through(name));
+    assert_eq!(through, [None, Some(Tag(1)), Some(Tag(1))]);
+}
+
+/// The writer may be behind: then what it has removed is known after a later turn.
+#[test]
+fn a_conversation_that_went_is_not_offered_for_ever() {
+    let folder = folder();
+    let engine = start_forgetful_in(folder.path(), 2 * bytes_of_one() + 100);
+    turn(&engine, "a", 1);
+    let mut others = 0;
+    while engine.cached_through("a").is_some() {
+        turn(&engine, &format!("other {others}"), 1);
+        others += 1;
+    }
+    assert!(others >= 2, "two conversations fit");
+}
+
+#[test]
+fn a_file_beyond_the_budget_is_not_written_at_all() {
+    let folder = folder();
+    let engine = start_tuned_in(folder.path(), bytes_of_one() / 2, Tuning::default());
+    turn(&engine, "a", 1);
+    turn(&engine, "a", 2);
+    assert_eq!(engine.cached_through("a"), Some(Tag(2)), "memory has it");
+    drop(engine);
+    assert!(files(folder.path()).is_empty());
+}
