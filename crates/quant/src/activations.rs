@@ -4,9 +4,13 @@
 //! `x ≈ d * q`, each off by at most `d / 2`. A block depends on its 32 values and on nothing else, so a row is the same whatever
 //! rows are quantised with it. The memory is kept from one use to the next.
 
+mod panel;
+
 use crate::QuantError;
 use crate::dequantize::BLOCK;
 use crate::kernel::{Instructions, Kernel, Tiles};
+
+pub(crate) use panel::{OCTET_ROWS, OCTETS, PANEL_ROWS, Panel};
 
 /// The largest of the whole numbers: symmetric, since -128 would need a sum that 16 bits don't hold.
 const MAX_QUANT: f32 = 127.0;
@@ -29,6 +33,8 @@ pub(crate) struct ActivationBlock {
 #[derive(Debug, Clone, Default)]
 pub struct Activations {
     blocks: Vec<ActivationBlock>,
+    /// As many rows as fill panels, once more; none for kernels that don't take them.
+    panels: Vec<Panel>,
     n_rows: usize,
     n_cols: usize,
 }
@@ -50,7 +56,11 @@ impl Activations {
     pub fn quantize(&mut self, values: &[f32], n_cols: usize) -> Result<(), QuantError> {
         check_rows(values.len(), n_cols)?;
         self.resize(values.len() / n_cols, n_cols)?;
-        quantize(values, &mut self.blocks);
+        for mut part in self.parts_mut(PANEL_ROWS) {
+            for idx in 0..part.n_rows() {
+                part.quantize(idx, &values[(part.first_row() + idx) * n_cols..][..n_cols])?;
+            }
+        }
         Ok(())
     }
 
@@ -62,17 +72,39 @@ impl Activations {
         check_rows(n_rows * n_cols, n_cols)?;
         (self.n_rows, self.n_cols) = (n_rows, n_cols);
         self.blocks.resize(n_rows * n_cols / BLOCK, ActivationBlock::default());
+        let n_panels = if Kernel::detect().takes_panels() {
+            n_rows / PANEL_ROWS
+        } else {
+            0
+        };
+        self.panels.resize(n_panels * n_cols / BLOCK, Panel::default());
         Ok(())
     }
 
-    /// The rows in parts of `n_rows`, the last of which may have fewer, so that threads can share the work of quantising them.
+    /// The rows in parts of `n_rows`, the last of which may have fewer, so that threads can share the work of quantising them. Rows
+    /// that a kernel takes all at once come first, and in parts of their own.
     ///
     /// # Panics
     /// If `n_rows` is 0.
     pub fn parts_mut(&mut self, n_rows: usize) -> impl Iterator<Item = ActivationRows<'_>> {
         let n_blocks = (self.n_cols / BLOCK).max(1);
-        let parts = self.blocks.chunks_mut(n_rows * n_blocks);
-        parts.map(move |blocks| ActivationRows { blocks, n_blocks })
+        let in_panels = self.panels.len() / n_blocks * PANEL_ROWS;
+        let (paneled, rest) = self.blocks.split_at_mut(in_panels * n_blocks);
+        let paneled = paneled
+            .chunks_mut(PANEL_ROWS * n_blocks)
+            .zip(self.panels.chunks_mut(n_blocks));
+        let rest = rest.chunks_mut(n_rows * n_blocks).map(|blocks| (blocks, &mut [][..]));
+        let mut next_row = 0;
+        paneled.chain(rest).map(move |(blocks, panels)| {
+            let first_row = next_row;
+            next_row += blocks.len() / n_blocks;
+            ActivationRows {
+                first_row,
+                blocks,
+                panels,
+                n_blocks,
+            }
+        })
     }
 
     /// How many rows there are.
@@ -92,16 +124,31 @@ impl Activations {
         let n_blocks = self.n_cols / BLOCK;
         std::array::from_fn(|t| &self.blocks[(first + t) * n_blocks..][..n_blocks])
     }
+
+    /// The panels of [`PANEL_ROWS`] rows from `first` on, if there are such.
+    pub(crate) fn panels(&self, first: usize) -> Option<&[Panel]> {
+        let n_blocks = self.n_cols / BLOCK;
+        self.panels.get(first / PANEL_ROWS * n_blocks..)?.get(..n_blocks)
+    }
 }
 
 /// Some rows of [`Activations`] that are being quantised.
 #[derive(Debug)]
 pub struct ActivationRows<'a> {
+    first_row: usize,
     blocks: &'a mut [ActivationBlock],
+    /// The same rows again, or nothing.
+    panels: &'a mut [Panel],
     n_blocks: usize,
 }
 
 impl ActivationRows<'_> {
+    /// Which row of all the first one is.
+    #[must_use]
+    pub fn first_row(&self) -> usize {
+        self.first_row
+    }
+
     /// How many rows there are.
     #[must_use]
     pub fn n_rows(&self) -> usize {
@@ -120,7 +167,11 @@ impl ActivationRows<'_> {
             let (values, n_cols) = (values.len(), self.n_blocks * BLOCK);
             return Err(QuantError::PartialRow { values, n_cols });
         }
-        quantize(values, &mut self.blocks[idx * self.n_blocks..][..self.n_blocks]);
+        let blocks = &mut self.blocks[idx * self.n_blocks..][..self.n_blocks];
+        quantize(values, blocks);
+        for (panel, block) in self.panels.iter_mut().zip(blocks) {
+            panel.set(idx, block);
+        }
         Ok(())
     }
 }

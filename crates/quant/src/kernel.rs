@@ -9,7 +9,7 @@ mod portable;
 
 use std::fmt;
 
-use crate::activations::ActivationBlock;
+use crate::activations::{ActivationBlock, PANEL_ROWS, Panel};
 use crate::dequantize::BLOCK;
 use crate::matrix::{FourBitGroup, GROUP_ROWS, Q8_0Group};
 
@@ -44,6 +44,15 @@ impl Kernel {
     pub const fn portable() -> Self {
         Self(Instructions::Portable(Portable))
     }
+
+    /// Whether it multiplies many rows of activations at once, and wants them in panels for that.
+    pub(crate) const fn takes_panels(self) -> bool {
+        match self.0 {
+            Instructions::Portable(_) => false,
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx2(_) => true,
+        }
+    }
 }
 
 impl fmt::Display for Kernel {
@@ -55,6 +64,9 @@ impl fmt::Display for Kernel {
         })
     }
 }
+
+/// The outputs of a group of rows for each row of a panel.
+pub(crate) type PanelOutputs = [[f32; GROUP_ROWS]; PANEL_ROWS];
 
 /// What a kernel computes: eight outputs for each of `T` rows of activations, from one group of rows.
 ///
@@ -68,5 +80,11 @@ pub(crate) trait Tiles: Copy {
         group: &[G],
         rows: [&[ActivationBlock]; T],
     ) -> [[f32; GROUP_ROWS]; T];
+
+    /// The same for the rows of panels, if the kernel takes those; whether it does.
+    fn four_bits_of_panels<G: FourBitGroup>(self, _group: &[G], _panels: &[Panel], _out: &mut PanelOutputs) -> bool {
+        false
+    }
+
     fn bytes<const T: usize>(self, group: &[Q8_0Group], rows: [&[ActivationBlock]; T]) -> [[f32; GROUP_ROWS]; T];
 }

@@ -8,7 +8,7 @@ mod group;
 
 use std::ops::Range;
 
-use crate::activations::Activations;
+use crate::activations::{Activations, PANEL_ROWS};
 use crate::kernel::{Instructions, Kernel, Tiles};
 use crate::{BlockType, QuantError};
 use group::{RowGroup, grouped};
@@ -25,7 +25,7 @@ const SMALL_TILE_ROWS: usize = 4;
 
 /// Rows of activations that meet a group of the matrix before the next group is read: 64 rows of 1,536 columns take 132 KB, and so
 /// stay in the second-level cache while the matrix passes by.
-const PASS_ROWS: usize = 64;
+const PASS_ROWS: usize = PANEL_ROWS;
 
 /// A matrix of Q4_0, Q4_1 or Q8_0 blocks.
 #[derive(Debug, Clone)]
@@ -234,49 +234,59 @@ impl<S: Fn(&mut f32, f32) + Copy> Product<'_, '_, S> {
     /// Walks over both factors so that each is read from the fastest cache that holds it.
     fn compute<G: RowGroup>(&mut self, kernel: impl Tiles, groups: &[G]) {
         let n_blocks = self.activations.n_cols() / crate::dequantize::BLOCK;
+        let mut outputs = [[0.0; GROUP_ROWS]; PANEL_ROWS];
         for (pass, out) in self.out.chunks_mut(PASS_ROWS).enumerate() {
+            let first_row = pass * PASS_ROWS;
+            let panels = self.activations.panels(first_row);
             for (group_idx, group) in groups.chunks_exact(n_blocks).enumerate() {
                 let first_out = group_idx * GROUP_ROWS;
-                let mut row = pass * PASS_ROWS;
+                if panels.is_some_and(|panels| G::panel(kernel, group, panels, &mut outputs)) {
+                    stored(&outputs, out, first_out, self.store);
+                    continue;
+                }
+                let mut row = first_row;
                 let (tiles, rest) = out.as_chunks_mut::<TILE_ROWS>();
                 for tile in tiles {
-                    let outputs = G::tile(kernel, group, self.activations.rows(row));
-                    stored(outputs, tile, first_out, self.store);
+                    let outputs = G::tile(kernel, group, self.activations.rows::<TILE_ROWS>(row));
+                    stored(&outputs, tile, first_out, self.store);
                     row += TILE_ROWS;
                 }
                 let (tiles, rest) = rest.as_chunks_mut::<SMALL_TILE_ROWS>();
                 for tile in tiles {
-                    let outputs = G::tile(kernel, group, self.activations.rows(row));
-                    stored(outputs, tile, first_out, self.store);
+                    let outputs = G::tile(kernel, group, self.activations.rows::<SMALL_TILE_ROWS>(row));
+                    stored(&outputs, tile, first_out, self.store);
                     row += SMALL_TILE_ROWS;
                 }
-                for (i, out) in rest.iter_mut().enumerate() {
-                    let outputs = G::tile(kernel, group, self.activations.rows(row + i));
-                    stored(outputs, std::array::from_mut(out), first_out, self.store);
+                for out in rest.chunks_mut(1) {
+                    let outputs = G::tile(kernel, group, self.activations.rows::<1>(row));
+                    stored(&outputs, out, first_out, self.store);
+                    row += 1;
                 }
             }
         }
     }
 }
 
-/// Puts a tile's outputs where they belong; the last group may have more rows than the matrix.
-fn stored<const T: usize>(
-    outputs: [[f32; GROUP_ROWS]; T],
-    out: &mut [&mut [f32]; T],
+/// Puts outputs where they belong; the last group may have more rows than the matrix.
+fn stored(
+    outputs: &[[f32; GROUP_ROWS]],
+    out: &mut [&mut [f32]],
     first_out: usize,
-    store: impl Fn(&mut f32, f32),
+    store: impl Fn(&mut f32, f32) + Copy,
 ) {
     for (out, outputs) in out.iter_mut().zip(outputs) {
         let out = &mut out[first_out..];
-        if let Some(out) = out.first_chunk_mut::<GROUP_ROWS>() {
+        match out.first_chunk_mut::<GROUP_ROWS>() {
             // Of a length that the compiler knows: otherwise it calls a function to copy eight numbers.
-            for (out, output) in out.iter_mut().zip(outputs) {
-                store(out, output);
-            }
-        } else {
-            for (out, output) in out.iter_mut().zip(outputs) {
-                store(out, output);
-            }
+            Some(out) => stored_row(outputs, out, store),
+            None => stored_row(outputs, out, store),
         }
+    }
+}
+
+#[inline(always)]
+fn stored_row(outputs: &[f32; GROUP_ROWS], out: &mut [f32], store: impl Fn(&mut f32, f32)) {
+    for (out, output) in out.iter_mut().zip(outputs) {
+        store(out, *output);
     }
 }

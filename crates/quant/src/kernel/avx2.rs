@@ -6,19 +6,28 @@
     reason = "the compiler can't know that a processor has these instructions, nor check a load by pointer"
 )]
 
+mod panel;
+
 use std::arch::x86_64::{
-    __m256, __m256i, _mm_loadu_si128, _mm256_abs_epi8, _mm256_add_epi16, _mm256_add_epi32, _mm256_and_si256,
-    _mm256_cvtepi32_ps, _mm256_cvtph_ps, _mm256_fmadd_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16,
-    _mm256_mul_ps, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps,
-    _mm256_setzero_si256, _mm256_sign_epi8, _mm256_srli_epi16, _mm256_storeu_ps, _mm256_sub_epi32,
+    __m256, __m256i, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm256_abs_epi8, _mm256_add_epi16, _mm256_add_epi32,
+    _mm256_and_si256, _mm256_cvtepi32_ps, _mm256_cvtph_ps, _mm256_fmadd_ps, _mm256_loadu_si256, _mm256_madd_epi16,
+    _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps,
+    _mm256_setzero_ps, _mm256_setzero_si256, _mm256_sign_epi8, _mm256_srli_epi16, _mm256_storeu_ps, _mm256_sub_epi32,
 };
+use std::ptr;
 
 use half::f16;
 
-use super::Tiles;
-use crate::activations::{ActivationBlock, quantize_block};
+use super::{PanelOutputs, Tiles};
+use crate::activations::{ActivationBlock, Panel, quantize_block};
 use crate::dequantize::BLOCK;
 use crate::matrix::{FourBitGroup, GROUP_ROWS, Q8_0Group, WORD};
+
+/// How far ahead of the products weights are asked for: a token reads the whole matrix from memory, and the processor's own guesses
+/// stop at the end of each page.
+const PREFETCH_BYTES: usize = 4_096;
+
+const CACHE_LINE: usize = 64;
 
 /// That the processor has AVX2, FMA and F16C: there is no other way to get one than [`Avx2::detect`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +57,12 @@ impl Tiles for Avx2 {
         unsafe { four_bits(group, rows) }
     }
 
+    fn four_bits_of_panels<G: FourBitGroup>(self, group: &[G], panels: &[Panel], out: &mut PanelOutputs) -> bool {
+        // SAFETY: `self` was detected, so the processor has the instructions.
+        unsafe { panel::four_bits(group, panels, out) };
+        true
+    }
+
     fn bytes<const T: usize>(self, group: &[Q8_0Group], rows: [&[ActivationBlock]; T]) -> [[f32; GROUP_ROWS]; T] {
         // SAFETY: `self` was detected, so the processor has the instructions.
         unsafe { bytes(group, rows) }
@@ -68,6 +83,7 @@ fn quantize(values: &[[f32; BLOCK]], out: &mut [ActivationBlock]) {
 fn four_bits<G: FourBitGroup, const T: usize>(group: &[G], rows: [&[ActivationBlock]; T]) -> [[f32; GROUP_ROWS]; T] {
     let mut sums = [_mm256_setzero_ps(); T];
     for (block_idx, weights) in group.iter().enumerate() {
+        prefetch(weights);
         let mut pairs = [_mm256_setzero_si256(); T];
         for (word, quants) in weights.quants().iter().enumerate() {
             let (low, high) = nibbles(loaded(quants));
@@ -103,6 +119,7 @@ fn four_bits<G: FourBitGroup, const T: usize>(group: &[G], rows: [&[ActivationBl
 fn bytes<const T: usize>(group: &[Q8_0Group], rows: [&[ActivationBlock]; T]) -> [[f32; GROUP_ROWS]; T] {
     let mut sums = [_mm256_setzero_ps(); T];
     for (block_idx, weights) in group.iter().enumerate() {
+        prefetch(weights);
         let mut dots = [_mm256_setzero_si256(); T];
         for (word, quants) in weights.quants.iter().enumerate() {
             let signed = loaded(quants);
@@ -119,6 +136,16 @@ fn bytes<const T: usize>(group: &[Q8_0Group], rows: [&[ActivationBlock]; T]) -> 
         }
     }
     stored(sums)
+}
+
+/// Asks for the weights that come [`PREFETCH_BYTES`] after these. Past the end of the matrix it asks for nothing that is used.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn prefetch<G>(weights: &G) {
+    let ahead = ptr::from_ref(weights).cast::<i8>().wrapping_add(PREFETCH_BYTES);
+    for line in 0..size_of::<G>().div_ceil(CACHE_LINE) {
+        _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(line * CACHE_LINE));
+    }
 }
 
 /// The low and the high half of every byte.

@@ -6,8 +6,8 @@
 
 use half::f16;
 
-use crate::activations::ActivationBlock;
-use crate::kernel::Tiles;
+use crate::activations::{ActivationBlock, Panel};
+use crate::kernel::{PanelOutputs, Tiles};
 
 /// Rows that lie and are computed together: as many as 32-bit sums fit into a 256-bit register.
 pub const GROUP_ROWS: usize = 8;
@@ -94,6 +94,11 @@ pub(crate) trait RowGroup: Copy + Default {
         group: &[Self],
         rows: [&[ActivationBlock]; T],
     ) -> [[f32; GROUP_ROWS]; T];
+
+    /// The same by the rows of panels, if the kernel takes those; whether it does.
+    fn panel(_kernel: impl Tiles, _group: &[Self], _panels: &[Panel], _out: &mut PanelOutputs) -> bool {
+        false
+    }
 }
 
 impl RowGroup for Q4_0Group {
@@ -110,6 +115,10 @@ impl RowGroup for Q4_0Group {
         rows: [&[ActivationBlock]; T],
     ) -> [[f32; GROUP_ROWS]; T] {
         kernel.four_bits(group, rows)
+    }
+
+    fn panel(kernel: impl Tiles, group: &[Self], panels: &[Panel], out: &mut PanelOutputs) -> bool {
+        kernel.four_bits_of_panels(group, panels, out)
     }
 }
 
@@ -128,6 +137,10 @@ impl RowGroup for Q4_1Group {
         rows: [&[ActivationBlock]; T],
     ) -> [[f32; GROUP_ROWS]; T] {
         kernel.four_bits(group, rows)
+    }
+
+    fn panel(kernel: impl Tiles, group: &[Self], panels: &[Panel], out: &mut PanelOutputs) -> bool {
+        kernel.four_bits_of_panels(group, panels, out)
     }
 }
 

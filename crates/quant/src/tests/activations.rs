@@ -92,6 +92,18 @@ fn rows_that_threads_share_are_those_of_one_call() {
 }
 
 #[test]
+fn parts_of_many_rows_know_where_they_begin() {
+    let mut activations = Activations::new();
+    activations.resize(150, 64).expect("whole blocks");
+    let mut next_row = 0;
+    for part in activations.parts_mut(10) {
+        assert_eq!(part.first_row(), next_row);
+        next_row += part.n_rows();
+    }
+    assert_eq!(next_row, 150);
+}
+
+#[test]
 fn room_for_no_whole_rows_is_refused_and_so_is_another_row() {
     let mut activations = Activations::new();
     assert!(activations.resize(2, 33).is_err());

@@ -99,13 +99,13 @@ impl Quantised {
             .resize(tokens, self.inputs)
             .expect("the loader checks that rows are whole blocks");
         let rows_per_part = (PART_VALUES / self.inputs).max(1);
-        let parts = activations.parts_mut(rows_per_part).enumerate().collect();
+        let parts = activations.parts_mut(rows_per_part).collect();
         self.products
             .threads()
-            .for_each(parts, |(part, mut quantised): (usize, ActivationRows<'_>)| {
+            .for_each(parts, |mut quantised: ActivationRows<'_>| {
                 let mut row = vec![0.0; self.inputs];
                 for idx in 0..quantised.n_rows() {
-                    rows(part * rows_per_part + idx, &mut row);
+                    rows(quantised.first_row() + idx, &mut row);
                     quantised
                         .quantize(idx, &row)
                         .expect("a row has the length that was asked for");
