@@ -107,15 +107,33 @@ fn penalize(logits: &mut [f32], recent: &[u32], penalty: f32) {
 
 /// The id of the highest logit, the lowest such id.
 fn best_token(logits: &[f32]) -> Result<u32, SampleError> {
-    let mut best = (f32::NEG_INFINITY, None);
-    for (id, &logit) in logits.iter().enumerate() {
-        if logit.is_nan() || logit == f32::INFINITY {
-            return Err(SampleError::NotANumber { id });
-        }
-        if logit > best.0 {
-            best = (logit, Some(id));
-        }
+    // As whole numbers, of which the compiler compares many at once: a vocabulary is long, and everybody waits.
+    let (mut lowest, mut highest) = (i32::MAX, i32::MIN);
+    for logit in logits {
+        let order = order(logit.to_bits());
+        lowest = lowest.min(order);
+        highest = highest.max(order);
     }
-    let id = best.1.ok_or(SampleError::Empty)?;
-    Ok(u32::try_from(id).expect("a vocabulary has fewer than 2^32 tokens"))
+    let (least, greatest) = (order(f32::NEG_INFINITY.to_bits()), order(f32::INFINITY.to_bits()));
+    if lowest < least || highest >= greatest {
+        let is_none = |logit: &f32| logit.is_nan() || *logit == f32::INFINITY;
+        let id = logits
+            .iter()
+            .position(is_none)
+            .expect("nothing else is beyond infinity");
+        return Err(SampleError::NotANumber { id });
+    }
+    if highest <= least {
+        return Err(SampleError::Empty);
+    }
+    let best = f32::from_bits(order(highest as u32) as u32);
+    let id = logits.iter().position(|logit| *logit == best);
+    Ok(u32::try_from(id.expect("it is one of them")).expect("a vocabulary has fewer than 2^32 tokens"))
+}
+
+/// The bits of a float as a whole number, which are ordered as [`f32::total_cmp`] orders floats; and back.
+#[inline(always)]
+fn order(bits: u32) -> i32 {
+    let bits = bits as i32;
+    bits ^ (bits >> 31 & i32::MAX)
 }

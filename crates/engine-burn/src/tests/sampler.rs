@@ -183,6 +183,11 @@ fn logits_that_are_no_numbers_are_named() {
         sample(&mut sampler, &[f32::INFINITY, 0.0]),
         Err(SampleError::NotANumber { id: 0 })
     );
+    assert_eq!(
+        sample(&mut sampler, &[0.0, 1.0, -f32::NAN, f32::NAN]),
+        Err(SampleError::NotANumber { id: 2 })
+    );
+    assert_eq!(sample(&mut sampler, &[-1.0, -0.0, 0.0]), Ok(1), "zeros are equal");
     assert_eq!(sample(&mut sampler, &[f32::NEG_INFINITY; 3]), Err(SampleError::Empty));
     assert_eq!(sample(&mut sampler, &[]), Err(SampleError::Empty));
     assert_eq!(

@@ -14,7 +14,7 @@ const PART_PRODUCTS: usize = 1 << 16;
 const PARTS_PER_THREAD: usize = 4;
 
 /// Numbers to be written that are worth other threads.
-const MANY_NUMBERS: usize = 1 << 14;
+const MANY_NUMBERS: usize = 1 << 12;
 
 /// A chunk, and where its sequence's keys and values are.
 pub(super) struct FusedChunk<'a> {

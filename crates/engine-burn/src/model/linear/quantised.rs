@@ -20,8 +20,8 @@ const PART_PRODUCTS: usize = 1 << 17;
 /// Parts for each thread at the most: a thread that the system takes away for a while holds up no more than a quarter of its share.
 const PARTS_PER_THREAD: usize = 4;
 
-/// Values of input that are worth handing over: to quantise them takes some microseconds.
-const PART_VALUES: usize = 1 << 14;
+/// Values of input that are worth handing over: a norm or a gate and the rounding take two or three microseconds.
+const PART_VALUES: usize = 1 << 11;
 
 /// A matrix of `[outputs, inputs]`. An output is the same in whatever chunk its token comes and on however many threads.
 pub(super) struct Quantised {
