@@ -48,6 +48,7 @@ pub fn engine_settings(settings: &Settings, path: &Path) -> BurnEngineSettings {
         streaming: settings.streaming,
         start_size: settings.start_size,
         recent_size: settings.recent_size,
+        kv_budget_bytes: usize::try_from(settings.kv_budget_mb << 20).unwrap_or(usize::MAX),
         checkpoints: None,
     }
 }

@@ -70,6 +70,8 @@ pub struct Settings {
     pub summary_dir: PathBuf,
     /// `DATA_DIR`: the conversations.
     pub data_dir: PathBuf,
+    /// `KV_BUDGET_MB`: what caches of conversations may take in memory, in MiB.
+    pub kv_budget_mb: u64,
     /// `KV_DISK_MB`: what caches of conversations may take in `DATA_DIR/kv`, in MiB; 0 keeps none there.
     pub kv_disk_mb: u64,
     /// `DEVICE`: where the local model runs.
@@ -197,6 +199,7 @@ fn read_all(reader: &mut Reader) -> Result<Settings, SettingsError> {
         log_dir: reader.text("LOG_DIR", "./data/logs")?.into(),
         summary_dir: reader.text("SUMMARY_DIR", "./data/summaries")?.into(),
         data_dir: reader.text("DATA_DIR", "./data")?.into(),
+        kv_budget_mb: reader.number("KV_BUDGET_MB", 1_024, 1..=1 << 24)?,
         kv_disk_mb: reader.number("KV_DISK_MB", 2_048, 0..=1 << 24)?,
         device: reader.choice(
             "DEVICE",

@@ -21,6 +21,7 @@ pub const REWIND_TOKENS: usize = 1_024;
 #[derive(Debug)]
 pub struct SequenceCache {
     ring: Ring,
+    heads: HeadShape,
     storage: Storage,
     saved: Option<Saved>,
 }
@@ -40,7 +41,7 @@ pub(crate) enum StorageKind {
     /// Tensors in f32, wherever the model is.
     Tensors,
     /// Halves on the CPU.
-    Halves(HeadShape),
+    Halves,
 }
 
 /// Keys and values.
@@ -53,13 +54,14 @@ pub(crate) enum Storage {
 }
 
 impl SequenceCache {
-    pub(crate) fn new(ring: Ring, n_layers: usize, kind: StorageKind) -> Self {
+    pub(crate) fn new(ring: Ring, n_layers: usize, heads: HeadShape, kind: StorageKind) -> Self {
         let storage = match kind {
             StorageKind::Tensors => Storage::Tensors((0..n_layers).map(|_| LayerCache::default()).collect()),
-            StorageKind::Halves(heads) => Storage::Halves(KvStore::new(&ring, heads, n_layers, Kernel::detect())),
+            StorageKind::Halves => Storage::Halves(KvStore::new(&ring, heads, n_layers, Kernel::detect())),
         };
         Self {
             ring,
+            heads,
             storage,
             saved: None,
         }
@@ -95,6 +97,17 @@ impl SequenceCache {
         match &self.storage {
             Storage::Tensors(layers) => layers.iter().map(LayerCache::bytes).sum(),
             Storage::Halves(store) => store.bytes(),
+        }
+    }
+
+    /// Bytes of keys and values that are allocated when the sequence has `tokens` tokens, or now if it has more.
+    pub(crate) fn bytes_at(&self, tokens: u64) -> usize {
+        match &self.storage {
+            Storage::Tensors(layers) => {
+                let values = 2 * self.heads.n_kv_heads * self.heads.head_dim;
+                layers.len() * self.ring.slots_at(tokens) * values * size_of::<f32>()
+            }
+            Storage::Halves(store) => store.bytes_at(tokens),
         }
     }
 

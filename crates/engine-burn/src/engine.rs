@@ -15,7 +15,7 @@ use model_files::ModelFiles;
 use crate::disk::Disk;
 use crate::error::with_sources;
 use crate::prompt::{Defaults, Prompt, PromptFormat, history_room};
-use crate::worker::{IDLE_CACHE_BYTES, Job, Machine, Shared, Shelf, Worker};
+use crate::worker::{Job, Machine, Shared, Shelf, Worker};
 use crate::{BurnEngineError, BurnEngineSettings, ComputeDevice, LlamaModel};
 
 /// Events between the worker and a reader: some seconds of an answer, so that a busy reader never slows it.
@@ -77,17 +77,23 @@ impl BurnEngine {
         for (name, tag) in disk.iter().flat_map(|disk| disk.conversations()) {
             shared.set_cached(&name, tag);
         }
-        let channel_events = tuning.channel_events;
+        let (channel_events, kv_budget_bytes) = (tuning.channel_events, settings.kv_budget_bytes);
         let load = {
             let format = Arc::clone(&format);
             move || Ok(Machine::new(LlamaModel::load(files, &device)?, format, defaults))
         };
         let worker = {
             let (shared, name) = (Arc::clone(&shared), info.name.clone());
-            let disk = disk.clone();
+            let shelf = Shelf::new(disk.clone());
+            let new_worker = move |shared, machine| {
+                let worker = Worker::new(shared, machine, shelf, kv_budget_bytes);
+                #[cfg(test)]
+                let worker = worker.with_hooks(tuning.before_step, tuning.in_step);
+                worker
+            };
             let thread = thread::Builder::new().name("model-worker".to_owned());
             thread
-                .spawn(move || work(&shared, &name, load, disk, tuning))
+                .spawn(move || work(&shared, &name, load, new_worker))
                 .map_err(|source| BurnEngineError::Worker { source })?
         };
         Ok(Self {
@@ -107,7 +113,6 @@ pub(crate) struct Tuning {
     /// No token ends an answer.
     pub(crate) never_stops: bool,
     pub(crate) channel_events: usize,
-    pub(crate) idle_cache_bytes: usize,
     #[cfg(test)]
     pub(crate) before_step: Option<crate::worker::StepHook>,
     #[cfg(test)]
@@ -119,7 +124,6 @@ impl Default for Tuning {
         Self {
             never_stops: false,
             channel_events: CHANNEL_EVENTS,
-            idle_cache_bytes: IDLE_CACHE_BYTES,
             #[cfg(test)]
             before_step: None,
             #[cfg(test)]
@@ -194,16 +198,12 @@ fn work(
     shared: &Arc<Shared>,
     model: &str,
     load: impl FnOnce() -> Result<Machine, BurnEngineError>,
-    disk: Option<Arc<Disk>>,
-    tuning: Tuning,
+    new_worker: impl FnOnce(Arc<Shared>, Machine) -> Worker,
 ) {
     let reason = match catch_unwind(AssertUnwindSafe(load)) {
         Ok(Ok(machine)) => {
             shared.set_ready();
-            let shelf = Shelf::new(tuning.idle_cache_bytes).with_disk(disk);
-            let worker = Worker::new(Arc::clone(shared), machine, shelf);
-            #[cfg(test)]
-            let worker = worker.with_hooks(tuning.before_step, tuning.in_step);
+            let worker = new_worker(Arc::clone(shared), machine);
             match catch_unwind(AssertUnwindSafe(|| worker.run())) {
                 Ok(()) => "the engine was closed".to_owned(),
                 Err(_) => "the worker thread panicked".to_owned(),

@@ -120,6 +120,7 @@ impl LlamaModel {
         Ok(SequenceCache::new(
             ring,
             self.config().n_layers,
+            self.heads(),
             self.attention.storage(),
         ))
     }

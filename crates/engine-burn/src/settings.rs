@@ -38,6 +38,9 @@ pub struct Checkpoints {
     pub budget_bytes: u64,
 }
 
+/// Of [`BurnEngineSettings::new`]: twelve conversations of the default model with full windows.
+const KV_BUDGET_BYTES: usize = 1 << 30;
+
 /// Everything that starts a [`BurnEngine`](crate::BurnEngine).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BurnEngineSettings {
@@ -57,6 +60,9 @@ pub struct BurnEngineSettings {
     pub start_size: usize,
     /// Tokens of the rolling window, at least 1.
     pub recent_size: usize,
+    /// Bytes that the keys and values of all conversations may take together. A turn begins when there is room for as much as it may
+    /// come to take, for which the caches of conversations that were used longest ago go; one alone always begins.
+    pub kv_budget_bytes: usize,
     /// Where conversations go on from after a restart, or when memory no longer has their caches; `None`: nowhere. On the CPU and
     /// with [`Precision::Auto`] only.
     pub checkpoints: Option<Checkpoints>,
@@ -75,6 +81,7 @@ impl BurnEngineSettings {
             streaming: true,
             start_size: 4,
             recent_size: 2_048,
+            kv_budget_bytes: KV_BUDGET_BYTES,
             checkpoints: None,
         }
     }

@@ -11,6 +11,7 @@ mod machine;
 mod shared;
 mod shelf;
 mod step;
+mod told;
 mod turn;
 
 use std::any::Any;
@@ -27,11 +28,11 @@ pub(crate) use machine::Machine;
 #[cfg(test)]
 pub(crate) use shared::MAX_WAITING;
 pub(crate) use shared::{Job, Shared};
-pub(crate) use shelf::{IDLE_CACHE_BYTES, Shelf};
+pub(crate) use shelf::Shelf;
 pub(crate) use step::Step;
 pub(crate) use turn::{Delivery, Turn};
 
-/// Turns that run side by side; the others wait. Each holds a cache, so this bounds memory.
+/// Turns that run side by side; the others wait.
 pub(crate) const MAX_RUNNING: usize = 8;
 
 /// Called with the conversation's name before each step; lets a test hold or break it.
@@ -47,7 +48,11 @@ pub(crate) struct Worker {
     shared: Arc<Shared>,
     machine: Machine,
     shelf: Shelf,
+    /// Bytes that the keys and values of all conversations may take together, of those that run as many as they may come to take.
+    kv_budget_bytes: usize,
     running: Vec<Turn>,
+    /// The next turn to begin, once there is memory for it.
+    held: Option<Turn>,
     /// Rounds so far.
     rounds: u64,
     #[cfg(test)]
@@ -55,12 +60,14 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(shared: Arc<Shared>, machine: Machine, shelf: Shelf) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, machine: Machine, shelf: Shelf, kv_budget_bytes: usize) -> Self {
         Self {
             shared,
             machine,
             shelf,
+            kv_budget_bytes,
             running: Vec::new(),
+            held: None,
             rounds: 0,
             #[cfg(test)]
             before_step: None,
@@ -88,7 +95,7 @@ impl Worker {
     /// Ends what still runs, as far as its readers have room to be told. What was forgotten before goes from disk too.
     fn close(mut self) {
         self.drop_forgotten();
-        for mut turn in self.running {
+        for mut turn in self.running.into_iter().chain(self.held) {
             turn.fail(EngineError::Internal {
                 reason: "the engine was closed".to_owned(),
             });
@@ -97,7 +104,7 @@ impl Worker {
     }
 
     fn patience(&self, has_moved: bool) -> Patience {
-        match (self.running.is_empty(), has_moved) {
+        match (self.running.is_empty() && self.held.is_none(), has_moved) {
             (true, _) => Patience::Idle,
             (false, true) => Patience::None,
             (false, false) => Patience::Stalled,
@@ -110,6 +117,7 @@ impl Worker {
             self.shelf.discard(name);
             self.running
                 .iter_mut()
+                .chain(&mut self.held)
                 .filter(|turn| turn.name() == name)
                 .for_each(Turn::forget);
         }
@@ -121,36 +129,74 @@ impl Worker {
     /// Begins as many waiting requests as there is room for, and tells the others how many are ahead.
     fn admit(&mut self) {
         while self.running.len() < MAX_RUNNING {
-            let is_running = |name: &str| self.running.iter().any(|turn| turn.name() == name);
-            let Some(job) = self.shared.take_job(is_running) else {
+            let Some(mut turn) = self.held.take().or_else(|| self.next_turn()) else {
                 break;
             };
-            self.begin(job);
+            if !self.make_room(turn.most_cache_bytes()) {
+                turn.tell_ahead(self.running.len());
+                self.held = Some(turn);
+                break;
+            }
+            turn.begin();
+            self.running.push(turn);
         }
-        self.shared.tell_queue(self.running.len());
+        let with_worker = self.running.len() + usize::from(self.held.is_some());
+        self.shared.tell_queue(with_worker);
     }
 
-    fn begin(&mut self, job: Job) {
+    /// Whether a turn that may come to take so many bytes can begin; if it can, idle conversations have made room for it. One alone
+    /// always can, however little the budget is.
+    fn make_room(&mut self, bytes: usize) -> bool {
+        let running: usize = self.running.iter().map(Turn::most_cache_bytes).sum();
+        let taken = running.saturating_add(bytes);
+        if !self.running.is_empty() && taken > self.kv_budget_bytes {
+            return false;
+        }
+        self.drop_idle(self.kv_budget_bytes.saturating_sub(taken), 0);
+        true
+    }
+
+    /// Drops idle conversations until they take at most `max_bytes`, or `least` are left.
+    fn drop_idle(&mut self, max_bytes: usize, least: usize) {
+        for gone in self.shelf.keep_within(max_bytes, least) {
+            self.shared.set_idle(&gone, self.shelf.through(&gone));
+        }
+    }
+
+    /// The next request that waits, at its place; those that have none are told so.
+    fn next_turn(&mut self) -> Option<Turn> {
+        loop {
+            let is_running = |name: &str| self.running.iter().any(|turn| turn.name() == name);
+            let job = self.shared.take_job(is_running)?;
+            if let Some(turn) = self.placed(job) {
+                return Some(turn);
+            }
+        }
+    }
+
+    fn placed(&mut self, job: Job) -> Option<Turn> {
         let found = catch_unwind(AssertUnwindSafe(|| {
             Place::find(&job.request, &self.machine, &mut self.shelf)
         }));
         match found.unwrap_or_else(|panic| Err(panicked(&*panic))) {
             Ok(place) => {
                 self.shared.set_running(&job.request.conversation);
-                self.running.push(Turn::new(job, place, &self.machine, self.rounds));
+                Some(Turn::new(job, place, &self.machine, self.rounds))
             }
             Err(error) => {
                 let name = &job.request.conversation;
                 self.shared.set_idle(name, self.shelf.through(name));
                 // A new answer's channel has room for one event; if its reader is gone, nobody wants to know.
                 drop(job.emitter.try_send(EngineEvent::Failed(error)));
+                None
             }
         }
     }
 
     /// Counts what the caches hold: when a turn ends or is forgotten, never for a token.
     fn tell_cache_bytes(&self) {
-        let running: usize = self.running.iter().map(Turn::cache_bytes).sum();
+        let turns = self.running.iter().chain(&self.held);
+        let running: usize = turns.map(Turn::cache_bytes).sum();
         self.shared.set_cache_bytes(self.shelf.bytes() + running);
     }
 
@@ -201,9 +247,12 @@ impl Worker {
             return;
         };
         self.shared.set_cached(&name, conversation.ledger.last);
-        for gone in self.shelf.put(&name, conversation) {
-            self.shared.set_idle(&gone, self.shelf.through(&gone));
+        for pruned in self.shelf.put(&name, conversation) {
+            self.shared.set_idle(&pruned, self.shelf.through(&pruned));
         }
+        // The newest stays, however large: without it no conversation of that size could ever go on.
+        let running: usize = self.running.iter().map(Turn::most_cache_bytes).sum();
+        self.drop_idle(self.kv_budget_bytes.saturating_sub(running), 1);
         self.tell_cache_bytes();
     }
 }

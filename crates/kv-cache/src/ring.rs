@@ -133,6 +133,12 @@ impl Ring {
         self.allocated
     }
 
+    /// Slots that the storage has when the stream has `tokens` tokens, or now if it has more.
+    #[must_use]
+    pub fn slots_at(&self, tokens: u64) -> usize {
+        self.slots_for(tokens).max(self.allocated)
+    }
+
     /// Adds `tokens` at the end of the stream and says which slots they go to.
     ///
     /// # Errors

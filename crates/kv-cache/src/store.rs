@@ -107,6 +107,14 @@ impl KvStore {
         heads.map(Vec::len).sum::<usize>() * self.layout.page.bytes()
     }
 
+    /// Bytes when the stream has `tokens` tokens, or now if it has more.
+    #[must_use]
+    pub fn bytes_at(&self, tokens: u64) -> usize {
+        let reached = self.layout.pages.reached(tokens);
+        let bytes = reached * self.layout.heads.n_kv_heads * self.layers.len() * self.layout.page.bytes();
+        bytes.max(self.bytes())
+    }
+
     /// Bytes when the stream has filled its ring: a sequence never takes more.
     #[must_use]
     pub fn max_bytes(&self) -> usize {

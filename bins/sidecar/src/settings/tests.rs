@@ -54,6 +54,7 @@ fn the_defaults_are_the_documented_ones() {
             log_dir: "./data/logs",
             summary_dir: "./data/summaries",
             data_dir: "./data",
+            kv_budget_mb: 1024,
             kv_disk_mb: 2048,
             device: Auto,
             precision: Auto,

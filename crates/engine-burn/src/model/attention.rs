@@ -54,7 +54,7 @@ impl Attention {
     /// What the caches of sequences hold.
     pub(super) fn storage(&self) -> StorageKind {
         match self.products {
-            Some(_) => StorageKind::Halves(self.heads),
+            Some(_) => StorageKind::Halves,
             None => StorageKind::Tensors,
         }
     }

@@ -1,5 +1,6 @@
 //! The engine as its callers see it, with the toy model.
 
+mod budget;
 mod cancel;
 mod continuing;
 mod endless;
@@ -49,6 +50,11 @@ type Action = Box<dyn FnOnce() + Send>;
 /// An engine that, right before step `step_idx` of the conversation `c`, does what is sent to it. It waits for that before
 /// the first step, so that no test depends on who is faster.
 fn start_with_action_at(step_idx: usize) -> (BurnEngine, SyncSender<Action>) {
+    start_with_action_at_within(step_idx, settings().kv_budget_bytes)
+}
+
+/// The same, where caches may take so many bytes.
+fn start_with_action_at_within(step_idx: usize, kv_budget_bytes: usize) -> (BurnEngine, SyncSender<Action>) {
     let (sender, receiver): (SyncSender<Action>, Receiver<Action>) = sync_channel(1);
     let mut step = 0;
     let mut action = None;
@@ -66,13 +72,14 @@ fn start_with_action_at(step_idx: usize) -> (BurnEngine, SyncSender<Action>) {
         }
         step += 1;
     };
-    (
-        start_tuned(Tuning {
-            before_step: Some(Box::new(hook)),
-            ..Tuning::default()
-        }),
-        sender,
-    )
+    let tuning = Tuning {
+        before_step: Some(Box::new(hook)),
+        ..Tuning::default()
+    };
+    let mut settings = settings();
+    settings.kv_budget_bytes = kv_budget_bytes;
+    let engine = BurnEngine::start_worker(settings, tuning).expect("the toy model is there");
+    (engine, sender)
 }
 
 fn user(tag: u64, text: &str) -> Message {

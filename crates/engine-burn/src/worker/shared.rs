@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use engine::{Emitter, EngineError, EngineEvent, Readiness, Request, Tag};
+use engine::{Emitter, EngineError, Readiness, Request, Tag};
+
+use super::told::Told;
 
 /// Requests that may wait: at a few seconds an answer, whoever came later would wait for minutes.
 pub(crate) const MAX_WAITING: usize = 64;
@@ -22,8 +24,7 @@ pub(crate) struct Job {
     pub(crate) request: Request,
     pub(crate) emitter: Emitter,
     pub(crate) asked_at: Instant,
-    /// How many its reader knows to be ahead.
-    pub(crate) told_ahead: usize,
+    pub(crate) told: Told,
 }
 
 impl Job {
@@ -33,16 +34,7 @@ impl Job {
             request,
             emitter,
             asked_at: Instant::now(),
-            told_ahead: 0,
-        }
-    }
-
-    /// Tells its reader how many are ahead, if that is news. The last place in its channel is for how it ends.
-    fn tell_ahead(&mut self, ahead: usize) {
-        if ahead != self.told_ahead && self.emitter.capacity() > 1 {
-            self.told_ahead = ahead;
-            // A reader that is gone is found when its turn comes.
-            drop(self.emitter.try_send(EngineEvent::Queued { ahead }));
+            told: Told::default(),
         }
     }
 }
@@ -209,10 +201,10 @@ impl Shared {
         state.jobs.remove(idx)
     }
 
-    /// Tells those who wait how many are ahead of them, of which so many run.
-    pub(crate) fn tell_queue(&self, running: usize) {
+    /// Tells those who wait how many are ahead of them, of which so many are with the worker.
+    pub(crate) fn tell_queue(&self, with_worker: usize) {
         for (waiting, job) in self.lock().jobs.iter_mut().enumerate() {
-            job.tell_ahead(running + waiting);
+            job.told.tell(&job.emitter, with_worker + waiting);
         }
     }
 

@@ -10,14 +10,9 @@ use super::conversation::Conversation;
 use super::machine::Machine;
 use crate::disk::Disk;
 
-/// Bytes of keys and values that idle conversations may take together: beside the default model's weights this stays well
-/// under a gigabyte, and it holds some 11,000 tokens of it.
-pub(crate) const IDLE_CACHE_BYTES: usize = 512 << 20;
-
 /// See the module.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Shelf {
-    max_bytes: usize,
     disk: Option<Arc<Disk>>,
     entries: HashMap<String, Entry>,
     /// Counts uses, for telling which was longest ago.
@@ -32,20 +27,12 @@ struct Entry {
 }
 
 impl Shelf {
-    /// A shelf for `max_bytes` of keys and values.
-    pub(crate) fn new(max_bytes: usize) -> Self {
+    /// A shelf, with a disk behind it if there is one.
+    pub(crate) fn new(disk: Option<Arc<Disk>>) -> Self {
         Self {
-            max_bytes,
-            disk: None,
-            entries: HashMap::new(),
-            uses: 0,
+            disk,
+            ..Self::default()
         }
-    }
-
-    /// The same with a disk behind it.
-    pub(crate) fn with_disk(mut self, disk: Option<Arc<Disk>>) -> Self {
-        self.disk = disk;
-        self
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Conversation> {
@@ -84,22 +71,27 @@ impl Shelf {
             .or_else(on_disk)
     }
 
-    /// Puts a conversation back and gives the names of those that had to go from here, or from disk, which were used longest ago.
-    /// What is put back always stays, even when it is larger than the shelf: without it no conversation of that size could ever go on.
+    /// Puts a conversation back, and gives the names of those that had to go from disk, which were used longest ago.
     pub(crate) fn put(&mut self, name: &str, mut conversation: Conversation) -> Vec<String> {
-        let mut gone = Vec::new();
+        let mut pruned = Vec::new();
         if let Some(disk) = &self.disk {
             disk.save(name, &mut conversation);
-            gone = disk.take_pruned();
+            pruned = disk.take_pruned();
         }
         self.insert(name, conversation);
-        while self.bytes() > self.max_bytes && self.entries.len() > 1 {
+        pruned
+    }
+
+    /// Drops what was used longest ago until all take at most `max_bytes`, or `least` are left; gives the names of those that went.
+    pub(crate) fn keep_within(&mut self, max_bytes: usize, least: usize) -> Vec<String> {
+        let mut gone = Vec::new();
+        while self.bytes() > max_bytes && self.entries.len() > least {
             let oldest = self
                 .entries
                 .iter()
                 .min_by_key(|(_, entry)| entry.used)
                 .map(|(name, _)| name.clone());
-            let oldest = oldest.expect("there is more than one entry");
+            let oldest = oldest.expect("there are entries");
             self.entries.remove(&oldest);
             gone.push(oldest);
         }

@@ -17,6 +17,7 @@ use super::admission::Place;
 use super::conversation::{Checkpoint, Conversation, Departure, RecentIds};
 use super::machine::Machine;
 use super::shared::{Job, Shared};
+use super::told::Told;
 use crate::detokenizer::Piece;
 use crate::sampler::Draw;
 use crate::{LogitsWanted, SequenceChunk};
@@ -29,9 +30,12 @@ pub(crate) struct Turn {
     name: String,
     tag: Tag,
     emitter: Emitter,
+    told: Told,
     options: Options,
     seed: u64,
     conversation: Conversation,
+    /// What its keys and values take when the answer is as long as it may get.
+    most_cache_bytes: usize,
     /// Whether the conversation is whole and may go on.
     is_sound: bool,
     /// Where to go back to when the reader drops the turn; `None` for the first turn of an epoch.
@@ -93,7 +97,7 @@ impl Turn {
             request,
             emitter,
             asked_at,
-            ..
+            told,
         } = job;
         let Place {
             mut conversation,
@@ -118,14 +122,18 @@ impl Turn {
             epoch: conversation.epoch,
         };
         conversation.begin(&prompt);
+        let prompt_end = conversation.cache.position() + usage.prompt_tokens;
+        let longest = prompt_end + u64::from(request.options.max_new_tokens);
         Self {
             name: request.conversation,
             tag,
             emitter,
+            told,
+            most_cache_bytes: conversation.cache.bytes_at(longest),
             seed: request.seed,
             is_sound: true,
             checkpoint,
-            prompt_end: conversation.cache.position() + usage.prompt_tokens,
+            prompt_end,
             prompt: prompt.ids,
             phase: Phase::Prefill { fed: 0 },
             answer: Answer::new(&request.options),
@@ -148,6 +156,21 @@ impl Turn {
     /// Bytes of its keys and values.
     pub(crate) fn cache_bytes(&self) -> usize {
         self.conversation.cache.bytes()
+    }
+
+    /// Bytes of its keys and values at the most.
+    pub(crate) fn most_cache_bytes(&self) -> usize {
+        self.most_cache_bytes
+    }
+
+    /// Tells its reader, who was told nothing of it yet, how many turns must end before it begins.
+    pub(crate) fn tell_ahead(&mut self, ahead: usize) {
+        self.told.tell(&self.emitter, ahead);
+    }
+
+    /// Begins only now, after it had to wait.
+    pub(crate) fn begin(&mut self) {
+        self.clock.begin(Instant::now());
     }
 
     /// Whether the next step can be taken: nothing waits for the reader.

@@ -177,25 +177,6 @@ fn too_many_waiting_requests_are_refused() {
 }
 
 #[test]
-fn the_conversation_used_longest_ago_makes_room() {
-    // Room for a single cache: whatever is put there sends the one before away.
-    let engine = start_tuned(Tuning {
-        idle_cache_bytes: 1,
-        ..Tuning::default()
-    });
-    for name in ["a", "b"] {
-        ask(&engine, request(name, None, vec![user(1, "Hello")]));
-    }
-    // Once a further answer is complete, what the last one sent away is known.
-    ask(&engine, request("d", None, vec![user(1, "Hello")]));
-    assert_eq!(engine.cached_through("a"), None);
-    assert_eq!(
-        fails(&engine, request("a", Some(1), vec![user(2, "x")])),
-        EngineError::NotCached { tag: Tag(1) }
-    );
-}
-
-#[test]
 fn a_conversation_that_is_forgotten_while_it_runs_is_not_kept() {
     let (engine, actions) = start_with_action_at(2);
     let generation = engine

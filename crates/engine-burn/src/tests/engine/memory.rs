@@ -28,6 +28,7 @@ fn run(tag: u64, machine: &mut Machine, shelf: &mut Shelf) -> usize {
     let (emitter, _generation) = channel(512);
     let place = Place::find(&request, machine, shelf).expect("the cache is there");
     let mut turn = Turn::new(Job::new(request, emitter), place, machine, 0);
+    let most_bytes = turn.most_cache_bytes();
     let shared = Shared::new();
     while turn.deliver(&shared) == Delivery::Sent {
         assert!(
@@ -38,13 +39,14 @@ fn run(tag: u64, machine: &mut Machine, shelf: &mut Shelf) -> usize {
     assert_eq!(shared.cached_through("c"), Some(Tag(tag)));
     let conversation = turn.into_conversation().expect("nothing went wrong");
     let bytes = conversation.cache.bytes();
+    assert!(bytes <= most_bytes, "{bytes} and not {most_bytes} at the most");
     assert_eq!(shelf.put("c", conversation), Vec::<String>::new());
     bytes
 }
 
 #[test]
 fn a_conversation_stops_growing() {
-    let (mut machine, mut shelf) = (machine(), Shelf::new(usize::MAX));
+    let (mut machine, mut shelf) = (machine(), Shelf::default());
     let bytes: Vec<usize> = (1..=30).map(|tag| run(tag, &mut machine, &mut shelf)).collect();
     // Some 200 tokens a turn: the ring, which holds window, longest chunk and what can be taken back, is whole by then.
     let ring_tokens = WINDOW + MAX_CHUNK + REWIND_TOKENS;

@@ -33,23 +33,21 @@ fn settings_in(folder: &Path, budget_bytes: u64) -> BurnEngineSettings {
 }
 
 /// Answers end by their length alone, so that every turn is long.
-fn start_tuned_in(folder: &Path, budget_bytes: u64, tuning: Tuning) -> BurnEngine {
+fn start_tuned(settings: BurnEngineSettings, tuning: Tuning) -> BurnEngine {
     let never_stops = true;
     let tuning = Tuning { never_stops, ..tuning };
-    BurnEngine::start_worker(settings_in(folder, budget_bytes), tuning).expect("the toy model is there")
+    BurnEngine::start_worker(settings, tuning).expect("the toy model is there")
 }
 
 fn start_in(folder: &Path) -> BurnEngine {
-    start_tuned_in(folder, ROOMY, Tuning::default())
+    start_tuned(settings_in(folder, ROOMY), Tuning::default())
 }
 
 /// Memory keeps no conversation but the newest.
 fn start_forgetful_in(folder: &Path, budget_bytes: u64) -> BurnEngine {
-    let tuning = Tuning {
-        idle_cache_bytes: 1,
-        ..Tuning::default()
-    };
-    start_tuned_in(folder, budget_bytes, tuning)
+    let mut settings = settings_in(folder, budget_bytes);
+    settings.kv_budget_bytes = 1;
+    start_tuned(settings, Tuning::default())
 }
 
 /// A turn can't get ahead of its reader.
@@ -58,7 +56,7 @@ fn start_waiting_in(folder: &Path) -> BurnEngine {
         channel_events: 1,
         ..Tuning::default()
     };
-    start_tuned_in(folder, ROOMY, tuning)
+    start_tuned(settings_in(folder, ROOMY), tuning)
 }
 
 /// A turn of 40 tokens and more.

@@ -23,6 +23,11 @@ impl Clock {
         }
     }
 
+    /// The turn begins only now.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.began_at = now;
+    }
+
     /// Notes that a token was chosen.
     pub(super) fn token(&mut self, now: Instant) {
         self.tokens = Some(match self.tokens {

@@ -4,7 +4,7 @@ use std::fs;
 
 use engine::{Engine, Tag};
 
-use super::{files, folder, start_forgetful_in, start_in, start_tuned_in, turn};
+use super::{files, folder, settings_in, start_forgetful_in, start_in, start_tuned, turn};
 use crate::engine::Tuning;
 
 /// Bytes of a conversation of one turn.
@@ -48,7 +48,7 @@ fn a_conversation_that_went_is_not_offered_for_ever() {
 #[test]
 fn a_file_beyond_the_budget_is_not_written_at_all() {
     let folder = folder();
-    let engine = start_tuned_in(folder.path(), bytes_of_one() / 2, Tuning::default());
+    let engine = start_tuned(settings_in(folder.path(), bytes_of_one() / 2), Tuning::default());
     turn(&engine, "a", 1);
     turn(&engine, "a", 2);
     assert_eq!(engine.cached_through("a"), Some(Tag(2)), "memory has it");
