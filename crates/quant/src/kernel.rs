@@ -8,6 +8,8 @@ mod avx2;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 mod neon;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
 
 use std::fmt;
 
@@ -20,6 +22,8 @@ use avx2::Avx2;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 use neon::NeonDotprod;
 use portable::Portable;
+#[cfg(target_arch = "x86_64")]
+use vnni::{Avx512Vnni, AvxVnni};
 
 /// The instructions that products are computed with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +34,10 @@ enum Instructions {
     Portable(Portable),
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni(AvxVnni),
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni(Avx512Vnni),
     #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
     NeonDotprod(NeonDotprod),
 }
@@ -44,6 +52,10 @@ impl Kernel {
     /// All that this processor can run, the fastest first; the last is [`Kernel::portable`].
     pub fn available() -> impl Iterator<Item = Self> {
         let own: [Option<Instructions>; _] = [
+            #[cfg(target_arch = "x86_64")]
+            Avx512Vnni::detect().map(Instructions::Avx512Vnni),
+            #[cfg(target_arch = "x86_64")]
+            AvxVnni::detect().map(Instructions::AvxVnni),
             #[cfg(target_arch = "x86_64")]
             Avx2::detect().map(Instructions::Avx2),
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
@@ -64,6 +76,10 @@ impl Kernel {
             Instructions::Portable(kernel) => work.with(kernel),
             #[cfg(target_arch = "x86_64")]
             Instructions::Avx2(kernel) => work.with(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Instructions::AvxVnni(kernel) => work.with(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx512Vnni(kernel) => work.with(kernel),
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
             Instructions::NeonDotprod(kernel) => work.with(kernel),
         }
@@ -76,6 +92,10 @@ impl fmt::Display for Kernel {
             Instructions::Portable(_) => "portable",
             #[cfg(target_arch = "x86_64")]
             Instructions::Avx2(_) => "AVX2",
+            #[cfg(target_arch = "x86_64")]
+            Instructions::AvxVnni(_) => "AVX-VNNI",
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx512Vnni(_) => "AVX-512 VNNI",
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
             Instructions::NeonDotprod(_) => "NEON dotprod",
         })
