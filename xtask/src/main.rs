@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask test`, `tidy`, `fuzz`, `model`, `soak`, `ws-echo`, `load` and `bench-peers`.
+//! The project's own commands: `cargo xtask test`, `tidy`, `fuzz`, `model`, `soak`, `ws-echo`, `load`, `bench-peers` and `kernels`.
 //!
 //! Plain steps that anyone could type, in one place and in the right order. It starts other programs and
 //! reads the tree; it depends on no other crate of the workspace, so it builds in seconds.
@@ -6,6 +6,7 @@
 mod bench_peers;
 mod error;
 mod fuzz;
+mod kernels;
 mod load;
 mod model;
 mod process;
@@ -21,8 +22,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench_peers::PeersArguments, error::Result, fuzz::FuzzArguments, load::LoadArguments, soak::SoakArguments,
-    workspace::Workspace, ws_echo::EchoArguments,
+    bench_peers::PeersArguments, error::Result, fuzz::FuzzArguments, kernels::KernelArguments, load::LoadArguments,
+    soak::SoakArguments, workspace::Workspace, ws_echo::EchoArguments,
 };
 
 #[derive(Parser)]
@@ -50,6 +51,8 @@ enum Command {
     Load(LoadArguments),
     /// Measures the sidecar's model and llama.cpp's in turn, on the same files and the same token ids
     BenchPeers(PeersArguments),
+    /// Runs the tests of the kernels in valgrind, or as an ARM processor in qemu
+    Kernels(KernelArguments),
 }
 
 fn main() -> ExitCode {
@@ -73,6 +76,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::WsEcho(arguments) => ws_echo::serve(&workspace, arguments)?,
         Command::Load(arguments) => load::measure(&workspace, arguments)?,
         Command::BenchPeers(arguments) => bench_peers::compare(&workspace, arguments)?,
+        Command::Kernels(arguments) => kernels::test(&workspace, arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }

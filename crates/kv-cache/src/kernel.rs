@@ -6,6 +6,8 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod lanes;
+#[cfg(all(target_arch = "aarch64", target_endian = "little", target_feature = "neon"))]
+mod neon;
 mod portable;
 mod softmax;
 
@@ -15,6 +17,8 @@ use half::f16;
 
 #[cfg(target_arch = "x86_64")]
 use avx2::Avx2;
+#[cfg(all(target_arch = "aarch64", target_endian = "little", target_feature = "neon"))]
+use neon::Neon;
 use portable::Portable;
 
 pub(crate) use lanes::LANES;
@@ -29,17 +33,21 @@ enum Instructions {
     Portable(Portable),
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
+    #[cfg(all(target_arch = "aarch64", target_endian = "little", target_feature = "neon"))]
+    Neon(Neon),
 }
 
 impl Kernel {
     /// The fastest that this processor can run.
     #[must_use]
     pub fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(avx2) = Avx2::detect() {
-            return Self(Instructions::Avx2(avx2));
-        }
-        Self::portable()
+        let own: [Option<Instructions>; _] = [
+            #[cfg(target_arch = "x86_64")]
+            Avx2::detect().map(Instructions::Avx2),
+            #[cfg(all(target_arch = "aarch64", target_endian = "little", target_feature = "neon"))]
+            Some(Instructions::Neon(Neon)),
+        ];
+        own.into_iter().flatten().next().map_or(Self::portable(), Self)
     }
 
     /// Plain Rust, for every processor.
@@ -54,6 +62,8 @@ impl Kernel {
             Instructions::Portable(portable) => softmax::add_page(portable, step, partial),
             #[cfg(target_arch = "x86_64")]
             Instructions::Avx2(avx2) => avx2.add_page(step, partial),
+            #[cfg(all(target_arch = "aarch64", target_endian = "little", target_feature = "neon"))]
+            Instructions::Neon(neon) => softmax::add_page(neon, step, partial),
         }
     }
 
@@ -63,6 +73,8 @@ impl Kernel {
             Instructions::Portable(portable) => softmax::merge(portable, total, part),
             #[cfg(target_arch = "x86_64")]
             Instructions::Avx2(avx2) => avx2.merge(total, part),
+            #[cfg(all(target_arch = "aarch64", target_endian = "little", target_feature = "neon"))]
+            Instructions::Neon(neon) => softmax::merge(neon, total, part),
         }
     }
 
@@ -73,6 +85,8 @@ impl Kernel {
             Instructions::Portable(portable) => lanes::round(portable, values, out),
             #[cfg(target_arch = "x86_64")]
             Instructions::Avx2(avx2) => avx2.round(values, out),
+            #[cfg(all(target_arch = "aarch64", target_endian = "little", target_feature = "neon"))]
+            Instructions::Neon(neon) => lanes::round(neon, values, out),
         }
     }
 }
@@ -83,6 +97,8 @@ impl fmt::Display for Kernel {
             Instructions::Portable(_) => "portable",
             #[cfg(target_arch = "x86_64")]
             Instructions::Avx2(_) => "AVX2",
+            #[cfg(all(target_arch = "aarch64", target_endian = "little", target_feature = "neon"))]
+            Instructions::Neon(_) => "NEON",
         })
     }
 }

@@ -8,7 +8,7 @@ mod panel;
 
 use crate::QuantError;
 use crate::dequantize::BLOCK;
-use crate::kernel::{Instructions, Kernel, Tiles};
+use crate::kernel::{Kernel, Tiles, Work};
 
 pub(crate) use panel::{OCTET_ROWS, OCTETS, PANEL_ROWS, Panel};
 
@@ -186,10 +186,18 @@ fn check_rows(values: usize, n_cols: usize) -> Result<(), QuantError> {
 
 fn quantize(values: &[f32], blocks: &mut [ActivationBlock]) {
     let (values, _) = values.as_chunks();
-    match Kernel::detect().0 {
-        Instructions::Portable(kernel) => kernel.quantize(values, blocks),
-        #[cfg(target_arch = "x86_64")]
-        Instructions::Avx2(kernel) => kernel.quantize(values, blocks),
+    Kernel::detect().run(Quantization { values, blocks });
+}
+
+/// Some blocks, before and after.
+pub(crate) struct Quantization<'a> {
+    pub(crate) values: &'a [[f32; BLOCK]],
+    pub(crate) blocks: &'a mut [ActivationBlock],
+}
+
+impl Work for Quantization<'_> {
+    fn with(self, kernel: impl Tiles) {
+        kernel.quantize(self.values, self.blocks);
     }
 }
 
@@ -204,7 +212,9 @@ pub(crate) fn quantize_block(values: &[f32; BLOCK]) -> ActivationBlock {
     let max = f32::from_bits(max_bits as u32);
     let scale = max / MAX_QUANT;
     if !scale.is_normal() {
-        let scale = if max.is_finite() { 0.0 } else { f32::NAN };
+        // By its bits too: valgrind takes NaN for finite.
+        let is_finite = max_bits < f32::INFINITY.to_bits() as i32;
+        let scale = if is_finite { 0.0 } else { f32::NAN };
         return ActivationBlock {
             scale,
             scaled_sum: scale,

@@ -5,7 +5,11 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+mod neon;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
 
 use std::fmt;
 
@@ -14,29 +18,50 @@ use crate::dequantize::BLOCK;
 use crate::matrix::{FourBitGroup, GROUP_ROWS, Q8_0Group};
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use avx2::Avx2;
-pub(crate) use portable::Portable;
+use avx2::Avx2;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+use neon::NeonDotprod;
+use portable::Portable;
+#[cfg(target_arch = "x86_64")]
+use vnni::{Avx512Vnni, AvxVnni};
 
 /// The instructions that products are computed with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kernel(pub(crate) Instructions);
+pub struct Kernel(Instructions);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Instructions {
+enum Instructions {
     Portable(Portable),
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni(AvxVnni),
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni(Avx512Vnni),
+    #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+    NeonDotprod(NeonDotprod),
 }
 
 impl Kernel {
     /// The fastest that this processor can run.
     #[must_use]
     pub fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(avx2) = Avx2::detect() {
-            return Self(Instructions::Avx2(avx2));
-        }
-        Self::portable()
+        Self::available().next().unwrap_or(Self::portable())
+    }
+
+    /// All that this processor can run, the fastest first; the last is [`Kernel::portable`].
+    pub fn available() -> impl Iterator<Item = Self> {
+        let own: [Option<Instructions>; _] = [
+            #[cfg(target_arch = "x86_64")]
+            Avx512Vnni::detect().map(Instructions::Avx512Vnni),
+            #[cfg(target_arch = "x86_64")]
+            AvxVnni::detect().map(Instructions::AvxVnni),
+            #[cfg(target_arch = "x86_64")]
+            Avx2::detect().map(Instructions::Avx2),
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            NeonDotprod::detect().map(Instructions::NeonDotprod),
+        ];
+        own.into_iter().flatten().map(Self).chain([Self::portable()])
     }
 
     /// Plain Rust, for every processor.
@@ -48,9 +73,28 @@ impl Kernel {
     /// Whether it multiplies many rows of activations at once, and wants them in panels for that.
     pub(crate) const fn takes_panels(self) -> bool {
         match self.0 {
-            Instructions::Portable(_) => false,
             #[cfg(target_arch = "x86_64")]
             Instructions::Avx2(_) => true,
+            #[cfg(target_arch = "x86_64")]
+            Instructions::AvxVnni(_) | Instructions::Avx512Vnni(_) => false,
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Instructions::NeonDotprod(_) => false,
+            Instructions::Portable(_) => false,
+        }
+    }
+
+    /// Does some work with these instructions.
+    pub(crate) fn run(self, work: impl Work) {
+        match self.0 {
+            Instructions::Portable(kernel) => work.with(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx2(kernel) => work.with(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Instructions::AvxVnni(kernel) => work.with(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx512Vnni(kernel) => work.with(kernel),
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Instructions::NeonDotprod(kernel) => work.with(kernel),
         }
     }
 }
@@ -61,12 +105,23 @@ impl fmt::Display for Kernel {
             Instructions::Portable(_) => "portable",
             #[cfg(target_arch = "x86_64")]
             Instructions::Avx2(_) => "AVX2",
+            #[cfg(target_arch = "x86_64")]
+            Instructions::AvxVnni(_) => "AVX-VNNI",
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx512Vnni(_) => "AVX-512 VNNI",
+            #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+            Instructions::NeonDotprod(_) => "NEON dotprod",
         })
     }
 }
 
 /// The outputs of a group of rows for each row of a panel.
 pub(crate) type PanelOutputs = [[f32; GROUP_ROWS]; PANEL_ROWS];
+
+/// What is done with whichever kernel was chosen.
+pub(crate) trait Work {
+    fn with(self, kernel: impl Tiles);
+}
 
 /// What a kernel computes: eight outputs for each of `T` rows of activations, from one group of rows.
 ///

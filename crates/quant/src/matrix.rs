@@ -9,7 +9,7 @@ mod group;
 use std::ops::Range;
 
 use crate::activations::{Activations, PANEL_ROWS};
-use crate::kernel::{Instructions, Kernel, Tiles};
+use crate::kernel::{Kernel, Tiles, Work};
 use crate::{BlockType, QuantError};
 use group::{RowGroup, grouped};
 
@@ -163,16 +163,13 @@ impl QuantMatrix {
         store: impl Fn(&mut f32, f32) + Copy,
     ) -> Result<(), QuantError> {
         self.check(&rows, activations, out)?;
-        let mut product = Product {
+        self.kernel.run(Product {
+            matrix: self,
+            rows,
             activations,
             out,
             store,
-        };
-        match self.kernel.0 {
-            Instructions::Portable(kernel) => self.multiply_with(kernel, rows, &mut product),
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2(kernel) => self.multiply_with(kernel, rows, &mut product),
-        }
+        });
         Ok(())
     }
 
@@ -200,19 +197,6 @@ impl QuantMatrix {
         Ok(())
     }
 
-    fn multiply_with<S: Fn(&mut f32, f32) + Copy>(
-        &self,
-        kernel: impl Tiles,
-        rows: Range<usize>,
-        product: &mut Product<'_, '_, S>,
-    ) {
-        match &self.groups {
-            Groups::Q4_0(groups) => product.compute(kernel, self.groups_of(groups, rows)),
-            Groups::Q4_1(groups) => product.compute(kernel, self.groups_of(groups, rows)),
-            Groups::Q8_0(groups) => product.compute(kernel, self.groups_of(groups, rows)),
-        }
-    }
-
     fn groups_of<'a, G>(&self, groups: &'a [G], rows: Range<usize>) -> &'a [G] {
         let n_blocks = self.n_blocks();
         &groups[rows.start / GROUP_ROWS * n_blocks..rows.end.div_ceil(GROUP_ROWS) * n_blocks]
@@ -223,16 +207,29 @@ impl QuantMatrix {
     }
 }
 
-/// Where a product goes, and by what the matrix is multiplied.
+/// Rows of a matrix, by what they are multiplied, and where that goes.
 struct Product<'a, 'out, S> {
+    matrix: &'a QuantMatrix,
+    rows: Range<usize>,
     activations: &'a Activations,
     out: &'a mut [&'out mut [f32]],
     store: S,
 }
 
+impl<S: Fn(&mut f32, f32) + Copy> Work for Product<'_, '_, S> {
+    fn with(self, kernel: impl Tiles) {
+        let (matrix, rows) = (self.matrix, self.rows.clone());
+        match &matrix.groups {
+            Groups::Q4_0(groups) => self.compute(kernel, matrix.groups_of(groups, rows)),
+            Groups::Q4_1(groups) => self.compute(kernel, matrix.groups_of(groups, rows)),
+            Groups::Q8_0(groups) => self.compute(kernel, matrix.groups_of(groups, rows)),
+        }
+    }
+}
+
 impl<S: Fn(&mut f32, f32) + Copy> Product<'_, '_, S> {
     /// Walks over both factors so that each is read from the fastest cache that holds it.
-    fn compute<G: RowGroup>(&mut self, kernel: impl Tiles, groups: &[G]) {
+    fn compute<G: RowGroup>(self, kernel: impl Tiles, groups: &[G]) {
         let n_blocks = self.activations.n_cols() / crate::dequantize::BLOCK;
         let mut outputs = [[0.0; GROUP_ROWS]; PANEL_ROWS];
         for (pass, out) in self.out.chunks_mut(PASS_ROWS).enumerate() {

@@ -151,7 +151,7 @@ fn prefetch<G>(weights: &G) {
 /// The low and the high half of every byte.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn nibbles(both: __m256i) -> (__m256i, __m256i) {
+pub(super) fn nibbles(both: __m256i) -> (__m256i, __m256i) {
     let low_half = _mm256_set1_epi8(15);
     let high = _mm256_srli_epi16::<4>(both);
     (_mm256_and_si256(both, low_half), _mm256_and_si256(high, low_half))
@@ -159,7 +159,7 @@ fn nibbles(both: __m256i) -> (__m256i, __m256i) {
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn add_dots(sum: __m256, scales: __m256, block: &ActivationBlock, dots: __m256i) -> __m256 {
+pub(super) fn add_dots(sum: __m256, scales: __m256, block: &ActivationBlock, dots: __m256i) -> __m256 {
     let scales = _mm256_mul_ps(scales, _mm256_set1_ps(block.scale));
     _mm256_fmadd_ps(scales, _mm256_cvtepi32_ps(dots), sum)
 }
@@ -167,28 +167,28 @@ fn add_dots(sum: __m256, scales: __m256, block: &ActivationBlock, dots: __m256i)
 /// Four columns of the activations, once for each of the eight rows.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn four_columns(block: &ActivationBlock, word: usize) -> __m256i {
+pub(super) fn four_columns(block: &ActivationBlock, word: usize) -> __m256i {
     let (words, _) = block.quants.as_chunks::<WORD>();
     _mm256_set1_epi32(i32::from_le_bytes(words[word].map(|quant| quant as u8)))
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn halves(halves: &[f16; GROUP_ROWS]) -> __m256 {
+pub(super) fn halves(halves: &[f16; GROUP_ROWS]) -> __m256 {
     // SAFETY: eight halves are 16 bytes, and the load needs no alignment.
     _mm256_cvtph_ps(unsafe { _mm_loadu_si128(halves.as_ptr().cast()) })
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn loaded(bytes: &[u8; GROUP_ROWS * WORD]) -> __m256i {
+pub(super) fn loaded(bytes: &[u8; GROUP_ROWS * WORD]) -> __m256i {
     // SAFETY: the array has 32 bytes, and the load needs no alignment.
     unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn stored<const T: usize>(sums: [__m256; T]) -> [[f32; GROUP_ROWS]; T] {
+pub(super) fn stored<const T: usize>(sums: [__m256; T]) -> [[f32; GROUP_ROWS]; T] {
     let mut outputs = [[0.0; GROUP_ROWS]; T];
     for (outputs, sums) in outputs.iter_mut().zip(sums) {
         // SAFETY: eight floats are 32 bytes, and the store needs no alignment.

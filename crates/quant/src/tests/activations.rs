@@ -1,7 +1,9 @@
 //! What quantised activations hold, and the blocks that are special.
 
-use crate::activations::ActivationBlock;
-use crate::{Activations, QuantError};
+use proptest::{prelude::*, test_runner::RngSeed};
+
+use crate::activations::{ActivationBlock, Quantization};
+use crate::{Activations, Kernel, QuantError};
 
 fn block_of(values: [f32; 32]) -> ActivationBlock {
     let mut activations = Activations::new();
@@ -114,4 +116,39 @@ fn room_for_no_whole_rows_is_refused_and_so_is_another_row() {
         rows.quantize(0, &[0.0; 32]),
         Err(QuantError::PartialRow { values: 32, n_cols: 64 })
     );
+}
+
+/// The values' bits, with what a NaN looks like inside left out.
+fn bits(block: &ActivationBlock) -> ([i8; 32], i32, [Option<u32>; 2]) {
+    let floats = [block.scale, block.scaled_sum].map(|float| (!float.is_nan()).then_some(float.to_bits()));
+    (block.quants, block.sum, floats)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, rng_seed: RngSeed::Fixed(11), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_block_is_the_same_with_every_kernel(
+        values in prop::array::uniform32(prop_oneof![
+            30 => -1.0_f32..1.0,
+            10 => prop::num::f32::NORMAL | prop::num::f32::SUBNORMAL | prop::num::f32::ZERO,
+            1 => prop::num::f32::ANY,
+        ]),
+        exponent in -130..120,
+    ) {
+        let values = values.map(|value| value * (exponent as f32).exp2());
+        let expected = quantized(&values, Kernel::portable());
+        for kernel in Kernel::available() {
+            prop_assert_eq!(bits(&quantized(&values, kernel)), bits(&expected), "{}", kernel);
+        }
+    }
+}
+
+fn quantized(values: &[f32; 32], kernel: Kernel) -> ActivationBlock {
+    let mut blocks = [ActivationBlock::default()];
+    kernel.run(Quantization {
+        values: &[*values],
+        blocks: &mut blocks,
+    });
+    blocks[0]
 }

@@ -21,11 +21,10 @@ impl Case {
     fn random(block_type: BlockType, [n_rows, n_blocks, tokens]: [usize; 3], seed: u64) -> Self {
         let n_cols = n_blocks * 32;
         let mut random = Random(seed);
-        let n_halves = if block_type == BlockType::Q4_1 { 2 } else { 1 };
         let mut bytes = vec![0; block_type.bytes_for(n_rows * n_cols).expect("whole blocks")];
         for block in bytes.chunks_exact_mut(block_type.block_bytes()) {
             block.fill_with(|| random.next() as u8);
-            for half in 0..n_halves {
+            for half in 0..scale_bytes(block_type) / 2 {
                 let scale = half::f16::from_f32(random.unit() * 2.0);
                 block[2 * half..2 * half + 2].copy_from_slice(&scale.to_le_bytes());
             }
@@ -82,6 +81,11 @@ impl Case {
     }
 }
 
+/// What a stored block begins with: its scale, or its scale and its minimum.
+fn scale_bytes(block_type: BlockType) -> usize {
+    if block_type == BlockType::Q4_1 { 4 } else { 2 }
+}
+
 /// splitmix64.
 struct Random(u64);
 
@@ -125,17 +129,15 @@ fn check_bits(got: &[f32], expected: &[f32], what: &str) {
     }
 }
 
+/// With every kernel that this processor has: all at once, and piece by piece.
 #[track_caller]
 fn check_every_way(case: &Case) -> Vec<f32> {
     let outputs = case.outputs(Kernel::portable());
-    let fastest = Kernel::detect();
-    check_bits(&case.outputs(fastest), &outputs, &fastest.to_string());
-    check_bits(&case.outputs_piece_by_piece(fastest), &outputs, "piece by piece");
-    check_bits(
-        &case.outputs_piece_by_piece(Kernel::portable()),
-        &outputs,
-        "portable, piece by piece",
-    );
+    for kernel in Kernel::available() {
+        check_bits(&case.outputs(kernel), &outputs, &kernel.to_string());
+        let pieces = case.outputs_piece_by_piece(kernel);
+        check_bits(&pieces, &outputs, &format!("{kernel}, piece by piece"));
+    }
     outputs
 }
 
@@ -178,7 +180,7 @@ proptest! {
         block_type in prop::sample::select(&QUANTISED[..]),
         n_rows in 1_usize..40,
         n_blocks in 1_usize..7,
-        tokens in 0_usize..12,
+        tokens in 0_usize..14,
         seed: u64,
     ) {
         let case = Case::random(block_type, [n_rows, n_blocks, tokens], seed);
@@ -202,17 +204,62 @@ fn the_largest_sums_fit() {
         (BlockType::Q4_0, 0xff),
         (BlockType::Q4_0, 0),
         (BlockType::Q4_1, 0xff),
+        (BlockType::Q8_0, 0x7f),
         (BlockType::Q8_0, 0x80),
+        (BlockType::Q8_0, 0xff),
     ] {
-        for (sign, tokens) in [(-1.0, 5), (1.0, 5), (-1.0, 70), (1.0, 70)] {
+        for (signs, tokens) in [
+            ([1.0, 1.0], 13),
+            ([-1.0, -1.0], 13),
+            ([1.0, -1.0], 13),
+            ([1.0, -1.0], 70),
+        ] {
             let mut case = Case::random(block_type, [9, 3, tokens], 2);
             for block in case.bytes.chunks_exact_mut(block_type.block_bytes()) {
-                block[4..].fill(quant);
+                block[scale_bytes(block_type)..].fill(quant);
             }
-            case.values.fill(127.0 * sign);
+            for (i, value) in case.values.iter_mut().enumerate() {
+                *value = 127.0 * signs[i % 2];
+            }
             check_numbers(&case, &check_every_way(&case));
         }
     }
+}
+
+#[test]
+fn scales_of_every_kind_are_the_same_and_near_the_formula() {
+    // The largest number of a half, the least that is normal, the largest that isn't, the least of all, and the zeros.
+    for bits in [0x7bff_u16, 0x0400, 0x03ff, 0x8001, 0x0000, 0x8000] {
+        for block_type in QUANTISED {
+            let mut case = Case::random(block_type, [17, 2, 13], 6);
+            for block in case.bytes.chunks_exact_mut(2 * block_type.block_bytes()) {
+                for half in block[..scale_bytes(block_type)].chunks_exact_mut(2) {
+                    half.copy_from_slice(&bits.to_le_bytes());
+                }
+            }
+            check_numbers(&case, &check_every_way(&case));
+        }
+    }
+}
+
+#[test]
+fn outputs_are_the_same_on_every_processor() {
+    let mut hashes = Vec::new();
+    for block_type in QUANTISED {
+        let mut case = Case::random(block_type, [43, 7, 14], 8);
+        // Sizes come from a function that libraries compute differently.
+        let mut random = Random(9);
+        case.values.fill_with(|| random.unit());
+        let outputs = check_every_way(&case);
+        // FNV-1a, word by word.
+        hashes.push(outputs.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, output| {
+            (hash ^ u64::from(output.to_bits())).wrapping_mul(0x0100_0000_01b3)
+        }));
+    }
+    assert_eq!(
+        hashes,
+        [0xbf8a_0a0c_973e_45ba, 0x384b_612c_cec8_6f7f, 0xb48e_170c_b91f_0516]
+    );
 }
 
 #[test]

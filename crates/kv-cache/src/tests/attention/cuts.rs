@@ -47,6 +47,19 @@ proptest! {
 }
 
 #[test]
+fn outputs_are_the_same_on_every_processor() {
+    let case = Case::random(heads(6, 2, 20), SinkWindow::new(4, 124), 300, 3);
+    for kernel in [Kernel::detect(), Kernel::portable()] {
+        let outputs = case.outputs(Way::plain(&[50], kernel));
+        // FNV-1a, word by word.
+        let hash = outputs.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, output| {
+            (hash ^ u64::from(output.to_bits())).wrapping_mul(0x0100_0000_01b3)
+        });
+        assert_eq!(hash, 0xe8eb_7322_ead4_ed98, "{kernel}");
+    }
+}
+
+#[test]
 fn the_default_models_chunkings_have_the_same_bits_while_the_ring_wraps() {
     let case = Case::random(DEFAULT_MODEL, SinkWindow::new(4, 124), 400, 1);
     check_every_way(&case, &[&[7], &[64], &[512]]);

@@ -1,0 +1,207 @@
+//! The kernel for 64-bit ARM processors that add up four products of bytes in one instruction (`dotprod`): Apple's, and nearly all
+//! servers' and telephones' since 2018.
+//!
+//! Two 128-bit registers hold four columns of each of the eight rows. `sdot` takes one word of a register of activations for all
+//! of its lanes, so that a block's activations are two loads.
+#![expect(
+    unsafe_code,
+    reason = "the compiler can't know that a processor has these instructions, nor check a load by pointer or assembly"
+)]
+
+use std::arch::aarch64::{
+    float32x4_t, int8x16_t, int32x4_t, uint8x16_t, vandq_u8, vcvt_f32_f16, vcvtq_f32_s32, vdupq_n_f32, vdupq_n_s32,
+    vdupq_n_u8, vfmaq_f32, vld1_u16, vld1q_s8, vld1q_u8, vmulq_f32, vreinterpret_f16_u16, vreinterpretq_s8_u8,
+    vshrq_n_u8, vst1q_f32,
+};
+use std::arch::{asm, is_aarch64_feature_detected};
+
+use half::f16;
+
+use super::Tiles;
+use crate::activations::{ActivationBlock, quantize_block};
+use crate::dequantize::BLOCK;
+use crate::matrix::{FourBitGroup, GROUP_ROWS, Q8_0Group, WORD};
+
+/// That the processor has `dotprod`: there is no other way to get one than [`NeonDotprod::detect`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NeonDotprod(());
+
+/// Four rows, and the other four.
+const HALVES: usize = 2;
+
+/// Words in a register of activations.
+const WORDS: usize = 4;
+
+impl NeonDotprod {
+    /// The kernel, if the processor has its instructions.
+    pub(crate) fn detect() -> Option<Self> {
+        is_aarch64_feature_detected!("dotprod").then_some(Self(()))
+    }
+}
+
+impl Tiles for NeonDotprod {
+    fn quantize(self, values: &[[f32; BLOCK]], out: &mut [ActivationBlock]) {
+        for (values, out) in values.iter().zip(out) {
+            *out = quantize_block(values);
+        }
+    }
+
+    fn four_bits<G: FourBitGroup, const T: usize>(
+        self,
+        group: &[G],
+        rows: [&[ActivationBlock]; T],
+    ) -> [[f32; GROUP_ROWS]; T] {
+        // SAFETY: `self` was detected, so the processor has the instructions.
+        unsafe { four_bits(group, rows) }
+    }
+
+    fn bytes<const T: usize>(self, group: &[Q8_0Group], rows: [&[ActivationBlock]; T]) -> [[f32; GROUP_ROWS]; T] {
+        // SAFETY: `self` was detected, so the processor has the instructions.
+        unsafe { bytes(group, rows) }
+    }
+}
+
+/// Without minimums, sums begin with what 8 less of every quant makes.
+#[target_feature(enable = "neon,dotprod")]
+fn four_bits<G: FourBitGroup, const T: usize>(group: &[G], rows: [&[ActivationBlock]; T]) -> [[f32; GROUP_ROWS]; T] {
+    let mut sums = [[vdupq_n_f32(0.0); HALVES]; T];
+    for (block_idx, weights) in group.iter().enumerate() {
+        let quants = weights.quants().each_ref().map(|word| loaded(word));
+        let low = quants.map(|word| word.map(|both| vreinterpretq_s8_u8(vandq_u8(both, vdupq_n_u8(15)))));
+        let high = quants.map(|word| word.map(|both| vreinterpretq_s8_u8(vshrq_n_u8::<4>(both))));
+        let offset = if weights.mins().is_some() { 0 } else { -8 };
+        let scales = halves(weights.scales());
+        let mins = weights.mins().map(|mins| halves(mins));
+        for t in 0..T {
+            let block = &rows[t][block_idx];
+            let [first, second] = columns(block);
+            let dots = dot(start(offset * block.sum), &low, first);
+            let dots = dot(dots, &high, second);
+            sums[t] = add_dots(sums[t], scales, block, dots);
+            if let Some(mins) = mins {
+                let scaled_sum = vdupq_n_f32(block.scaled_sum);
+                for half in 0..HALVES {
+                    sums[t][half] = vfmaq_f32(sums[t][half], mins[half], scaled_sum);
+                }
+            }
+        }
+    }
+    stored(sums)
+}
+
+#[target_feature(enable = "neon,dotprod")]
+fn bytes<const T: usize>(group: &[Q8_0Group], rows: [&[ActivationBlock]; T]) -> [[f32; GROUP_ROWS]; T] {
+    let mut sums = [[vdupq_n_f32(0.0); HALVES]; T];
+    for (block_idx, weights) in group.iter().enumerate() {
+        let words = weights
+            .quants
+            .each_ref()
+            .map(|word| loaded(word).map(|both| vreinterpretq_s8_u8(both)));
+        let (words, _) = words.as_chunks::<WORDS>();
+        let scales = halves(&weights.scales);
+        for t in 0..T {
+            let block = &rows[t][block_idx];
+            let [first, second] = columns(block);
+            let dots = dot(start(0), &words[0], first);
+            let dots = dot(dots, &words[1], second);
+            sums[t] = add_dots(sums[t], scales, block, dots);
+        }
+    }
+    stored(sums)
+}
+
+/// Adds the products of four words, each with its word of the activations.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn dot(dots: [int32x4_t; HALVES], words: &[[int8x16_t; HALVES]; WORDS], activations: int8x16_t) -> [int32x4_t; HALVES] {
+    let dots = dot_word::<0>(dots, words[0], activations);
+    let dots = dot_word::<1>(dots, words[1], activations);
+    let dots = dot_word::<2>(dots, words[2], activations);
+    dot_word::<3>(dots, words[3], activations)
+}
+
+/// In assembly, since the intrinsic isn't stable. Nothing saturates, so sums of a block are exact.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn dot_word<const WORD: usize>(
+    dots: [int32x4_t; HALVES],
+    words: [int8x16_t; HALVES],
+    activations: int8x16_t,
+) -> [int32x4_t; HALVES] {
+    let [mut first, mut second] = dots;
+    // SAFETY: the function's features have the instruction, which only changes the two registers that it names.
+    unsafe {
+        asm!(
+            "sdot {first:v}.4s, {rows_0_to_3:v}.16b, {activations:v}.4b[{word}]",
+            "sdot {second:v}.4s, {rows_4_to_7:v}.16b, {activations:v}.4b[{word}]",
+            first = inout(vreg) first,
+            second = inout(vreg) second,
+            rows_0_to_3 = in(vreg) words[0],
+            rows_4_to_7 = in(vreg) words[1],
+            activations = in(vreg) activations,
+            word = const WORD,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    [first, second]
+}
+
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn start(dot: i32) -> [int32x4_t; HALVES] {
+    [vdupq_n_s32(dot); HALVES]
+}
+
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn add_dots(
+    mut sums: [float32x4_t; HALVES],
+    scales: [float32x4_t; HALVES],
+    block: &ActivationBlock,
+    dots: [int32x4_t; HALVES],
+) -> [float32x4_t; HALVES] {
+    for half in 0..HALVES {
+        let scale = vmulq_f32(scales[half], vdupq_n_f32(block.scale));
+        sums[half] = vfmaq_f32(sums[half], scale, vcvtq_f32_s32(dots[half]));
+    }
+    sums
+}
+
+/// The activations of a block, 16 columns in each register.
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn columns(block: &ActivationBlock) -> [int8x16_t; 2] {
+    let (halves, _) = block.quants.as_chunks::<{ BLOCK / 2 }>();
+    // SAFETY: each half of the array has 16 bytes.
+    [0, 1].map(|half| unsafe { vld1q_s8(halves[half].as_ptr()) })
+}
+
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn halves(halves: &[f16; GROUP_ROWS]) -> [float32x4_t; HALVES] {
+    let (fours, _) = halves.as_chunks::<{ GROUP_ROWS / HALVES }>();
+    // SAFETY: each of the two has four halves, which are as large as `u16`.
+    [0, 1].map(|half| vcvt_f32_f16(vreinterpret_f16_u16(unsafe { vld1_u16(fours[half].as_ptr().cast()) })))
+}
+
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn loaded(bytes: &[u8; GROUP_ROWS * WORD]) -> [uint8x16_t; HALVES] {
+    let (halves, _) = bytes.as_chunks::<{ GROUP_ROWS * WORD / HALVES }>();
+    // SAFETY: each half of the array has 16 bytes.
+    [0, 1].map(|half| unsafe { vld1q_u8(halves[half].as_ptr()) })
+}
+
+#[inline]
+#[target_feature(enable = "neon,dotprod")]
+fn stored<const T: usize>(sums: [[float32x4_t; HALVES]; T]) -> [[f32; GROUP_ROWS]; T] {
+    let mut outputs = [[0.0; GROUP_ROWS]; T];
+    for (outputs, sums) in outputs.iter_mut().zip(sums) {
+        let (fours, _) = outputs.as_chunks_mut::<{ GROUP_ROWS / HALVES }>();
+        for (four, sums) in fours.iter_mut().zip(sums) {
+            // SAFETY: the array has four floats.
+            unsafe { vst1q_f32(four.as_mut_ptr(), sums) };
+        }
+    }
+    outputs
+}

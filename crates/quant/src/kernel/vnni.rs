@@ -1,0 +1,140 @@
+//! The kernels for x86-64 processors that multiply bytes and add up four products in one instruction: AVX-512 VNNI (servers since
+//! 2019, AMD since Zen 4) and AVX-VNNI (desktop processors without AVX-512, since 2021).
+//!
+//! They differ in how that instruction is encoded, and in how many registers there are. Both take 256 bits at a time, eight rows:
+//! as with AVX2, whose loads, float steps and stores these are. `vpdpbusd` wraps at 32 bits and saturates nowhere, so sums of a
+//! block are exact.
+#![expect(
+    unsafe_code,
+    reason = "the compiler can't know that a processor has these instructions"
+)]
+
+use std::arch::x86_64::{
+    _mm256_dpbusd_avx_epi32, _mm256_dpbusd_epi32, _mm256_fmadd_ps, _mm256_set1_epi8, _mm256_set1_epi32, _mm256_set1_ps,
+    _mm256_setzero_ps, _mm256_xor_si256,
+};
+
+use super::Tiles;
+use super::avx2::{add_dots, four_columns, halves, loaded, nibbles, stored};
+use crate::activations::{ActivationBlock, quantize_block};
+use crate::dequantize::BLOCK;
+use crate::matrix::{FourBitGroup, GROUP_ROWS, Q8_0Group, WORD};
+
+/// A kernel by its name, its features and the intrinsic for `vpdpbusd`. A macro, since features are attributes: a generic function
+/// would be compiled without them.
+macro_rules! kernel {
+    ($(#[$doc:meta])* $name:ident, $enabled:literal, [$($feature:tt),+], $dpbusd:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) struct $name(());
+
+        impl $name {
+            /// The kernel, if the processor has its instructions.
+            pub(crate) fn detect() -> Option<Self> {
+                let has_all = $(is_x86_feature_detected!($feature))&&+;
+                has_all.then_some(Self(()))
+            }
+        }
+
+        impl Tiles for $name {
+            fn quantize(self, values: &[[f32; BLOCK]], out: &mut [ActivationBlock]) {
+                #[target_feature(enable = $enabled)]
+                fn enabled(values: &[[f32; BLOCK]], out: &mut [ActivationBlock]) {
+                    for (values, out) in values.iter().zip(out) {
+                        *out = quantize_block(values);
+                    }
+                }
+                // SAFETY: `self` was detected, so the processor has the instructions.
+                unsafe { enabled(values, out) }
+            }
+
+            fn four_bits<G: FourBitGroup, const T: usize>(
+                self,
+                group: &[G],
+                rows: [&[ActivationBlock]; T],
+            ) -> [[f32; GROUP_ROWS]; T] {
+                /// Without minimums, sums begin with what 8 less of every quant makes.
+                #[target_feature(enable = $enabled)]
+                fn enabled<G: FourBitGroup, const T: usize>(
+                    group: &[G],
+                    rows: [&[ActivationBlock]; T],
+                ) -> [[f32; GROUP_ROWS]; T] {
+                    let mut sums = [_mm256_setzero_ps(); T];
+                    for (block_idx, weights) in group.iter().enumerate() {
+                        let offset = if weights.mins().is_some() { 0 } else { -8 };
+                        let mut dots = rows.map(|row| _mm256_set1_epi32(offset * row[block_idx].sum));
+                        for (word, quants) in weights.quants().iter().enumerate() {
+                            let (low, high) = nibbles(loaded(quants));
+                            for t in 0..T {
+                                let block = &rows[t][block_idx];
+                                dots[t] = $dpbusd(dots[t], low, four_columns(block, word));
+                                dots[t] = $dpbusd(dots[t], high, four_columns(block, word + BLOCK / 2 / WORD));
+                            }
+                        }
+                        let scales = halves(weights.scales());
+                        for t in 0..T {
+                            sums[t] = add_dots(sums[t], scales, &rows[t][block_idx], dots[t]);
+                        }
+                        if let Some(mins) = weights.mins() {
+                            let mins = halves(mins);
+                            for t in 0..T {
+                                let scaled_sum = _mm256_set1_ps(rows[t][block_idx].scaled_sum);
+                                sums[t] = _mm256_fmadd_ps(mins, scaled_sum, sums[t]);
+                            }
+                        }
+                    }
+                    stored(sums)
+                }
+                // SAFETY: `self` was detected, so the processor has the instructions.
+                unsafe { enabled(group, rows) }
+            }
+
+            fn bytes<const T: usize>(
+                self,
+                group: &[Q8_0Group],
+                rows: [&[ActivationBlock]; T],
+            ) -> [[f32; GROUP_ROWS]; T] {
+                /// One factor has no sign: weights are 128 more, which is a flipped bit, and sums begin with what that is too much.
+                #[target_feature(enable = $enabled)]
+                fn enabled<const T: usize>(
+                    group: &[Q8_0Group],
+                    rows: [&[ActivationBlock]; T],
+                ) -> [[f32; GROUP_ROWS]; T] {
+                    let mut sums = [_mm256_setzero_ps(); T];
+                    for (block_idx, weights) in group.iter().enumerate() {
+                        let mut dots = rows.map(|row| _mm256_set1_epi32(-128 * row[block_idx].sum));
+                        for (word, quants) in weights.quants.iter().enumerate() {
+                            let unsigned = _mm256_xor_si256(loaded(quants), _mm256_set1_epi8(-128));
+                            for t in 0..T {
+                                dots[t] = $dpbusd(dots[t], unsigned, four_columns(&rows[t][block_idx], word));
+                            }
+                        }
+                        let scales = halves(&weights.scales);
+                        for t in 0..T {
+                            sums[t] = add_dots(sums[t], scales, &rows[t][block_idx], dots[t]);
+                        }
+                    }
+                    stored(sums)
+                }
+                // SAFETY: `self` was detected, so the processor has the instructions.
+                unsafe { enabled(group, rows) }
+            }
+        }
+    };
+}
+
+kernel! {
+    /// That the processor has AVX-512 VNNI, also for 256 bits: there is no other way to get one than `detect`.
+    Avx512Vnni,
+    "avx2,fma,f16c,avx512f,avx512vl,avx512vnni",
+    ["avx2", "fma", "f16c", "avx512f", "avx512vl", "avx512vnni"],
+    _mm256_dpbusd_epi32
+}
+
+kernel! {
+    /// That the processor has AVX-VNNI: there is no other way to get one than `detect`.
+    AvxVnni,
+    "avx2,fma,f16c,avxvnni",
+    ["avx2", "fma", "f16c", "avxvnni"],
+    _mm256_dpbusd_avx_epi32
+}
