@@ -15,8 +15,8 @@ use model_files::ModelFiles;
 use crate::disk::Disk;
 use crate::error::with_sources;
 use crate::prompt::{Defaults, Prompt, PromptFormat, history_room};
-use crate::worker::{Job, Machine, Shared, Shelf, Worker};
-use crate::{BurnEngineError, BurnEngineSettings, ComputeDevice, LlamaModel};
+use crate::worker::{Job, Limits, Machine, Shared, Shelf, Worker};
+use crate::{BurnEngineError, BurnEngineSettings, ComputeDevice, LlamaModel, MAX_CHUNK};
 
 /// Events between the worker and a reader: some seconds of an answer, so that a busy reader never slows it.
 const CHANNEL_EVENTS: usize = 256;
@@ -77,7 +77,11 @@ impl BurnEngine {
         for (name, tag) in disk.iter().flat_map(|disk| disk.conversations()) {
             shared.set_cached(&name, tag);
         }
-        let (channel_events, kv_budget_bytes) = (tuning.channel_events, settings.kv_budget_bytes);
+        let channel_events = tuning.channel_events;
+        let limits = Limits {
+            kv_budget_bytes: settings.kv_budget_bytes,
+            prompt_chunk: tuning.prompt_chunk,
+        };
         let load = {
             let format = Arc::clone(&format);
             move || Ok(Machine::new(LlamaModel::load(files, &device)?, format, defaults))
@@ -86,7 +90,7 @@ impl BurnEngine {
             let (shared, name) = (Arc::clone(&shared), info.name.clone());
             let shelf = Shelf::new(disk.clone());
             let new_worker = move |shared, machine| {
-                let worker = Worker::new(shared, machine, shelf, kv_budget_bytes);
+                let worker = Worker::new(shared, machine, shelf, limits);
                 #[cfg(test)]
                 let worker = worker.with_hooks(tuning.before_step, tuning.in_step);
                 worker
@@ -113,6 +117,8 @@ pub(crate) struct Tuning {
     /// No token ends an answer.
     pub(crate) never_stops: bool,
     pub(crate) channel_events: usize,
+    /// Tokens of prompts that are read in a step.
+    pub(crate) prompt_chunk: usize,
     #[cfg(test)]
     pub(crate) before_step: Option<crate::worker::StepHook>,
     #[cfg(test)]
@@ -124,6 +130,7 @@ impl Default for Tuning {
         Self {
             never_stops: false,
             channel_events: CHANNEL_EVENTS,
+            prompt_chunk: MAX_CHUNK,
             #[cfg(test)]
             before_step: None,
             #[cfg(test)]

@@ -43,13 +43,21 @@ pub(crate) type StepHook = Box<dyn FnMut(&str) + Send>;
 #[cfg(test)]
 pub(crate) type BatchHook = Box<dyn FnMut(&[&str]) + Send>;
 
+/// How much there may be of what costs memory or time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Bytes that the keys and values of all conversations may take together, of those that run as many as they may come to take.
+    pub(crate) kv_budget_bytes: usize,
+    /// Tokens of prompts that are read in a step.
+    pub(crate) prompt_chunk: usize,
+}
+
 /// See the module.
 pub(crate) struct Worker {
     shared: Arc<Shared>,
     machine: Machine,
     shelf: Shelf,
-    /// Bytes that the keys and values of all conversations may take together, of those that run as many as they may come to take.
-    kv_budget_bytes: usize,
+    limits: Limits,
     running: Vec<Turn>,
     /// The next turn to begin, once there is memory for it.
     held: Option<Turn>,
@@ -60,12 +68,12 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(shared: Arc<Shared>, machine: Machine, shelf: Shelf, kv_budget_bytes: usize) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, machine: Machine, shelf: Shelf, limits: Limits) -> Self {
         Self {
             shared,
             machine,
             shelf,
-            kv_budget_bytes,
+            limits,
             running: Vec::new(),
             held: None,
             rounds: 0,
@@ -149,10 +157,10 @@ impl Worker {
     fn make_room(&mut self, bytes: usize) -> bool {
         let running: usize = self.running.iter().map(Turn::most_cache_bytes).sum();
         let taken = running.saturating_add(bytes);
-        if !self.running.is_empty() && taken > self.kv_budget_bytes {
+        if !self.running.is_empty() && taken > self.limits.kv_budget_bytes {
             return false;
         }
-        self.drop_idle(self.kv_budget_bytes.saturating_sub(taken), 0);
+        self.drop_idle(self.limits.kv_budget_bytes.saturating_sub(taken), 0);
         true
     }
 
@@ -206,7 +214,7 @@ impl Worker {
         self.deliver();
         #[cfg(test)]
         self.call_hook();
-        let has_moved = Step::plan(&mut self.running, self.rounds).take(&mut self.machine);
+        let has_moved = Step::plan(&mut self.running, self.rounds, self.limits.prompt_chunk).take(&mut self.machine);
         self.deliver();
         has_moved
     }
@@ -252,7 +260,7 @@ impl Worker {
         }
         // The newest stays, however large: without it no conversation of that size could ever go on.
         let running: usize = self.running.iter().map(Turn::most_cache_bytes).sum();
-        self.drop_idle(self.kv_budget_bytes.saturating_sub(running), 1);
+        self.drop_idle(self.limits.kv_budget_bytes.saturating_sub(running), 1);
         self.tell_cache_bytes();
     }
 }

@@ -10,6 +10,7 @@ mod memory;
 mod real_model;
 mod rendering;
 mod restarts;
+mod same_bits;
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

@@ -21,8 +21,8 @@ const SHARED_CHUNK: usize = 128;
 pub(crate) struct Step<'a>(Vec<(&'a mut Turn, usize)>);
 
 impl<'a> Step<'a> {
-    /// What the turns read in a round, as far as their readers keep up.
-    pub(crate) fn plan(turns: &'a mut [Turn], round: u64) -> Self {
+    /// What the turns read in a round, as far as their readers keep up; of prompts at most `prompt_chunk` tokens.
+    pub(crate) fn plan(turns: &'a mut [Turn], round: u64, prompt_chunk: usize) -> Self {
         let (mut shares, mut prompts) = (Vec::new(), Vec::new());
         for turn in turns.iter_mut().filter(|turn| turn.can_step()) {
             match wants(turn) {
@@ -32,7 +32,8 @@ impl<'a> Step<'a> {
             }
         }
         prompts.sort_by_key(|(turn, _)| turn.served_in);
-        let mut room = if shares.is_empty() { MAX_CHUNK } else { SHARED_CHUNK };
+        let room = if shares.is_empty() { MAX_CHUNK } else { SHARED_CHUNK };
+        let mut room = room.min(prompt_chunk);
         for (turn, tokens) in prompts {
             let share = room.min(tokens);
             if share > 0 {

@@ -1,9 +1,10 @@
 //! The memory of caches: who begins when, and who goes.
 
-use engine::{Engine, EngineError, EngineEvent, Generation, Tag};
+use engine::{Engine, EngineError, EngineEvent, Generation, Tag, channel};
 
-use super::{ask, fails, request, settings, start, start_tuned, start_with_action_at_within, user};
-use crate::engine::Tuning;
+use super::memory::machine;
+use super::{ask, fails, request, settings, start, start_with_action_at_within, user};
+use crate::worker::{Job, Place, Shelf, Turn};
 use crate::{BurnEngine, BurnEngineSettings};
 
 fn start_within(kv_budget_bytes: usize) -> BurnEngine {
@@ -14,14 +15,13 @@ fn start_within(kv_budget_bytes: usize) -> BurnEngine {
     .expect("the toy model is there")
 }
 
-/// Bytes of a conversation's cache after the longest turn.
+/// Bytes of a conversation's cache when its first turn is as long as it may get.
 fn bytes_of_one() -> usize {
-    let engine = start_tuned(Tuning {
-        never_stops: true,
-        ..Tuning::default()
-    });
-    ask(&engine, request("c", None, vec![user(1, "Hello")]));
-    usize::try_from(engine.cache_bytes()).expect("it fits in memory")
+    let turn = request("c", None, vec![user(1, "Hello")]);
+    let (emitter, _generation) = channel(1);
+    let machine = machine();
+    let place = Place::find(&turn, &machine, &mut Shelf::default()).expect("it fits");
+    Turn::new(Job::new(turn, emitter), place, &machine, 0).most_cache_bytes()
 }
 
 /// What a reader was told of the queue before its turn began.

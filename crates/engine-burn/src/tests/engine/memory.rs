@@ -11,7 +11,7 @@ use crate::prompt::PromptFormat;
 use crate::worker::{Delivery, Job, Machine, Place, Shared, Shelf, Step, Turn};
 use crate::{ComputeDevice, DeviceChoice, LlamaModel, MAX_CHUNK, Precision, REWIND_TOKENS};
 
-fn machine() -> Machine {
+pub(super) fn machine() -> Machine {
     let settings = settings();
     let files = Arc::new(ModelFiles::open(&settings.model).expect("the toy is part of the repository"));
     let device = ComputeDevice::open(DeviceChoice::Cpu, Precision::Auto, Some(1)).expect("the CPU is there");
@@ -32,7 +32,7 @@ fn run(tag: u64, machine: &mut Machine, shelf: &mut Shelf) -> usize {
     let shared = Shared::new();
     while turn.deliver(&shared) == Delivery::Sent {
         assert!(
-            Step::plan(slice::from_mut(&mut turn), 0).take(machine),
+            Step::plan(slice::from_mut(&mut turn), 0, MAX_CHUNK).take(machine),
             "there is more to read"
         );
     }
