@@ -31,6 +31,7 @@ fn every_part_is_measured() {
     let report: Value = serde_json::from_slice(&stdout).expect("stdout is JSON");
     assert_eq!(report["model"]["name"], "toy-llama.gguf");
     assert_eq!(report["device"], "CPU, 1 threads");
+    assert_eq!(report["weights"], "Q8_0 1 MiB");
     assert!(report["load"]["readyMs"].as_f64() > Some(0.0));
     assert_eq!(report["memory"]["goes"].as_array().map(Vec::len), Some(5));
     assert_eq!(report["prefill"]["prompt"].as_array().map(Vec::len), Some(16));
