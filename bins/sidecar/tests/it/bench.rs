@@ -80,7 +80,9 @@ fn people_get_a_table() {
     assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
     let table = String::from_utf8(stdout).expect("it is text");
     assert!(
-        table.starts_with("toy-llama.gguf, 0 MB, CPU, 1 threads, 4 + 128 tokens in view\n\nprefill of 4 tokens  "),
+        table.starts_with(
+            "toy-llama.gguf, 0 MB, as Q8_0 1 MiB, CPU, 1 threads, 4 + 128 tokens in view\n\nprefill of 4 tokens  "
+        ),
         "{table}"
     );
     assert_eq!(table.lines().count(), 3, "{table}");
