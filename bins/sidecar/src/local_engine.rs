@@ -6,11 +6,12 @@ use std::sync::Arc;
 use engine::Engine;
 use engine_burn::{
     BurnEngine, BurnEngineSettings, Checkpoints, ComputeDevice, DeviceChoice, LlamaModel, Precision as EnginePrecision,
+    Quantise as EngineQuantise,
 };
 use model_files::ModelFiles;
 
 use crate::error::StartError;
-use crate::settings::{Device, MODELS_DIR, Precision, Settings, resolve_model};
+use crate::settings::{Device, MODELS_DIR, Precision, Quantise, Settings, resolve_model};
 
 /// The folder in `DATA_DIR` for caches of conversations.
 const KV_DIR: &str = "kv";
@@ -44,6 +45,7 @@ pub fn engine_settings(settings: &Settings, path: &Path) -> BurnEngineSettings {
         name: name.to_string_lossy().into_owned(),
         device: device(settings.device),
         precision: precision(settings.precision),
+        quantise: quantise(settings.quantise),
         threads: settings.threads,
         streaming: settings.streaming,
         start_size: settings.start_size,
@@ -63,7 +65,7 @@ pub fn load(path: &Path, settings: &Settings) -> Result<LlamaModel, StartError> 
         source,
     })?;
     let device = ComputeDevice::open(device(settings.device), precision(settings.precision), settings.threads)?;
-    Ok(LlamaModel::load(Arc::new(files), &device)?)
+    Ok(LlamaModel::load(Arc::new(files), &device, quantise(settings.quantise))?)
 }
 
 fn device(device: Device) -> DeviceChoice {
@@ -78,5 +80,14 @@ fn precision(precision: Precision) -> EnginePrecision {
     match precision {
         Precision::Auto => EnginePrecision::Auto,
         Precision::F32 => EnginePrecision::F32,
+    }
+}
+
+fn quantise(quantise: Quantise) -> EngineQuantise {
+    match quantise {
+        Quantise::Auto => EngineQuantise::Auto,
+        Quantise::Off => EngineQuantise::Off,
+        Quantise::Q8_0 => EngineQuantise::Q8_0,
+        Quantise::Q4_0 => EngineQuantise::Q4_0,
     }
 }

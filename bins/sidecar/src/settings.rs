@@ -78,6 +78,8 @@ pub struct Settings {
     pub device: Device,
     /// `PRECISION`: how exactly the processor computes.
     pub precision: Precision,
+    /// `QUANTISE`: what the processor computes with instead of weights in bf16, f16, f32 and blocks that it has no products for.
+    pub quantise: Quantise,
     /// `THREADS`: of the local model; `None` leaves it to the engine.
     pub threads: Option<usize>,
     /// `API_KEY`: what a client must show.
@@ -120,6 +122,19 @@ pub enum Precision {
     Auto,
     /// In f32.
     F32,
+}
+
+/// What the processor computes with instead of weights that it can't multiply as they are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantise {
+    /// What the engine thinks best.
+    Auto,
+    /// f32.
+    Off,
+    /// 8-bit blocks.
+    Q8_0,
+    /// 4-bit blocks.
+    Q4_0,
 }
 
 /// Between two pings to one socket; a peer that is silent for two of them is gone. Below the idle timeout of usual proxies (60 s).
@@ -206,6 +221,15 @@ fn read_all(reader: &mut Reader) -> Result<Settings, SettingsError> {
             &[("auto", Device::Auto), ("cpu", Device::Cpu), ("gpu", Device::Gpu)],
         )?,
         precision: reader.choice("PRECISION", &[("auto", Precision::Auto), ("f32", Precision::F32)])?,
+        quantise: reader.choice(
+            "QUANTISE",
+            &[
+                ("auto", Quantise::Auto),
+                ("off", Quantise::Off),
+                ("q8_0", Quantise::Q8_0),
+                ("q4_0", Quantise::Q4_0),
+            ],
+        )?,
         threads: reader.optional_number("THREADS", 1..=1_024)?,
         api_key: reader.secret("API_KEY")?.map(ApiKey::new),
         allow_insecure: reader.switch("ALLOW_INSECURE", false)?,

@@ -37,13 +37,13 @@ pub(crate) struct Disk {
     shared: Arc<Shared>,
     folder: PathBuf,
     budget_bytes: u64,
-    /// The model's fingerprint.
+    /// The model's fingerprint, and what its weights were quantised to when they were loaded.
     model: String,
     writer: Option<JoinHandle<()>>,
 }
 
 impl Disk {
-    /// Looks what the folder has for the model of that fingerprint. Changes nothing there before the first conversation is saved.
+    /// Looks what the folder has for the model of that name. Changes nothing there before the first conversation is saved.
     pub(crate) fn open(settings: Checkpoints, model: &str) -> Result<Self, BurnEngineError> {
         let Checkpoints { folder, budget_bytes } = settings;
         let survey = file::survey(&folder, model).unwrap_or_else(|error| {

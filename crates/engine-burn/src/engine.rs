@@ -14,6 +14,7 @@ use model_files::ModelFiles;
 
 use crate::disk::Disk;
 use crate::error::with_sources;
+use crate::model::quantised_at_load;
 use crate::prompt::{Defaults, Prompt, PromptFormat, history_room};
 use crate::worker::{Job, Limits, Machine, Shared, Shelf, Worker};
 use crate::{BurnEngineError, BurnEngineSettings, ComputeDevice, LlamaModel, MAX_CHUNK};
@@ -67,7 +68,14 @@ impl BurnEngine {
         };
         let disk = match settings.checkpoints {
             // Where caches are in f16.
-            Some(checkpoints) if device.products().is_some() => Some(Disk::open(checkpoints, &info.fingerprint)?),
+            Some(checkpoints) if device.products().is_some() => {
+                let model = match quantised_at_load(&files, &device, settings.quantise) {
+                    // With other weights, the same tokens leave other keys and values.
+                    Some(blocks) => format!("{}-{blocks}", info.fingerprint),
+                    None => info.fingerprint.clone(),
+                };
+                Some(Disk::open(checkpoints, &model)?)
+            }
             Some(_) | None => None,
         };
         let disk = disk.map(Arc::new);
@@ -84,7 +92,13 @@ impl BurnEngine {
         };
         let load = {
             let format = Arc::clone(&format);
-            move || Ok(Machine::new(LlamaModel::load(files, &device)?, format, defaults))
+            move || {
+                Ok(Machine::new(
+                    LlamaModel::load(files, &device, settings.quantise)?,
+                    format,
+                    defaults,
+                ))
+            }
         };
         let worker = {
             let (shared, name) = (Arc::clone(&shared), info.name.clone());

@@ -30,6 +30,6 @@ pub use cache::{MAX_CHUNK, REWIND_TOKENS, SequenceCache};
 pub use device::ComputeDevice;
 pub use error::BurnEngineError;
 pub use kv_cache::{CachePolicy, SinkWindow};
-pub use model::{LlamaModel, Logits, LogitsWanted, SequenceChunk};
+pub use model::{LlamaModel, Logits, LogitsWanted, SequenceChunk, StoredWeights};
 pub use sampler::SampleError;
-pub use settings::{BurnEngineSettings, Checkpoints, DeviceChoice, Precision};
+pub use settings::{BurnEngineSettings, Checkpoints, DeviceChoice, Precision, Quantise};

@@ -11,6 +11,7 @@
 mod attention;
 pub(crate) mod linear;
 mod logits;
+mod stored;
 mod weights;
 
 use std::fmt;
@@ -22,11 +23,13 @@ use kv_cache::{CachePolicy, HeadShape, KvCacheError, Ring, RingRoom};
 use model_files::{ModelConfig, ModelFiles, TensorName};
 
 use crate::cache::{MAX_CHUNK, REWIND_TOKENS, SequenceCache};
-use crate::{BurnEngineError, ComputeDevice};
+use crate::{BurnEngineError, ComputeDevice, Quantise};
 use attention::{Attention, BatchAttention};
 use weights::{LayerWeights, ModelWeights};
 
 pub use logits::{Logits, LogitsWanted};
+pub use stored::StoredWeights;
+pub(crate) use weights::quantised_at_load;
 
 /// A loaded model.
 pub struct LlamaModel {
@@ -57,22 +60,30 @@ impl fmt::Debug for LlamaModel {
 }
 
 impl LlamaModel {
-    /// Loads the weights onto the device, quantised as they are or in f32 ([`Precision`](crate::Precision)); the embedding stays in
-    /// the file and is looked up there.
+    /// Loads the weights onto the device, quantised as they are or as `quantise` says, or in f32 ([`Precision`](crate::Precision));
+    /// the embedding stays in the file and is looked up there.
     ///
     /// # Errors
     /// A [`BurnEngineError`] that names the tensor.
-    pub fn load(files: Arc<ModelFiles>, device: &ComputeDevice) -> Result<Self, BurnEngineError> {
+    pub fn load(files: Arc<ModelFiles>, device: &ComputeDevice, quantise: Quantise) -> Result<Self, BurnEngineError> {
         let attention = Attention::new(heads(&files.config), files.config.rope_base, device);
-        let weights = device.run(|| ModelWeights::load(&files, device))?;
+        let weights = device.run(|| ModelWeights::load(&files, device, quantise))?;
         // What is looked at from now on is a row of the embedding now and then.
         files.release_pages();
-        Ok(Self {
+        let model = Self {
             files,
             device: device.clone(),
             attention,
             weights,
-        })
+        };
+        tracing::info!(model = %model.files.name, weights = %model.stored_weights(), device = device.name(), "the model is loaded");
+        Ok(model)
+    }
+
+    /// What its matrices are in memory.
+    #[must_use]
+    pub fn stored_weights(&self) -> StoredWeights {
+        StoredWeights::of(&self.weights)
     }
 
     /// The model's numbers.

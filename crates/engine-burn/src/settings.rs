@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use quant::BlockType;
+
 use crate::BurnEngineError;
 use crate::prompt::Defaults;
 
@@ -20,13 +22,41 @@ pub enum DeviceChoice {
 /// How exactly the CPU computes with a model whose weights are quantised in blocks. A GPU always computes in f32.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
-    /// As fast as the processor can: products of 8-bit activations with the weights as they are stored, if there is a kernel for
-    /// it. The default model's perplexity is within half a percent of that in f32. A matrix that isn't quantised is f32 all the
-    /// same, and so are those that share its input: queries, keys and values, or the two halves of a gated layer.
+    /// As fast as the processor can: products of 8-bit activations with the weights as they are stored, or as [`Quantise`] says, if
+    /// there is a kernel for it. The default model's perplexity is within half a percent of that in f32. A matrix that isn't quantised
+    /// is f32 all the same, and so are those that share its input: queries, keys and values, or the two halves of a gated layer.
     #[default]
     Auto,
     /// Weights and all sums in f32, for which the default model takes 2.3 times the memory: what tests compare with.
     F32,
+}
+
+/// What matrices become while they are loaded that can't be multiplied as they are stored: bf16, f16 and f32, 5-bit blocks, K-quants.
+///
+/// For the CPU with [`Precision::Auto`], and for rows of whole blocks of 32 values; everywhere else such matrices are f32. Norms are
+/// always f32, and embeddings are looked up in the file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Quantise {
+    /// Whatever loses next to nothing and is fast: Q8_0.
+    #[default]
+    Auto,
+    /// They become f32: as exact as they are stored, in four times the memory of Q8_0, and slower by more than that.
+    Off,
+    /// 8-bit blocks: 1.06 bytes a value.
+    Q8_0,
+    /// 4-bit blocks: 0.56 bytes a value, at a price in what the model knows that grows as models shrink.
+    Q4_0,
+}
+
+impl Quantise {
+    /// The blocks that they become; `None`: f32.
+    pub(crate) const fn blocks(self) -> Option<BlockType> {
+        match self {
+            Self::Auto | Self::Q8_0 => Some(BlockType::Q8_0),
+            Self::Q4_0 => Some(BlockType::Q4_0),
+            Self::Off => None,
+        }
+    }
 }
 
 /// Where caches of conversations are kept on disk.
@@ -52,6 +82,8 @@ pub struct BurnEngineSettings {
     pub device: DeviceChoice,
     /// How exactly it computes there.
     pub precision: Precision,
+    /// What it computes there with weights that aren't stored in blocks that can be multiplied.
+    pub quantise: Quantise,
     /// Threads of the CPU path, at least 1; `None`: one for each core.
     pub threads: Option<usize>,
     /// Sinks and a rolling window (`true`), or a dense cache that ends at the trained context.
@@ -77,6 +109,7 @@ impl BurnEngineSettings {
             name: name.into(),
             device: DeviceChoice::Auto,
             precision: Precision::Auto,
+            quantise: Quantise::Auto,
             threads: None,
             streaming: true,
             start_size: 4,

@@ -7,7 +7,8 @@ use crate::QuantError;
 /// How the values of a tensor are stored, as ggml names it.
 ///
 /// All are little endian. In the 4-bit layouts, byte `i` of a block holds value `i` in its low half and
-/// value `i + 16` in its high half.
+/// value `i + 16` in its high half; the 5-bit ones have the fifth bit of value `i` as bit `i` of four bytes before that. The layouts
+/// of 256 values (ggml's K-quants) have scales for runs of 16 or 32 values, which are whole numbers themselves, in units of one or two f16.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BlockType {
     /// One IEEE single a value.
@@ -20,32 +21,54 @@ pub enum BlockType {
     Q4_0,
     /// 32 values: an f16 scale `d`, an f16 minimum `m`, 16 bytes of 4-bit `q`; the value is `d * q + m`.
     Q4_1,
+    /// 32 values: an f16 scale `d`, the fifth bits, 16 bytes of the lower four of `q`; the value is `d * (q - 16)`.
+    Q5_0,
+    /// 32 values: an f16 scale `d`, an f16 minimum `m`, the fifth bits, 16 bytes of the lower four of `q`; the value is `d * q + m`.
+    Q5_1,
     /// 32 values: an f16 scale `d`, 32 signed bytes `q`; the value is `d * q`.
     Q8_0,
+    /// 256 values: runs of 16 with a scale and a minimum of 4 bits each, 2-bit quants.
+    Q2K,
+    /// 256 values: runs of 16 with a scale of 6 bits, 3-bit quants.
+    Q3K,
+    /// 256 values: runs of 32 with a scale and a minimum of 6 bits each, 4-bit quants.
+    Q4K,
+    /// 256 values: as Q4_K, with 5-bit quants.
+    Q5K,
+    /// 256 values: runs of 16 with a scale of 8 bits, 6-bit quants.
+    Q6K,
 }
 
 impl BlockType {
     /// The layout with this number in ggml and so in a GGUF file.
     ///
     /// # Errors
-    /// [`QuantError::UnknownType`] for any number that is not one of the six layouts.
+    /// [`QuantError::UnknownType`] for any number that is not one of the layouts.
     pub fn from_ggml(id: u32) -> Result<Self, QuantError> {
         match id {
             0 => Ok(Self::F32),
             1 => Ok(Self::F16),
             2 => Ok(Self::Q4_0),
             3 => Ok(Self::Q4_1),
+            6 => Ok(Self::Q5_0),
+            7 => Ok(Self::Q5_1),
             8 => Ok(Self::Q8_0),
+            10 => Ok(Self::Q2K),
+            11 => Ok(Self::Q3K),
+            12 => Ok(Self::Q4K),
+            13 => Ok(Self::Q5K),
+            14 => Ok(Self::Q6K),
             30 => Ok(Self::Bf16),
             id => Err(QuantError::UnknownType { id }),
         }
     }
 
-    /// How many values one block holds: 1 for the plain types, else 32.
+    /// How many values one block holds: 1 for the plain types, 256 for the K-quants, else 32.
     pub const fn block_len(self) -> usize {
         match self {
             Self::F32 | Self::F16 | Self::Bf16 => 1,
-            Self::Q4_0 | Self::Q4_1 | Self::Q8_0 => 32,
+            Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::Q8_0 => 32,
+            Self::Q2K | Self::Q3K | Self::Q4K | Self::Q5K | Self::Q6K => 256,
         }
     }
 
@@ -56,7 +79,14 @@ impl BlockType {
             Self::F16 | Self::Bf16 => 2,
             Self::Q4_0 => 2 + 16,
             Self::Q4_1 => 2 + 2 + 16,
+            Self::Q5_0 => 2 + 4 + 16,
+            Self::Q5_1 => 2 + 2 + 4 + 16,
             Self::Q8_0 => 2 + 32,
+            Self::Q2K => 16 + 64 + 2 + 2,
+            Self::Q3K => 32 + 64 + 12 + 2,
+            Self::Q4K => 2 + 2 + 12 + 128,
+            Self::Q5K => 2 + 2 + 12 + 32 + 128,
+            Self::Q6K => 128 + 64 + 16 + 2,
         }
     }
 
@@ -77,7 +107,14 @@ impl fmt::Display for BlockType {
             Self::Bf16 => "BF16",
             Self::Q4_0 => "Q4_0",
             Self::Q4_1 => "Q4_1",
+            Self::Q5_0 => "Q5_0",
+            Self::Q5_1 => "Q5_1",
             Self::Q8_0 => "Q8_0",
+            Self::Q2K => "Q2_K",
+            Self::Q3K => "Q3_K",
+            Self::Q4K => "Q4_K",
+            Self::Q5K => "Q5_K",
+            Self::Q6K => "Q6_K",
         })
     }
 }

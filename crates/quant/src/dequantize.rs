@@ -3,9 +3,12 @@
 //! Every loop runs over arrays of a size known at compile time, which is what lets the compiler
 //! vectorise it; there is nothing else to it.
 
+mod k_quants;
+
 use half::{bf16, f16};
 
 use crate::{BlockType, QuantError};
+use k_quants::{q2_k, q3_k, q4_k, q5_k, q6_k};
 
 /// Values in a quantised block; all of ggml's simple layouts have the same.
 pub(crate) const BLOCK: usize = 32;
@@ -36,7 +39,14 @@ pub fn dequantize(block_type: BlockType, bytes: &[u8], out: &mut [f32]) -> Resul
         BlockType::Bf16 => each_value(bytes, out, |b| bf16::from_le_bytes(b).to_f32()),
         BlockType::Q4_0 => each_block(bytes, out, q4_0),
         BlockType::Q4_1 => each_block(bytes, out, q4_1),
+        BlockType::Q5_0 => each_block(bytes, out, q5_0),
+        BlockType::Q5_1 => each_block(bytes, out, q5_1),
         BlockType::Q8_0 => each_block(bytes, out, q8_0),
+        BlockType::Q2K => each_block(bytes, out, q2_k),
+        BlockType::Q3K => each_block(bytes, out, q3_k),
+        BlockType::Q4K => each_block(bytes, out, q4_k),
+        BlockType::Q5K => each_block(bytes, out, q5_k),
+        BlockType::Q6K => each_block(bytes, out, q6_k),
     }
     Ok(())
 }
@@ -49,10 +59,10 @@ fn each_value<const N: usize>(bytes: &[u8], out: &mut [f32], read: impl Fn([u8; 
     }
 }
 
-/// Applies `read` to each block of `N` bytes.
-fn each_block<const N: usize>(bytes: &[u8], out: &mut [f32], read: impl Fn(&[u8; N], &mut [f32; BLOCK])) {
+/// Applies `read` to each block of `N` bytes and `V` values.
+fn each_block<const N: usize, const V: usize>(bytes: &[u8], out: &mut [f32], read: impl Fn(&[u8; N], &mut [f32; V])) {
     let (blocks, _) = bytes.as_chunks::<N>();
-    let (outs, _) = out.as_chunks_mut::<BLOCK>();
+    let (outs, _) = out.as_chunks_mut::<V>();
     for (block, out) in blocks.iter().zip(outs) {
         read(block, out);
     }
@@ -79,6 +89,33 @@ fn q4_1(block: &[u8; 20], out: &mut [f32; BLOCK]) {
         out[i] = d * f32::from(byte & 15) + m;
         out[i + BLOCK / 2] = d * f32::from(byte >> 4) + m;
     }
+}
+
+fn q5_0(block: &[u8; 22], out: &mut [f32; BLOCK]) {
+    let d = f16_at([block[0], block[1]]);
+    let fifth_bits = fifth_bits([block[2], block[3], block[4], block[5]]);
+    for i in 0..BLOCK / 2 {
+        let byte = block[6 + i];
+        out[i] = d * f32::from((byte & 15 | fifth_bits(i)) as i8 - 16);
+        out[i + BLOCK / 2] = d * f32::from((byte >> 4 | fifth_bits(i + BLOCK / 2)) as i8 - 16);
+    }
+}
+
+fn q5_1(block: &[u8; 24], out: &mut [f32; BLOCK]) {
+    let d = f16_at([block[0], block[1]]);
+    let m = f16_at([block[2], block[3]]);
+    let fifth_bits = fifth_bits([block[4], block[5], block[6], block[7]]);
+    for i in 0..BLOCK / 2 {
+        let byte = block[8 + i];
+        out[i] = d * f32::from(byte & 15 | fifth_bits(i)) + m;
+        out[i + BLOCK / 2] = d * f32::from(byte >> 4 | fifth_bits(i + BLOCK / 2)) + m;
+    }
+}
+
+/// The fifth bit of each value of a block, where it belongs in the value.
+fn fifth_bits(bytes: [u8; 4]) -> impl Fn(usize) -> u8 {
+    let bits = u32::from_le_bytes(bytes);
+    move |value| ((bits >> value & 1) as u8) << 4
 }
 
 fn q8_0(block: &[u8; 34], out: &mut [f32; BLOCK]) {

@@ -9,7 +9,9 @@ use crate::{BlockType, GROUP_ROWS};
 #[non_exhaustive]
 pub enum QuantError {
     /// The ggml type number names no type that this crate can read.
-    #[error("ggml tensor type {id} is not supported (supported: F32, F16, Q4_0, Q4_1, Q8_0, BF16)")]
+    #[error(
+        "ggml tensor type {id} is not supported (supported: F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K)"
+    )]
     UnknownType {
         /// The number as found in the file.
         id: u32,
@@ -32,11 +34,23 @@ pub enum QuantError {
         /// How many bytes were given.
         bytes: usize,
     },
-    /// The type has no quantised blocks to compute with.
-    #[error("a matrix of {block_type} is not quantised in blocks")]
+    /// There is no product with blocks of this type.
+    #[error("a matrix of {block_type} can't be multiplied as it is stored")]
     NotBlocks {
         /// The layout of the bytes.
         block_type: BlockType,
+    },
+    /// Nothing is quantised to this type.
+    #[error("values can be quantised to Q8_0 or Q4_0, not to {block_type}")]
+    NotQuantizable {
+        /// The layout asked for.
+        block_type: BlockType,
+    },
+    /// A value that no block can hold.
+    #[error("value {value} is not a number, or too large to be quantised")]
+    NotFinite {
+        /// Which one, from 0.
+        value: usize,
     },
     /// There is nothing to multiply.
     #[error("a matrix of {n_rows} rows and {n_cols} columns is empty")]

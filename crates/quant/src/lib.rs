@@ -1,7 +1,7 @@
 //! Block-quantised tensors: their layouts, the way back to f32, and products that never go back.
 //!
 //! In go the raw little-endian bytes of a GGUF or safetensors tensor and its [`BlockType`]; out come f32 values in the same
-//! order ([`dequantize`]), or a [`QuantMatrix`] that is multiplied with [`Activations`] in whole numbers. The layouts are those
+//! order ([`dequantize`]; the way there is [`quantize`]), or a [`QuantMatrix`] that is multiplied with [`Activations`] in whole numbers. The layouts are those
 //! of ggml: a row is a run of blocks, a block holds [`BlockType::block_len`] values in [`BlockType::block_bytes`] bytes, with its
 //! own scale.
 //!
@@ -16,6 +16,7 @@ mod dequantize;
 mod error;
 mod kernel;
 mod matrix;
+mod quantize;
 
 pub use activations::{ActivationRows, Activations};
 pub use block::BlockType;
@@ -23,6 +24,7 @@ pub use dequantize::dequantize;
 pub use error::QuantError;
 pub use kernel::Kernel;
 pub use matrix::{GROUP_ROWS, QuantMatrix};
+pub use quantize::quantize;
 
 #[cfg(test)]
 mod tests;

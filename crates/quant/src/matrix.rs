@@ -47,8 +47,8 @@ impl QuantMatrix {
     /// A matrix from the bytes of its rows, which follow each other without gaps. It is computed with by [`Kernel::detect`].
     ///
     /// # Errors
-    /// [`QuantError::NotBlocks`] for a type without quantised blocks, [`QuantError::EmptyMatrix`], [`QuantError::PartialBlock`] if
-    /// `n_cols` are not whole blocks, [`QuantError::WrongLength`] if `bytes` are not exactly the bytes of the matrix.
+    /// [`QuantError::NotBlocks`] for a type without products ([`QuantMatrix::holds`]), [`QuantError::EmptyMatrix`],
+    /// [`QuantError::PartialBlock`] if `n_cols` are not whole blocks, [`QuantError::WrongLength`] if `bytes` are not exactly the bytes of the matrix.
     pub fn new(block_type: BlockType, n_rows: usize, n_cols: usize, bytes: &[u8]) -> Result<Self, QuantError> {
         if n_rows == 0 || n_cols == 0 {
             return Err(QuantError::EmptyMatrix { n_rows, n_cols });
@@ -70,7 +70,16 @@ impl QuantMatrix {
             BlockType::Q4_0 => Groups::Q4_0(grouped(bytes, n_rows)),
             BlockType::Q4_1 => Groups::Q4_1(grouped(bytes, n_rows)),
             BlockType::Q8_0 => Groups::Q8_0(grouped(bytes, n_rows)),
-            BlockType::F32 | BlockType::F16 | BlockType::Bf16 => return Err(QuantError::NotBlocks { block_type }),
+            BlockType::F32
+            | BlockType::F16
+            | BlockType::Bf16
+            | BlockType::Q5_0
+            | BlockType::Q5_1
+            | BlockType::Q2K
+            | BlockType::Q3K
+            | BlockType::Q4K
+            | BlockType::Q5K
+            | BlockType::Q6K => return Err(QuantError::NotBlocks { block_type }),
         };
         Ok(Self {
             groups,
@@ -83,10 +92,7 @@ impl QuantMatrix {
     /// Whether there are matrices of this type.
     #[must_use]
     pub const fn holds(block_type: BlockType) -> bool {
-        match block_type {
-            BlockType::Q4_0 | BlockType::Q4_1 | BlockType::Q8_0 => true,
-            BlockType::F32 | BlockType::F16 | BlockType::Bf16 => false,
-        }
+        matches!(block_type, BlockType::Q4_0 | BlockType::Q4_1 | BlockType::Q8_0)
     }
 
     /// The same matrix, computed with by another kernel. No output changes by a bit.

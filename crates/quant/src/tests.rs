@@ -3,16 +3,24 @@
 
 mod activations;
 mod product;
+mod quantize;
 
 use crate::{BlockType, QuantError, dequantize};
 
-const TYPES: [BlockType; 6] = [
+const TYPES: [BlockType; 13] = [
     BlockType::F32,
     BlockType::F16,
     BlockType::Bf16,
     BlockType::Q4_0,
     BlockType::Q4_1,
+    BlockType::Q5_0,
+    BlockType::Q5_1,
     BlockType::Q8_0,
+    BlockType::Q2K,
+    BlockType::Q3K,
+    BlockType::Q4K,
+    BlockType::Q5K,
+    BlockType::Q6K,
 ];
 
 /// Dequantises `blocks` and compares with `values` bit for bit.
@@ -67,6 +75,41 @@ fn every_type_reads_as_gguf_reads_it() {
         include_bytes!("../fixtures/q8_0.blocks.bin"),
         include_bytes!("../fixtures/q8_0.values.bin"),
     );
+    check(
+        BlockType::Q5_0,
+        include_bytes!("../fixtures/q5_0.blocks.bin"),
+        include_bytes!("../fixtures/q5_0.values.bin"),
+    );
+    check(
+        BlockType::Q5_1,
+        include_bytes!("../fixtures/q5_1.blocks.bin"),
+        include_bytes!("../fixtures/q5_1.values.bin"),
+    );
+    check(
+        BlockType::Q2K,
+        include_bytes!("../fixtures/q2_k.blocks.bin"),
+        include_bytes!("../fixtures/q2_k.values.bin"),
+    );
+    check(
+        BlockType::Q3K,
+        include_bytes!("../fixtures/q3_k.blocks.bin"),
+        include_bytes!("../fixtures/q3_k.values.bin"),
+    );
+    check(
+        BlockType::Q4K,
+        include_bytes!("../fixtures/q4_k.blocks.bin"),
+        include_bytes!("../fixtures/q4_k.values.bin"),
+    );
+    check(
+        BlockType::Q5K,
+        include_bytes!("../fixtures/q5_k.blocks.bin"),
+        include_bytes!("../fixtures/q5_k.values.bin"),
+    );
+    check(
+        BlockType::Q6K,
+        include_bytes!("../fixtures/q6_k.blocks.bin"),
+        include_bytes!("../fixtures/q6_k.values.bin"),
+    );
 }
 
 #[test]
@@ -108,7 +151,14 @@ fn type_numbers_are_those_of_ggml() {
         (1, "F16"),
         (2, "Q4_0"),
         (3, "Q4_1"),
+        (6, "Q5_0"),
+        (7, "Q5_1"),
         (8, "Q8_0"),
+        (10, "Q2_K"),
+        (11, "Q3_K"),
+        (12, "Q4_K"),
+        (13, "Q5_K"),
+        (14, "Q6_K"),
         (30, "BF16"),
     ];
     for id in 0..64 {

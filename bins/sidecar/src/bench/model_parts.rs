@@ -42,6 +42,7 @@ pub(super) fn measure(settings: &Settings, path: &Path, plan: &Plan, report: &mu
         plan,
     };
     bench.model.device().name().clone_into(&mut report.device);
+    report.weights = bench.model.stored_weights().to_string();
     bench.speeds(report)?;
     report.recompute = plan.recompute.map(|seen| bench.recompute(seen)).transpose()?;
     report.token_parts = plan.token_parts.map(|context| bench.token_parts(context)).transpose()?;
@@ -71,7 +72,7 @@ impl Bench<'_> {
         if prefill.is_none() && decode.is_empty() {
             return Ok(());
         }
-        let weight_bytes = weight_bytes(self.model.files())?;
+        let weight_bytes = weight_bytes(self.model);
         let mut prefill = prefill.map(|tokens| Prefill::new(self.ids(tokens)));
         let mut decodes = decode
             .iter()

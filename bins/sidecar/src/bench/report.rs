@@ -19,6 +19,8 @@ pub(super) struct Report {
     pub(super) model_bytes: Option<u64>,
     /// Where the model ran; empty where only a whole engine was measured, which doesn't say.
     pub(super) device: String,
+    /// What the model's matrices are in memory; empty as above.
+    pub(super) weights: String,
     /// Threads asked for; `None`: one for each core.
     pub(super) threads: Option<usize>,
     /// Sinks and window of a conversation; `None` for a dense cache.
@@ -150,6 +152,9 @@ impl Report {
     pub(super) fn table(&self) -> String {
         let mut heading = vec![self.model.clone()];
         heading.extend(self.model_bytes.map(|bytes| format!("{:.0} MB", bytes as f64 / 1e6)));
+        if !self.weights.is_empty() {
+            heading.push(format!("as {}", self.weights));
+        }
         if !self.device.is_empty() {
             heading.push(self.device.clone());
         }

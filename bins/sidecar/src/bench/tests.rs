@@ -37,6 +37,7 @@ fn report() -> Report {
         model: "a<b>.gguf".to_owned(),
         model_bytes: Some(98_362_432),
         device: "CPU, 2 threads".to_owned(),
+        weights: "Q4_1 63 MiB, Q8_0 29 MiB".to_owned(),
         threads: Some(2),
         view: Some((4, 2_048)),
         load: Some(Load {
@@ -205,7 +206,7 @@ fn all_of_the_memory_is_read() {
 #[test]
 fn people_get_a_table() {
     expect![[r#"
-        a<b>.gguf, 98 MB, CPU, 2 threads, 4 + 2048 tokens in view
+        a<b>.gguf, 98 MB, as Q4_1 63 MiB, Q8_0 29 MiB, CPU, 2 threads, 4 + 2048 tokens in view
 
         ready after                               612 ms
         memory, loaded                            120.0 MiB
@@ -240,7 +241,7 @@ fn machines_get_json() {
         .keys()
         .map(String::as_str)
         .collect();
-    assert_eq!(keys.len(), 15, "{keys:?}");
+    assert_eq!(keys.len(), 16, "{keys:?}");
     assert_eq!(json["model"], json!({ "name": "a<b>.gguf", "bytes": 98_362_432 }));
     assert_eq!(json["view"], json!({ "sinks": 4, "window": 2_048 }));
     assert_eq!(
@@ -275,7 +276,7 @@ fn what_was_not_measured_is_not_shown() {
         .keys()
         .map(String::as_str)
         .collect();
-    assert_eq!(keys, ["device", "model", "threads", "version", "view"]);
+    assert_eq!(keys, ["device", "model", "threads", "version", "view", "weights"]);
 }
 
 #[test]

@@ -58,6 +58,7 @@ fn the_defaults_are_the_documented_ones() {
             kv_disk_mb: 2048,
             device: Auto,
             precision: Auto,
+            quantise: Auto,
             threads: None,
             api_key: None,
             allow_insecure: false,
@@ -209,6 +210,13 @@ fn bad_values_are_named_with_their_source() {
         "",
         &environment("STREAMING_LLM_PRECISION", "f16"),
         expect![[r#"error: STREAMING_LLM_PRECISION="f16" (from the environment): expected one of auto, f32"#]],
+    );
+    check(
+        "",
+        &environment("STREAMING_LLM_QUANTISE", "q5_0"),
+        expect![[
+            r#"error: STREAMING_LLM_QUANTISE="q5_0" (from the environment): expected one of auto, off, q8_0, q4_0"#
+        ]],
     );
     check(
         "",

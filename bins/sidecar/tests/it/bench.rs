@@ -31,6 +31,7 @@ fn every_part_is_measured() {
     let report: Value = serde_json::from_slice(&stdout).expect("stdout is JSON");
     assert_eq!(report["model"]["name"], "toy-llama.gguf");
     assert_eq!(report["device"], "CPU, 1 threads");
+    assert_eq!(report["weights"], "Q8_0 1 MiB");
     assert!(report["load"]["readyMs"].as_f64() > Some(0.0));
     assert_eq!(report["memory"]["goes"].as_array().map(Vec::len), Some(5));
     assert_eq!(report["prefill"]["prompt"].as_array().map(Vec::len), Some(16));
@@ -79,7 +80,9 @@ fn people_get_a_table() {
     assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
     let table = String::from_utf8(stdout).expect("it is text");
     assert!(
-        table.starts_with("toy-llama.gguf, 0 MB, CPU, 1 threads, 4 + 128 tokens in view\n\nprefill of 4 tokens  "),
+        table.starts_with(
+            "toy-llama.gguf, 0 MB, as Q8_0 1 MiB, CPU, 1 threads, 4 + 128 tokens in view\n\nprefill of 4 tokens  "
+        ),
         "{table}"
     );
     assert_eq!(table.lines().count(), 3, "{table}");

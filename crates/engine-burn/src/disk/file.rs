@@ -132,7 +132,7 @@ pub(super) struct Found {
     pub(super) bytes: u64,
 }
 
-/// Looks through a folder for conversations with the model of that fingerprint.
+/// Looks through a folder for conversations with the model of that name.
 ///
 /// # Errors
 /// The folder is there and can't be read.

@@ -13,7 +13,7 @@ pub(super) const VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Head {
     pub(super) version: u32,
-    /// The model's fingerprint.
+    /// The model's fingerprint, and what its weights were quantised to when they were loaded.
     pub(super) model: String,
     /// The conversation's name.
     pub(super) conversation: String,

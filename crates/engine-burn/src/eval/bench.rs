@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use kv_cache::{CachePolicy, SinkWindow};
-use model_files::{LayerTensor, ModelConfig, ModelFiles, TensorName};
+use model_files::ModelConfig;
 
 use super::{MemoryGrowth, argmax, new_cache, prefill, resident_bytes};
 use crate::cache::SequenceCache;
@@ -104,21 +104,13 @@ pub fn stream_cost(
     Ok(StreamCost { block_ms, growth })
 }
 
-/// Bytes of weights that one token has to read at the least: every matrix and norm once, as the files hold them. Of an
-/// embedding that isn't the output matrix too, a token reads one row, which isn't counted.
-///
-/// # Errors
-/// [`BurnEngineError::MissingTensor`].
-pub fn weight_bytes(files: &ModelFiles) -> Result<u64, BurnEngineError> {
-    let layers = (0..files.config.n_layers)
-        .flat_map(|layer_idx| LayerTensor::ALL.map(|tensor| TensorName::Layer(layer_idx, tensor)));
-    let mut bytes = 0;
-    for tensor in layers.chain([TensorName::OutputNorm, TensorName::Output]) {
-        let view = files.tensor(tensor);
-        let view = view.map_err(|source| BurnEngineError::MissingTensor { tensor, source })?;
-        bytes += view.bytes.len() as u64;
-    }
-    Ok(bytes)
+/// Bytes of weights that one token has to read at the least: every matrix and norm once, as they are in memory. Of an embedding that
+/// isn't the output matrix too, a token reads one row, which isn't counted.
+#[must_use]
+pub fn weight_bytes(model: &LlamaModel) -> u64 {
+    let config = model.config();
+    let norms = (2 * config.n_layers + 1) * config.hidden_size * size_of::<f32>();
+    model.stored_weights().bytes() + norms as u64
 }
 
 /// Bytes of keys and values that one token in view adds to what is read, at the least: in 16 bits each.

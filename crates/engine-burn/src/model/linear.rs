@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData, activation};
-use quant::QuantMatrix;
+use quant::{BlockType, QuantMatrix};
 use rayon::prelude::*;
 
 use crate::products::Products;
@@ -36,6 +36,17 @@ impl Linear {
     /// Quantised matrices of `[outputs, inputs]`, one below the other, that are computed with on the CPU.
     pub(crate) fn quantised(matrices: Vec<QuantMatrix>, products: Arc<Products>) -> Self {
         Self(Kind::Quantised(Quantised::new(matrices, products)))
+    }
+
+    /// What it is computed with as, from top to bottom, and the bytes that each takes.
+    pub(crate) fn stored(&self) -> Vec<(BlockType, usize)> {
+        match &self.0 {
+            Kind::Dense(dense) => vec![(
+                BlockType::F32,
+                dense.weight.dims().iter().product::<usize>() * size_of::<f32>(),
+            )],
+            Kind::Quantised(quantised) => quantised.stored().collect(),
+        }
     }
 
     /// The product with the norm of `x`: `[tokens, inputs]` to `[tokens, outputs]`.

@@ -1,16 +1,18 @@
 //! Reads the weights from the files onto the device.
 //!
 //! Matrices that share their input become one, and the rows of queries and keys are put into one order, so that there is one
-//! model code whatever the file. One matrix at a time is in flight: memory peaks at the model's size and its largest matrix.
+//! model code whatever the file. One matrix at a time is in flight, and of one that is quantised here a row for each thread: memory
+//! peaks at the model's size and twice its largest matrix, in the form that it has then.
 
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData};
 use model_files::{LayerTensor, ModelFiles, RopeLayout, TensorName, TensorView};
-use quant::QuantMatrix;
+use quant::{BlockType, QuantError, QuantMatrix, quantize};
+use rayon::prelude::*;
 
 use super::linear::{FeedForward, Linear, RmsNorm};
-use crate::{BurnEngineError, ComputeDevice};
+use crate::{BurnEngineError, ComputeDevice, Quantise};
 
 /// All weights but the embedding.
 pub(super) struct ModelWeights {
@@ -29,8 +31,16 @@ pub(super) struct LayerWeights {
 }
 
 impl ModelWeights {
-    pub(super) fn load(files: &ModelFiles, device: &ComputeDevice) -> Result<Self, BurnEngineError> {
-        let loader = Loader { files, device };
+    pub(super) fn load(
+        files: &ModelFiles,
+        device: &ComputeDevice,
+        quantise: Quantise,
+    ) -> Result<Self, BurnEngineError> {
+        let loader = Loader {
+            files,
+            device,
+            quantised_as: quantised_at_load(files, device, quantise),
+        };
         let config = &files.config;
         let layers = (0..config.n_layers)
             .map(|layer_idx| loader.layer(layer_idx))
@@ -46,11 +56,51 @@ impl ModelWeights {
             output: loader.linear(&[(output, config.vocab_size)], config.hidden_size)?,
         })
     }
+
+    /// All matrices, from the first layer to the output.
+    pub(super) fn matrices(&self) -> impl Iterator<Item = &Linear> {
+        let layers = self.layers.iter().flat_map(|layer| {
+            let FeedForward { gate_up, down, .. } = &layer.feed_forward;
+            [&layer.query_key_value, &layer.attn_output, gate_up, down]
+        });
+        layers.chain([&self.output])
+    }
+}
+
+/// The blocks that some matrices of a model become when it is loaded; `None` if all stay as they are stored, or become f32.
+pub(crate) fn quantised_at_load(files: &ModelFiles, device: &ComputeDevice, quantise: Quantise) -> Option<BlockType> {
+    device.products()?;
+    let blocks = quantise.blocks()?;
+    let is_matrix = |tensor: &LayerTensor| !matches!(tensor, LayerTensor::AttnNorm | LayerTensor::FfnNorm);
+    let layers = (0..files.config.n_layers).flat_map(|layer_idx| {
+        let matrices = LayerTensor::ALL.into_iter().filter(is_matrix);
+        matrices.map(move |tensor| TensorName::Layer(layer_idx, tensor))
+    });
+    let mut matrices = layers.chain([TensorName::Output]);
+    let is_any = matrices.any(|name| {
+        let view = files.tensor(name);
+        view.is_ok_and(|view| !QuantMatrix::holds(view.block_type) && fills(view.cols, blocks))
+    });
+    is_any.then_some(blocks)
+}
+
+/// Whether so many values are whole blocks.
+const fn fills(cols: usize, blocks: BlockType) -> bool {
+    cols.is_multiple_of(blocks.block_len())
 }
 
 struct Loader<'a> {
     files: &'a ModelFiles,
     device: &'a ComputeDevice,
+    /// What matrices become that can't be multiplied as they are stored; `None`: f32.
+    quantised_as: Option<BlockType>,
+}
+
+/// A tensor, and the blocks that it is multiplied as.
+struct Part<'a> {
+    name: TensorName,
+    view: TensorView<'a>,
+    blocks: BlockType,
 }
 
 impl Loader<'_> {
@@ -68,6 +118,8 @@ impl Loader<'_> {
             (name(LayerTensor::FfnGate), intermediate),
             (name(LayerTensor::FfnUp), intermediate),
         ];
+        // What was read before is in memory in its own form by now, and the file may be several times larger than that.
+        self.files.release_pages();
         Ok(LayerWeights {
             attn_norm: self.norm(name(LayerTensor::AttnNorm))?,
             query_key_value: self.linear(&query_key_value, hidden)?,
@@ -96,49 +148,74 @@ impl Loader<'_> {
         Ok(Linear::new(self.stacked(parts, cols)?, self.device.n_threads()))
     }
 
-    /// Tensors with the given rows as they are stored, those below each other as one matrix while their blocks are the same; `None`
-    /// if one of them isn't quantised: then all that share its input become f32.
+    /// Tensors with the given rows in blocks, those below each other as one matrix while their blocks are the same; `None` if one of
+    /// them must be f32: then all that share its input are.
     fn quantised(
         &self,
         parts: &[(TensorName, usize)],
         cols: usize,
     ) -> Result<Option<Vec<QuantMatrix>>, BurnEngineError> {
-        let mut views = Vec::with_capacity(parts.len());
+        let mut in_blocks = Vec::with_capacity(parts.len());
         for &(name, rows) in parts {
-            views.push((name, self.view(name, [rows, cols])?));
+            let view = self.view(name, [rows, cols])?;
+            in_blocks.extend(self.blocks(&view).map(|blocks| Part { name, view, blocks }));
         }
-        let n_quantised = views
-            .iter()
-            .filter(|(_, view)| QuantMatrix::holds(view.block_type))
-            .count();
-        if n_quantised < views.len() {
-            if n_quantised > 0 {
+        if in_blocks.len() < parts.len() {
+            if !in_blocks.is_empty() {
                 let names: Vec<String> = parts.iter().map(|(name, _)| name.to_string()).collect();
                 tracing::warn!(tensors = ?names, "some tensors that share their input aren't quantised: they are all computed with in f32");
             }
             return Ok(None);
         }
-        let alike = views.chunk_by(|(_, a), (_, b)| a.block_type == b.block_type);
+        let alike = in_blocks.chunk_by(|a, b| a.blocks == b.blocks);
         alike
-            .map(|views| self.matrix(views, cols))
+            .map(|parts| self.matrix(parts, cols))
             .collect::<Result<_, _>>()
             .map(Some)
     }
 
-    /// Tensors of the same blocks, one below the other.
-    fn matrix(&self, views: &[(TensorName, TensorView<'_>)], cols: usize) -> Result<QuantMatrix, BurnEngineError> {
-        let mut bytes = Vec::with_capacity(views.iter().map(|(_, view)| view.bytes.len()).sum());
-        for (name, view) in views {
-            for row in 0..view.rows {
-                bytes.extend_from_slice(view.row_bytes(self.stored_row(*name, row)));
-            }
+    /// What a tensor is multiplied as; `None`: in f32.
+    fn blocks(&self, view: &TensorView<'_>) -> Option<BlockType> {
+        if QuantMatrix::holds(view.block_type) {
+            return Some(view.block_type);
         }
-        let rows = views.iter().map(|(_, view)| view.rows).sum();
-        let (tensor, first) = &views[0];
-        QuantMatrix::new(first.block_type, rows, cols, &bytes).map_err(|source| BurnEngineError::ReadTensor {
-            tensor: *tensor,
-            source,
-        })
+        self.quantised_as.filter(|blocks| fills(view.cols, *blocks))
+    }
+
+    /// Tensors of the same blocks, one below the other.
+    fn matrix(&self, parts: &[Part<'_>], cols: usize) -> Result<QuantMatrix, BurnEngineError> {
+        let (tensor, blocks) = (parts[0].name, parts[0].blocks);
+        let rows: usize = parts.iter().map(|part| part.view.rows).sum();
+        let row_bytes = cols / blocks.block_len() * blocks.block_bytes();
+        let mut bytes = vec![0; rows * row_bytes];
+        let mut rest = bytes.as_mut_slice();
+        for part in parts {
+            let (out, after) = rest.split_at_mut(part.view.rows * row_bytes);
+            self.write_rows(part, row_bytes, out)
+                .map_err(|source| BurnEngineError::ReadTensor {
+                    tensor: part.name,
+                    source,
+                })?;
+            rest = after;
+        }
+        QuantMatrix::new(blocks, rows, cols, &bytes).map_err(|source| BurnEngineError::ReadTensor { tensor, source })
+    }
+
+    /// Writes the rows of a tensor in its blocks, as they are stored or quantised anew. No row depends on another.
+    fn write_rows(&self, part: &Part<'_>, row_bytes: usize, out: &mut [u8]) -> Result<(), QuantError> {
+        let Part { name, view, blocks } = part;
+        out.par_chunks_exact_mut(row_bytes).enumerate().try_for_each_init(
+            || vec![0.0; view.cols],
+            |values, (row, out)| {
+                let row = self.stored_row(*name, row);
+                if view.block_type == *blocks {
+                    out.copy_from_slice(view.row_bytes(row));
+                    return Ok(());
+                }
+                view.dequantize_row(row, values)?;
+                quantize(*blocks, values, out)
+            },
+        )
     }
 
     /// Tensors with the given rows, one below the other.

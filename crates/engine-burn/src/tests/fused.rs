@@ -7,7 +7,7 @@ use kv_cache::{CachePolicy, RingRoom, SinkWindow};
 use model_files::ModelFiles;
 
 use crate::{
-    ComputeDevice, DeviceChoice, LlamaModel, LogitsWanted, MAX_CHUNK, Precision, SequenceCache, SequenceChunk,
+    ComputeDevice, DeviceChoice, LlamaModel, LogitsWanted, MAX_CHUNK, Precision, Quantise, SequenceCache, SequenceChunk,
 };
 
 /// What keys and values in f16 may change in the toy's logits, which are up to 7, in the mean: the largest change is luck.
@@ -19,7 +19,7 @@ fn load(name: &str, precision: Precision, threads: usize) -> LlamaModel {
         .join(name);
     let files = Arc::new(ModelFiles::open(&path).expect("the toy is part of the repository"));
     let device = ComputeDevice::open(DeviceChoice::Cpu, precision, Some(threads)).expect("the CPU is there");
-    LlamaModel::load(files, &device).expect("the toy loads")
+    LlamaModel::load(files, &device, Quantise::Off).expect("the toy loads")
 }
 
 /// Some text without meaning.

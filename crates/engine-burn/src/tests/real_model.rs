@@ -11,7 +11,7 @@ use model_files::ModelFiles;
 use serde::Deserialize;
 
 use crate::eval::{self, PerplexityRun};
-use crate::{ComputeDevice, DeviceChoice, LlamaModel, LogitsWanted, Precision};
+use crate::{ComputeDevice, DeviceChoice, LlamaModel, LogitsWanted, Precision, Quantise};
 
 const TOLERANCE_NATS: f32 = 2e-3;
 const TOLERANCE_BETWEEN_CHUNKINGS: f32 = 1e-4;
@@ -66,7 +66,7 @@ fn default_model_on(precision: Precision, threads: Option<usize>) -> LlamaModel 
     assert!(path.exists(), "the default model is missing: run `cargo xtask model`");
     let files = Arc::new(ModelFiles::open(&path).expect("the default model's header is sound"));
     let device = ComputeDevice::open(DeviceChoice::Cpu, precision, threads).expect("there is a CPU");
-    LlamaModel::load(files, &device).expect("the default model loads")
+    LlamaModel::load(files, &device, Quantise::Off).expect("the default model loads")
 }
 
 fn fixture(name: &str) -> Vec<u8> {

@@ -9,7 +9,8 @@ use kv_cache::{CachePolicy, KvCacheError, RingRoom, SinkWindow};
 use model_files::ModelFiles;
 
 use crate::{
-    BurnEngineError, ComputeDevice, DeviceChoice, LlamaModel, LogitsWanted, MAX_CHUNK, Precision, SequenceCache,
+    BurnEngineError, ComputeDevice, DeviceChoice, LlamaModel, LogitsWanted, MAX_CHUNK, Precision, Quantise,
+    SequenceCache,
 };
 
 const STREAMING: CachePolicy = CachePolicy::Streaming(SinkWindow::new(2, 6));
@@ -21,16 +22,12 @@ const ROOM: RingRoom = RingRoom {
 };
 
 fn load(name: &str, choice: DeviceChoice) -> LlamaModel {
-    load_with(name, choice, Precision::F32)
-}
-
-fn load_with(name: &str, choice: DeviceChoice, precision: Precision) -> LlamaModel {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../fixtures/models")
         .join(name);
     let files = Arc::new(ModelFiles::open(&path).expect("the toy is part of the repository"));
-    let device = ComputeDevice::open(choice, precision, Some(2)).expect("the device can be opened");
-    LlamaModel::load(files, &device).expect("the toy loads")
+    let device = ComputeDevice::open(choice, Precision::F32, Some(2)).expect("the device can be opened");
+    LlamaModel::load(files, &device, Quantise::Off).expect("the toy loads")
 }
 
 fn toy() -> LlamaModel {

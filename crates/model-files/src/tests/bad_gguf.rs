@@ -210,10 +210,10 @@ fn tensors_that_can_not_be() {
             draft.tensor(QUERY).dims = vec![32, 1 << 58];
         },
     );
-    for unknown in [4, 14, 99, u32::MAX] {
+    for unknown in [4, 15, 99, u32::MAX] {
         let message = format!(
             "tensor \"blk.0.attn_q.weight\": ggml tensor type {unknown} is not supported \
-             (supported: F32, F16, Q4_0, Q4_1, Q8_0, BF16)"
+             (supported: F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K)"
         );
         check(&message, |draft| draft.tensor(QUERY).type_id = unknown);
     }

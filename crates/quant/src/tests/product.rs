@@ -298,7 +298,7 @@ fn what_is_no_matrix_is_refused() {
     let new = QuantMatrix::new;
     check_refused(
         new(BlockType::F16, 2, 1, &[0; 4]),
-        "a matrix of F16 is not quantised in blocks",
+        "a matrix of F16 can't be multiplied as it is stored",
     );
     check_refused(
         new(BlockType::Q8_0, 0, 32, &[]),

@@ -16,6 +16,7 @@ impl Report {
             json!({ "name": self.model, "bytes": self.model_bytes }),
         );
         object.insert("device".to_owned(), json!(self.device));
+        object.insert("weights".to_owned(), json!(self.weights));
         object.insert("threads".to_owned(), json!(self.threads));
         let view = self
             .view

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, TensorData};
-use quant::{ActivationRows, Activations, GROUP_ROWS, QuantMatrix};
+use quant::{ActivationRows, Activations, BlockType, GROUP_ROWS, QuantMatrix};
 
 use super::{RmsNorm, rows};
 use crate::products::Products;
@@ -48,6 +48,11 @@ impl Quantised {
             matrices,
             products,
         }
+    }
+
+    /// The matrices' blocks, and the bytes that each takes.
+    pub(super) fn stored(&self) -> impl Iterator<Item = (BlockType, usize)> {
+        self.matrices.iter().map(|matrix| (matrix.block_type(), matrix.bytes()))
     }
 
     /// The product with the rows' norm.

@@ -9,14 +9,14 @@ use model_files::ModelFiles;
 use super::{WINDOW, request, settings, user};
 use crate::prompt::PromptFormat;
 use crate::worker::{Delivery, Job, Machine, Place, Shared, Shelf, Step, Turn};
-use crate::{ComputeDevice, DeviceChoice, LlamaModel, MAX_CHUNK, Precision, REWIND_TOKENS};
+use crate::{ComputeDevice, DeviceChoice, LlamaModel, MAX_CHUNK, Precision, Quantise, REWIND_TOKENS};
 
 pub(super) fn machine() -> Machine {
     let settings = settings();
     let files = Arc::new(ModelFiles::open(&settings.model).expect("the toy is part of the repository"));
     let device = ComputeDevice::open(DeviceChoice::Cpu, Precision::Auto, Some(1)).expect("the CPU is there");
     let defaults = settings.defaults(files.config.context_tokens);
-    let model = LlamaModel::load(Arc::clone(&files), &device).expect("the toy can be loaded");
+    let model = LlamaModel::load(Arc::clone(&files), &device, Quantise::Auto).expect("the toy can be loaded");
     Machine::new(model, Arc::new(PromptFormat::new(files, settings.name)), defaults)
 }
 

@@ -7,7 +7,7 @@ use engine::{Engine, EngineError, Tag};
 
 use super::super::{Answer, ask, assistant, fails, fixture, request, user};
 use super::{files, folder, only_file, settings_in, start_in, turn};
-use crate::{BurnEngine, Precision};
+use crate::{BurnEngine, Precision, Quantise};
 
 const TURNS: u64 = 3;
 
@@ -173,6 +173,29 @@ fn another_models_files_and_leftovers_go_when_something_is_written() {
     assert_eq!(names.len(), 2, "{names:?}");
     assert!(!names.contains(&others) && names.iter().any(|name| name.ends_with("notes.txt")));
     assert_eq!(other(folder.path()).cached_through("other"), None);
+}
+
+#[test]
+fn caches_of_weights_that_were_quantised_otherwise_are_not_used() {
+    let folder = folder();
+    let start = |model: &str, quantise| {
+        let mut settings = settings_in(folder.path(), super::ROOMY);
+        settings.model = fixture(model);
+        settings.quantise = quantise;
+        BurnEngine::start(settings).expect("the toy model is there")
+    };
+    let (halves, blocks) = ("fixtures/models/toy-llama.gguf", "fixtures/models/toy-llama-q4_1.gguf");
+    ask(&start(halves, Quantise::Q8_0), request("c", None, vec![user(1, "one")]));
+    for (quantise, through) in [
+        (Quantise::Auto, Some(Tag(1))),
+        (Quantise::Q4_0, None),
+        (Quantise::Off, None),
+    ] {
+        assert_eq!(start(halves, quantise).cached_through("c"), through, "{quantise:?}");
+    }
+    // What is computed with as it is stored is the same with any setting.
+    ask(&start(blocks, Quantise::Off), request("d", None, vec![user(1, "one")]));
+    assert_eq!(start(blocks, Quantise::Q4_0).cached_through("d"), Some(Tag(1)));
 }
 
 #[test]

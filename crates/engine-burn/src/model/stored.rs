@@ -1,0 +1,42 @@
+//! What the matrices of a loaded model are in memory, in a form for people and for sums.
+
+use std::fmt;
+
+use quant::BlockType;
+
+use super::weights::ModelWeights;
+
+/// The blocks that a model's matrices are computed with as, and what they take. Norms are left out, and so is an embedding that isn't
+/// the output matrix too: it stays in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoredWeights(Vec<(BlockType, usize)>);
+
+impl StoredWeights {
+    pub(super) fn of(weights: &ModelWeights) -> Self {
+        let mut stored = Self::default();
+        for (block_type, bytes) in weights.matrices().flat_map(super::linear::Linear::stored) {
+            match stored.0.iter_mut().find(|(known, _)| *known == block_type) {
+                Some((_, sum)) => *sum += bytes,
+                None => stored.0.push((block_type, bytes)),
+            }
+        }
+        stored
+    }
+
+    /// Bytes of all of them.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.0.iter().map(|(_, bytes)| *bytes as u64).sum()
+    }
+}
+
+/// Blocks and MiB, in the order of the layers: `Q4_1 63 MiB, Q8_0 29 MiB`.
+impl fmt::Display for StoredWeights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (idx, (block_type, bytes)) in self.0.iter().enumerate() {
+            let comma = if idx == 0 { "" } else { ", " };
+            write!(f, "{comma}{block_type} {} MiB", bytes.div_ceil(1 << 20))?;
+        }
+        Ok(())
+    }
+}
