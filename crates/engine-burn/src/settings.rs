@@ -44,7 +44,7 @@ pub enum Quantise {
     Off,
     /// 8-bit blocks: 1.06 bytes a value.
     Q8_0,
-    /// 4-bit blocks: 0.56 bytes a value, at a price in what the model knows that grows as models shrink.
+    /// 4-bit blocks, but for the output matrix: 0.56 bytes a value, at a price in what the model knows that grows as models shrink.
     Q4_0,
 }
 

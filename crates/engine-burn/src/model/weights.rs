@@ -158,7 +158,7 @@ impl Loader<'_> {
         let mut in_blocks = Vec::with_capacity(parts.len());
         for &(name, rows) in parts {
             let view = self.view(name, [rows, cols])?;
-            in_blocks.extend(self.blocks(&view).map(|blocks| Part { name, view, blocks }));
+            in_blocks.extend(self.blocks(name, &view).map(|blocks| Part { name, view, blocks }));
         }
         if in_blocks.len() < parts.len() {
             if !in_blocks.is_empty() {
@@ -174,12 +174,15 @@ impl Loader<'_> {
             .map(Some)
     }
 
-    /// What a tensor is multiplied as; `None`: in f32.
-    fn blocks(&self, view: &TensorView<'_>) -> Option<BlockType> {
+    /// What a tensor is multiplied as; `None`: in f32. The output matrix keeps 8 bits: 4 would cost more there than in any layer.
+    fn blocks(&self, name: TensorName, view: &TensorView<'_>) -> Option<BlockType> {
         if QuantMatrix::holds(view.block_type) {
             return Some(view.block_type);
         }
-        self.quantised_as.filter(|blocks| fills(view.cols, *blocks))
+        let is_output = matches!(name, TensorName::Embedding | TensorName::Output);
+        let blocks = self.quantised_as?;
+        let blocks = if is_output { BlockType::Q8_0 } else { blocks };
+        fills(view.cols, blocks).then_some(blocks)
     }
 
     /// Tensors of the same blocks, one below the other.

@@ -2,7 +2,7 @@
 //!
 //! Every answer that grows reads the token that it chose last. Prompts share what the step has room for beside them, in the order
 //! in which they were served last: none is passed over for long, however long another is. So a step's length is bounded, and
-//! whoever joins or leaves does so between two steps.
+//! whoever joins or leaves does so between two steps. It knows no queue, no shelf and no reader.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -17,8 +17,27 @@ use crate::{LogitsWanted, MAX_CHUNK, SequenceChunk};
 /// some tenths of a second at most.
 const SHARED_CHUNK: usize = 128;
 
-/// The turns that take part, with the tokens that each reads.
-pub(crate) struct Step<'a>(Vec<(&'a mut Turn, usize)>);
+/// The turns that take part.
+pub(crate) struct Step<'a>(Vec<Share<'a>>);
+
+/// What a turn has of a step.
+struct Share<'a> {
+    turn: &'a mut Turn,
+    /// How many it reads.
+    tokens: usize,
+    /// Which row of the logits is its own, once they were read, if it wanted any.
+    row: Option<usize>,
+}
+
+impl<'a> Share<'a> {
+    fn new(turn: &'a mut Turn, tokens: usize) -> Self {
+        Self {
+            turn,
+            tokens,
+            row: None,
+        }
+    }
+}
 
 impl<'a> Step<'a> {
     /// What the turns read in a round, as far as their readers keep up; of prompts at most `prompt_chunk` tokens.
@@ -26,7 +45,7 @@ impl<'a> Step<'a> {
         let (mut shares, mut prompts) = (Vec::new(), Vec::new());
         for turn in turns.iter_mut().filter(|turn| turn.can_step()) {
             match wants(turn) {
-                Wants::Token => shares.push((turn, 1)),
+                Wants::Token => shares.push(Share::new(turn, 1)),
                 Wants::Prompt(tokens) => prompts.push((turn, tokens)),
                 Wants::Nothing => {}
             }
@@ -38,7 +57,7 @@ impl<'a> Step<'a> {
             let share = room.min(tokens);
             if share > 0 {
                 turn.served_in = round;
-                shares.push((turn, share));
+                shares.push(Share::new(turn, share));
                 room -= share;
             }
         }
@@ -51,15 +70,15 @@ impl<'a> Step<'a> {
         if self.0.is_empty() {
             return false;
         }
-        let positions: Vec<u64> = self.0.iter().map(|(turn, _)| turn.position()).collect();
+        let positions: Vec<u64> = self.0.iter().map(|share| share.turn.position()).collect();
         match self.read(machine) {
             Ok(()) => self.advance(machine),
             Err(error) if self.0.len() == 1 => self.fail(error),
             Err(error) => {
                 tracing::warn!(%error, "a step of several turns failed, and is taken turn by turn");
-                for ((turn, tokens), position) in self.0.into_iter().zip(positions) {
-                    let rewound = turn.rewind(position);
-                    let mut alone = Step(vec![(turn, tokens)]);
+                for (share, position) in self.0.into_iter().zip(positions) {
+                    let rewound = share.turn.rewind(position);
+                    let mut alone = Step(vec![share]);
                     match rewound.and_then(|()| alone.read(machine)) {
                         Ok(()) => alone.advance(machine),
                         Err(error) => alone.fail(error),
@@ -72,8 +91,13 @@ impl<'a> Step<'a> {
 
     fn read(&mut self, machine: &mut Machine) -> Result<(), EngineError> {
         #[cfg(test)]
-        let names: Vec<String> = self.0.iter().map(|(turn, _)| turn.name().to_owned()).collect();
-        let chunks = self.0.iter_mut().map(|(turn, tokens)| turn.chunk(*tokens));
+        let names: Vec<String> = self.0.iter().map(|share| share.turn.name().to_owned()).collect();
+        let mut rows = 0..;
+        let chunks = self.0.iter_mut().map(|share| {
+            let chunk = share.turn.chunk(share.tokens);
+            share.row = (chunk.wanted == LogitsWanted::Last).then(|| rows.next()).flatten();
+            chunk
+        });
         let mut chunks: Vec<SequenceChunk<'_>> = chunks.collect();
         let read = catch_unwind(AssertUnwindSafe(|| {
             machine.read(&mut chunks)?;
@@ -88,10 +112,7 @@ impl<'a> Step<'a> {
 
     /// Lets each turn go on with what was read.
     fn advance(self, machine: &mut Machine) {
-        let mut rows = 0;
-        for (turn, tokens) in self.0 {
-            let row = (turn.chunk(tokens).wanted == LogitsWanted::Last).then_some(rows);
-            rows += usize::from(row.is_some());
+        for Share { turn, tokens, row } in self.0 {
             let advanced = catch_unwind(AssertUnwindSafe(|| turn.advance(tokens, row, machine)));
             if let Err(error) = advanced.unwrap_or_else(|panic| Err(panicked(&*panic))) {
                 fail(turn, error);
@@ -100,8 +121,8 @@ impl<'a> Step<'a> {
     }
 
     fn fail(self, error: EngineError) {
-        for (turn, _) in self.0 {
-            fail(turn, error.clone());
+        for share in self.0 {
+            fail(share.turn, error.clone());
         }
     }
 }
