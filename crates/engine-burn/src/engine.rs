@@ -66,19 +66,7 @@ impl BurnEngine {
             // Chat templates are rendered a segment at a time, and what they say of tools is in no segment yet.
             tools: false,
         };
-        let disk = match settings.checkpoints {
-            // Where caches are in f16.
-            Some(checkpoints) if device.products().is_some() => {
-                let model = match quantised_at_load(&files, &device, settings.quantise) {
-                    // With other weights, the same tokens leave other keys and values.
-                    Some(blocks) => format!("{}-{blocks}", info.fingerprint),
-                    None => info.fingerprint.clone(),
-                };
-                Some(Disk::open(checkpoints, &model)?)
-            }
-            Some(_) | None => None,
-        };
-        let disk = disk.map(Arc::new);
+        let disk = open_disk(&settings, &files, &device)?.map(Arc::new);
         let files = Arc::new(files);
         let format = Arc::new(PromptFormat::new(Arc::clone(&files), settings.name));
         let shared = Arc::new(Shared::new());
@@ -124,6 +112,24 @@ impl BurnEngine {
             worker: Some(worker),
         })
     }
+}
+
+/// Where caches go on from after a restart, if they are to and are in f16.
+fn open_disk(
+    settings: &BurnEngineSettings,
+    files: &ModelFiles,
+    device: &ComputeDevice,
+) -> Result<Option<Disk>, BurnEngineError> {
+    let checkpoints = settings.checkpoints.clone().filter(|_| device.products().is_some());
+    let Some(checkpoints) = checkpoints else {
+        return Ok(None);
+    };
+    let model = match quantised_at_load(files, device, settings.quantise) {
+        // With other weights, the same tokens leave other keys and values.
+        Some(blocks) => format!("{}-{blocks}", files.fingerprint()),
+        None => files.fingerprint().to_owned(),
+    };
+    Disk::open(checkpoints, &model).map(Some)
 }
 
 /// What tests and benchmarks set otherwise.
