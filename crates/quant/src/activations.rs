@@ -4,13 +4,13 @@
 //! `x ≈ d * q`, each off by at most `d / 2`. A block depends on its 32 values and on nothing else, so a row is the same whatever
 //! rows are quantised with it. The memory is kept from one use to the next.
 
-mod panel;
+pub(crate) mod panel;
 
 use crate::QuantError;
 use crate::dequantize::BLOCK;
 use crate::kernel::{Kernel, Tiles, Work};
 
-pub(crate) use panel::{OCTET_ROWS, OCTETS, PANEL_ROWS, Panel};
+pub(crate) use panel::{PANEL_ROWS, Panel};
 
 /// The largest of the whole numbers: symmetric, since -128 would need a sum that 16 bits don't hold.
 const MAX_QUANT: f32 = 127.0;

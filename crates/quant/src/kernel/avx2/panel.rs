@@ -14,7 +14,7 @@ use std::arch::x86_64::{
 use std::hint::black_box;
 
 use super::{halves, loaded, nibbles};
-use crate::activations::{OCTET_ROWS, OCTETS, Panel};
+use crate::activations::panel::{OCTET_ROWS, OCTETS, Panel};
 use crate::dequantize::BLOCK;
 use crate::kernel::PanelOutputs;
 use crate::matrix::{FourBitGroup, GROUP_ROWS, WORD};
