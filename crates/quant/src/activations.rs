@@ -32,8 +32,9 @@ pub(crate) struct ActivationBlock {
 /// Rows that a [`QuantMatrix`](crate::QuantMatrix) can be multiplied with.
 #[derive(Debug, Clone, Default)]
 pub struct Activations {
+    /// At least as many as the rows have; what is behind them is left from before.
     blocks: Vec<ActivationBlock>,
-    /// As many rows as fill panels, once more; none for kernels that don't take them.
+    /// As many rows as fill panels, once more, and behind them as above; none for kernels that don't take them.
     panels: Vec<Panel>,
     n_rows: usize,
     n_cols: usize,
@@ -71,13 +72,11 @@ impl Activations {
     pub fn resize(&mut self, n_rows: usize, n_cols: usize) -> Result<(), QuantError> {
         check_rows(n_rows * n_cols, n_cols)?;
         (self.n_rows, self.n_cols) = (n_rows, n_cols);
-        self.blocks.resize(n_rows * n_cols / BLOCK, ActivationBlock::default());
-        let n_panels = if Kernel::detect().takes_panels() {
-            n_rows / PANEL_ROWS
-        } else {
-            0
-        };
-        self.panels.resize(n_panels * n_cols / BLOCK, Panel::default());
+        let n_blocks = n_cols / BLOCK;
+        grow(&mut self.blocks, n_rows * n_blocks);
+        if Kernel::detect().takes_panels() {
+            grow(&mut self.panels, n_rows / PANEL_ROWS * n_blocks);
+        }
         Ok(())
     }
 
@@ -88,8 +87,13 @@ impl Activations {
     /// If `n_rows` is 0.
     pub fn parts_mut(&mut self, n_rows: usize) -> impl Iterator<Item = ActivationRows<'_>> {
         let n_blocks = (self.n_cols / BLOCK).max(1);
-        let in_panels = self.panels.len() / n_blocks * PANEL_ROWS;
-        let (paneled, rest) = self.blocks.split_at_mut(in_panels * n_blocks);
+        let n_panels = if self.panels.is_empty() {
+            0
+        } else {
+            self.n_rows / PANEL_ROWS
+        };
+        let blocks = &mut self.blocks[..self.n_rows * n_blocks];
+        let (paneled, rest) = blocks.split_at_mut(n_panels * PANEL_ROWS * n_blocks);
         let paneled = paneled
             .chunks_mut(PANEL_ROWS * n_blocks)
             .zip(self.panels.chunks_mut(n_blocks));
@@ -128,7 +132,8 @@ impl Activations {
     /// The panels of [`PANEL_ROWS`] rows from `first` on, if there are such.
     pub(crate) fn panels(&self, first: usize) -> Option<&[Panel]> {
         let n_blocks = self.n_cols / BLOCK;
-        self.panels.get(first / PANEL_ROWS * n_blocks..)?.get(..n_blocks)
+        let panels = self.panels.get(first / PANEL_ROWS * n_blocks..)?;
+        panels.get(..n_blocks).filter(|_| first + PANEL_ROWS <= self.n_rows)
     }
 }
 
@@ -173,6 +178,13 @@ impl ActivationRows<'_> {
             panel.set(idx, block);
         }
         Ok(())
+    }
+}
+
+/// Makes it at least so long. It never shrinks: a layer's products take turns with short and long rows.
+fn grow<T: Clone + Default>(values: &mut Vec<T>, len: usize) {
+    if values.len() < len {
+        values.resize(len, T::default());
     }
 }
 

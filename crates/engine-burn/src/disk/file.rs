@@ -170,7 +170,7 @@ fn look(path: &Path, model: &str) -> io::Result<Option<Found>> {
     };
     let mut newest = None;
     while let Some((mark, body_bytes)) = frames.next::<Mark>()? {
-        frames.skip(body_bytes)?;
+        frames.pass_over(body_bytes)?;
         newest = Some((mark, frames.at));
     }
     Ok(newest.map(|(mark, end)| Found {
@@ -263,7 +263,7 @@ impl Frames {
         Ok(serde_json::from_slice(&words).ok().map(|words| (words, body_bytes)))
     }
 
-    fn skip(&mut self, body_bytes: u64) -> io::Result<()> {
+    fn pass_over(&mut self, body_bytes: u64) -> io::Result<()> {
         self.at += body_bytes;
         self.file.seek(SeekFrom::Start(self.at))?;
         Ok(())

@@ -281,6 +281,17 @@ fn numbers_that_are_none_are_passed_on_in_their_row_alone() {
 }
 
 #[test]
+fn memory_that_held_more_and_longer_rows_changes_nothing() {
+    let mut kept = activations(&[7.0; 200 * 160], 160);
+    for tokens in [130, 63, 70] {
+        let case = Case::random(BlockType::Q4_1, [9, 3, tokens], 8);
+        kept.quantize(&case.values, case.n_cols).expect("whole rows");
+        let outputs = multiply(&case.matrix(Kernel::detect()), &kept);
+        check_bits(&outputs, &case.outputs(Kernel::portable()), "kept memory");
+    }
+}
+
+#[test]
 fn a_matrix_takes_as_much_memory_as_its_file() {
     for block_type in QUANTISED {
         let case = Case::random(block_type, [16, 3, 1], 4);
