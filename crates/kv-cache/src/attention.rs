@@ -11,6 +11,8 @@
 mod queries;
 mod span;
 
+use std::sync::Arc;
+
 use crate::Chunk;
 use crate::kernel::Partial;
 use crate::store::{KvLayer, Layout};
@@ -47,8 +49,8 @@ pub struct Attention<'a> {
 #[derive(Debug)]
 struct Block<'a> {
     queries: QueryBlock<'a>,
-    /// Spans of keys that queries see, in order.
-    spans: Vec<Span>,
+    /// Spans of keys that queries see, in order; the same for all heads.
+    spans: Arc<[Span]>,
     /// One for each span when they are computed apart; else empty.
     partials: Vec<Option<Partial>>,
     /// One a token.
@@ -95,12 +97,13 @@ impl<'a> Attention<'a> {
     pub fn finish(self) {
         for mut block in self.blocks {
             let partials = std::mem::take(&mut block.partials);
-            if partials.is_empty() {
+            let mut partials = partials
+                .into_iter()
+                .map(|partial| partial.expect("every part is run before the end"));
+            let Some(mut total) = partials.next() else {
                 continue;
-            }
-            let mut total = block.queries.partial();
+            };
             for partial in partials {
-                let partial = partial.expect("every part is run before the end");
                 block.queries.kernel().merge(&mut total, &partial);
             }
             block.write(&total);
@@ -149,13 +152,20 @@ impl AttentionPart<'_, '_> {
 impl Block<'_> {
     fn run(&mut self) {
         let mut total = self.queries.partial();
-        let mut sums = self.queries.partial();
+        // Merging with sums over no keys would change nothing.
+        let mut is_first = true;
+        let mut sums: Option<Partial> = None;
         for spans in self.spans.chunk_by(|a, b| a.keys() == b.keys()) {
             let rotated = self.queries.rotated(spans[0].keys());
             for span in spans {
+                if std::mem::take(&mut is_first) {
+                    rotated.add(span, &mut total);
+                    continue;
+                }
+                let sums = sums.get_or_insert_with(|| self.queries.partial());
                 sums.clear();
-                rotated.add(span, &mut sums);
-                self.queries.kernel().merge(&mut total, &sums);
+                rotated.add(span, sums);
+                self.queries.kernel().merge(&mut total, sums);
             }
         }
         self.write(&total);
@@ -193,10 +203,11 @@ fn cut(input: AttentionInput<'_>) -> Vec<Block<'_>> {
     let mut blocks = Vec::new();
     for first in (0..n_tokens).step_by(BLOCK_TOKENS) {
         let tokens = first..n_tokens.min(first + BLOCK_TOKENS);
+        let spans: Arc<[Span]> = span::spans(chunk, tokens.clone()).into();
         for kv_head in 0..heads.n_kv_heads {
             let queries = QueryBlock::new(chunk, layer, (kv_head, tokens.clone()), rows);
             blocks.push(Block {
-                spans: span::spans(chunk, tokens.clone()),
+                spans: Arc::clone(&spans),
                 partials: Vec::new(),
                 out: Vec::with_capacity(tokens.len()),
                 queries,

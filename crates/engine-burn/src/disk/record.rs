@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::worker::{Conversation, Ledger, RecentIds};
 
-/// Grows whenever a file of before can't be gone on from.
-pub(super) const VERSION: u32 = 1;
+/// Grows whenever a file of before can't be gone on from, or would be with other bits than it began with.
+pub(super) const VERSION: u32 = 2;
 
 /// What stays the same for as long as the file lives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::BLOCK_TOKENS;
 use super::span::{Keys, Span, visible_in_page};
 use crate::Chunk;
 use crate::kernel::{Kernel, PageStep, Partial};
@@ -104,20 +105,18 @@ impl RotatedQueries<'_, '_> {
         } = *self.block;
         let heads = layer.layout().heads;
         let first = chunk.positions().start;
-        let mut visible = Vec::with_capacity(tokens.len());
+        let mut visible: [Range<usize>; BLOCK_TOKENS] = std::array::from_fn(|_| 0..0);
+        let visible = &mut visible[..tokens.len()];
         for page_idx in span.pages() {
-            visible.clear();
-            visible.extend(
-                tokens
-                    .clone()
-                    .map(|token| visible_in_page(chunk.sink_window(), self.keys, first + token as u64, page_idx)),
-            );
+            for (visible, token) in visible.iter_mut().zip(tokens.clone()) {
+                *visible = visible_in_page(chunk.sink_window(), self.keys, first + token as u64, page_idx);
+            }
             let next_idx = (page_idx + 1).min(span.pages().end - 1);
             let step = PageStep {
                 page: layer.page(kv_head, page_idx),
                 next: layer.page(kv_head, next_idx),
                 queries: &self.values,
-                visible: &visible,
+                visible,
                 group: heads.group(),
                 head_dim: heads.head_dim,
             };

@@ -69,10 +69,13 @@ pub(super) fn visible_in_page(sink_window: SinkWindow, keys: Keys, position: u64
     lane(visible.start)..lane(visible.end)
 }
 
-/// The positions of the keys of a kind that the query at `position` sees.
+/// The positions of the keys of a kind that the query at `position` sees. Sinks at their true distance are part of the window:
+/// page 0 need not be read twice.
 fn visible(sink_window: SinkWindow, keys: Keys, position: u64) -> Range<u64> {
-    match keys {
-        Keys::Sinks => 0..sink_window.sinks().min(position + 1),
-        Keys::Window => sink_window.first_visible(position)..position + 1,
+    match (keys, sink_window.sees_everything(position)) {
+        (Keys::Sinks, true) => 0..0,
+        (Keys::Sinks, false) => 0..sink_window.sinks(),
+        (Keys::Window, true) => 0..position + 1,
+        (Keys::Window, false) => sink_window.first_visible(position)..position + 1,
     }
 }

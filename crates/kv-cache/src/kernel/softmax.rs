@@ -40,12 +40,26 @@ pub(crate) struct PageStep<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct Partial {
     width: usize,
-    /// The largest score; at first the least number, not infinity, whose distance to itself would be no number.
-    max: Vec<f32>,
-    /// Sums of the weights, `[rows]`; a key adds to the lane that it has in its vector.
-    sums: Vec<[f32; LANES]>,
+    rows: Vec<RowSums>,
     /// Sums of the weighted values, `[rows, width]`.
     values: Vec<f32>,
+}
+
+/// What a row's weights are relative to, and their sum.
+#[derive(Debug, Clone, Copy)]
+struct RowSums {
+    /// The largest score.
+    max: f32,
+    /// Sums of the weights; a key adds to the lane that it has in its vector.
+    weights: [f32; LANES],
+}
+
+impl RowSums {
+    /// Of no keys: the least number, not infinity, whose distance to itself would be no number.
+    const EMPTY: Self = Self {
+        max: f32::MIN,
+        weights: [0.0; LANES],
+    };
 }
 
 impl Partial {
@@ -53,23 +67,21 @@ impl Partial {
     pub(crate) fn new(rows: usize, width: usize) -> Self {
         Self {
             width,
-            max: vec![f32::MIN; rows],
-            sums: vec![[0.0; LANES]; rows],
+            rows: vec![RowSums::EMPTY; rows],
             values: vec![0.0; rows * width],
         }
     }
 
     /// Back to no keys.
     pub(crate) fn clear(&mut self) {
-        self.max.fill(f32::MIN);
-        self.sums.fill([0.0; LANES]);
+        self.rows.fill(RowSums::EMPTY);
         self.values.fill(0.0);
     }
 
     /// Writes the weighted means of consecutive rows.
     pub(crate) fn write(&self, first_row: usize, head_dim: usize, out: &mut [f32]) {
         for (row, out) in (first_row..).zip(out.chunks_exact_mut(head_dim)) {
-            let scale = 1.0 / self.sums[row].iter().sum::<f32>();
+            let scale = 1.0 / self.rows[row].weights.iter().sum::<f32>();
             let values = &self.values[row * self.width..][..head_dim];
             for (out, value) in out.iter_mut().zip(values) {
                 // A key that isn't seen may have turned a -0 into a 0; adding 0 makes one of both.
@@ -124,7 +136,7 @@ fn add_page_to<S: Simd, const R: usize>(simd: S, step: &PageStep<'_>, first_row:
         let row = first_row + r;
         let visible = &step.visible[row / step.group];
         hide(simd, &mut weights[r], visible);
-        scales[r] = soften(simd, &mut weights[r], &mut partial.max[row], &mut partial.sums[row]);
+        scales[r] = soften(simd, &mut weights[r], &mut partial.rows[row]);
     }
     let width = partial.width;
     let sums = &mut partial.values[first_row * width..][..R * width];
@@ -209,33 +221,29 @@ fn hide<S: Simd>(simd: S, scores: &mut [[f32; LANES]; PAGE_LANES], visible: &Ran
 
 /// Turns scores into weights relative to the largest one so far, adds them up, and returns what scales the earlier sums.
 #[inline(always)]
-fn soften<S: Simd>(
-    simd: S,
-    scores: &mut [[f32; LANES]; PAGE_LANES],
-    max: &mut f32,
-    sums: &mut [f32; LANES],
-) -> S::Lanes {
-    let before = *max;
+fn soften<S: Simd>(simd: S, scores: &mut [[f32; LANES]; PAGE_LANES], row: &mut RowSums) -> S::Lanes {
+    let before = row.max;
     let mut largest = simd.splat(before);
     for scores in scores.iter() {
         largest = simd.max(simd.load(scores), largest);
     }
     let mut lanes = [0.0; LANES];
     simd.store(largest, &mut lanes);
+    let mut after = before;
     for lane in lanes {
-        if lane > *max {
-            *max = lane;
-        }
+        // No branch: which lane is the largest can't be foretold.
+        after = if lane > after { lane } else { after };
     }
-    let largest = simd.splat(*max);
+    row.max = after;
+    let largest = simd.splat(after);
     let scale = exp2(simd, simd.sub(simd.splat(before), largest));
-    let mut sum = simd.mul(simd.load(sums), scale);
+    let mut sum = simd.mul(simd.load(&row.weights), scale);
     for scores in scores {
         let weights = exp2(simd, simd.sub(simd.load(scores), largest));
         simd.store(weights, scores);
         sum = simd.add(sum, weights);
     }
-    simd.store(sum, sums);
+    simd.store(sum, &mut row.weights);
     scale
 }
 
@@ -257,18 +265,22 @@ fn add_values<S: Simd, const R: usize, const V: usize>(
         }
     }
     let column = first * LANES * PAGE_TOKENS..(first + V) * LANES * PAGE_TOKENS;
-    let rows = step.page.values[column.clone()].chunks_exact(V * LANES);
-    let next = step.next.values[column].chunks_exact(V * LANES);
-    let rows = rows.zip(next).enumerate().take(seen.end).skip(seen.start);
-    for (token, (row, next)) in rows {
-        simd.prefetch(next);
-        let (row, _) = row.as_chunks::<LANES>();
+    let rows = tokens_of::<V>(&step.page.values[column.clone()], &seen);
+    let next = tokens_of::<V>(&step.next.values[column], &seen);
+    let mut row_weights: [&[f32]; R] = [&[]; R];
+    for r in 0..R {
+        row_weights[r] = &weights[r].as_flattened()[seen.clone()][..rows.len()];
+    }
+    // Indices into slices of one length: with iterators, each token costs as many comparisons again as it has sums.
+    let next = &next[..rows.len()];
+    for token in 0..rows.len() {
+        simd.prefetch(&next[token][0]);
         let mut values = [simd.splat(0.0); V];
         for v in 0..V {
-            values[v] = simd.load_halves(&row[v]);
+            values[v] = simd.load_halves(&rows[token][v]);
         }
         for r in 0..R {
-            let weight = simd.splat(weights[r].as_flattened()[token]);
+            let weight = simd.splat(row_weights[r][token]);
             for v in 0..V {
                 tile[r][v] = simd.fma(weight, values[v], tile[r][v]);
             }
@@ -282,18 +294,26 @@ fn add_values<S: Simd, const R: usize, const V: usize>(
     }
 }
 
+/// Some tokens' parts of a column of values, `[PAGE_TOKENS, V * LANES]`.
+#[inline(always)]
+fn tokens_of<'a, const V: usize>(column: &'a [f16], seen: &Range<usize>) -> &'a [[[f16; LANES]; V]] {
+    let (vectors, _) = column.as_chunks::<LANES>();
+    let (tokens, _) = vectors.as_chunks::<V>();
+    &tokens[seen.clone()]
+}
+
 /// Adds the sums over later keys to those over earlier ones, row by row.
 #[inline(always)]
 pub(super) fn merge<S: Simd>(simd: S, total: &mut Partial, part: &Partial) {
     let width = total.width;
-    for row in 0..total.max.len() {
-        let before = total.max[row];
-        let max = if part.max[row] > before { part.max[row] } else { before };
+    for (row, (sums, part_sums)) in total.rows.iter_mut().zip(&part.rows).enumerate() {
+        let before = sums.max;
+        let max = if part_sums.max > before { part_sums.max } else { before };
         let largest = simd.splat(max);
         let old = exp2(simd, simd.sub(simd.splat(before), largest));
-        let new = exp2(simd, simd.sub(simd.splat(part.max[row]), largest));
-        total.max[row] = max;
-        add_scaled(simd, &mut total.sums[row], &part.sums[row], old, new);
+        let new = exp2(simd, simd.sub(simd.splat(part_sums.max), largest));
+        sums.max = max;
+        add_scaled(simd, &mut sums.weights, &part_sums.weights, old, new);
         let (totals, _) = total.values[row * width..][..width].as_chunks_mut::<LANES>();
         let (parts, _) = part.values[row * width..][..width].as_chunks::<LANES>();
         for (total, part) in totals.iter_mut().zip(parts) {
