@@ -52,6 +52,12 @@ pub enum QuantError {
         /// Which one, from 0.
         value: usize,
     },
+    /// The system has no memory for a matrix.
+    #[error("there are no {bytes} bytes of memory for a matrix")]
+    NoMemory {
+        /// What it takes.
+        bytes: usize,
+    },
     /// There is nothing to multiply.
     #[error("a matrix of {n_rows} rows and {n_cols} columns is empty")]
     EmptyMatrix {

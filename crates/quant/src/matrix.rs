@@ -8,10 +8,12 @@ mod group;
 
 use std::ops::Range;
 
+use large_pages::Arena;
+
 use crate::activations::{Activations, PANEL_ROWS};
 use crate::kernel::{Kernel, Tiles, Work};
 use crate::{BlockType, QuantError};
-use group::{RowGroup, grouped};
+use group::{GroupedRows, RowGroup};
 
 pub use group::GROUP_ROWS;
 pub(crate) use group::{FourBitGroup, FourBits, Q4_0Group, Q4_1Group, Q8_0Group, WORD};
@@ -38,9 +40,9 @@ pub struct QuantMatrix {
 
 #[derive(Debug, Clone)]
 enum Groups {
-    Q4_0(Vec<Q4_0Group>),
-    Q4_1(Vec<Q4_1Group>),
-    Q8_0(Vec<Q8_0Group>),
+    Q4_0(GroupedRows<Q4_0Group>),
+    Q4_1(GroupedRows<Q4_1Group>),
+    Q8_0(GroupedRows<Q8_0Group>),
 }
 
 impl QuantMatrix {
@@ -48,8 +50,23 @@ impl QuantMatrix {
     ///
     /// # Errors
     /// [`QuantError::NotBlocks`] for a type without products ([`QuantMatrix::holds`]), [`QuantError::EmptyMatrix`],
-    /// [`QuantError::PartialBlock`] if `n_cols` are not whole blocks, [`QuantError::WrongLength`] if `bytes` are not exactly the bytes of the matrix.
+    /// [`QuantError::PartialBlock`] if `n_cols` are not whole blocks, [`QuantError::WrongLength`] if `bytes` are not exactly the
+    /// bytes of the matrix, [`QuantError::NoMemory`].
     pub fn new(block_type: BlockType, n_rows: usize, n_cols: usize, bytes: &[u8]) -> Result<Self, QuantError> {
+        Self::new_in(&mut Arena::new(0), block_type, [n_rows, n_cols], bytes)
+    }
+
+    /// As [`QuantMatrix::new`], a matrix of `[rows, columns]` in the memory of an arena, beside the other matrices of a model: each
+    /// alone may be too small for large pages.
+    ///
+    /// # Errors
+    /// As [`QuantMatrix::new`].
+    pub fn new_in(
+        arena: &mut Arena,
+        block_type: BlockType,
+        [n_rows, n_cols]: [usize; 2],
+        bytes: &[u8],
+    ) -> Result<Self, QuantError> {
         if n_rows == 0 || n_cols == 0 {
             return Err(QuantError::EmptyMatrix { n_rows, n_cols });
         }
@@ -67,9 +84,9 @@ impl QuantMatrix {
             });
         }
         let groups = match block_type {
-            BlockType::Q4_0 => Groups::Q4_0(grouped(bytes, n_rows)),
-            BlockType::Q4_1 => Groups::Q4_1(grouped(bytes, n_rows)),
-            BlockType::Q8_0 => Groups::Q8_0(grouped(bytes, n_rows)),
+            BlockType::Q4_0 => Groups::Q4_0(GroupedRows::new(arena, bytes, n_rows)?),
+            BlockType::Q4_1 => Groups::Q4_1(GroupedRows::new(arena, bytes, n_rows)?),
+            BlockType::Q8_0 => Groups::Q8_0(GroupedRows::new(arena, bytes, n_rows)?),
             BlockType::F32
             | BlockType::F16
             | BlockType::Bf16
@@ -127,9 +144,9 @@ impl QuantMatrix {
     #[must_use]
     pub fn bytes(&self) -> usize {
         match &self.groups {
-            Groups::Q4_0(groups) => size_of_val(groups.as_slice()),
-            Groups::Q4_1(groups) => size_of_val(groups.as_slice()),
-            Groups::Q8_0(groups) => size_of_val(groups.as_slice()),
+            Groups::Q4_0(groups) => groups.bytes(),
+            Groups::Q4_1(groups) => groups.bytes(),
+            Groups::Q8_0(groups) => groups.bytes(),
         }
     }
 
@@ -226,9 +243,9 @@ impl<S: Fn(&mut f32, f32) + Copy> Work for Product<'_, '_, S> {
     fn with(self, kernel: impl Tiles) {
         let (matrix, rows) = (self.matrix, self.rows.clone());
         match &matrix.groups {
-            Groups::Q4_0(groups) => self.compute(kernel, matrix.groups_of(groups, rows)),
-            Groups::Q4_1(groups) => self.compute(kernel, matrix.groups_of(groups, rows)),
-            Groups::Q8_0(groups) => self.compute(kernel, matrix.groups_of(groups, rows)),
+            Groups::Q4_0(groups) => self.compute(kernel, matrix.groups_of(groups.as_slice(), rows)),
+            Groups::Q4_1(groups) => self.compute(kernel, matrix.groups_of(groups.as_slice(), rows)),
+            Groups::Q8_0(groups) => self.compute(kernel, matrix.groups_of(groups.as_slice(), rows)),
         }
     }
 }

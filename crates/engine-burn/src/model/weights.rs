@@ -7,12 +7,16 @@
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData};
+use large_pages::Arena;
 use model_files::{LayerTensor, ModelFiles, RopeLayout, TensorName, TensorView};
 use quant::{BlockType, QuantError, QuantMatrix, quantize};
 use rayon::prelude::*;
 
 use super::linear::{FeedForward, Linear, RmsNorm};
 use crate::{BurnEngineError, ComputeDevice, Quantise};
+
+/// What quantised matrices take from the system at once: many large pages, of which the last may stay empty.
+const CHUNK_BYTES: usize = 32 << 20;
 
 /// All weights but the embedding.
 pub(super) struct ModelWeights {
@@ -36,8 +40,9 @@ impl ModelWeights {
         device: &ComputeDevice,
         quantise: Quantise,
     ) -> Result<Self, BurnEngineError> {
-        let loader = Loader {
+        let mut loader = Loader {
             files,
+            arena: Arena::new(CHUNK_BYTES),
             device,
             quantised_as: quantised_at_load(files, device, quantise),
         };
@@ -91,6 +96,8 @@ const fn fills(cols: usize, blocks: BlockType) -> bool {
 
 struct Loader<'a> {
     files: &'a ModelFiles,
+    /// For quantised matrices.
+    arena: Arena,
     device: &'a ComputeDevice,
     /// What matrices become that can't be multiplied as they are stored; `None`: f32.
     quantised_as: Option<BlockType>,
@@ -103,8 +110,8 @@ struct Part<'a> {
     blocks: BlockType,
 }
 
-impl Loader<'_> {
-    fn layer(&self, layer_idx: usize) -> Result<LayerWeights, BurnEngineError> {
+impl<'a> Loader<'a> {
+    fn layer(&mut self, layer_idx: usize) -> Result<LayerWeights, BurnEngineError> {
         let name = |tensor| TensorName::Layer(layer_idx, tensor);
         let config = &self.files.config;
         let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
@@ -139,7 +146,7 @@ impl Loader<'_> {
         Ok(RmsNorm::new(values, config.norm_eps, self.device.burn()))
     }
 
-    fn linear(&self, parts: &[(TensorName, usize)], cols: usize) -> Result<Linear, BurnEngineError> {
+    fn linear(&mut self, parts: &[(TensorName, usize)], cols: usize) -> Result<Linear, BurnEngineError> {
         if let Some(products) = self.device.products()
             && let Some(matrices) = self.quantised(parts, cols)?
         {
@@ -151,7 +158,7 @@ impl Loader<'_> {
     /// Tensors with the given rows in blocks, those below each other as one matrix while their blocks are the same; `None` if one of
     /// them must be f32: then all that share its input are.
     fn quantised(
-        &self,
+        &mut self,
         parts: &[(TensorName, usize)],
         cols: usize,
     ) -> Result<Option<Vec<QuantMatrix>>, BurnEngineError> {
@@ -186,7 +193,7 @@ impl Loader<'_> {
     }
 
     /// Tensors of the same blocks, one below the other.
-    fn matrix(&self, parts: &[Part<'_>], cols: usize) -> Result<QuantMatrix, BurnEngineError> {
+    fn matrix(&mut self, parts: &[Part<'_>], cols: usize) -> Result<QuantMatrix, BurnEngineError> {
         let (tensor, blocks) = (parts[0].name, parts[0].blocks);
         let rows: usize = parts.iter().map(|part| part.view.rows).sum();
         let row_bytes = cols / blocks.block_len() * blocks.block_bytes();
@@ -201,7 +208,8 @@ impl Loader<'_> {
                 })?;
             rest = after;
         }
-        QuantMatrix::new(blocks, rows, cols, &bytes).map_err(|source| BurnEngineError::ReadTensor { tensor, source })
+        QuantMatrix::new_in(&mut self.arena, blocks, [rows, cols], &bytes)
+            .map_err(|source| BurnEngineError::ReadTensor { tensor, source })
     }
 
     /// Writes the rows of a tensor in its blocks, as they are stored or quantised anew. No row depends on another.
@@ -247,7 +255,7 @@ impl Loader<'_> {
     }
 
     /// A tensor of the shape that the model's config says.
-    fn view(&self, name: TensorName, [rows, cols]: [usize; 2]) -> Result<TensorView<'_>, BurnEngineError> {
+    fn view(&self, name: TensorName, [rows, cols]: [usize; 2]) -> Result<TensorView<'a>, BurnEngineError> {
         let view = self
             .files
             .tensor(name)

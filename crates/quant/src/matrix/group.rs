@@ -4,8 +4,14 @@
 //! in as many bytes, but the rows beside each other. Quants are taken four bytes at a time, a *word*: one word of each row
 //! is 32 bytes, a register. A last group that isn't full is filled up with zeros.
 
-use half::f16;
+use std::marker::PhantomData;
+use std::sync::Arc;
 
+use bytemuck::{Pod, Zeroable};
+use half::f16;
+use large_pages::{Arena, Region};
+
+use crate::QuantError;
 use crate::activations::{ActivationBlock, Panel};
 use crate::kernel::{PanelOutputs, Tiles};
 
@@ -22,14 +28,16 @@ type Words = [u8; GROUP_ROWS * WORD];
 pub(crate) type FourBits = [Words; 4];
 
 /// Eight Q4_0 blocks.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+#[repr(C)]
 pub(crate) struct Q4_0Group {
     pub(crate) scales: [f16; GROUP_ROWS],
     pub(crate) quants: FourBits,
 }
 
 /// Eight Q4_1 blocks.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+#[repr(C)]
 pub(crate) struct Q4_1Group {
     pub(crate) scales: [f16; GROUP_ROWS],
     pub(crate) mins: [f16; GROUP_ROWS],
@@ -37,7 +45,8 @@ pub(crate) struct Q4_1Group {
 }
 
 /// Eight Q8_0 blocks; byte `i` of a row's word `k` is column `4k + i`.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+#[repr(C)]
 pub(crate) struct Q8_0Group {
     pub(crate) scales: [f16; GROUP_ROWS],
     pub(crate) quants: [Words; 8],
@@ -81,7 +90,7 @@ impl FourBitGroup for Q4_1Group {
 }
 
 /// Eight blocks of one type.
-pub(crate) trait RowGroup: Copy + Default {
+pub(crate) trait RowGroup: Pod {
     /// Bytes of a stored block.
     const BLOCK_BYTES: usize;
 
@@ -161,18 +170,40 @@ impl RowGroup for Q8_0Group {
     }
 }
 
-/// The stored rows, group by group; `bytes` are whole rows, as the caller has checked.
-pub(super) fn grouped<G: RowGroup>(bytes: &[u8], n_rows: usize) -> Vec<G> {
-    let row_bytes = bytes.len() / n_rows;
-    let n_blocks = row_bytes / G::BLOCK_BYTES;
-    let mut groups = vec![G::default(); n_rows.div_ceil(GROUP_ROWS) * n_blocks];
-    for (row, bytes) in bytes.chunks_exact(row_bytes).enumerate() {
-        let group = &mut groups[row / GROUP_ROWS * n_blocks..][..n_blocks];
-        for (group, block) in group.iter_mut().zip(bytes.chunks_exact(G::BLOCK_BYTES)) {
-            group.set(row % GROUP_ROWS, block);
+/// The groups of a matrix, in memory that is read from end to end.
+#[derive(Debug, Clone)]
+pub(super) struct GroupedRows<G> {
+    memory: Arc<Region>,
+    groups: PhantomData<G>,
+}
+
+impl<G: RowGroup> GroupedRows<G> {
+    /// The stored rows, group by group; `bytes` are whole rows, as the caller has checked.
+    pub(super) fn new(arena: &mut Arena, bytes: &[u8], n_rows: usize) -> Result<Self, QuantError> {
+        let row_bytes = bytes.len() / n_rows;
+        let n_blocks = row_bytes / G::BLOCK_BYTES;
+        let taken = n_rows.div_ceil(GROUP_ROWS) * n_blocks * size_of::<G>();
+        let mut memory = arena.take(taken).map_err(|_| QuantError::NoMemory { bytes: taken })?;
+        let groups: &mut [G] = bytemuck::cast_slice_mut(&mut memory);
+        for (row, bytes) in bytes.chunks_exact(row_bytes).enumerate() {
+            let group = &mut groups[row / GROUP_ROWS * n_blocks..][..n_blocks];
+            for (group, block) in group.iter_mut().zip(bytes.chunks_exact(G::BLOCK_BYTES)) {
+                group.set(row % GROUP_ROWS, block);
+            }
         }
+        Ok(Self {
+            memory: Arc::new(memory),
+            groups: PhantomData,
+        })
     }
-    groups
+
+    pub(super) fn as_slice(&self) -> &[G] {
+        bytemuck::cast_slice(&self.memory)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.memory.len()
+    }
 }
 
 fn half_at(block: &[u8], at: usize) -> f16 {
