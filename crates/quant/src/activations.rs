@@ -12,6 +12,9 @@ use crate::kernel::{Kernel, Tiles, Work};
 
 pub(crate) use panel::{PANEL_ROWS, Panel};
 
+/// Values of a row that are rounded together.
+pub const ACTIVATION_BLOCK: usize = BLOCK;
+
 /// The largest of the whole numbers: symmetric, since -128 would need a sum that 16 bits don't hold.
 const MAX_QUANT: f32 = 127.0;
 
@@ -172,12 +175,22 @@ impl ActivationRows<'_> {
             let (values, n_cols) = (values.len(), self.n_blocks * BLOCK);
             return Err(QuantError::PartialRow { values, n_cols });
         }
+        let (values, _) = values.as_chunks();
+        self.quantize_blocks(idx, |block| values[block]);
+        Ok(())
+    }
+
+    /// Quantises a row whose values `block` computes, block by block in order: as it is inlined, it is compiled for the
+    /// instructions of the processor, and what it computes never is in memory.
+    ///
+    /// # Panics
+    /// If there is no row `idx`.
+    pub fn quantize_blocks(&mut self, idx: usize, block: impl Fn(usize) -> [f32; ACTIVATION_BLOCK]) {
         let blocks = &mut self.blocks[idx * self.n_blocks..][..self.n_blocks];
-        quantize(values, blocks);
+        Kernel::detect().run(Quantization { block, out: blocks });
         for (panel, block) in self.panels.iter_mut().zip(blocks) {
             panel.set(idx, block);
         }
-        Ok(())
     }
 }
 
@@ -196,26 +209,29 @@ fn check_rows(values: usize, n_cols: usize) -> Result<(), QuantError> {
     Ok(())
 }
 
-fn quantize(values: &[f32], blocks: &mut [ActivationBlock]) {
-    let (values, _) = values.as_chunks();
-    Kernel::detect().run(Quantization { values, blocks });
-}
-
 /// Some blocks, before and after.
-pub(crate) struct Quantization<'a> {
-    pub(crate) values: &'a [[f32; BLOCK]],
-    pub(crate) blocks: &'a mut [ActivationBlock],
+pub(crate) struct Quantization<'a, B> {
+    pub(crate) block: B,
+    pub(crate) out: &'a mut [ActivationBlock],
 }
 
-impl Work for Quantization<'_> {
+impl<B: Fn(usize) -> [f32; BLOCK]> Work for Quantization<'_, B> {
     fn with(self, kernel: impl Tiles) {
-        kernel.quantize(self.values, self.blocks);
+        kernel.quantize(self.block, self.out);
     }
 }
 
-/// Quantises one block. Inlined into each kernel, which compiles it for its instructions; none of them changes what comes out.
+/// Quantises what `block` gives. Inlined into each kernel, which compiles it for its instructions; none of them changes what comes
+/// out.
 #[inline(always)]
-pub(crate) fn quantize_block(values: &[f32; BLOCK]) -> ActivationBlock {
+pub(crate) fn quantize_blocks(block: impl Fn(usize) -> [f32; BLOCK], out: &mut [ActivationBlock]) {
+    for (idx, out) in out.iter_mut().enumerate() {
+        *out = quantize_block(&block(idx));
+    }
+}
+
+#[inline(always)]
+fn quantize_block(values: &[f32; BLOCK]) -> ActivationBlock {
     // Without the sign, floats are ordered as their bits are; infinities and NaN come last.
     let mut max_bits = 0;
     for value in values {

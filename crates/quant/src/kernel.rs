@@ -129,7 +129,7 @@ pub(crate) trait Work {
 /// `acc = fma(w.scale * a.scale, Σ w.quant * a.quant, acc)`, and for Q4_1 then `acc = fma(w.min, a.scaled_sum, acc)`. The sums of
 /// quants are whole numbers, and so are exact in any order.
 pub(crate) trait Tiles: Copy {
-    fn quantize(self, values: &[[f32; BLOCK]], out: &mut [ActivationBlock]);
+    fn quantize(self, block: impl Fn(usize) -> [f32; BLOCK], out: &mut [ActivationBlock]);
     fn four_bits<G: FourBitGroup, const T: usize>(
         self,
         group: &[G],

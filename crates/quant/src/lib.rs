@@ -18,7 +18,7 @@ mod kernel;
 mod matrix;
 mod quantize;
 
-pub use activations::{ActivationRows, Activations};
+pub use activations::{ACTIVATION_BLOCK, ActivationRows, Activations};
 pub use block::BlockType;
 pub use dequantize::dequantize;
 pub use error::QuantError;

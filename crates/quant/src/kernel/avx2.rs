@@ -19,7 +19,7 @@ use std::ptr;
 use half::f16;
 
 use super::{PanelOutputs, Tiles};
-use crate::activations::{ActivationBlock, Panel, quantize_block};
+use crate::activations::{ActivationBlock, Panel, quantize_blocks};
 use crate::dequantize::BLOCK;
 use crate::matrix::{FourBitGroup, GROUP_ROWS, Q8_0Group, WORD};
 
@@ -43,9 +43,9 @@ impl Avx2 {
 }
 
 impl Tiles for Avx2 {
-    fn quantize(self, values: &[[f32; BLOCK]], out: &mut [ActivationBlock]) {
+    fn quantize(self, block: impl Fn(usize) -> [f32; BLOCK], out: &mut [ActivationBlock]) {
         // SAFETY: `self` was detected, so the processor has the instructions.
-        unsafe { quantize(values, out) }
+        unsafe { quantize(block, out) }
     }
 
     fn four_bits<G: FourBitGroup, const T: usize>(
@@ -70,10 +70,8 @@ impl Tiles for Avx2 {
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
-fn quantize(values: &[[f32; BLOCK]], out: &mut [ActivationBlock]) {
-    for (values, out) in values.iter().zip(out) {
-        *out = quantize_block(values);
-    }
+fn quantize(block: impl Fn(usize) -> [f32; BLOCK], out: &mut [ActivationBlock]) {
+    quantize_blocks(block, out);
 }
 
 /// Eight products of pairs add up in 16 bits: 8 * 2 * 15 * 127 is 30,480, below 32,768.

@@ -18,7 +18,7 @@ use std::arch::{asm, is_aarch64_feature_detected};
 use half::f16;
 
 use super::Tiles;
-use crate::activations::{ActivationBlock, quantize_block};
+use crate::activations::{ActivationBlock, quantize_blocks};
 use crate::dequantize::BLOCK;
 use crate::matrix::{FourBitGroup, GROUP_ROWS, Q8_0Group, WORD};
 
@@ -40,10 +40,8 @@ impl NeonDotprod {
 }
 
 impl Tiles for NeonDotprod {
-    fn quantize(self, values: &[[f32; BLOCK]], out: &mut [ActivationBlock]) {
-        for (values, out) in values.iter().zip(out) {
-            *out = quantize_block(values);
-        }
+    fn quantize(self, block: impl Fn(usize) -> [f32; BLOCK], out: &mut [ActivationBlock]) {
+        quantize_blocks(block, out);
     }
 
     fn four_bits<G: FourBitGroup, const T: usize>(

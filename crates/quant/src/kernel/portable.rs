@@ -3,7 +3,7 @@
 use half::f16;
 
 use super::Tiles;
-use crate::activations::{ActivationBlock, quantize_block};
+use crate::activations::{ActivationBlock, quantize_blocks};
 use crate::dequantize::BLOCK;
 use crate::matrix::{FourBitGroup, FourBits, GROUP_ROWS, Q8_0Group, WORD};
 
@@ -12,10 +12,8 @@ use crate::matrix::{FourBitGroup, FourBits, GROUP_ROWS, Q8_0Group, WORD};
 pub(crate) struct Portable;
 
 impl Tiles for Portable {
-    fn quantize(self, values: &[[f32; BLOCK]], out: &mut [ActivationBlock]) {
-        for (values, out) in values.iter().zip(out) {
-            *out = quantize_block(values);
-        }
+    fn quantize(self, block: impl Fn(usize) -> [f32; BLOCK], out: &mut [ActivationBlock]) {
+        quantize_blocks(block, out);
     }
 
     fn four_bits<G: FourBitGroup, const T: usize>(

@@ -16,7 +16,7 @@ use std::arch::x86_64::{
 
 use super::Tiles;
 use super::avx2::{add_dots, four_columns, halves, loaded, nibbles, stored};
-use crate::activations::{ActivationBlock, quantize_block};
+use crate::activations::{ActivationBlock, quantize_blocks};
 use crate::dequantize::BLOCK;
 use crate::matrix::{FourBitGroup, GROUP_ROWS, Q8_0Group, WORD};
 
@@ -37,15 +37,13 @@ macro_rules! kernel {
         }
 
         impl Tiles for $name {
-            fn quantize(self, values: &[[f32; BLOCK]], out: &mut [ActivationBlock]) {
+            fn quantize(self, block: impl Fn(usize) -> [f32; BLOCK], out: &mut [ActivationBlock]) {
                 #[target_feature(enable = $enabled)]
-                fn enabled(values: &[[f32; BLOCK]], out: &mut [ActivationBlock]) {
-                    for (values, out) in values.iter().zip(out) {
-                        *out = quantize_block(values);
-                    }
+                fn enabled(block: impl Fn(usize) -> [f32; BLOCK], out: &mut [ActivationBlock]) {
+                    quantize_blocks(block, out);
                 }
                 // SAFETY: `self` was detected, so the processor has the instructions.
-                unsafe { enabled(values, out) }
+                unsafe { enabled(block, out) }
             }
 
             fn four_bits<G: FourBitGroup, const T: usize>(

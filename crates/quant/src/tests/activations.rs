@@ -147,8 +147,8 @@ proptest! {
 fn quantized(values: &[f32; 32], kernel: Kernel) -> ActivationBlock {
     let mut blocks = [ActivationBlock::default()];
     kernel.run(Quantization {
-        values: &[*values],
-        blocks: &mut blocks,
+        block: |_| *values,
+        out: &mut blocks,
     });
     blocks[0]
 }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, TensorData};
-use quant::{ActivationRows, Activations, BlockType, GROUP_ROWS, QuantMatrix};
+use quant::{ACTIVATION_BLOCK, ActivationRows, Activations, BlockType, GROUP_ROWS, QuantMatrix};
 
-use super::{RmsNorm, rows};
+use super::RmsNorm;
+use super::rows::{self, Block};
 use crate::products::Products;
 
 /// Products in a part that is worth handing over: they take some microseconds, and a part costs a tenth of one.
@@ -59,15 +60,24 @@ impl Quantised {
     pub(super) fn forward_normed(&self, x: &Tensor<2>, norm: &RmsNorm) -> Tensor<2> {
         let [tokens, _] = x.dims();
         let mut out = vec![0.0; tokens * self.outputs];
-        self.normed_product(&on_cpu(x.clone()), norm, &mut out);
+        self.forward_normed_to(x, norm, &mut out);
         tensor(out, self.outputs)
+    }
+
+    /// The same to `out`, `[tokens, outputs]`.
+    pub(super) fn forward_normed_to(&self, x: &Tensor<2>, norm: &RmsNorm, out: &mut [f32]) {
+        self.normed_product(&on_cpu(x.clone()), norm, out);
     }
 
     /// `sum + self * x`; `sum` is `[tokens, outputs]`.
     pub(super) fn add_to(&self, sum: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
         let [tokens, inputs] = x.dims();
         let x = on_cpu(x);
-        let rows = |row: usize, out: &mut [f32]| out.copy_from_slice(&values(&x)[row * inputs..][..inputs]);
+        let x = blocks(values(&x));
+        let rows = |row: usize| {
+            let x = &x[row * inputs / ACTIVATION_BLOCK..];
+            move |block: usize| x[block]
+        };
         let mut sum = on_cpu(sum);
         self.multiply(tokens, rows, sum.storage_mut(), Store::Add);
         Tensor::from_primitive::<Flex>(sum)
@@ -80,9 +90,10 @@ impl Quantised {
         let mut both = self.products.between(tokens * self.outputs);
         let both = &mut both[..tokens * self.outputs];
         self.normed_product(&x, norm, both);
-        let rows = |row: usize, out: &mut [f32]| {
+        let rows = |row: usize| {
             let (gate, up) = both[row * self.outputs..][..self.outputs].split_at(self.outputs / 2);
-            rows::gated(gate, up, out);
+            let (gate, up) = (blocks(gate), blocks(up));
+            move |block: usize| rows::gated(&gate[block], &up[block])
         };
         down.multiply(tokens, rows, x.storage_mut(), Store::Add);
         Tensor::from_primitive::<Flex>(x)
@@ -91,14 +102,21 @@ impl Quantised {
     /// The product with the norm of the rows of `x`, to `out`, `[tokens, outputs]`.
     fn normed_product(&self, x: &FlexTensor, norm: &RmsNorm, out: &mut [f32]) {
         let x = values(x);
-        let rows = |row: usize, out: &mut [f32]| {
-            rows::rms_norm(&x[row * self.inputs..][..self.inputs], &norm.values, norm.eps, out);
+        let weights = blocks(&norm.values);
+        let rows = |row: usize| {
+            let x = &x[row * self.inputs..][..self.inputs];
+            let scale = rows::rms_scale(x, norm.eps);
+            let x = blocks(x);
+            move |block: usize| rows::normed(&x[block], scale, &weights[block])
         };
         self.multiply(x.len() / self.inputs, rows, out, Store::Set);
     }
 
-    /// Multiplies with what `rows` writes for each token, and stores to `out`, `[tokens, outputs]`.
-    fn multiply(&self, tokens: usize, rows: impl Fn(usize, &mut [f32]) + Sync, out: &mut [f32], store: Store) {
+    /// Multiplies with what `rows` gives for each token, block by block, and stores to `out`, `[tokens, outputs]`.
+    fn multiply<B>(&self, tokens: usize, rows: impl Fn(usize) -> B + Sync, out: &mut [f32], store: Store)
+    where
+        B: Fn(usize) -> Block,
+    {
         let mut activations = self.products.inputs();
         activations
             .resize(tokens, self.inputs)
@@ -108,12 +126,8 @@ impl Quantised {
         self.products
             .threads()
             .for_each(parts, |mut quantised: ActivationRows<'_>| {
-                let mut row = vec![0.0; self.inputs];
                 for idx in 0..quantised.n_rows() {
-                    rows(quantised.first_row() + idx, &mut row);
-                    quantised
-                        .quantize(idx, &row)
-                        .expect("a row has the length that was asked for");
+                    quantised.quantize_blocks(idx, rows(quantised.first_row() + idx));
                 }
             });
         self.products
@@ -203,6 +217,12 @@ fn on_cpu(x: Tensor<2>) -> FlexTensor {
 
 fn values(x: &FlexTensor) -> &[f32] {
     x.as_slice().expect("it is contiguous, and the CPU computes in f32")
+}
+
+/// The blocks of a row; the loader checks that it has no others.
+fn blocks(row: &[f32]) -> &[Block] {
+    let (blocks, _) = row.as_chunks();
+    blocks
 }
 
 fn tensor(values: Vec<f32>, width: usize) -> Tensor<2> {

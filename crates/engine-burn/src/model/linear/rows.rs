@@ -1,9 +1,12 @@
 //! What happens to one row between two products: norms and gates, in plain Rust over whole arrays.
 //!
+//! Blocks are computed where they are quantised, inlined there, and so compiled for the processor's own instructions.
 //! Sums have one order, eight at a time, and a value depends on its own row alone: so a row is the same bits in every chunk, on
 //! any thread, and whatever vectors the compiler makes of the arrays.
 
-/// Values that are worked on at once.
+use quant::ACTIVATION_BLOCK;
+
+/// Values that are added up at once.
 const LANES: usize = 8;
 
 /// 1.5 * 2^23: a small number that is added to it is rounded to a whole one, which is left in the sum's low bits.
@@ -17,19 +20,22 @@ const LN_2_LOW: f32 = -2.121_944_4e-4;
 const MIN_EXPONENT: f32 = -87.0;
 const MAX_EXPONENT: f32 = 88.0;
 
-/// A root-mean-square norm of a row: `out = x / sqrt(mean(x²) + eps) * weight`.
-///
-/// # Panics
-/// If the three differ in length.
-pub(crate) fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
-    assert!(
-        x.len() == weight.len() && x.len() == out.len(),
-        "a norm keeps its row's length"
-    );
-    let scale = 1.0 / (sum_of_squares(x) / x.len() as f32 + eps).sqrt();
+/// Values that are quantised together.
+pub(crate) type Block = [f32; ACTIVATION_BLOCK];
+
+/// What a root-mean-square norm multiplies a row with, beside the weights: `1 / sqrt(mean(x²) + eps)`.
+pub(crate) fn rms_scale(x: &[f32], eps: f32) -> f32 {
+    1.0 / (sum_of_squares(x) / x.len() as f32 + eps).sqrt()
+}
+
+/// Some of a row's norm: `x * scale * weight`.
+#[inline(always)]
+pub(crate) fn normed(x: &Block, scale: f32, weight: &Block) -> Block {
+    let mut out = [0.0; ACTIVATION_BLOCK];
     for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
         *out = x * scale * weight;
     }
+    out
 }
 
 fn sum_of_squares(x: &[f32]) -> f32 {
@@ -44,18 +50,14 @@ fn sum_of_squares(x: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
-/// A gated row: `out = silu(gate) * up`, where `silu(x) = x / (1 + exp(-x))`.
-///
-/// # Panics
-/// If the three differ in length.
-pub(crate) fn gated(gate: &[f32], up: &[f32], out: &mut [f32]) {
-    assert!(
-        gate.len() == up.len() && gate.len() == out.len(),
-        "a gate keeps its row's length"
-    );
+/// Some of a gated row: `silu(gate) * up`, where `silu(x) = x / (1 + exp(-x))`.
+#[inline(always)]
+pub(crate) fn gated(gate: &Block, up: &Block) -> Block {
+    let mut out = [0.0; ACTIVATION_BLOCK];
     for ((out, &gate), up) in out.iter_mut().zip(gate).zip(up) {
         *out = gate / (1.0 + exp(-gate)) * up;
     }
+    out
 }
 
 /// The exponential function, off by at most 2 units in the last place between [`MIN_EXPONENT`] and [`MAX_EXPONENT`], and constant
