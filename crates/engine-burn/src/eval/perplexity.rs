@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use kv_cache::CachePolicy;
 
-use crate::{BurnEngineError, LlamaModel, LogitsWanted, MAX_CHUNK, SequenceChunk};
+use crate::{BurnEngineError, LlamaModel, Logits, LogitsWanted, MAX_CHUNK, SequenceChunk};
 
 /// Rows of logits in memory at once; with 49,152 tokens of vocabulary they take 12 MB.
 const LOGIT_ROWS: usize = 64;
@@ -81,9 +81,11 @@ pub fn perplexity(
 }
 
 fn push_nlls(model: &LlamaModel, hidden: &Tensor<2>, targets: &[u32], nlls: &mut Nlls) -> Result<(), BurnEngineError> {
+    let mut logits = Logits::new();
     for (block, targets) in targets.chunks(LOGIT_ROWS).enumerate() {
         let first = block * LOGIT_ROWS;
-        let logits = model.logits(hidden.clone().slice_dim(0, first..first + targets.len()))?;
+        let rows = hidden.clone().slice_dim(0, first..first + targets.len());
+        model.logits(&rows, &mut logits)?;
         for (row, &target) in logits.rows().zip(targets) {
             let vocab_size = row.len();
             let logit = row

@@ -13,6 +13,7 @@ use burn::tensor::{Device, Tensor, TensorData, activation};
 use quant::{BlockType, QuantMatrix};
 use rayon::prelude::*;
 
+use crate::BurnEngineError;
 use crate::products::Products;
 use quantised::Quantised;
 
@@ -55,6 +56,26 @@ impl Linear {
             Kind::Dense(dense) => dense.forward(norm.forward(x.clone())),
             Kind::Quantised(quantised) => quantised.forward_normed(x, norm),
         }
+    }
+
+    /// As [`Linear::forward_normed`], but to the CPU's memory: `out` is `[tokens, outputs]`.
+    ///
+    /// # Errors
+    /// [`BurnEngineError::ReadBack`] when the device fails.
+    pub(crate) fn read_normed(&self, x: &Tensor<2>, norm: &RmsNorm, out: &mut [f32]) -> Result<(), BurnEngineError> {
+        match &self.0 {
+            Kind::Dense(dense) => {
+                let product = dense.forward(norm.forward(x.clone()));
+                let values = product
+                    .try_into_vec_as::<f32>()
+                    .map_err(|error| BurnEngineError::ReadBack {
+                        reason: error.to_string(),
+                    })?;
+                out.copy_from_slice(&values);
+            }
+            Kind::Quantised(quantised) => quantised.forward_normed_to(x, norm, out),
+        }
+        Ok(())
     }
 
     /// `sum` and the product with `x`: `[tokens, outputs]` and `[tokens, inputs]` to `[tokens, outputs]`.

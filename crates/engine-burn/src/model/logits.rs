@@ -1,9 +1,5 @@
 //! What a chunk's logits look like outside of the device.
 
-use burn::tensor::Tensor;
-
-use crate::BurnEngineError;
-
 /// Which tokens of a chunk need logits; the output matrix is a fifth of a small model's work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogitsWanted {
@@ -16,33 +12,40 @@ pub enum LogitsWanted {
 }
 
 /// One row of logits for each token that wanted them.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Logits {
     values: Vec<f32>,
     vocab_size: usize,
 }
 
 impl Logits {
-    pub(super) fn none(vocab_size: usize) -> Self {
+    /// None yet.
+    #[must_use]
+    pub const fn new() -> Self {
         Self {
             values: Vec::new(),
-            vocab_size,
+            vocab_size: 0,
         }
     }
 
-    pub(super) fn read(tensor: Tensor<2>) -> Result<Self, BurnEngineError> {
-        let [_, vocab_size] = tensor.dims();
-        let values = tensor
-            .try_into_vec_as::<f32>()
-            .map_err(|error| BurnEngineError::ReadBack {
-                reason: error.to_string(),
-            })?;
-        Ok(Self { values, vocab_size })
+    /// `n_rows` of `vocab_size` values, to be written: until then they are whatever was here before.
+    pub(super) fn resize(&mut self, n_rows: usize, vocab_size: usize) -> &mut [f32] {
+        self.vocab_size = vocab_size;
+        self.values.resize(n_rows * vocab_size, 0.0);
+        &mut self.values
+    }
+
+    /// One row, to be written to.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub(crate) fn row_mut(&mut self, idx: usize) -> &mut [f32] {
+        &mut self.values[idx * self.vocab_size..][..self.vocab_size]
     }
 
     /// The rows, in the order of the chunk, each of `vocab_size` values.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> + DoubleEndedIterator {
-        self.values.chunks_exact(self.vocab_size)
+        self.values.chunks_exact(self.vocab_size.max(1))
     }
 
     /// The last row, if any were wanted.

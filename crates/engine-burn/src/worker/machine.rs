@@ -8,7 +8,7 @@ use kv_cache::CachePolicy;
 use crate::error::with_sources;
 use crate::prompt::{Defaults, PromptFormat};
 use crate::sampler::{Draw, Sampler};
-use crate::{BurnEngineError, LlamaModel, SequenceCache, SequenceChunk};
+use crate::{BurnEngineError, LlamaModel, Logits, SequenceCache, SequenceChunk};
 
 /// See the module.
 pub(crate) struct Machine {
@@ -17,7 +17,7 @@ pub(crate) struct Machine {
     defaults: Defaults,
     sampler: Sampler,
     /// Of what was read last, a row for each chunk that wanted them.
-    logits: Vec<f32>,
+    logits: Logits,
     #[cfg(test)]
     pub(crate) in_step: Option<super::BatchHook>,
 }
@@ -29,7 +29,7 @@ impl Machine {
             format,
             defaults,
             sampler: Sampler::default(),
-            logits: Vec::new(),
+            logits: Logits::new(),
             #[cfg(test)]
             in_step: None,
         }
@@ -64,9 +64,8 @@ impl Machine {
 
     /// Reads chunks; then [`Machine::choose`] can choose what follows each of those that wanted logits.
     pub(crate) fn read(&mut self, chunks: &mut [SequenceChunk<'_>]) -> Result<(), EngineError> {
-        let logits = self.model.forward_batch(chunks).map_err(|error| internal(&error))?;
-        self.logits = logits.into_values();
-        Ok(())
+        let read = self.model.forward_batch_to(chunks, &mut self.logits);
+        read.map_err(|error| internal(&error))
     }
 
     /// Chooses the token that follows a chunk that was read last: of those that wanted logits, the one with index `row`.
@@ -77,9 +76,7 @@ impl Machine {
         recent: &[u32],
         draw: Draw,
     ) -> Result<u32, EngineError> {
-        let vocab_size = self.model.config().vocab_size;
-        let logits = &mut self.logits[row * vocab_size..][..vocab_size];
-        let chosen = self.sampler.sample(logits, options, recent, draw);
+        let chosen = self.sampler.sample(self.logits.row_mut(row), options, recent, draw);
         chosen.map_err(|error| EngineError::Internal {
             reason: error.to_string(),
         })
