@@ -91,6 +91,17 @@ impl SequenceCache {
         Ok(())
     }
 
+    /// Begins an empty sequence with the first `tokens` of another one of the same model; whether the other still has them, in f16 as this
+    /// one.
+    pub(crate) fn begin_with(&mut self, other: &Self, tokens: u64) -> bool {
+        match (&mut self.storage, &other.storage) {
+            (Storage::Halves(store), Storage::Halves(others)) => {
+                store.begin_with(&mut self.ring, (&other.ring, others), tokens)
+            }
+            _ => false,
+        }
+    }
+
     /// Bytes of keys and values that are allocated now.
     #[must_use]
     pub fn bytes(&self) -> usize {

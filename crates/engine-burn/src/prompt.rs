@@ -44,6 +44,18 @@ impl Prompt {
         self.spans.iter().find_map(|span| span.tag)
     }
 
+    /// Cuts the first span off, and gives its ids.
+    pub(crate) fn take_first_span(&mut self) -> Vec<u32> {
+        if self.spans.is_empty() {
+            return Vec::new();
+        }
+        let len = self.spans.remove(0).tokens.len();
+        for Span { tokens, .. } in &mut self.spans {
+            *tokens = tokens.start - len..tokens.end - len;
+        }
+        self.ids.drain(..len).collect()
+    }
+
     fn push(&mut self, ids: &[u32], kind: SpanKind, tag: Option<Tag>) {
         let start = self.ids.len();
         self.ids.extend_from_slice(ids);

@@ -184,7 +184,7 @@ impl Worker {
 
     fn placed(&mut self, job: Job) -> Option<Turn> {
         let found = catch_unwind(AssertUnwindSafe(|| {
-            Place::find(&job.request, &self.machine, &mut self.shelf)
+            Place::find(&job.request, &self.machine, &mut self.shelf, &self.running)
         }));
         match found.unwrap_or_else(|panic| Err(panicked(&*panic))) {
             Ok(place) => {
@@ -204,7 +204,7 @@ impl Worker {
     /// Counts what the caches hold: when a turn ends or is forgotten, never for a token.
     fn tell_cache_bytes(&self) {
         let turns = self.running.iter().chain(&self.held);
-        let running: usize = turns.map(Turn::cache_bytes).sum();
+        let running: usize = turns.map(|turn| turn.conversation().cache.bytes()).sum();
         self.shared.set_cache_bytes(self.shelf.bytes() + running);
     }
 

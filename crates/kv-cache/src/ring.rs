@@ -223,19 +223,30 @@ impl Ring {
         Ok(())
     }
 
-    /// Begins the stream at `position`, as if all tokens before had been inserted; for measuring far along a stream.
+    /// Begins the stream at `position`, as if all tokens before had been inserted; gives the slots to allocate.
     ///
     /// # Panics
-    /// If the stream isn't empty, or its policy is dense.
+    /// If the stream isn't empty, or a dense cache doesn't reach so far.
     pub fn start_at(&mut self, position: u64) -> usize {
         assert!(
-            self.position == 0 && matches!(self.policy, CachePolicy::Streaming(_)),
-            "only an empty, endless stream can start elsewhere"
+            self.position == 0 && self.policy.max_tokens().is_none_or(|max_tokens| position <= max_tokens),
+            "only an empty stream can start elsewhere, and a dense one within its end"
         );
         self.position = position;
         self.oldest = self.oldest.max(position.saturating_sub(self.ring_slots));
         self.allocated = self.slots_for(position);
         self.allocated
+    }
+
+    /// Whether the first `tokens` of the stream are still where they were written.
+    pub(crate) fn holds_first(&self, tokens: u64) -> bool {
+        let sinks = self.sink_window().sinks();
+        tokens <= self.position && (tokens <= sinks || self.oldest == sinks)
+    }
+
+    /// Whether `tokens` can be in slots of their own, none of which has gone round.
+    pub(crate) fn can_begin_at(&self, tokens: u64) -> bool {
+        tokens <= self.capacity_slots() as u64
     }
 
     /// Whether `tokens` can be added now.

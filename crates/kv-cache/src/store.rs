@@ -6,6 +6,7 @@
 //! says how far back the stream can go; what is in a page beyond that is hidden from every query.
 
 mod page;
+mod prefix;
 mod snapshot;
 
 use half::f16;

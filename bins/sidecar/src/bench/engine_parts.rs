@@ -91,6 +91,7 @@ fn conversations(engine: &dyn Engine, plan: &Plan) -> Result<Vec<Together>, Fail
     if let Some(request) = requests.first() {
         // The first answer pays for pages that were never touched.
         answer(engine, request.clone())?;
+        engine.forget(&request.conversation);
     }
     let talking = bar((plan.repeat * results.len()) as u64, "conversations at once");
     for _ in 0..plan.repeat {

@@ -11,6 +11,7 @@ mod real_model;
 mod rendering;
 mod restarts;
 mod same_bits;
+mod system_parts;
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -137,6 +138,11 @@ impl Answer {
     fn ids(&self) -> &[u32] {
         &self.finished.answer_ids
     }
+}
+
+/// Tokens of the whole prompt, read or not.
+fn tokens(started: &Started) -> u64 {
+    started.prompt_tokens + started.cached_tokens
 }
 
 #[track_caller]

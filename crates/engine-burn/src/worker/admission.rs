@@ -5,6 +5,7 @@ use engine::{EngineError, Message, Request, Tag};
 use super::conversation::{Checkpoint, Conversation, Ledger};
 use super::machine::Machine;
 use super::shelf::Shelf;
+use super::turn::Turn;
 use crate::prompt::{Prompt, history_room};
 
 /// A conversation, and the prompt to be read next.
@@ -19,14 +20,20 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Finds the place of a request, and takes its conversation off the shelf if all is well; else the shelf stays as it is.
+    /// Finds the place of a request, and takes its conversation off the shelf if all is well; else the shelf stays as it is. A new
+    /// epoch takes over its system part, if another conversation that is on the shelf or among the turns begins with the same.
     ///
     /// # Errors
     /// [`EngineError::NotCached`], [`EngineError::ContextTooLarge`] or [`EngineError::InvalidRequest`].
-    pub(crate) fn find(request: &Request, machine: &Machine, shelf: &mut Shelf) -> Result<Self, EngineError> {
+    pub(crate) fn find(
+        request: &Request,
+        machine: &Machine,
+        shelf: &mut Shelf,
+        running: &[Turn],
+    ) -> Result<Self, EngineError> {
         let place = match request.continues_from {
             Some(tag) => Self::continued(request, tag, machine, shelf),
-            None => Self::new_epoch(request, machine, shelf),
+            None => Self::new_epoch(request, machine, shelf, running),
         }?;
         if place.prompt.ids.is_empty() {
             return Err(EngineError::InvalidRequest {
@@ -62,7 +69,12 @@ impl Place {
         })
     }
 
-    fn new_epoch(request: &Request, machine: &Machine, shelf: &mut Shelf) -> Result<Self, EngineError> {
+    fn new_epoch(
+        request: &Request,
+        machine: &Machine,
+        shelf: &mut Shelf,
+        running: &[Turn],
+    ) -> Result<Self, EngineError> {
         let tag = newest(&request.messages)?;
         let mut prompt = machine.format().system(request.system.as_deref())?;
         let system_tokens = prompt.ids.len() as u64;
@@ -70,7 +82,7 @@ impl Place {
         machine
             .format()
             .append_history(&mut prompt, &request.messages, history_room(policy))?;
-        let conversation = Conversation {
+        let mut conversation = Conversation {
             cache: machine.new_cache(policy)?,
             policy,
             system: request.system.clone(),
@@ -79,6 +91,11 @@ impl Place {
             ledger: Ledger::new(tag),
         };
         conversation.check_room(&prompt)?;
+        let running = running.iter().map(Turn::conversation);
+        let _is_shared = shelf
+            .conversations()
+            .chain(running)
+            .any(|other| conversation.begin_with_system_of(other, &mut prompt));
         // The old epoch goes now: two caches of one conversation would take twice the memory.
         shelf.discard(&request.conversation);
         Ok(Self {

@@ -60,6 +60,18 @@ pub(crate) struct Departure {
 }
 
 impl Conversation {
+    /// Takes over the system part from the cache of a conversation that begins with the same one, so that it need not be read again;
+    /// whether it could. `prompt`, which begins with it, loses it.
+    pub(crate) fn begin_with_system_of(&mut self, other: &Self, prompt: &mut Prompt) -> bool {
+        let is_same =
+            self.system_tokens > 0 && (&self.system, self.system_tokens) == (&other.system, other.system_tokens);
+        if !is_same || !self.cache.begin_with(&other.cache, self.system_tokens) {
+            return false;
+        }
+        self.ledger.recent.extend(&prompt.take_first_span());
+        true
+    }
+
     /// The state to go back to when the turn that begins now is dropped.
     pub(crate) fn checkpoint(&self) -> Checkpoint {
         Checkpoint {

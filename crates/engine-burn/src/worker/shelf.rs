@@ -39,6 +39,11 @@ impl Shelf {
         self.entries.get(name).map(|entry| &entry.conversation)
     }
 
+    /// All that are here.
+    pub(crate) fn conversations(&self) -> impl Iterator<Item = &Conversation> {
+        self.entries.values().map(|entry| &entry.conversation)
+    }
+
     pub(crate) fn take(&mut self, name: &str) -> Option<Conversation> {
         self.entries.remove(name).map(|entry| entry.conversation)
     }

@@ -153,9 +153,9 @@ impl Turn {
         &self.name
     }
 
-    /// Bytes of its keys and values.
-    pub(crate) fn cache_bytes(&self) -> usize {
-        self.conversation.cache.bytes()
+    /// Its conversation, as far as it has come.
+    pub(crate) fn conversation(&self) -> &Conversation {
+        &self.conversation
     }
 
     /// Bytes of its keys and values at the most.

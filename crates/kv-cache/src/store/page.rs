@@ -84,6 +84,16 @@ impl Page {
         }
     }
 
+    /// Makes the lanes from `lane` on zeros, as they are in a new page.
+    pub(crate) fn clear_from(&mut self, shape: PageShape, lane: usize) {
+        let key = vec![f16::ZERO; shape.head_dim];
+        let value = vec![[f16::ZERO; LANES]; shape.width() / LANES];
+        for lane in lane..PAGE_TOKENS {
+            self.write_key(shape, lane, &key);
+            self.write_value(shape, lane, &value);
+        }
+    }
+
     /// Appends what it holds, two bytes a number, little endian.
     pub(crate) fn save(&self, out: &mut Vec<u8>) {
         let start = out.len();

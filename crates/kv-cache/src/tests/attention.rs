@@ -3,6 +3,7 @@
 mod cuts;
 mod formulas;
 mod memory;
+mod prefix;
 mod snapshot;
 
 use crate::{

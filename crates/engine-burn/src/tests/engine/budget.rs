@@ -20,7 +20,7 @@ fn bytes_of_one() -> usize {
     let turn = request("c", None, vec![user(1, "Hello")]);
     let (emitter, _generation) = channel(1);
     let machine = machine();
-    let place = Place::find(&turn, &machine, &mut Shelf::default()).expect("it fits");
+    let place = Place::find(&turn, &machine, &mut Shelf::default(), &[]).expect("it fits");
     Turn::new(Job::new(turn, emitter), place, &machine, 0).most_cache_bytes()
 }
 

@@ -3,7 +3,7 @@
 use engine::{Engine, EngineError, FinishReason, Options, Tag};
 use kv_cache::SinkWindow;
 
-use super::{SINKS, WINDOW, ask, assistant, fails, options, request, start, user};
+use super::{SINKS, WINDOW, ask, assistant, fails, options, request, start, tokens, user};
 use crate::BurnEngine;
 
 /// An answer of the toy that any test may put into a history: its ids spell `ok`.
@@ -119,11 +119,11 @@ fn a_prompt_as_long_as_the_window_fits_and_one_token_more_rolls_one_out() {
     };
     let shortest = of(1).started;
     assert!(shortest.sink_tokens > SINKS as u64, "the system part is the sinks");
-    let len = 1 + (shortest.sink_tokens + shortest.window_tokens - shortest.prompt_tokens) as usize;
+    let len = 1 + (shortest.sink_tokens + shortest.window_tokens - tokens(&shortest)) as usize;
     for (more, evicted) in [(0, 0), (1, 1), (2, 2)] {
         let answer = of(len + more);
         let capacity = answer.started.sink_tokens + answer.started.window_tokens;
-        assert_eq!(answer.started.prompt_tokens, capacity + more as u64);
+        assert_eq!(tokens(&answer.started), capacity + more as u64);
         assert_eq!(
             answer.finished.usage.evicted_tokens, evicted,
             "{more} more than the window"
@@ -140,10 +140,10 @@ fn a_history_as_long_as_the_window_is_taken_whole_and_one_token_more_is_not() {
     };
     let shortest = of(1);
     assert_eq!(shortest.epoch, Tag(1));
-    let len = 1 + (shortest.sink_tokens + shortest.window_tokens - shortest.prompt_tokens) as usize;
+    let len = 1 + (shortest.sink_tokens + shortest.window_tokens - tokens(&shortest)) as usize;
     let whole = of(len);
     assert_eq!(whole.epoch, Tag(1));
-    assert_eq!(whole.prompt_tokens, whole.sink_tokens + whole.window_tokens);
+    assert_eq!(tokens(&whole), whole.sink_tokens + whole.window_tokens);
     assert_eq!(of(len + 1).epoch, Tag(2));
 }
 

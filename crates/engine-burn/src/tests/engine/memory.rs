@@ -26,7 +26,7 @@ fn run(tag: u64, machine: &mut Machine, shelf: &mut Shelf) -> usize {
     request.options.max_new_tokens = 200;
     // Every event fits, so that nothing has to be read.
     let (emitter, _generation) = channel(512);
-    let place = Place::find(&request, machine, shelf).expect("the cache is there");
+    let place = Place::find(&request, machine, shelf, &[]).expect("the cache is there");
     let mut turn = Turn::new(Job::new(request, emitter), place, machine, 0);
     let most_bytes = turn.most_cache_bytes();
     let shared = Shared::new();

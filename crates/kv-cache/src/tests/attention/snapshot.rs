@@ -8,7 +8,7 @@ use crate::{
     RotaryTable, SinkWindow,
 };
 
-const HEADS: HeadShape = heads(4, 2, 12);
+pub(super) const HEADS: HeadShape = heads(4, 2, 12);
 
 const ROOM: RingRoom = RingRoom {
     max_chunk: 48,
@@ -27,13 +27,13 @@ enum Step {
 
 /// A cache in two layers.
 #[derive(Debug, Clone)]
-struct Cache {
-    ring: Ring,
-    store: KvStore,
+pub(super) struct Cache {
+    pub(super) ring: Ring,
+    pub(super) store: KvStore,
 }
 
 impl Cache {
-    fn new(policy: CachePolicy) -> Self {
+    pub(super) fn new(policy: CachePolicy) -> Self {
         let ring = Ring::new(policy, ROOM).expect("a small ring");
         let store = KvStore::new(&ring, HEADS, 2, Kernel::detect());
         Self { ring, store }
@@ -48,7 +48,7 @@ impl Cache {
     }
 
     /// Adds rows, `[tokens, row_size]`, and gives what both layers make of them; nothing if they don't fit.
-    fn read(&mut self, rows: &[f32]) -> Vec<f32> {
+    pub(super) fn read(&mut self, rows: &[f32]) -> Vec<f32> {
         let (first, n_tokens) = (self.ring.position(), rows.len() / HEADS.row_size());
         if self.ring.insert(n_tokens as u64).is_err() {
             return Vec::new();
@@ -72,7 +72,7 @@ impl Cache {
         out
     }
 
-    fn save(&self, from: u64) -> Vec<u8> {
+    pub(super) fn save(&self, from: u64) -> Vec<u8> {
         let bytes = self.store.save(&self.ring, from);
         assert_eq!(bytes.len(), self.store.saved_bytes(&self.ring, from));
         bytes
@@ -84,7 +84,7 @@ impl Cache {
 }
 
 /// Rows, `[tokens, row_size]`, from a seed.
-fn numbers(seed: u64, n_tokens: usize) -> Vec<f32> {
+pub(super) fn numbers(seed: u64, n_tokens: usize) -> Vec<f32> {
     Case::random(HEADS, SinkWindow::new(0, 0), n_tokens, seed).rows
 }
 
@@ -119,7 +119,7 @@ fn check(policy: CachePolicy, steps: &[Step]) {
     }
 }
 
-fn policies() -> impl Strategy<Value = CachePolicy> {
+pub(super) fn policies() -> impl Strategy<Value = CachePolicy> {
     let streaming = (0..140_u64, 1..150_u64).prop_map(|(sinks, window)| SinkWindow::new(sinks, window));
     prop_oneof![
         3 => streaming.prop_map(CachePolicy::Streaming),

@@ -1,0 +1,39 @@
+//! A stream that begins as another one did: what they share is copied, and not computed again.
+
+use super::{KvStore, PAGE_TOKENS};
+use crate::Ring;
+
+impl KvStore {
+    /// Begins an empty stream with the first `tokens` of another one of the same model, as if they had been written here; whether the
+    /// other still has them, and they fit. Nothing else of the other comes along. Its policy may be another.
+    ///
+    /// # Panics
+    /// If the ring isn't empty, or the two differ in their heads or layers.
+    pub fn begin_with(&mut self, ring: &mut Ring, other: (&Ring, &Self), tokens: u64) -> bool {
+        let (other_ring, other) = other;
+        assert!(ring.position() == 0, "a stream begins once");
+        assert!(
+            self.layout.heads == other.layout.heads && self.layers.len() == other.layers.len(),
+            "streams of one model have the same heads and layers"
+        );
+        if !other_ring.holds_first(tokens) || !ring.can_begin_at(tokens) {
+            return false;
+        }
+        ring.start_at(tokens);
+        let page_tokens = PAGE_TOKENS as u64;
+        let shape = self.layout.page;
+        for (layer, other) in self.layers.iter_mut().zip(&other.layers) {
+            for (pages, other_pages) in layer.heads.iter_mut().zip(&other.heads) {
+                pages.clear();
+                for page_idx in 0..tokens.div_ceil(page_tokens) {
+                    // Until a ring goes round, pages lie in their order.
+                    let mut page = other_pages[other.layout.pages.place(page_idx)].clone();
+                    let written = (tokens - page_idx * page_tokens).min(page_tokens);
+                    page.clear_from(shape, written as usize);
+                    pages.push(page);
+                }
+            }
+        }
+        true
+    }
+}
