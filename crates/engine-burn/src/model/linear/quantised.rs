@@ -4,6 +4,7 @@
 //! what was there) while an output is stored: no tensor between.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::backend::Flex;
@@ -130,48 +131,46 @@ impl Quantised {
                     quantised.quantize_blocks(idx, rows(quantised.first_row() + idx));
                 }
             });
+        let cuts = self.cuts(tokens);
+        let mut outs = self.cut(tokens, out, &cuts);
+        let parts = cuts.into_iter().zip(outs.chunks_mut(tokens));
         self.products
             .threads()
-            .for_each(self.parts(tokens, out), |part| part.multiply(&activations, store));
+            .for_each(parts.collect(), |(cut, out)| cut.multiply(&activations, out, store));
     }
 
-    /// Cuts the outputs by rows of the matrices.
-    fn parts<'a>(&'a self, tokens: usize, out: &'a mut [f32]) -> Vec<Part<'a>> {
-        let mut parts: Vec<Part<'a>> = Vec::new();
-        let mut lengths = Vec::new();
+    /// Cuts the matrices by their rows, for so many tokens.
+    fn cuts(&self, tokens: usize) -> Vec<Cut<'_>> {
+        let most_parts = self.products.threads().n_threads() * PARTS_PER_THREAD;
+        let mut cuts = Vec::with_capacity(most_parts + self.matrices.len());
         for matrix in &self.matrices {
-            let first_rows = self.cuts(matrix, tokens);
-            for (first_row, next) in first_rows.iter().zip(&first_rows[1..]) {
-                parts.push(Part {
-                    matrix,
-                    first_row: *first_row,
-                    out: Vec::with_capacity(tokens),
-                });
-                lengths.push(next - first_row);
-            }
+            let rows = matrix.n_rows();
+            let n_groups = rows.div_ceil(GROUP_ROWS);
+            // Small matrices of several get as much of the threads as they are of the whole.
+            let n_parts = (rows * matrix.n_cols() * tokens / PART_PRODUCTS)
+                .min((most_parts * rows).div_ceil(self.outputs))
+                .clamp(1, n_groups);
+            let first_row = |part: usize| (n_groups * part / n_parts * GROUP_ROWS).min(rows);
+            cuts.extend((0..n_parts).map(|part| Cut {
+                matrix,
+                rows: first_row(part)..first_row(part + 1),
+            }));
         }
-        for mut row in out.chunks_exact_mut(self.outputs) {
-            for (part, len) in parts.iter_mut().zip(&lengths) {
-                let (out, rest) = row.split_at_mut(*len);
-                part.out.push(out);
+        cuts
+    }
+
+    /// Cuts the outputs in the same way: `[cuts, tokens]` slices, in one allocation however many.
+    fn cut<'o>(&self, tokens: usize, out: &'o mut [f32], cuts: &[Cut<'_>]) -> Vec<&'o mut [f32]> {
+        let mut outs = Vec::new();
+        outs.resize_with(cuts.len() * tokens, Default::default);
+        for (token, mut row) in out.chunks_exact_mut(self.outputs).enumerate() {
+            for (idx, cut) in cuts.iter().enumerate() {
+                let (out, rest) = row.split_at_mut(cut.rows.len());
+                outs[idx * tokens + token] = out;
                 row = rest;
             }
         }
-        parts
-    }
-
-    /// Where the parts of one matrix begin, and where the last ends.
-    fn cuts(&self, matrix: &QuantMatrix, tokens: usize) -> Vec<usize> {
-        let rows = matrix.n_rows();
-        let n_groups = rows.div_ceil(GROUP_ROWS);
-        // Small matrices of several get as much of the threads as they are of the whole.
-        let most_parts = (self.products.threads().n_threads() * PARTS_PER_THREAD * rows).div_ceil(self.outputs);
-        let n_parts = (rows * matrix.n_cols() * tokens / PART_PRODUCTS)
-            .min(most_parts)
-            .clamp(1, n_groups);
-        (0..=n_parts)
-            .map(|part| (n_groups * part / n_parts * GROUP_ROWS).min(rows))
-            .collect()
+        outs
     }
 }
 
@@ -186,21 +185,20 @@ impl fmt::Debug for Quantised {
     }
 }
 
-/// Some outputs of every token.
-struct Part<'a> {
+/// Some rows of a matrix, and so some outputs of every token.
+struct Cut<'a> {
     matrix: &'a QuantMatrix,
-    first_row: usize,
-    out: Vec<&'a mut [f32]>,
+    rows: Range<usize>,
 }
 
-impl Part<'_> {
-    fn multiply(mut self, activations: &Activations, store: Store) {
-        let rows = self.first_row..self.first_row + self.out.first().map_or(0, |out| out.len());
+impl Cut<'_> {
+    /// `out` has a slice of as many outputs for each token.
+    fn multiply(self, activations: &Activations, out: &mut [&mut [f32]], store: Store) {
         let done = match store {
-            Store::Set => self.matrix.multiply(rows, activations, &mut self.out),
-            Store::Add => self.matrix.multiply_add(rows, activations, &mut self.out),
+            Store::Set => self.matrix.multiply(self.rows, activations, out),
+            Store::Add => self.matrix.multiply_add(self.rows, activations, out),
         };
-        done.expect("parts begin and end with groups, and have an output for every row");
+        done.expect("cuts begin and end with groups, and have an output for every row");
     }
 }
 
