@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 
 use crate::{error::Result, process::run, workspace::Workspace};
 
-/// The tests of the crates with kernels.
-const TESTS: [&str; 7] = [
+/// The tests of the crates with kernels, and of the memory that they read.
+const TESTS: [&str; 9] = [
     "test",
     "--locked",
     "--lib",
@@ -16,6 +16,8 @@ const TESTS: [&str; 7] = [
     "streaming-llm-quant",
     "--package",
     "streaming-llm-kv-cache",
+    "--package",
+    "streaming-llm-large-pages",
 ];
 
 /// What valgrind finds is a failure.
