@@ -91,7 +91,8 @@ impl Place {
             ledger: Ledger::new(tag),
         };
         conversation.check_room(&prompt)?;
-        let running = running.iter().map(Turn::conversation);
+        // A turn that failed within a step may have counted tokens that were never written.
+        let running = running.iter().filter(|turn| turn.is_sound()).map(Turn::conversation);
         let _is_shared = shelf
             .conversations()
             .chain(running)
