@@ -39,7 +39,7 @@ pub(crate) enum LoadError {
     #[error("a turn ended in an error: {frame}")]
     TurnFailed { frame: String },
     #[error("questions can't be spread over {seconds} s")]
-    Spread { seconds: f64 },
+    HistogramSnapshot { seconds: f64 },
     #[error("{lost} of {sent} tokens were lost")]
     Lost { lost: u64, sent: u64 },
     #[error("cannot ask {authority} for /healthz")]

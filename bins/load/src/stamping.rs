@@ -8,7 +8,7 @@ use std::{collections::HashMap, io};
 
 use engine::{
     Emitter, Engine, EngineError, EngineEvent, FinishReason, Finished, Generation, ModelInfo, NotSent, Readiness,
-    Rendered, Request, ScriptedEngine, Started, Tag, Timings, Usage, channel,
+    Rendered, Request, ScriptedEngine, Started, Timings, TurnTag, Usage, channel,
 };
 use tokio::runtime::Handle;
 use tokio::time::{MissedTickBehavior, interval};
@@ -26,7 +26,7 @@ pub(crate) struct StampingEngine {
     thread: Handle,
     rate: u32,
     /// What a conversation's cache ends with.
-    cached: Arc<Mutex<HashMap<String, Tag>>>,
+    cached: Arc<Mutex<HashMap<String, TurnTag>>>,
 }
 
 impl StampingEngine {
@@ -119,7 +119,7 @@ impl Engine for StampingEngine {
         Ok(generation)
     }
 
-    fn cached_through(&self, conversation: &str) -> Option<Tag> {
+    fn cached_through(&self, conversation: &str) -> Option<TurnTag> {
         let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
         cached.get(conversation).copied()
     }

@@ -133,7 +133,7 @@ fn spread(StreamArguments { spread, pace, .. }: StreamArguments) -> Result<Durat
         rate => Duration::from_secs(pace.tokens.into()) / rate,
     };
     spread.map_or(Ok(an_answer), |seconds| {
-        Duration::try_from_secs_f64(seconds).map_err(|_| LoadError::Spread { seconds })
+        Duration::try_from_secs_f64(seconds).map_err(|_| LoadError::HistogramSnapshot { seconds })
     })
 }
 

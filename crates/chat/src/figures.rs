@@ -1,6 +1,6 @@
 //! What a chat counts of its turns: how they ended, how many tokens they had, how fast they were.
 //!
-//! The ends of turns go in, [`TurnFigures`] come out whenever somebody asks. Counting is adding to a few numbers that everyone shares; no
+//! The ends of turns go in, [`TurnMetrics`] come out whenever somebody asks. Counting is adding to a few numbers that everyone shares; no
 //! turn waits for it, and no word of a turn is in it.
 
 use std::array;
@@ -26,7 +26,7 @@ const ENDS: [TurnState; 4] = [
 
 /// What was counted since the chat was made.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TurnFigures {
+pub struct TurnMetrics {
     /// Turns by the state in which they ended, all four of them.
     pub ended: [(TurnState, u64); 4],
     /// Tokens of prompts of finished answers, cached ones included.
@@ -38,11 +38,11 @@ pub struct TurnFigures {
     /// Tokens that left a model's window while answers were made.
     pub evicted_tokens: u64,
     /// From the engine's taking up an answer to its first token.
-    pub first_token: Spread,
+    pub first_token: HistogramSnapshot,
     /// Between two tokens, on average over an answer of two or more: one observation an answer.
-    pub token_interval: Spread,
+    pub token_interval: HistogramSnapshot,
     /// What the store took for a turn's durable commits, its beginning and its end.
-    pub commit: Spread,
+    pub commit: HistogramSnapshot,
     /// Turns that run.
     pub running: usize,
     /// Turns that wait for another one of their conversation.
@@ -53,7 +53,7 @@ pub struct TurnFigures {
 
 /// How durations are spread.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Spread {
+pub struct HistogramSnapshot {
     /// Upper bounds in seconds, and how many durations were not longer; cumulative.
     pub buckets: Vec<(f64, u64)>,
     /// How many there were.
@@ -62,7 +62,7 @@ pub struct Spread {
     pub sum_seconds: f64,
 }
 
-/// The numbers behind [`TurnFigures`].
+/// The numbers behind [`TurnMetrics`].
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     ended: [AtomicU64; ENDS.len()],
@@ -109,8 +109,8 @@ impl Figures {
         self.commit.add(took);
     }
 
-    pub(crate) fn read(&self, (running, waiting): (usize, usize), cache_bytes: u64) -> TurnFigures {
-        TurnFigures {
+    pub(crate) fn read(&self, (running, waiting): (usize, usize), cache_bytes: u64) -> TurnMetrics {
+        TurnMetrics {
             ended: array::from_fn(|index| (ENDS[index], get(&self.ended[index]))),
             prompt_tokens: get(&self.prompt_tokens),
             cached_tokens: get(&self.cached_tokens),
@@ -141,14 +141,14 @@ impl Histogram {
         add(&self.sum_us, u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
     }
 
-    fn spread(&self) -> Spread {
+    fn spread(&self) -> HistogramSnapshot {
         let mut count = 0;
         let buckets = BOUNDS.iter().zip(&self.counts).map(|(bound, of_bucket)| {
             count += get(of_bucket);
             (*bound, count)
         });
         let buckets = buckets.collect();
-        Spread {
+        HistogramSnapshot {
             buckets,
             count: count + get(&self.counts[BOUNDS.len()]),
             sum_seconds: get(&self.sum_us) as f64 / 1e6,

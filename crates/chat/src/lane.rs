@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
-pub use told::{Queue, Trouble};
+pub use told::{PersistFailure, QueuePosition};
 
 use told::Told;
 
@@ -156,20 +156,20 @@ impl Lanes {
     }
 
     /// How many turns are ahead of one that runs or waits.
-    pub(crate) fn queue(&self, conversation: &str, turn_id: &str) -> Option<Queue> {
+    pub(crate) fn queue_position(&self, conversation: &str, turn_id: &str) -> Option<QueuePosition> {
         let state = self.lock();
         let told = state.lanes.get(conversation)?.stops.get(turn_id)?;
-        Some(Queue {
+        Some(QueuePosition {
             ahead: told.ahead.subscribe(),
         })
     }
 
     /// What keeps a turn that runs or waits from its end; what does so already is told first.
-    pub(crate) fn trouble(&self, conversation: &str, turn_id: &str) -> Option<Trouble> {
+    pub(crate) fn persist_failure(&self, conversation: &str, turn_id: &str) -> Option<PersistFailure> {
         let state = self.lock();
         let mut told = state.lanes.get(conversation)?.stops.get(turn_id)?.trouble.subscribe();
         told.mark_changed();
-        Some(Trouble { told })
+        Some(PersistFailure { told })
     }
 
     /// Tells whoever follows a turn why its end can't be written yet, once for each reason.

@@ -33,8 +33,8 @@ use tokio::sync::watch;
 
 pub use command::{RegenerateCommand, TurnCommand, TurnHandle};
 pub use error::ChatError;
-pub use figures::{Spread, TurnFigures};
-pub use lane::{Queue, Trouble};
+pub use figures::{HistogramSnapshot, TurnMetrics};
+pub use lane::{PersistFailure, QueuePosition};
 pub use models::{Models, ModelsBuilder, OpenModel};
 pub use settings::ChatSettings;
 pub use system::check_snapshot;
@@ -125,15 +125,15 @@ impl Chat {
 
     /// How many turns are ahead of one, as it changes; `None` for a turn that neither runs nor waits.
     #[must_use]
-    pub fn queue(&self, conversation: &str, turn_id: &str) -> Option<Queue> {
+    pub fn queue_position(&self, conversation: &str, turn_id: &str) -> Option<QueuePosition> {
         self.shared.lanes.queue(conversation, turn_id)
     }
 
     /// What keeps a turn from its end, as it comes up: the disk is full, say. The end is tried again until it is in the log, and
     /// nothing of this is. `None` for a turn that neither runs nor waits.
     #[must_use]
-    pub fn trouble(&self, conversation: &str, turn_id: &str) -> Option<Trouble> {
-        self.shared.lanes.trouble(conversation, turn_id)
+    pub fn persist_failure(&self, conversation: &str, turn_id: &str) -> Option<PersistFailure> {
+        self.shared.lanes.persist_failure(conversation, turn_id)
     }
 
     /// Answers a call of a tool that a turn waits for. Soon after, its `tool-output` is in the log, and the model goes on.
@@ -199,7 +199,7 @@ impl Chat {
 
     /// What was counted of this chat's turns.
     #[must_use]
-    pub fn figures(&self) -> TurnFigures {
+    pub fn metrics(&self) -> TurnMetrics {
         let live = self.live_turns();
         let running = self.shared.lanes.busy().min(live);
         let cache_bytes = self.shared.models.cache_bytes();

@@ -1,7 +1,7 @@
 //! Which turns a prompt is made of, and as what. Pure: everything comes from the log.
 
 use conversation_store::{PathLimit, Turn, TurnKey, TurnState};
-use engine::{EngineError, Message, ModelInfo, Role, Tag, Tool};
+use engine::{EngineError, Message, ModelInfo, Role, Tool, TurnTag};
 
 use crate::rounds::Record;
 
@@ -48,7 +48,7 @@ pub(crate) fn messages(path: Vec<Turn>, model: &ModelInfo) -> Vec<Message> {
     };
     let mut messages = Vec::with_capacity(path.len() * 2);
     for turn in path.into_iter().rev() {
-        let tag = Tag(turn.key);
+        let tag = TurnTag(turn.key);
         if turn.key == asked {
             messages.push(Message::user(tag, turn.user_text));
         } else if is_part(&turn) {
@@ -86,15 +86,15 @@ pub(crate) struct Fitted {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LeftOut {
     /// The newest of them.
-    pub through: Tag,
+    pub through: TurnTag,
     /// Each message's turn and tokens, estimated.
-    tokens: Vec<(Tag, u64)>,
+    tokens: Vec<(TurnTag, u64)>,
 }
 
 impl LeftOut {
     /// How many tokens are in the turns after that one, or in all of them.
     pub(crate) fn tokens_after(&self, turn: Option<TurnKey>) -> u64 {
-        let is_new = |(tag, _): &&(Tag, u64)| turn.is_none_or(|turn| tag.0 > turn);
+        let is_new = |(tag, _): &&(TurnTag, u64)| turn.is_none_or(|turn| tag.0 > turn);
         self.tokens.iter().filter(is_new).map(|(_, tokens)| tokens).sum()
     }
 }

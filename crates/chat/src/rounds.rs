@@ -4,7 +4,7 @@
 //! have the rounds. Pure: nothing here waits or writes.
 
 use conversation_store::Turn;
-use engine::{Message, Role, Tag};
+use engine::{Message, Role, TurnTag};
 use protocol::ToolDefinition;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -98,7 +98,7 @@ impl Record {
     }
 
     /// The rounds as messages of a turn. One with a call that nothing has answered ends them: no model takes half a round.
-    pub(crate) fn messages(&self, tag: Tag) -> Vec<Message> {
+    pub(crate) fn messages(&self, tag: TurnTag) -> Vec<Message> {
         let whole = |round: &&Round| round.calls.iter().all(|call| call.output.is_some());
         self.rounds
             .iter()
@@ -134,7 +134,7 @@ impl Record {
 }
 
 impl Round {
-    fn messages(&self, tag: Tag) -> Vec<Message> {
+    fn messages(&self, tag: TurnTag) -> Vec<Message> {
         let calls = self.calls.iter().map(|call| engine::ToolCall {
             id: call.id.clone(),
             name: call.name.clone(),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use conversation_store::{Event, PathLimit, PathStart, Turn, TurnKey};
-use engine::{Engine, EngineError, Memory, Message, Options, Rendered, Request, Span, SpanKind, Tag};
+use engine::{ContextPolicy, Engine, EngineError, Message, Options, Rendered, Request, Span, SpanKind, TurnTag};
 use protocol::{EffectiveOptions, Prompt, PromptPart, PromptPartKind, PromptWindow, Started};
 use sha2::{Digest, Sha256};
 
@@ -34,9 +34,9 @@ pub(crate) async fn prompt(shared: &Shared, conversation: &str, turn_id: &str) -
     let model = engine.model();
     let messages = prompt::messages(path, &model);
     let (system, key, fingerprint) = (snapshot.system(), turn.key, model.fingerprint);
-    let whole = tokio::task::spawn_blocking(move || match model.memory {
-        Memory::Rolling => render(&*engine, system, messages, key),
-        Memory::Bounded => render_whole(&*engine, system, messages, key),
+    let whole = tokio::task::spawn_blocking(move || match model.context {
+        ContextPolicy::Rolling => render(&*engine, system, messages, key),
+        ContextPolicy::Bounded => render_whole(&*engine, system, messages, key),
     });
     let whole = whole.await.map_err(|_| ChatError::Gone)??;
     let same_model = turn.model.as_deref() == Some(fingerprint.as_str());
@@ -134,7 +134,7 @@ fn render(
     key: TurnKey,
 ) -> Result<Whole, EngineError> {
     let question: Vec<Message> = messages.last().cloned().into_iter().collect();
-    let request = |system: Option<String>, continues_from: Option<Tag>, messages: Vec<Message>| Request {
+    let request = |system: Option<String>, continues_from: Option<TurnTag>, messages: Vec<Message>| Request {
         conversation: String::new(),
         system,
         continues_from,
@@ -143,9 +143,9 @@ fn render(
         options: Options::default(),
         seed: 0,
     };
-    let alone = engine.render(&request(None, Some(Tag(key)), question.clone()))?;
+    let alone = engine.render(&request(None, Some(TurnTag(key)), question.clone()))?;
     let mut whole = engine.render(&request(system, None, question))?;
-    let rest = engine.render(&request(None, Some(Tag(key)), messages))?;
+    let rest = engine.render(&request(None, Some(TurnTag(key)), messages))?;
     let system_tokens = whole.ids.len().saturating_sub(alone.ids.len());
     whole.ids.truncate(system_tokens);
     whole.text.truncate(whole.text.len().saturating_sub(alone.text.len()));
@@ -181,7 +181,7 @@ fn render_whole(
     };
     let own = messages
         .iter()
-        .filter(|message| message.tag == Tag(key))
+        .filter(|message| message.tag == TurnTag(key))
         .cloned()
         .collect();
     Ok(Whole {

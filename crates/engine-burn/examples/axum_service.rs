@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::{Router, body::Body, extract::State, http::StatusCode, routing::post};
-use engine::{Engine, EngineEvent, Message, Options, Request, Tag};
+use engine::{Engine, EngineEvent, Message, Options, Request, TurnTag};
 use streaming_llm_engine_burn::{BurnEngine, BurnEngineSettings, DeviceChoice};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -15,7 +15,7 @@ async fn generate(State(engine): State<Arc<BurnEngine>>, question: String) -> Re
         conversation: "anyone".to_owned(),
         system: Some("You are brief.".to_owned()),
         continues_from: None,
-        messages: vec![Message::user(Tag(1), question)],
+        messages: vec![Message::user(TurnTag(1), question)],
         tools: Vec::new(),
         options: Options {
             max_new_tokens: 24,

@@ -3,7 +3,7 @@
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 
-use engine::{Engine, EngineEvent, Message, Options, Request, Tag};
+use engine::{Engine, EngineEvent, Message, Options, Request, TurnTag};
 use streaming_llm_engine_burn::{BurnEngine, BurnEngineSettings, DeviceChoice};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         conversation: "example".to_owned(),
         system: Some("You are a helpful assistant.".to_owned()),
         continues_from: None,
-        messages: vec![Message::user(Tag(1), question)],
+        messages: vec![Message::user(TurnTag(1), question)],
         tools: Vec::new(),
         options: Options {
             temperature: 0.0,

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use engine::Tag;
+use engine::TurnTag;
 use kv_cache::CachePolicy;
 
 use crate::cache::Saved;
@@ -75,14 +75,14 @@ impl Disk {
     }
 
     /// All conversations that can be gone on from, and the turn that each ends with.
-    pub(crate) fn conversations(&self) -> Vec<(String, Tag)> {
+    pub(crate) fn conversations(&self) -> Vec<(String, TurnTag)> {
         let state = self.shared.lock();
         let entries = state.entries.iter();
         entries.map(|(name, entry)| (name.clone(), entry.through)).collect()
     }
 
     /// The turn that a conversation ends with on disk.
-    pub(crate) fn through(&self, name: &str) -> Option<Tag> {
+    pub(crate) fn through(&self, name: &str) -> Option<TurnTag> {
         self.shared.lock().entries.get(name).map(|entry| entry.through)
     }
 
@@ -111,7 +111,7 @@ impl Disk {
             path: file::path(&self.folder, name),
             end,
             frames,
-            through: Tag(mark.last),
+            through: TurnTag(mark.last),
         };
         if let Some(life) = self.shared.submit(job, saved.map(|saved| saved.life)) {
             conversation.cache.set_saved(life);
@@ -154,7 +154,7 @@ impl Disk {
     pub(crate) fn load(
         &self,
         name: &str,
-        tag: Tag,
+        tag: TurnTag,
         new_cache: impl FnOnce(CachePolicy) -> Option<SequenceCache>,
     ) -> Option<Conversation> {
         let entry = self.shared.settled(name).filter(|entry| entry.through == tag)?;

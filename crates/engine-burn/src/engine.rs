@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use engine::{
-    Engine, EngineError, EngineEvent, Generation, Memory, ModelInfo, Readiness, Rendered, Request, Tag, channel,
+    ContextPolicy, Engine, EngineError, EngineEvent, Generation, ModelInfo, Readiness, Rendered, Request, TurnTag,
+    channel,
 };
 use model_files::ModelFiles;
 
@@ -62,7 +63,7 @@ impl BurnEngine {
             context_tokens: defaults.context_tokens,
             sink_tokens: defaults.sink_tokens,
             window_tokens: defaults.window_tokens,
-            memory: Memory::Rolling,
+            context: ContextPolicy::Rolling,
             // Chat templates are rendered a segment at a time, and what they say of tools is in no segment yet.
             tools: false,
         };
@@ -180,7 +181,7 @@ impl Engine for BurnEngine {
         Ok(generation)
     }
 
-    fn cached_through(&self, conversation: &str) -> Option<Tag> {
+    fn cached_through(&self, conversation: &str) -> Option<TurnTag> {
         self.shared.cached_through(conversation)
     }
 

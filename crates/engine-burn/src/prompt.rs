@@ -10,7 +10,7 @@ mod placement;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use engine::{EngineError, Message, Rendered, Role, Span, SpanKind, Tag};
+use engine::{EngineError, Message, Rendered, Role, Span, SpanKind, TurnTag};
 use model_files::{ChatFormat, ModelFileError, ModelFiles, Piece, Tokenizer};
 
 pub(crate) use placement::{Defaults, history_room};
@@ -34,13 +34,13 @@ pub(crate) struct Prompt {
 
 impl Prompt {
     /// The turns that end within the prompt, and the index in `ids` where each does.
-    pub(crate) fn turn_ends(&self) -> impl Iterator<Item = (Tag, usize)> {
+    pub(crate) fn turn_ends(&self) -> impl Iterator<Item = (TurnTag, usize)> {
         let answers = self.spans.iter().filter(|span| span.kind == SpanKind::Assistant);
         answers.filter_map(|span| Some((span.tag?, span.tokens.end)))
     }
 
     /// The first turn of the prompt.
-    pub(crate) fn first_turn(&self) -> Option<Tag> {
+    pub(crate) fn first_turn(&self) -> Option<TurnTag> {
         self.spans.iter().find_map(|span| span.tag)
     }
 
@@ -56,7 +56,7 @@ impl Prompt {
         self.ids.drain(..len).collect()
     }
 
-    fn push(&mut self, ids: &[u32], kind: SpanKind, tag: Option<Tag>) {
+    fn push(&mut self, ids: &[u32], kind: SpanKind, tag: Option<TurnTag>) {
         let start = self.ids.len();
         self.ids.extend_from_slice(ids);
         self.spans.push(Span {
@@ -124,7 +124,12 @@ impl PromptFormat {
 
     /// The prompt that goes on from a cache that ends with turn `last`: the ids of it that the cache doesn't hold yet, the
     /// literal that closes its answer, then the messages.
-    pub(crate) fn continuation(&self, unfed: &[u32], last: Tag, messages: &[Message]) -> Result<Prompt, EngineError> {
+    pub(crate) fn continuation(
+        &self,
+        unfed: &[u32],
+        last: TurnTag,
+        messages: &[Message],
+    ) -> Result<Prompt, EngineError> {
         split_last(messages)?;
         let mut prompt = Prompt::default();
         let mut rest = unfed.to_vec();

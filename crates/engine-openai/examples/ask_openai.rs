@@ -3,7 +3,7 @@
 
 use std::io::{Write, stdout};
 
-use engine::{EngineEvent, Message, Options, Request, Tag};
+use engine::{EngineEvent, Message, Options, Request, TurnTag};
 use streaming_llm_engine_openai::OpenAiServer;
 use tokio::runtime::Handle;
 use upstream::testing::{ScriptedServer, Step};
@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         conversation: "example".to_owned(),
         system: Some("You are a helpful assistant.".to_owned()),
         continues_from: None,
-        messages: vec![Message::user(Tag(1), question)],
+        messages: vec![Message::user(TurnTag(1), question)],
         tools: Vec::new(),
         options: Options::default(),
         seed: 1,

@@ -1,6 +1,6 @@
 //! Runs a scripted answer and prints it: the shape of every engine, from request to end.
 
-use streaming_llm_engine::{Engine, EngineEvent, Message, Options, Request, Script, ScriptedEngine, Tag};
+use streaming_llm_engine::{Engine, EngineEvent, Message, Options, Request, Script, ScriptedEngine, TurnTag};
 
 fn main() {
     let engine = ScriptedEngine::new([Script::Tokens(vec!["Hello".to_owned(), ", world".to_owned()])]);
@@ -8,7 +8,7 @@ fn main() {
         conversation: "example".to_owned(),
         system: Some("You are brief.".to_owned()),
         continues_from: None,
-        messages: vec![Message::user(Tag(1), "Greet me.")],
+        messages: vec![Message::user(TurnTag(1), "Greet me.")],
         tools: Vec::new(),
         options: Options::default(),
         seed: 7,

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::Tag;
+use crate::TurnTag;
 
 /// Why an engine could not start or finish an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -17,7 +17,7 @@ pub enum EngineError {
     #[error("the cache no longer ends with turn {tag:?}")]
     NotCached {
         /// The turn that the request wanted to continue from.
-        tag: Tag,
+        tag: TurnTag,
     },
     /// The part that must stay in view is larger than the model can hold.
     #[error("{part} needs {needed_tokens} tokens, but only {limit_tokens} fit")]

@@ -3,7 +3,7 @@
 //! The order is any number of `Queued` while the engine is full, `Started`, then any number of `Token`, `Reasoning`, `ToolCall` and `Evicted`, then exactly one of `Finished`
 //! and `Failed`. A request that fails before it starts has no `Started`.
 
-use crate::{EngineError, Tag, ToolCall};
+use crate::{EngineError, ToolCall, TurnTag};
 
 /// One step of an answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +34,7 @@ pub enum EngineEvent {
         /// How many since the last such event.
         tokens: u64,
         /// The newest turn of which nothing is left in view, if any has gone.
-        through: Option<Tag>,
+        through: Option<TurnTag>,
     },
     /// The answer is complete.
     Finished(Finished),
@@ -55,7 +55,7 @@ pub struct Started {
     /// Window in force; smaller than asked for when the model's trained context is.
     pub window_tokens: u64,
     /// The first turn of the epoch that the answer belongs to: replaying from there rebuilds the prompt.
-    pub epoch: Tag,
+    pub epoch: TurnTag,
 }
 
 /// Why an answer ended.

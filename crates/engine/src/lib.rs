@@ -2,7 +2,7 @@
 //!
 //! Everything that can generate text stands behind [`Engine`]: the local transformer, and drivers for model servers. The
 //! trait is synchronous and object-safe; the one asynchronous place is the bounded channel inside [`Generation`].
-//! An engine never knows an agent, a socket or a store: it sees messages with opaque [`Tag`]s.
+//! An engine never knows an agent, a socket or a store: it sees messages with opaque [`TurnTag`]s.
 
 mod error;
 mod event;
@@ -16,8 +16,8 @@ mod tests;
 pub use error::EngineError;
 pub use event::{EngineEvent, FinishReason, Finished, Started, Timings, Usage};
 pub use generation::{Canceller, Emitter, Generation, NotSent, channel};
-pub use model::{Memory, ModelInfo, Readiness, Rendered, Span, SpanKind};
-pub use request::{Message, Options, Request, Role, Tag, Tool, ToolCall};
+pub use model::{ContextPolicy, ModelInfo, Readiness, Rendered, Span, SpanKind};
+pub use request::{Message, Options, Request, Role, Tool, ToolCall, TurnTag};
 pub use scripted::{Script, ScriptedEngine};
 
 /// Generates answers, one stream of events for each request.
@@ -40,7 +40,7 @@ pub trait Engine: Send + Sync {
     /// The newest turn of a conversation whose answer is in the engine's cache, to go on from without sending its history.
     ///
     /// Only a hint: the cache may be gone by the time a request arrives, which then fails with [`EngineError::NotCached`].
-    fn cached_through(&self, conversation: &str) -> Option<Tag>;
+    fn cached_through(&self, conversation: &str) -> Option<TurnTag>;
 
     /// Drops whatever the engine keeps of a conversation.
     fn forget(&self, conversation: &str);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::Tag;
+use crate::TurnTag;
 
 /// The model behind an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,14 +18,14 @@ pub struct ModelInfo {
     /// Rolling window by setting.
     pub window_tokens: u64,
     /// Who sees to it that the prompt fits.
-    pub memory: Memory,
+    pub context: ContextPolicy,
     /// Whether it can be offered tools, and reads their outputs.
     pub tools: bool,
 }
 
 /// Who sees to it that a conversation of any length fits the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Memory {
+pub enum ContextPolicy {
     /// The engine: what is too old rolls out of its window.
     Rolling,
     /// Whoever asks: a prompt and its answer must fit `context_tokens`.
@@ -62,7 +62,7 @@ pub struct Span {
     /// What it is.
     pub kind: SpanKind,
     /// The turn that it belongs to; `None` for the system part.
-    pub tag: Option<Tag>,
+    pub tag: Option<TurnTag>,
 }
 
 /// What a [`Span`] holds.

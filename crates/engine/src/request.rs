@@ -2,7 +2,7 @@
 
 /// Names a turn to the engine, which only ever compares it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Tag(pub u64);
+pub struct TurnTag(pub u64);
 
 /// Who speaks in a [`Message`]. The system's words are [`Request::system`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,25 +61,25 @@ pub struct Message {
     /// could give other tokens than the model saw.
     pub ids: Option<Vec<u32>>,
     /// The turn that the message belongs to; question and answer of one turn share it.
-    pub tag: Tag,
+    pub tag: TurnTag,
 }
 
 impl Message {
     /// A user's words.
     #[must_use]
-    pub fn user(tag: Tag, text: impl Into<String>) -> Self {
+    pub fn user(tag: TurnTag, text: impl Into<String>) -> Self {
         Self::new(Role::User, tag, text)
     }
 
     /// An answer, without its ids.
     #[must_use]
-    pub fn assistant(tag: Tag, text: impl Into<String>) -> Self {
+    pub fn assistant(tag: TurnTag, text: impl Into<String>) -> Self {
         Self::new(Role::ASSISTANT, tag, text)
     }
 
     /// Anyone's words, without ids.
     #[must_use]
-    pub fn new(role: Role, tag: Tag, text: impl Into<String>) -> Self {
+    pub fn new(role: Role, tag: TurnTag, text: impl Into<String>) -> Self {
         Self {
             role,
             text: text.into(),
@@ -98,7 +98,7 @@ pub struct Request {
     pub system: Option<String>,
     /// The turn that the engine's cache ends with (see [`Engine::cached_through`](crate::Engine::cached_through)); `messages` are those after it.
     /// `None`: `messages` are the history, and the engine starts a new epoch with the newest whole turns that fit.
-    pub continues_from: Option<Tag>,
+    pub continues_from: Option<TurnTag>,
     /// Oldest first, users' and assistants' in turn; the last one is a user's or the output of a tool, and its tag becomes the
     /// answer's. The outputs of tools follow the answer that asked for them, in the order of its calls.
     pub messages: Vec<Message>,

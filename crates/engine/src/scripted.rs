@@ -11,8 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::{
-    Emitter, Engine, EngineError, EngineEvent, FinishReason, Finished, Generation, Memory, ModelInfo, Readiness,
-    Rendered, Request, Role, Span, SpanKind, Started, Tag, Timings, ToolCall, Usage, channel,
+    ContextPolicy, Emitter, Engine, EngineError, EngineEvent, FinishReason, Finished, Generation, ModelInfo, Readiness,
+    Rendered, Request, Role, Span, SpanKind, Started, Timings, ToolCall, TurnTag, Usage, channel,
 };
 
 /// Events between a scripted answer and its reader; small, so that tests meet a full channel.
@@ -58,8 +58,8 @@ struct Shared {
 struct State {
     scripts: VecDeque<Script>,
     requests: Vec<Request>,
-    cached: HashMap<String, Tag>,
-    epochs: HashMap<String, Tag>,
+    cached: HashMap<String, TurnTag>,
+    epochs: HashMap<String, TurnTag>,
     /// `None`: nothing is held.
     permits: Option<u64>,
     /// Whether messages are asked what to answer once the scripts are used up.
@@ -117,7 +117,7 @@ impl Engine for ScriptedEngine {
             context_tokens: 8_192,
             sink_tokens: 4,
             window_tokens: 2_048,
-            memory: Memory::Rolling,
+            context: ContextPolicy::Rolling,
             tools: true,
         }
     }
@@ -151,7 +151,7 @@ impl Engine for ScriptedEngine {
         Ok(generation)
     }
 
-    fn cached_through(&self, conversation: &str) -> Option<Tag> {
+    fn cached_through(&self, conversation: &str) -> Option<TurnTag> {
         self.lock().cached.get(conversation).copied()
     }
 
@@ -252,8 +252,8 @@ impl ScriptedEngine {
     }
 
     /// The turn that the request's epoch starts with: as before when it continues, else its first message's.
-    fn epoch(&self, request: &Request) -> Tag {
-        let first = request.messages.first().map_or(Tag(0), |message| message.tag);
+    fn epoch(&self, request: &Request) -> TurnTag {
+        let first = request.messages.first().map_or(TurnTag(0), |message| message.tag);
         let mut state = self.lock();
         match (request.continues_from, state.epochs.get(&request.conversation)) {
             (Some(_), Some(epoch)) => *epoch,
@@ -264,7 +264,7 @@ impl ScriptedEngine {
         }
     }
 
-    fn started(&self, request: &Request, epoch: Tag) -> Started {
+    fn started(&self, request: &Request, epoch: TurnTag) -> Started {
         let prompt_tokens = request
             .messages
             .iter()

@@ -1,15 +1,16 @@
 //! The scripted engine keeps the promises that every engine makes.
 
 use crate::{
-    Engine, EngineError, EngineEvent, FinishReason, Generation, Message, Options, Request, Script, ScriptedEngine, Tag,
+    Engine, EngineError, EngineEvent, FinishReason, Generation, Message, Options, Request, Script, ScriptedEngine,
+    TurnTag,
 };
 
 fn request(tag: u64, continues_from: Option<u64>, text: &str) -> Request {
     Request {
         conversation: "c".to_owned(),
         system: None,
-        continues_from: continues_from.map(Tag),
-        messages: vec![Message::user(Tag(tag), text)],
+        continues_from: continues_from.map(TurnTag),
+        messages: vec![Message::user(TurnTag(tag), text)],
         tools: Vec::new(),
         options: Options::default(),
         seed: 1,
@@ -57,7 +58,7 @@ fn scripts_come_in_order_and_then_it_echoes() {
         "echo: two words",
         FinishReason::Stop,
     );
-    assert_eq!(engine.cached_through("c"), Some(Tag(2)));
+    assert_eq!(engine.cached_through("c"), Some(TurnTag(2)));
 }
 
 #[test]
@@ -72,7 +73,7 @@ fn the_limit_of_tokens_ends_an_answer() {
 fn continuing_from_a_turn_that_is_not_cached_fails() {
     let engine = ScriptedEngine::default();
     let (_, last) = read(engine.generate(request(2, Some(1), "x")).expect("never busy"));
-    assert_eq!(last, EngineEvent::Failed(EngineError::NotCached { tag: Tag(1) }));
+    assert_eq!(last, EngineEvent::Failed(EngineError::NotCached { tag: TurnTag(1) }));
 }
 
 #[test]

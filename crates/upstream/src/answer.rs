@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use engine::{Emitter, EngineError, EngineEvent, FinishReason, Finished, NotSent, Request, Started, Tag};
+use engine::{Emitter, EngineError, EngineEvent, FinishReason, Finished, NotSent, Request, Started, TurnTag};
 use reqwest::Response;
 use tokio::time::{Instant, timeout_at};
 
@@ -215,7 +215,7 @@ impl<W: Wire> Answer<W> {
             cached_tokens: 0,
             sink_tokens: 0,
             window_tokens: self.server.settings().context_tokens,
-            epoch: first.map_or(Tag(0), |message| message.tag),
+            epoch: first.map_or(TurnTag(0), |message| message.tag),
         };
         self.emitter.send(EngineEvent::Started(started)).await
     }

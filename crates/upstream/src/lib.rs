@@ -8,10 +8,10 @@
 mod answer;
 mod body;
 mod clock;
-mod engine_of_server;
 mod error;
 mod key;
 mod lines;
+mod remote_engine;
 mod server;
 mod settings;
 mod status;
@@ -22,10 +22,10 @@ mod tests;
 mod wire;
 
 pub use body::{OfferedTool, json_text, offered_tools, readable_json};
-pub use engine_of_server::RemoteEngine;
 pub use error::UpstreamError;
 pub use key::ApiKey;
 pub use lines::{Framing, LineReader};
+pub use remote_engine::RemoteEngine;
 pub use server::{Server, ServerModel};
 pub use settings::{Settings, Timeouts};
 pub use status::{is_error, words_of};

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use engine::{Engine, EngineEvent, Finished, Generation, ModelInfo, Options, Readiness, Request, Tag};
+use engine::{Engine, EngineEvent, Finished, Generation, ModelInfo, Options, Readiness, Request, TurnTag};
 use engine_burn::eval::bench::start_endless;
 use engine_burn::eval::resident_bytes;
 
@@ -156,8 +156,8 @@ fn first_token(engine: &dyn Engine, late: u64, full_view: usize, repeat: usize) 
         new.continues_from = None;
         let times = [
             until_first_token(engine, new, None)?,
-            until_first_token(engine, next_turn(EARLY, 1, &long), Some(Tag(1)))?,
-            until_first_token(engine, next_turn(LATE, late - 1, &long), Some(Tag(late - 1)))?,
+            until_first_token(engine, next_turn(EARLY, 1, &long), Some(TurnTag(1)))?,
+            until_first_token(engine, next_turn(LATE, late - 1, &long), Some(TurnTag(late - 1)))?,
         ];
         if go > 0 {
             let samples = [&mut result.new_ms, &mut result.second_ms, &mut result.late_ms];
@@ -173,7 +173,7 @@ fn first_token(engine: &dyn Engine, late: u64, full_view: usize, repeat: usize) 
 }
 
 /// Milliseconds from the request to its first token. Then the turn is dropped, and the engine has gone back to `before`.
-fn until_first_token(engine: &dyn Engine, request: Request, before: Option<Tag>) -> Result<f64, Failure> {
+fn until_first_token(engine: &dyn Engine, request: Request, before: Option<TurnTag>) -> Result<f64, Failure> {
     let name = request.conversation.clone();
     let start = Instant::now();
     let mut generation = engine.generate(request)?;

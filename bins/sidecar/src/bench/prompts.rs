@@ -1,6 +1,6 @@
 //! Prompts of a known length: token ids for the model, words for an engine.
 
-use engine::{Engine, Message, Options, Request, Tag};
+use engine::{Engine, Message, Options, Request, TurnTag};
 
 use crate::cli::Failure;
 
@@ -35,7 +35,7 @@ pub(super) fn first_turn(
     tokens: usize,
     options: &Options,
 ) -> Result<Request, Failure> {
-    let with = |text: String| request(idx, None, Message::user(Tag(1), text), options);
+    let with = |text: String| request(idx, None, Message::user(TurnTag(1), text), options);
     let len = |text: &str| Ok::<_, Failure>(engine.render(&with(text.to_owned()))?.ids.len());
     let bare = len("")?;
     if bare > tokens {
@@ -60,11 +60,11 @@ pub(super) fn first_turn(
 
 /// The turn after `last` in the conversation of [`first_turn`] with the same `idx`; the same words in every turn.
 pub(super) fn next_turn(idx: usize, last: u64, options: &Options) -> Request {
-    let message = Message::user(Tag(last + 1), words(0, 32));
-    request(idx, Some(Tag(last)), message, options)
+    let message = Message::user(TurnTag(last + 1), words(0, 32));
+    request(idx, Some(TurnTag(last)), message, options)
 }
 
-fn request(idx: usize, continues_from: Option<Tag>, message: Message, options: &Options) -> Request {
+fn request(idx: usize, continues_from: Option<TurnTag>, message: Message, options: &Options) -> Request {
     Request {
         conversation: format!("bench-{idx}"),
         system: Some(format!("{idx} is your number.")),

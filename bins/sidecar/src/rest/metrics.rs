@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpResponse, web};
-use chat::{Spread, TurnFigures};
+use chat::{HistogramSnapshot, TurnMetrics};
 
 use crate::state::State;
 
@@ -36,11 +36,11 @@ impl Answers {
 
 /// `GET /metrics`.
 pub(super) async fn metrics(state: web::Data<State>) -> HttpResponse {
-    let text = write(&state.chat.figures(), state.sockets.open(), &state.answers);
+    let text = write(&state.chat.metrics(), state.sockets.open(), &state.answers);
     HttpResponse::Ok().insert_header((CONTENT_TYPE, TEXT_FORMAT)).body(text)
 }
 
-fn write(turns: &TurnFigures, open_sockets: usize, answers: &Answers) -> String {
+fn write(turns: &TurnMetrics, open_sockets: usize, answers: &Answers) -> String {
     let mut page = Page(String::new());
     let ended = turns
         .ended
@@ -115,12 +115,12 @@ impl Page {
         let _ = writeln!(self.0, "streaming_llm_{name} {value}");
     }
 
-    fn histogram(&mut self, name: &str, help: &str, spread: &Spread) {
+    fn histogram(&mut self, name: &str, help: &str, spread: &HistogramSnapshot) {
         self.head(name, "histogram", help);
         for (bound, count) in &spread.buckets {
             let _ = writeln!(self.0, "streaming_llm_{name}_bucket{{le=\"{bound}\"}} {count}");
         }
-        let Spread { count, sum_seconds, .. } = spread;
+        let HistogramSnapshot { count, sum_seconds, .. } = spread;
         let _ = writeln!(self.0, "streaming_llm_{name}_bucket{{le=\"+Inf\"}} {count}");
         let _ = writeln!(
             self.0,

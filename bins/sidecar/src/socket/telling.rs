@@ -10,7 +10,7 @@ use super::owners::TurnRef;
 impl Connection {
     /// Says how many turns are ahead of one that waits, now and whenever that changes.
     pub(super) fn tell_queue(&self, turn: &TurnRef) {
-        let Some(mut queue) = self.state.chat.queue(&turn.conversation, &turn.turn_id) else {
+        let Some(mut queue) = self.state.chat.queue_position(&turn.conversation, &turn.turn_id) else {
             return;
         };
         let (outbound, about) = (self.outbound.clone(), about(turn));
@@ -30,7 +30,7 @@ impl Connection {
 
     /// Says why a turn's end can't be written, whenever that comes up.
     pub(super) fn tell_trouble(&self, turn: &TurnRef) {
-        let Some(mut trouble) = self.state.chat.trouble(&turn.conversation, &turn.turn_id) else {
+        let Some(mut trouble) = self.state.chat.persist_failure(&turn.conversation, &turn.turn_id) else {
             return;
         };
         let (outbound, about) = (self.outbound.clone(), about(turn));

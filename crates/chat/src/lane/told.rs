@@ -26,11 +26,11 @@ pub(super) struct Told {
 
 /// How many turns are ahead of one, followed.
 #[derive(Debug)]
-pub struct Queue {
+pub struct QueuePosition {
     pub(super) ahead: watch::Receiver<Ahead>,
 }
 
-impl Queue {
+impl QueuePosition {
     /// Turns that run or wait before it, of its conversation, or of all that its engine computes; 0 when it runs itself.
     pub fn ahead(&mut self) -> usize {
         let Ahead { in_lane, in_engine } = *self.ahead.borrow_and_update();
@@ -46,11 +46,11 @@ impl Queue {
 
 /// What keeps a turn from its end, followed: its log can't be written.
 #[derive(Debug)]
-pub struct Trouble {
+pub struct PersistFailure {
     pub(super) told: watch::Receiver<Option<ErrorEvent>>,
 }
 
-impl Trouble {
+impl PersistFailure {
     /// Waits for trouble that was not told yet; `None` when the turn is over. Cancel safe.
     pub async fn next(&mut self) -> Option<ErrorEvent> {
         loop {

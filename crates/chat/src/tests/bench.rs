@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use agent_store::AgentStore;
 use conversation_store::{ConversationStore, Event};
-use engine::{Engine, EngineEvent, Role, Script, ScriptedEngine, Started, Tag};
+use engine::{Engine, EngineEvent, Role, Script, ScriptedEngine, Started, TurnTag};
 use protocol::ServerEvent;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -222,7 +222,7 @@ pub(super) fn started() -> EngineEvent {
         cached_tokens: 0,
         sink_tokens: 4,
         window_tokens: 8,
-        epoch: Tag(1),
+        epoch: TurnTag(1),
     })
 }
 

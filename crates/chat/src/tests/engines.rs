@@ -1,8 +1,8 @@
 //! Engines that do what a scripted one doesn't.
 
 use engine::{
-    Emitter, Engine, EngineError, EngineEvent, Generation, Memory, ModelInfo, Readiness, Rendered, Request,
-    ScriptedEngine, Tag, channel,
+    ContextPolicy, Emitter, Engine, EngineError, EngineEvent, Generation, ModelInfo, Readiness, Rendered, Request,
+    ScriptedEngine, TurnTag, channel,
 };
 
 /// Hands everything but the methods given to the engine inside.
@@ -15,7 +15,7 @@ macro_rules! delegate {
     };
     (@ model) => { fn model(&self) -> ModelInfo { self.0.model() } };
     (@ generate) => { fn generate(&self, request: Request) -> Result<Generation, EngineError> { self.0.generate(request) } };
-    (@ cached_through) => { fn cached_through(&self, id: &str) -> Option<Tag> { self.0.cached_through(id) } };
+    (@ cached_through) => { fn cached_through(&self, id: &str) -> Option<TurnTag> { self.0.cached_through(id) } };
     (@ rest) => {
         fn readiness(&self) -> Readiness { self.0.readiness() }
         fn forget(&self, conversation: &str) { self.0.forget(conversation); }
@@ -54,11 +54,11 @@ delegate!(Remote {
             name: self.1.to_owned(),
             fingerprint: self.1.to_owned(),
             context_tokens: self.2,
-            memory: Memory::Bounded,
+            context: ContextPolicy::Bounded,
             ..self.0.model()
         }
     }
-    fn cached_through(&self, _: &str) -> Option<Tag> { None }
+    fn cached_through(&self, _: &str) -> Option<TurnTag> { None }
 } generate rest);
 
 /// Panics when it is asked.

@@ -1,7 +1,9 @@
 //! However a turn fails, it ends in one error, and the next one is none the worse.
 
 use conversation_store::TurnState;
-use engine::{Engine, EngineError, EngineEvent, FinishReason, Finished, Script, ScriptedEngine, Tag, Timings, Usage};
+use engine::{
+    Engine, EngineError, EngineEvent, FinishReason, Finished, Script, ScriptedEngine, Timings, TurnTag, Usage,
+};
 
 use super::bench::{Bench, requests, started, tokens, told};
 use super::engines::{Panics, Refuses, Says};
@@ -97,7 +99,7 @@ async fn every_failure_ends_in_one_error() {
     )
     .await;
     check(
-        says([EngineEvent::Failed(EngineError::NotCached { tag: Tag(7) })]),
+        says([EngineEvent::Failed(EngineError::NotCached { tag: TurnTag(7) })]),
         "user error:internal",
         Failed,
     )
@@ -171,7 +173,7 @@ async fn an_answer_that_the_log_could_not_take_is_no_history_though_it_is_cached
     let bench = Bench::new(engine.clone());
     bench.ask("one").await;
     assert_eq!(told(&bench.ask("two").await), "user started error:internal");
-    while engine.cached_through("c") != Some(Tag(2)) {
+    while engine.cached_through("c") != Some(TurnTag(2)) {
         tokio::task::yield_now().await;
     }
     assert_eq!(told(&bench.ask("three").await), "user started [C] done:stop");

@@ -44,7 +44,7 @@ fn ends_and_durations_are_counted_where_they_belong() {
     assert_eq!(read.evicted_tokens, 20);
     assert_eq!((read.running, read.waiting, read.cache_bytes), (1, 2, 3));
 
-    let within = |spread: &crate::Spread, bound: f64| {
+    let within = |spread: &crate::HistogramSnapshot, bound: f64| {
         let bucket = spread.buckets.iter().find(|(of_bucket, _)| *of_bucket == bound);
         bucket.map(|(_, count)| *count)
     };

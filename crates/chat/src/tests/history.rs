@@ -1,6 +1,6 @@
 //! What has left the view is named once, by the turns' own ids.
 
-use engine::{EngineEvent, FinishReason, Finished, ScriptedEngine, Tag, Timings, Usage};
+use engine::{EngineEvent, FinishReason, Finished, ScriptedEngine, Timings, TurnTag, Usage};
 use protocol::ServerEvent;
 
 use super::bench::{Bench, named, started};
@@ -9,7 +9,7 @@ use super::engines::Says;
 fn evicted(tokens: u64, through: Option<u64>) -> EngineEvent {
     EngineEvent::Evicted {
         tokens,
-        through: through.map(Tag),
+        through: through.map(TurnTag),
     }
 }
 

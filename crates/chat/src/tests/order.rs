@@ -109,7 +109,8 @@ async fn a_turn_whose_engine_is_full_knows_how_many_are_ahead_of_all() {
     let bench = Bench::new(Crowded(ScriptedEngine::default(), sender));
     let first = bench.chat.start_turn(named("t1", "one")).await.expect("it starts");
     bench.chat.start_turn(named("t2", "two")).await.expect("it waits");
-    let [mut queue, mut next] = ["t1", "t2"].map(|turn| bench.chat.queue("c", turn).expect("it runs or waits"));
+    let [mut queue, mut next] =
+        ["t1", "t2"].map(|turn| bench.chat.queue_position("c", turn).expect("it runs or waits"));
     let emitter = emitters.recv().await.expect("it is asked");
     for ahead in [9, 8] {
         emitter.send(EngineEvent::Queued { ahead }).await.expect("it is read");
@@ -131,7 +132,7 @@ async fn a_turn_that_waits_knows_how_many_are_ahead() {
     }
     let mut queues = Vec::new();
     for turn in ["t1", "t2", "t3"] {
-        queues.push(bench.chat.queue("c", turn).expect("it runs or waits"));
+        queues.push(bench.chat.queue_position("c", turn).expect("it runs or waits"));
     }
     bench.wait_for(&handles[0], "started").await;
     assert_eq!(
@@ -147,5 +148,5 @@ async fn a_turn_that_waits_knows_how_many_are_ahead() {
     engine.release(1);
     bench.read(&handles[2]).await;
     assert_eq!(queues[2].changed().await, None);
-    assert!(bench.chat.queue("c", "nobody").is_none());
+    assert!(bench.chat.queue_position("c", "nobody").is_none());
 }

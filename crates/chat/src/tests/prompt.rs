@@ -1,7 +1,7 @@
 //! The pure part: which turns become which messages.
 
 use conversation_store::{Turn, TurnState};
-use engine::{EngineError, Memory, Message, ModelInfo, Role, Tag, Tool};
+use engine::{ContextPolicy, EngineError, Message, ModelInfo, Role, Tool, TurnTag};
 
 use crate::prompt::{Fitted, Room, fit, history_limit, messages};
 use crate::rounds::Record;
@@ -39,7 +39,7 @@ fn model(tools: bool) -> ModelInfo {
         context_tokens: 100,
         sink_tokens: 0,
         window_tokens: 0,
-        memory: Memory::Bounded,
+        context: ContextPolicy::Bounded,
         tools,
     }
 }
@@ -102,7 +102,7 @@ fn question_and_answer_share_a_tag() {
     );
     assert_eq!(
         made.iter().map(|message| message.tag).collect::<Vec<_>>(),
-        [Tag(1), Tag(1), Tag(2)]
+        [TurnTag(1), TurnTag(1), TurnTag(2)]
     );
 }
 
@@ -161,8 +161,8 @@ fn rounds_are_told_apart_for_models_with_tools() {
 /// Turns of 33 estimated tokens each (15 and 18 with what is around a message), the last one a lone question.
 fn long_history(turns: u64) -> Vec<Message> {
     let turn = |key: u64| {
-        let answer = Message::assistant(Tag(key), "a".repeat(30));
-        [Message::user(Tag(key), "q".repeat(21)), answer]
+        let answer = Message::assistant(TurnTag(key), "a".repeat(30));
+        [Message::user(TurnTag(key), "q".repeat(21)), answer]
     };
     let mut messages: Vec<Message> = (1..=turns).flat_map(turn).collect();
     messages.pop();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use conversation_store::{PathLimit, PathStart, StoreError, TurnKey};
-use engine::{Request, Tag};
+use engine::{Request, TurnTag};
 
 use super::Live;
 use crate::prompt::{self, LeftOut};
@@ -59,7 +59,7 @@ impl<'a> Epoch<'a> {
         Self { live, first: None }
     }
 
-    pub(super) fn starts_with(&mut self, first: Tag) {
+    pub(super) fn starts_with(&mut self, first: TurnTag) {
         self.first = Some(first.0);
     }
 
@@ -72,11 +72,11 @@ impl<'a> Epoch<'a> {
     }
 
     /// The turns that have gone since the last call, oldest first, by the ids that clients know.
-    pub(super) async fn gone(&self, through: Option<Tag>) -> Result<Vec<String>, StoreError> {
+    pub(super) async fn gone(&self, through: Option<TurnTag>) -> Result<Vec<String>, StoreError> {
         let (shared, conversation) = (&self.live.shared, self.live.conversation.as_str());
         let mark = shared.marks.get(conversation);
         // Keys grow along a path.
-        let Some(Tag(newest)) = through.filter(|tag| mark.is_none_or(|mark| tag.0 > mark)) else {
+        let Some(TurnTag(newest)) = through.filter(|tag| mark.is_none_or(|mark| tag.0 > mark)) else {
             return Ok(Vec::new());
         };
         let limit = PathLimit {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use conversation_store::{PathLimit, PathStart, StoreError, Turn, TurnKey};
-use engine::{Engine, Memory, Message, ModelInfo, Request, Tag, Tool};
+use engine::{ContextPolicy, Engine, Message, ModelInfo, Request, Tool, TurnTag};
 use protocol::ToolDefinition;
 
 use super::{Broken, Live};
@@ -44,7 +44,7 @@ pub(super) async fn request(
     };
     let (continues_from, path) = path(live, engine, &model, source).await?;
     let mut messages = prompt::messages(path, &model);
-    messages.extend(record.messages(Tag(live.key)));
+    messages.extend(record.messages(TurnTag(live.key)));
     let is_last = record.rounds.len() + 1 >= MAX_ROUNDS;
     let tools = live.tools.iter().filter(|_| !is_last).map(tool).collect();
     let mut request = Request {
@@ -56,9 +56,9 @@ pub(super) async fn request(
         options: live.options.clone(),
         seed: live.seed,
     };
-    let left_out = match model.memory {
-        Memory::Rolling => None,
-        Memory::Bounded => leave_out(&mut request, &model)?,
+    let left_out = match model.context {
+        ContextPolicy::Rolling => None,
+        ContextPolicy::Bounded => leave_out(&mut request, &model)?,
     };
     Ok(Asked { request, left_out })
 }
@@ -89,10 +89,10 @@ async fn path(
     engine: &Arc<dyn Engine>,
     model: &ModelInfo,
     source: Source,
-) -> Result<(Option<Tag>, Vec<Turn>), StoreError> {
-    let window = match model.memory {
-        Memory::Rolling => live.options.window_tokens.map_or(model.window_tokens, u64::from),
-        Memory::Bounded => model.context_tokens,
+) -> Result<(Option<TurnTag>, Vec<Turn>), StoreError> {
+    let window = match model.context {
+        ContextPolicy::Rolling => live.options.window_tokens.map_or(model.window_tokens, u64::from),
+        ContextPolicy::Bounded => model.context_tokens,
     };
     let history = prompt::history_limit(window);
     let cached = match source {
@@ -138,7 +138,7 @@ async fn read_path(live: &Live, limit: PathLimit) -> Result<(Vec<Turn>, Option<T
 
 /// Whether the turn that a cache ends with is part of the prompt. The engine may have finished an answer that the log could not
 /// take: that turn has failed, and what the cache holds of it never was.
-async fn is_history(live: &Live, cached: Tag, limit: PathLimit) -> Result<bool, StoreError> {
+async fn is_history(live: &Live, cached: TurnTag, limit: PathLimit) -> Result<bool, StoreError> {
     let alone = PathLimit { turns: 1, ..limit };
     let store = &live.shared.store;
     let turns = store.path(&live.conversation, PathStart::Turn(cached.0), alone).await?;

@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use engine::Tag;
+use engine::TurnTag;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -127,7 +127,7 @@ pub(super) struct Survey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) conversation: String,
-    pub(super) through: Tag,
+    pub(super) through: TurnTag,
     /// Where its whole frames end.
     pub(super) bytes: u64,
 }
@@ -175,7 +175,7 @@ fn look(path: &Path, model: &str) -> io::Result<Option<Found>> {
     }
     Ok(newest.map(|(mark, end)| Found {
         conversation: head.conversation,
-        through: Tag(mark.last),
+        through: TurnTag(mark.last),
         bytes: end,
     }))
 }

@@ -1,6 +1,6 @@
 //! What a file says of its conversation beside keys and values: one head, and a mark for each checkpoint.
 
-use engine::Tag;
+use engine::TurnTag;
 use kv_cache::{CachePolicy, SinkWindow};
 use serde::{Deserialize, Serialize};
 
@@ -76,7 +76,7 @@ impl Head {
             policy: self.policy(),
             system: self.system,
             system_tokens: self.system_tokens,
-            epoch: Tag(self.epoch),
+            epoch: TurnTag(self.epoch),
             ledger: mark.into_ledger(),
         }
     }
@@ -105,10 +105,10 @@ impl Mark {
         let mut recent = RecentIds::default();
         recent.extend(&self.recent);
         Ledger {
-            last: Tag(self.last),
+            last: TurnTag(self.last),
             unfed: self.unfed,
             recent,
-            ends: self.ends.into_iter().map(|(tag, end)| (Tag(tag), end)).collect(),
+            ends: self.ends.into_iter().map(|(tag, end)| (TurnTag(tag), end)).collect(),
             evicted_tokens: self.evicted_tokens,
         }
     }

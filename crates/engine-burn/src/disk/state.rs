@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use engine::Tag;
+use engine::TurnTag;
 
 use super::file::{self, Found, Frame};
 
@@ -24,7 +24,7 @@ pub(crate) struct Life(u64);
 pub(super) struct Entry {
     pub(super) life: Life,
     /// The turn that it ends with.
-    pub(super) through: Tag,
+    pub(super) through: TurnTag,
     /// Where its whole frames end.
     pub(super) bytes: u64,
     /// Counts uses, for telling which was longest ago.
@@ -41,7 +41,7 @@ pub(super) struct Job {
     pub(super) end: u64,
     pub(super) frames: Vec<Frame>,
     /// The turn that the file ends with then.
-    pub(super) through: Tag,
+    pub(super) through: TurnTag,
 }
 
 impl Job {
@@ -205,7 +205,7 @@ impl State {
     }
 
     /// Notes what a file was found to hold.
-    pub(super) fn correct(&mut self, name: &str, life: Life, (through, bytes): (Tag, u64)) {
+    pub(super) fn correct(&mut self, name: &str, life: Life, (through, bytes): (TurnTag, u64)) {
         if let Some(entry) = self.entry(name, life) {
             (entry.through, entry.bytes) = (through, bytes);
         }
@@ -236,7 +236,7 @@ impl State {
         self.entries.get_mut(name).filter(|entry| entry.life == life)
     }
 
-    fn enter(&mut self, name: String, (life, through, bytes): (Life, Tag, u64)) {
+    fn enter(&mut self, name: String, (life, through, bytes): (Life, TurnTag, u64)) {
         self.uses += 1;
         let used = self.uses;
         let entry = Entry {

@@ -16,7 +16,9 @@ mod system_parts;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use engine::{Engine, EngineError, EngineEvent, Finished, Generation, Message, Options, Request, Role, Started, Tag};
+use engine::{
+    Engine, EngineError, EngineEvent, Finished, Generation, Message, Options, Request, Role, Started, TurnTag,
+};
 
 use crate::engine::Tuning;
 use crate::{BurnEngine, BurnEngineSettings, DeviceChoice};
@@ -89,7 +91,7 @@ fn user(tag: u64, text: &str) -> Message {
         role: Role::User,
         text: text.to_owned(),
         ids: None,
-        tag: Tag(tag),
+        tag: TurnTag(tag),
     }
 }
 
@@ -98,7 +100,7 @@ fn assistant(tag: u64, ids: &[u32]) -> Message {
         role: Role::ASSISTANT,
         text: "not looked at".to_owned(),
         ids: Some(ids.to_vec()),
-        tag: Tag(tag),
+        tag: TurnTag(tag),
     }
 }
 
@@ -117,7 +119,7 @@ fn request(conversation: &str, continues_from: Option<u64>, messages: Vec<Messag
     Request {
         conversation: conversation.to_owned(),
         system: Some("Be a toy.".to_owned()),
-        continues_from: continues_from.map(Tag),
+        continues_from: continues_from.map(TurnTag),
         messages,
         tools: Vec::new(),
         options: options(),
@@ -130,7 +132,7 @@ fn request(conversation: &str, continues_from: Option<u64>, messages: Vec<Messag
 struct Answer {
     started: Started,
     text: String,
-    evictions: Vec<(u64, Option<Tag>)>,
+    evictions: Vec<(u64, Option<TurnTag>)>,
     finished: Finished,
 }
 

@@ -1,6 +1,6 @@
 //! Where a request's prompt goes: on from a cache, or into a new epoch.
 
-use engine::{EngineError, Message, Request, Tag};
+use engine::{EngineError, Message, Request, TurnTag};
 
 use super::conversation::{Checkpoint, Conversation, Ledger};
 use super::machine::Machine;
@@ -16,7 +16,7 @@ pub(crate) struct Place {
     /// Where to go back to; `None` for a new epoch.
     pub(crate) checkpoint: Option<Checkpoint>,
     /// The turn that begins.
-    pub(crate) tag: Tag,
+    pub(crate) tag: TurnTag,
 }
 
 impl Place {
@@ -43,7 +43,7 @@ impl Place {
         Ok(place)
     }
 
-    fn continued(request: &Request, tag: Tag, machine: &Machine, shelf: &mut Shelf) -> Result<Self, EngineError> {
+    fn continued(request: &Request, tag: TurnTag, machine: &Machine, shelf: &mut Shelf) -> Result<Self, EngineError> {
         let not_cached = EngineError::NotCached { tag };
         shelf.fetch(&request.conversation, tag, machine);
         let Some(cached) = shelf.get(&request.conversation) else {
@@ -108,7 +108,7 @@ impl Place {
     }
 }
 
-fn newest(messages: &[Message]) -> Result<Tag, EngineError> {
+fn newest(messages: &[Message]) -> Result<TurnTag, EngineError> {
     let reason = || "a request needs a message".to_owned();
     messages
         .last()

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use engine::{EngineError, Tag};
+use engine::{EngineError, TurnTag};
 use kv_cache::{CachePolicy, SinkWindow};
 
 use crate::SequenceCache;
@@ -20,7 +20,7 @@ pub(crate) struct Conversation {
     /// Its length.
     pub(crate) system_tokens: u64,
     /// The first turn of the token stream.
-    pub(crate) epoch: Tag,
+    pub(crate) epoch: TurnTag,
     pub(crate) ledger: Ledger,
 }
 
@@ -28,13 +28,13 @@ pub(crate) struct Conversation {
 #[derive(Debug, Clone)]
 pub(crate) struct Ledger {
     /// The newest turn in the stream.
-    pub(crate) last: Tag,
+    pub(crate) last: TurnTag,
     /// Ids that belong to the stream after what the cache holds, such as an answer's last token.
     pub(crate) unfed: Vec<u32>,
     /// The last ids of the stream.
     pub(crate) recent: RecentIds,
     /// Where in the stream each turn ends of which something is in view; not yet the newest.
-    pub(crate) ends: VecDeque<(Tag, u64)>,
+    pub(crate) ends: VecDeque<(TurnTag, u64)>,
     /// Tokens that have left the view since the epoch began, as far as was told.
     pub(crate) evicted_tokens: u64,
 }
@@ -56,7 +56,7 @@ pub(crate) struct Departure {
     /// How many since the last one.
     pub(crate) tokens: u64,
     /// The newest turn of which nothing is left, if one has gone since the last one.
-    pub(crate) through: Option<Tag>,
+    pub(crate) through: Option<TurnTag>,
 }
 
 impl Conversation {
@@ -126,7 +126,7 @@ impl Conversation {
 
 impl Ledger {
     /// The ledger of an empty stream.
-    pub(crate) fn new(last: Tag) -> Self {
+    pub(crate) fn new(last: TurnTag) -> Self {
         Self {
             last,
             unfed: Vec::new(),

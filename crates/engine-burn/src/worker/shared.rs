@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use engine::{Emitter, EngineError, Readiness, Request, Tag};
+use engine::{Emitter, EngineError, Readiness, Request, TurnTag};
 
 use super::told::Told;
 
@@ -55,7 +55,7 @@ struct State {
     is_closing: bool,
     jobs: VecDeque<Job>,
     /// Every conversation that the worker has; `None` while a turn of it runs.
-    conversations: HashMap<String, Option<Tag>>,
+    conversations: HashMap<String, Option<TurnTag>>,
     /// Conversations to be dropped; at most those that the worker has.
     forgotten: HashSet<String>,
 }
@@ -110,7 +110,7 @@ impl Shared {
         Ok(())
     }
 
-    pub(crate) fn cached_through(&self, conversation: &str) -> Option<Tag> {
+    pub(crate) fn cached_through(&self, conversation: &str) -> Option<TurnTag> {
         self.lock().conversations.get(conversation).copied().flatten()
     }
 
@@ -150,7 +150,7 @@ impl Shared {
     }
 
     /// Says what the cache of a conversation ends with.
-    pub(crate) fn set_cached(&self, conversation: &str, through: Tag) {
+    pub(crate) fn set_cached(&self, conversation: &str, through: TurnTag) {
         self.lock().conversations.insert(conversation.to_owned(), Some(through));
     }
 
@@ -160,7 +160,7 @@ impl Shared {
     }
 
     /// Says what there is of a conversation in which no turn runs; one in which a turn does stays as it is.
-    pub(crate) fn set_idle(&self, conversation: &str, through: Option<Tag>) {
+    pub(crate) fn set_idle(&self, conversation: &str, through: Option<TurnTag>) {
         let mut state = self.lock();
         if let Some(None) = state.conversations.get(conversation) {
             return;

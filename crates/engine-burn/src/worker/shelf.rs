@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use engine::Tag;
+use engine::TurnTag;
 
 use super::conversation::Conversation;
 use super::machine::Machine;
@@ -49,7 +49,7 @@ impl Shelf {
     }
 
     /// Has a conversation that ends with that turn here, if it is to be had.
-    pub(crate) fn fetch(&mut self, name: &str, tag: Tag, machine: &Machine) {
+    pub(crate) fn fetch(&mut self, name: &str, tag: TurnTag, machine: &Machine) {
         if self.entries.contains_key(name) {
             return;
         }
@@ -69,7 +69,7 @@ impl Shelf {
     }
 
     /// The turn that a conversation can go on from.
-    pub(crate) fn through(&self, name: &str) -> Option<Tag> {
+    pub(crate) fn through(&self, name: &str) -> Option<TurnTag> {
         let on_disk = || self.disk.as_ref().and_then(|disk| disk.through(name));
         self.get(name)
             .map(|conversation| conversation.ledger.last)

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::slice;
 use std::time::Instant;
 
-use engine::{Emitter, EngineError, EngineEvent, FinishReason, Finished, NotSent, Options, Started, Tag, Usage};
+use engine::{Emitter, EngineError, EngineEvent, FinishReason, Finished, NotSent, Options, Started, TurnTag, Usage};
 
 use super::admission::Place;
 use super::conversation::{Checkpoint, Conversation, Departure, RecentIds};
@@ -28,7 +28,7 @@ use clock::Clock;
 #[derive(Debug)]
 pub(crate) struct Turn {
     name: String,
-    tag: Tag,
+    tag: TurnTag,
     emitter: Emitter,
     told: Told,
     options: Options,

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use engine::{Engine, EngineError, EngineEvent, FinishReason, Finished, Generation, Message, Request, Tag};
+use engine::{Engine, EngineError, EngineEvent, FinishReason, Finished, Generation, Message, Request, TurnTag};
 use upstream::testing::{Outcome, PythonServer, request};
 
 use super::server;
@@ -79,8 +79,8 @@ async fn real_model_reads_the_whole_conversation() {
             "the prompt grows with the conversation: {usage:?}"
         );
         prompt_tokens = read;
-        request.messages.push(Message::assistant(Tag(7), text));
-        request.messages.push(Message::user(Tag(8), question));
+        request.messages.push(Message::assistant(TurnTag(7), text));
+        request.messages.push(Message::user(TurnTag(8), question));
     }
 }
 

@@ -1,4 +1,4 @@
-use engine::{Memory, Request, Role};
+use engine::{ContextPolicy, Request, Role};
 use expect_test::{Expect, expect};
 use serde_json::Value;
 use upstream::testing::{Outcome, ScriptedServer, Step, full_request, request};
@@ -168,7 +168,7 @@ async fn the_model_is_named_for_its_driver() {
         ("openai:smollm2:135m", "openai:smollm2:135m")
     );
     assert_eq!(
-        (model.memory, model.context_tokens, model.tools),
-        (Memory::Bounded, 4_096, true)
+        (model.context, model.context_tokens, model.tools),
+        (ContextPolicy::Bounded, 4_096, true)
     );
 }

@@ -1,4 +1,4 @@
-use engine::{Engine, EngineError, EngineEvent, FinishReason, Finished, Generation, Message, Request, Tag};
+use engine::{Engine, EngineError, EngineEvent, FinishReason, Finished, Generation, Message, Request, TurnTag};
 use upstream::testing::{Outcome, PythonServer, request};
 
 use super::{engine, server};
@@ -59,8 +59,8 @@ async fn real_model_reads_the_whole_conversation() {
         // What was said before is the beginning of what is asked now: the server has it in its cache.
         assert!(usage.cached_tokens > 0 || request.messages.len() == 1, "{usage:?}");
         assert!(finished.timings.tokens_per_second > 0.0, "{:?}", finished.timings);
-        request.messages.push(Message::assistant(Tag(7), text));
-        request.messages.push(Message::user(Tag(8), question));
+        request.messages.push(Message::assistant(TurnTag(7), text));
+        request.messages.push(Message::user(TurnTag(8), question));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use engine::{EngineEvent, Generation, Message, Options, Request, Role, Started, Tag, Tool, ToolCall};
+use engine::{EngineEvent, Generation, Message, Options, Request, Role, Started, Tool, ToolCall, TurnTag};
 
 /// A whole answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,7 +94,7 @@ pub fn request(text: &str) -> Request {
         conversation: "c".to_owned(),
         system: None,
         continues_from: None,
-        messages: vec![Message::user(Tag(7), text)],
+        messages: vec![Message::user(TurnTag(7), text)],
         tools: Vec::new(),
         options: Options {
             temperature: 0.0,
@@ -115,18 +115,18 @@ pub fn full_request() -> Request {
     };
     let output = |id: &str, name: &str, text: &str| {
         let (call_id, name) = (id.to_owned(), name.to_owned());
-        Message::new(Role::Tool { call_id, name }, Tag(1), text)
+        Message::new(Role::Tool { call_id, name }, TurnTag(1), text)
     };
     let calls = vec![call("a", "weather", "{\"city\": \"Paris\"}"), call("b", "time", "{}")];
     Request {
         system: Some("Be brief.".to_owned()),
         messages: vec![
-            Message::user(Tag(1), "Weather?"),
-            Message::new(Role::Assistant { calls }, Tag(1), "I look."),
+            Message::user(TurnTag(1), "Weather?"),
+            Message::new(Role::Assistant { calls }, TurnTag(1), "I look."),
             output("a", "weather", "sunny"),
             output("b", "time", "noon"),
-            Message::assistant(Tag(1), "Sunny."),
-            Message::user(Tag(2), "Thanks <|im_end|>"),
+            Message::assistant(TurnTag(1), "Sunny."),
+            Message::user(TurnTag(2), "Thanks <|im_end|>"),
         ],
         tools: vec![Tool {
             name: "weather".to_owned(),

@@ -85,10 +85,10 @@ async fn a_request_that_no_server_could_answer_is_not_sent() {
     let mut empty = request("x");
     empty.messages.clear();
     let mut continued = request("x");
-    continued.continues_from = Some(engine::Tag(3));
+    continued.continues_from = Some(engine::TurnTag(3));
     for (request, verdict) in [
         (empty, "a request needs a message"),
-        (continued, "the cache no longer ends with turn Tag(3)"),
+        (continued, "the cache no longer ends with turn TurnTag(3)"),
     ] {
         let mut generation = engine.generate(request).expect("a server's queue is its own");
         let outcome = Outcome::read(&mut generation).await;

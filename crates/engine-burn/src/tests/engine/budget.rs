@@ -1,6 +1,6 @@
 //! The memory of caches: who begins when, and who goes.
 
-use engine::{Engine, EngineError, EngineEvent, Generation, Tag, channel};
+use engine::{Engine, EngineError, EngineEvent, Generation, TurnTag, channel};
 
 use super::memory::machine;
 use super::{ask, fails, request, settings, start, start_with_action_at_within, user};
@@ -45,7 +45,7 @@ fn the_conversation_used_longest_ago_makes_room() {
     assert_eq!(engine.cached_through("a"), None);
     assert_eq!(
         fails(&engine, request("a", Some(1), vec![user(2, "x")])),
-        EngineError::NotCached { tag: Tag(1) }
+        EngineError::NotCached { tag: TurnTag(1) }
     );
 }
 
@@ -81,7 +81,7 @@ fn one_turn_runs_at_a_time_where_there_is_memory_for_none() {
     }
     assert_eq!(
         ["c", "second", "third"].map(|name| engine.cached_through(name)),
-        [None, None, Some(Tag(1))]
+        [None, None, Some(TurnTag(1))]
     );
 }
 
@@ -93,7 +93,7 @@ fn idle_conversations_make_room_for_a_turn_that_begins() {
     }
     assert_eq!(
         ["a", "b", "c"].map(|name| engine.cached_through(name)),
-        [None, Some(Tag(1)), Some(Tag(1))]
+        [None, Some(TurnTag(1)), Some(TurnTag(1))]
     );
 }
 
@@ -116,7 +116,7 @@ fn a_conversation_that_waits_for_memory_can_be_forgotten_or_given_up() {
     }
     assert_eq!(
         ["forgotten", "given up", "last"].map(|name| engine.cached_through(name)),
-        [None, None, Some(Tag(1))]
+        [None, None, Some(TurnTag(1))]
     );
 }
 

@@ -1,6 +1,6 @@
 //! Answers that are cut off: gracefully, or by a reader that goes away.
 
-use engine::{Engine, FinishReason, Tag};
+use engine::{Engine, FinishReason, TurnTag};
 
 use super::{Answer, ask, history, read, request, start, start_with_action_at, user};
 use crate::{BurnEngine, MAX_CHUNK, REWIND_TOKENS};
@@ -22,7 +22,7 @@ fn cancelled_at(step_idx: usize, text: &str) -> (BurnEngine, Answer) {
         .expect("the worker waits for it");
     let answer = read(generation).expect("a cancelled answer ends well");
     assert_eq!(answer.finished.reason, FinishReason::Cancelled);
-    assert_eq!(engine.cached_through("c"), Some(Tag(1)));
+    assert_eq!(engine.cached_through("c"), Some(TurnTag(1)));
     (engine, answer)
 }
 
@@ -123,7 +123,7 @@ fn a_dropped_turn_never_happened() {
     let expected = ask(&undisturbed, request("c", Some(1), vec![user(2, "go on")]));
     for steps in [0, 1, 2, 12] {
         let (engine, _) = dropped_at(steps, "something else");
-        assert_eq!(engine.cached_through("c"), Some(Tag(1)), "after {steps} steps");
+        assert_eq!(engine.cached_through("c"), Some(TurnTag(1)), "after {steps} steps");
         let second = ask(&engine, request("c", Some(1), vec![user(2, "go on")]));
         assert_eq!(
             (second.ids(), &second.started),

@@ -1,6 +1,6 @@
 //! A turn that goes on from the cache is the same as one whose whole history is rendered afresh.
 
-use engine::{Engine, EngineError, FinishReason, Options, Tag};
+use engine::{Engine, EngineError, FinishReason, Options, TurnTag};
 
 use super::{Answer, ask, fails, history, options, request, start, tokens, user};
 use crate::BurnEngine;
@@ -11,7 +11,7 @@ const SECOND: &str = "and the other one?";
 /// Two turns of which the second continues from the first, against the same as a new conversation.
 #[track_caller]
 fn check(engine: &BurnEngine, first: &Answer, conversation: &str) {
-    assert_eq!(engine.cached_through(conversation), Some(Tag(1)));
+    assert_eq!(engine.cached_through(conversation), Some(TurnTag(1)));
     let second = ask(engine, request(conversation, Some(1), vec![user(2, SECOND)]));
     let mut messages = history(&[(FIRST, first)]);
     messages.push(user(2, SECOND));
@@ -119,7 +119,7 @@ fn several_turns_at_once() {
 #[test]
 fn a_cache_that_does_not_fit_is_refused_and_kept() {
     let engine = start();
-    let not_cached = |tag| EngineError::NotCached { tag: Tag(tag) };
+    let not_cached = |tag| EngineError::NotCached { tag: TurnTag(tag) };
     assert_eq!(
         fails(&engine, request("c", Some(1), vec![user(2, SECOND)])),
         not_cached(1)

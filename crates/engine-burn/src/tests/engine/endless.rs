@@ -1,6 +1,6 @@
 //! Conversations that outgrow their window, and the epochs that start when one can't go on.
 
-use engine::{Engine, EngineError, FinishReason, Options, Tag};
+use engine::{Engine, EngineError, FinishReason, Options, TurnTag};
 use kv_cache::SinkWindow;
 
 use super::{SINKS, WINDOW, ask, assistant, fails, options, request, start, tokens, user};
@@ -21,7 +21,7 @@ fn what_leaves_is_counted_to_the_token() {
         let mut next = request("c", (tag > 1).then(|| tag - 1), vec![user(tag, &text)]);
         next.options.max_new_tokens = 20 + tag as u32 % 7;
         let answer = ask(&engine, next);
-        assert_eq!(answer.started.epoch, Tag(1));
+        assert_eq!(answer.started.epoch, TurnTag(1));
         assert_eq!(
             answer.started.cached_tokens,
             stream_tokens - sink_window.evicted(stream_tokens)
@@ -29,7 +29,7 @@ fn what_leaves_is_counted_to_the_token() {
         // The last turn ends with what closes its answer, `<|im_end|>` and a line break, before this turn's question.
         let question_tokens = rendered_tokens(&engine, &text, 1);
         let end = stream_tokens + answer.started.prompt_tokens - question_tokens;
-        ends.extend((tag > 1).then(|| (end, Tag(tag - 1))));
+        ends.extend((tag > 1).then(|| (end, TurnTag(tag - 1))));
         // A last token that was chosen is not read before the next turn; one that ends the answer is not part of it.
         let usage = answer.finished.usage;
         let read_tokens = usage.completion_tokens - u64::from(answer.finished.reason == FinishReason::Length);
@@ -74,7 +74,7 @@ fn a_new_epoch_takes_the_newest_whole_turns_that_fit() {
     messages.push(user(20, "and now?"));
     let answer = ask(&engine, request("c", None, messages.clone()));
     let epoch = answer.started.epoch;
-    assert!(Tag(1) < epoch && epoch < Tag(20), "{epoch:?}");
+    assert!(TurnTag(1) < epoch && epoch < TurnTag(20), "{epoch:?}");
     let history_tokens = answer.started.prompt_tokens - rendered_tokens(&engine, "x", 0);
     assert!(history_tokens <= WINDOW as u64);
     // One turn more would not have fitted.
@@ -91,7 +91,7 @@ fn a_new_epoch_takes_the_newest_whole_turns_that_fit() {
 #[test]
 fn turns_among_the_sinks_never_leave() {
     let engine = start();
-    let (mut read_tokens, mut pinned, mut gone) = (0, Tag(0), Vec::new());
+    let (mut read_tokens, mut pinned, mut gone) = (0, TurnTag(0), Vec::new());
     for tag in 1..=9_u64 {
         let mut next = request("c", (tag > 1).then(|| tag - 1), vec![user(tag, "Hello")]);
         next.options.sink_tokens = Some(160);
@@ -99,11 +99,11 @@ fn turns_among_the_sinks_never_leave() {
         // A little too many: the last token of an answer that was long is in the next prompt again.
         read_tokens += answer.started.prompt_tokens + answer.ids().len() as u64;
         if read_tokens < 150 {
-            pinned = Tag(tag);
+            pinned = TurnTag(tag);
         }
         gone.extend(answer.evictions.into_iter().filter_map(|eviction| eviction.1));
     }
-    assert!(pinned >= Tag(1) && !gone.is_empty(), "{pinned:?} {gone:?}");
+    assert!(pinned >= TurnTag(1) && !gone.is_empty(), "{pinned:?} {gone:?}");
     assert!(gone.iter().all(|turn| *turn > pinned), "{pinned:?} {gone:?}");
 }
 
@@ -139,12 +139,12 @@ fn a_history_as_long_as_the_window_is_taken_whole_and_one_token_more_is_not() {
         ask(&engine, request("c", None, messages)).started
     };
     let shortest = of(1);
-    assert_eq!(shortest.epoch, Tag(1));
+    assert_eq!(shortest.epoch, TurnTag(1));
     let len = 1 + (shortest.sink_tokens + shortest.window_tokens - tokens(&shortest)) as usize;
     let whole = of(len);
-    assert_eq!(whole.epoch, Tag(1));
+    assert_eq!(whole.epoch, TurnTag(1));
     assert_eq!(tokens(&whole), whole.sink_tokens + whole.window_tokens);
-    assert_eq!(of(len + 1).epoch, Tag(2));
+    assert_eq!(of(len + 1).epoch, TurnTag(2));
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn a_message_longer_than_the_window_streams_through() {
         &engine,
         request("c", None, vec![user(1, "old"), assistant(1, &OK), user(2, &text)]),
     );
-    assert_eq!(answer.started.epoch, Tag(2));
+    assert_eq!(answer.started.epoch, TurnTag(2));
     assert!(answer.finished.usage.evicted_tokens > 9 * WINDOW as u64);
     ask(&engine, request("c", Some(2), vec![user(3, "go on")]));
 }

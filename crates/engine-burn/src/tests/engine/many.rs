@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use engine::{Engine, EngineError, EngineEvent, Readiness, Tag};
+use engine::{Engine, EngineError, EngineEvent, Readiness, TurnTag};
 
 use super::{ask, fails, read, request, start, start_tuned, start_with_action_at, user};
 use crate::engine::Tuning;
@@ -40,9 +40,13 @@ fn turns_of_one_conversation_wait_for_each_other() {
         .generate(request("c", Some(2), vec![user(3, "three")]))
         .expect("not busy");
     for (turn, tag) in [(first, 1), (second, 2), (third, 3)] {
-        assert_eq!(read(turn).expect("it ends well").started.epoch, Tag(1), "turn {tag}");
+        assert_eq!(
+            read(turn).expect("it ends well").started.epoch,
+            TurnTag(1),
+            "turn {tag}"
+        );
     }
-    assert_eq!(engine.cached_through("c"), Some(Tag(3)));
+    assert_eq!(engine.cached_through("c"), Some(TurnTag(3)));
 }
 
 #[test]
@@ -88,12 +92,12 @@ fn a_panic_harms_its_own_turn_alone() {
     read(other).expect("it ends well");
     assert_eq!(
         (engine.cached_through("c"), engine.cached_through("other")),
-        (None, Some(Tag(1)))
+        (None, Some(TurnTag(1)))
     );
     assert_eq!(engine.readiness(), Readiness::Ready);
     assert_eq!(
         fails(&engine, request("c", Some(1), vec![user(2, "x")])),
-        EngineError::NotCached { tag: Tag(1) }
+        EngineError::NotCached { tag: TurnTag(1) }
     );
     ask(&engine, request("c", None, vec![user(2, "Hello")]));
 }
@@ -196,7 +200,7 @@ fn a_conversation_that_is_forgotten_while_it_runs_is_not_kept() {
     assert_eq!(engine.cached_through("c"), None);
     assert_eq!(
         fails(&engine, request("c", Some(1), vec![user(2, "x")])),
-        EngineError::NotCached { tag: Tag(1) }
+        EngineError::NotCached { tag: TurnTag(1) }
     );
 }
 

@@ -3,7 +3,7 @@
 use std::slice;
 use std::sync::Arc;
 
-use engine::{Tag, channel};
+use engine::{TurnTag, channel};
 use model_files::ModelFiles;
 
 use super::{WINDOW, request, settings, user};
@@ -36,7 +36,7 @@ fn run(tag: u64, machine: &mut Machine, shelf: &mut Shelf) -> usize {
             "there is more to read"
         );
     }
-    assert_eq!(shared.cached_through("c"), Some(Tag(tag)));
+    assert_eq!(shared.cached_through("c"), Some(TurnTag(tag)));
     let conversation = turn.into_conversation().expect("nothing went wrong");
     let bytes = conversation.cache.bytes();
     assert!(bytes <= most_bytes, "{bytes} and not {most_bytes} at the most");

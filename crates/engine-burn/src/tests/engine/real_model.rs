@@ -1,6 +1,6 @@
 //! The default model, from start to a second turn.
 
-use engine::{FinishReason, Options, Tag};
+use engine::{FinishReason, Options, TurnTag};
 
 use super::{ask, fixture, request, user};
 use crate::{BurnEngine, BurnEngineSettings, DeviceChoice};
@@ -31,7 +31,7 @@ fn it_returns_a_greeting_and_then_answers_a_question() {
     );
     assert!(greeting.text.starts_with("Hello"), "{:?}", greeting.text);
     let mut second = first;
-    (second.continues_from, second.messages) = (Some(Tag(1)), vec![user(2, "What is the capital of France?")]);
+    (second.continues_from, second.messages) = (Some(TurnTag(1)), vec![user(2, "What is the capital of France?")]);
     let answer = ask(&engine, second);
     assert!(answer.text.contains("Paris"), "{:?}", answer.text);
     // The question, what closes the first answer before it, and nothing else.

@@ -1,6 +1,6 @@
 //! Prompts as text, ids and spans.
 
-use engine::{Engine, SpanKind, Tag};
+use engine::{Engine, SpanKind, TurnTag};
 
 use super::{ask, assistant, request, start, user};
 
@@ -17,7 +17,7 @@ fn a_rendered_prompt_is_what_the_model_reads() {
                     ok<|im_end|>\n<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\n";
     assert_eq!(rendered.text, expected);
     let kinds: Vec<_> = rendered.spans.iter().map(|span| (span.kind, span.tag)).collect();
-    let (first, second) = (Some(Tag(1)), Some(Tag(2)));
+    let (first, second) = (Some(TurnTag(1)), Some(TurnTag(2)));
     let expected = [
         (SpanKind::System, None),
         (SpanKind::User, first),

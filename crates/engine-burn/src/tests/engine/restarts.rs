@@ -6,7 +6,7 @@ mod room;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use engine::{Engine, EngineError, Tag};
+use engine::{Engine, EngineError, TurnTag};
 use tempfile::TempDir;
 
 use super::{Answer, ask, fails, fixture, history, request, settings, user};
@@ -108,7 +108,7 @@ fn restarts_between_turns_change_no_bit_while_the_window_is_outgrown() {
     for tag in 1..=5 {
         for (name, steady) in names.into_iter().zip(&steady) {
             let engine = start_in(folder.path());
-            assert_eq!(engine.cached_through(name), (tag > 1).then(|| Tag(tag - 1)));
+            assert_eq!(engine.cached_through(name), (tag > 1).then(|| TurnTag(tag - 1)));
             let (got, expected) = (turn(&engine, name, tag), turn(steady, name, tag));
             check_same(&got, &expected);
             if tag == 5 {
@@ -146,13 +146,13 @@ fn a_turn_that_ended_before_the_restart_does_not_hold_for_another_system_part() 
     let engine = start_in(folder.path());
     let mut changed = request("c", Some(1), vec![user(2, "two")]);
     changed.system = Some("Be another toy.".to_owned());
-    assert_eq!(fails(&engine, changed), EngineError::NotCached { tag: Tag(1) });
+    assert_eq!(fails(&engine, changed), EngineError::NotCached { tag: TurnTag(1) });
     let mut changed = request("c", Some(1), vec![user(2, "two")]);
     changed.options.window_tokens = Some(99);
-    assert_eq!(fails(&engine, changed), EngineError::NotCached { tag: Tag(1) });
+    assert_eq!(fails(&engine, changed), EngineError::NotCached { tag: TurnTag(1) });
     assert_eq!(
         fails(&engine, request("c", Some(4), vec![user(5, "five")])),
-        EngineError::NotCached { tag: Tag(4) }
+        EngineError::NotCached { tag: TurnTag(4) }
     );
     turn(&engine, "c", 2);
 }
@@ -165,7 +165,7 @@ fn a_conversation_that_had_to_leave_memory_comes_back() {
     for tag in 1..=4 {
         for name in ["a", "b", "c"] {
             check_same(&turn(&engine, name, tag), &turn(&steady, name, tag));
-            assert_eq!(engine.cached_through("a"), Some(Tag(tag)));
+            assert_eq!(engine.cached_through("a"), Some(TurnTag(tag)));
         }
     }
 }
@@ -203,7 +203,7 @@ fn what_is_forgotten_is_off_the_disk_at_once_and_does_not_come_back() {
     turn(&start_in(folder.path()), "c", 1);
     let engine = start_in(folder.path());
     engine.forget("another");
-    assert_eq!(engine.cached_through("c"), Some(Tag(1)));
+    assert_eq!(engine.cached_through("c"), Some(TurnTag(1)));
     engine.forget("c");
     assert_eq!(files(folder.path()), Vec::<PathBuf>::new());
     assert_eq!(engine.cached_through("c"), None);
@@ -220,7 +220,7 @@ fn a_new_epoch_takes_the_place_of_what_was_on_disk() {
     new.options.max_new_tokens = 8;
     ask(&engine, new);
     drop(engine);
-    assert_eq!(start_in(folder.path()).cached_through("c"), Some(Tag(9)));
+    assert_eq!(start_in(folder.path()).cached_through("c"), Some(TurnTag(9)));
     only_file(folder.path());
 }
 

@@ -1,6 +1,6 @@
 //! A conversation that begins with a system part which is in memory already takes it from there, and says the same.
 
-use engine::{Engine, EngineEvent, Request, Tag};
+use engine::{Engine, EngineEvent, Request, TurnTag};
 
 use super::{Answer, ask, request, start, start_tuned, tokens, user};
 use crate::engine::Tuning;
@@ -86,7 +86,7 @@ fn but_not_of_one_with_another_system_part() {
 fn and_it_goes_on_as_if_it_had_read_it() {
     let go_on = |engine| {
         let mut next = asked("second", 3);
-        next.continues_from = Some(Tag(2));
+        next.continues_from = Some(TurnTag(2));
         ask(engine, next)
     };
     let engine = start();

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use engine::{Engine, EngineError, Tag};
+use engine::{Engine, EngineError, TurnTag};
 
 use super::super::{Answer, ask, assistant, fails, fixture, request, user};
 use super::{files, folder, only_file, settings_in, start_in, turn};
@@ -56,12 +56,12 @@ impl Written {
     fn check(&self, bytes: &[u8], expected: u64) {
         let folder = self.folder_with(bytes);
         let engine = start_in(folder.path());
-        let through = (expected > 0).then_some(Tag(expected));
+        let through = (expected > 0).then_some(TurnTag(expected));
         assert_eq!(engine.cached_through("c"), through, "of {} bytes", bytes.len());
         self.check_next(&engine, expected);
         drop(engine);
         // What was added after a torn end is whole.
-        assert_eq!(start_in(folder.path()).cached_through("c"), Some(Tag(TURNS + 1)));
+        assert_eq!(start_in(folder.path()).cached_through("c"), Some(TurnTag(TURNS + 1)));
     }
 
     fn folder_with(&self, bytes: &[u8]) -> tempfile::TempDir {
@@ -85,7 +85,7 @@ impl Written {
         let answer = ask(engine, request("c", (cached > 0).then_some(cached), messages));
         assert_eq!(answer.started.cached_tokens > 0, cached > 0);
         if cached > 0 {
-            assert_eq!((answer.started.epoch, answer.ids()), (Tag(1), &self.next[..]));
+            assert_eq!((answer.started.epoch, answer.ids()), (TurnTag(1), &self.next[..]));
         }
     }
 }
@@ -119,19 +119,19 @@ fn a_checkpoint_whose_numbers_were_changed_gives_way_to_the_one_before() {
     let engine = start_in(folder.path());
     assert_eq!(
         engine.cached_through("c"),
-        Some(Tag(3)),
+        Some(TurnTag(3)),
         "numbers are not read at the start"
     );
     let refused = fails(&engine, request("c", Some(3), vec![user(4, NEXT)]));
-    assert_eq!(refused, EngineError::NotCached { tag: Tag(3) });
-    assert_eq!(engine.cached_through("c"), Some(Tag(2)));
+    assert_eq!(refused, EngineError::NotCached { tag: TurnTag(3) });
+    assert_eq!(engine.cached_through("c"), Some(TurnTag(2)));
     written.check_next(&engine, 2);
 
     bytes[written.ends[1] - 1_000] ^= 4;
     let folder = written.folder_with(&bytes);
     let engine = start_in(folder.path());
     let refused = fails(&engine, request("c", Some(3), vec![user(4, NEXT)]));
-    assert_eq!(refused, EngineError::NotCached { tag: Tag(3) });
+    assert_eq!(refused, EngineError::NotCached { tag: TurnTag(3) });
     assert_eq!(engine.cached_through("c"), None);
     assert!(files(folder.path()).is_empty());
     written.check_next(&engine, 0);
@@ -187,7 +187,7 @@ fn caches_of_weights_that_were_quantised_otherwise_are_not_used() {
     let (halves, blocks) = ("fixtures/models/toy-llama.gguf", "fixtures/models/toy-llama-q4_1.gguf");
     ask(&start(halves, Quantise::Q8_0), request("c", None, vec![user(1, "one")]));
     for (quantise, through) in [
-        (Quantise::Auto, Some(Tag(1))),
+        (Quantise::Auto, Some(TurnTag(1))),
         (Quantise::Q4_0, None),
         (Quantise::Off, None),
     ] {
@@ -195,7 +195,7 @@ fn caches_of_weights_that_were_quantised_otherwise_are_not_used() {
     }
     // What is computed with as it is stored is the same with any setting.
     ask(&start(blocks, Quantise::Off), request("d", None, vec![user(1, "one")]));
-    assert_eq!(start(blocks, Quantise::Q4_0).cached_through("d"), Some(Tag(1)));
+    assert_eq!(start(blocks, Quantise::Q4_0).cached_through("d"), Some(TurnTag(1)));
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn a_folder_that_cannot_be_written_costs_nothing_but_the_restart() {
         for tag in 1..=3 {
             turn(&engine, "c", tag);
         }
-        assert_eq!(engine.cached_through("c"), Some(Tag(3)));
+        assert_eq!(engine.cached_through("c"), Some(TurnTag(3)));
         drop(engine);
         assert_eq!(start_in(&place).cached_through("c"), None);
     }

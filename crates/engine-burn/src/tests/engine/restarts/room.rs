@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use engine::{Engine, Tag};
+use engine::{Engine, TurnTag};
 
 use super::{files, folder, settings_in, start_forgetful_in, start_in, start_tuned, turn};
 use crate::engine::Tuning;
@@ -28,7 +28,7 @@ fn what_was_used_longest_ago_goes_first() {
     assert_eq!(files(folder.path()).len(), 2);
     let engine = start_forgetful_in(folder.path(), budget);
     let through = ["a", "b", "c"].map(|name| engine.cached_through(name));
-    assert_eq!(through, [None, Some(Tag(1)), Some(Tag(1))]);
+    assert_eq!(through, [None, Some(TurnTag(1)), Some(TurnTag(1))]);
 }
 
 /// The writer may be behind: then what it has removed is known after a later turn.
@@ -51,7 +51,7 @@ fn a_file_beyond_the_budget_is_not_written_at_all() {
     let engine = start_tuned(settings_in(folder.path(), bytes_of_one() / 2), Tuning::default());
     turn(&engine, "a", 1);
     turn(&engine, "a", 2);
-    assert_eq!(engine.cached_through("a"), Some(Tag(2)), "memory has it");
+    assert_eq!(engine.cached_through("a"), Some(TurnTag(2)), "memory has it");
     drop(engine);
     assert!(files(folder.path()).is_empty());
 }

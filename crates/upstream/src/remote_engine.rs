@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use engine::{Engine, EngineError, Generation, Memory, ModelInfo, Readiness, Rendered, Request, Tag, channel};
+use engine::{
+    ContextPolicy, Engine, EngineError, Generation, ModelInfo, Readiness, Rendered, Request, TurnTag, channel,
+};
 
 use crate::answer::Answer;
 use crate::{Server, Wire};
@@ -41,7 +43,7 @@ impl<W: Wire> Engine for RemoteEngine<W> {
             context_tokens,
             sink_tokens: 0,
             window_tokens: context_tokens,
-            memory: Memory::Bounded,
+            context: ContextPolicy::Bounded,
             tools: true,
         }
     }
@@ -64,7 +66,7 @@ impl<W: Wire> Engine for RemoteEngine<W> {
         Ok(generation)
     }
 
-    fn cached_through(&self, _: &str) -> Option<Tag> {
+    fn cached_through(&self, _: &str) -> Option<TurnTag> {
         None
     }
 
