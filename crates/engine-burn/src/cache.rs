@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use kv_cache::{CachePolicy, HeadShape, Insert, Kernel, KvStore, Ring};
 
 use crate::BurnEngineError;
-use crate::disk::Life;
+use crate::disk::FileGeneration;
 
 /// The longest chunk that goes through the model at once: long enough for full speed, short enough to cancel soon.
 pub const MAX_CHUNK: usize = 512;
@@ -30,7 +30,7 @@ pub struct SequenceCache {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Saved {
     /// Which file.
-    pub(crate) life: Life,
+    pub(crate) life: FileGeneration,
     /// The first tokens, as many as are still what they were.
     pub(crate) tokens: u64,
 }
@@ -41,7 +41,7 @@ pub(crate) enum StorageKind {
     /// Tensors in f32, wherever the model is.
     Tensors,
     /// Halves on the CPU.
-    Halves,
+    F16,
 }
 
 /// Keys and values.
@@ -50,14 +50,14 @@ pub(crate) enum Storage {
     /// One a layer.
     Tensors(Vec<LayerCache>),
     /// All layers.
-    Halves(KvStore),
+    F16(KvStore),
 }
 
 impl SequenceCache {
     pub(crate) fn new(ring: Ring, n_layers: usize, heads: HeadShape, kind: StorageKind) -> Self {
         let storage = match kind {
             StorageKind::Tensors => Storage::Tensors((0..n_layers).map(|_| LayerCache::default()).collect()),
-            StorageKind::Halves => Storage::Halves(KvStore::new(&ring, heads, n_layers, Kernel::detect())),
+            StorageKind::F16 => Storage::F16(KvStore::new(&ring, heads, n_layers, Kernel::detect())),
         };
         Self {
             ring,
@@ -93,9 +93,9 @@ impl SequenceCache {
 
     /// Begins an empty sequence with the first `tokens` of another one of the same model; whether the other still has them, in f16 as this
     /// one.
-    pub(crate) fn begin_with(&mut self, other: &Self, tokens: u64) -> bool {
+    pub(crate) fn copy_prefix(&mut self, other: &Self, tokens: u64) -> bool {
         match (&mut self.storage, &other.storage) {
-            (Storage::Halves(store), Storage::Halves(others)) => {
+            (Storage::F16(store), Storage::F16(others)) => {
                 store.begin_with(&mut self.ring, (&other.ring, others), tokens)
             }
             _ => false,
@@ -107,7 +107,7 @@ impl SequenceCache {
     pub fn bytes(&self) -> usize {
         match &self.storage {
             Storage::Tensors(layers) => layers.iter().map(LayerCache::bytes).sum(),
-            Storage::Halves(store) => store.bytes(),
+            Storage::F16(store) => store.bytes(),
         }
     }
 
@@ -118,7 +118,7 @@ impl SequenceCache {
                 let values = 2 * self.heads.n_kv_heads * self.heads.head_dim;
                 layers.len() * self.ring.slots_at(tokens) * values * size_of::<f32>()
             }
-            Storage::Halves(store) => store.bytes_at(tokens),
+            Storage::F16(store) => store.bytes_at(tokens),
         }
     }
 
@@ -132,23 +132,23 @@ impl SequenceCache {
     }
 
     /// Says that a file has all of it.
-    pub(crate) fn set_saved(&mut self, life: Life) {
+    pub(crate) fn set_saved(&mut self, life: FileGeneration) {
         let tokens = self.position();
         self.saved = Some(Saved { life, tokens });
     }
 
     /// Keys and values in f16, where they are kept so.
-    pub(crate) fn halves(&self) -> Option<&KvStore> {
+    pub(crate) fn f16(&self) -> Option<&KvStore> {
         match &self.storage {
-            Storage::Halves(store) => Some(store),
+            Storage::F16(store) => Some(store),
             Storage::Tensors(_) => None,
         }
     }
 
     /// The same, to be brought back.
-    pub(crate) fn halves_mut(&mut self) -> Option<(&mut Ring, &mut KvStore)> {
+    pub(crate) fn f16_mut(&mut self) -> Option<(&mut Ring, &mut KvStore)> {
         match &mut self.storage {
-            Storage::Halves(store) => Some((&mut self.ring, store)),
+            Storage::F16(store) => Some((&mut self.ring, store)),
             Storage::Tensors(_) => None,
         }
     }
@@ -174,7 +174,7 @@ impl SequenceCache {
     ) {
         let slots = self.ring.start_at(position);
         match &mut self.storage {
-            Storage::Halves(store) => store.fill(position, number),
+            Storage::F16(store) => store.fill(position, number),
             Storage::Tensors(layers) => {
                 let mut tensor = |dims: [usize; 3]| {
                     let numbers: Vec<f32> = (0..dims.iter().product()).map(|_| number()).collect();

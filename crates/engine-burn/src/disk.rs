@@ -22,7 +22,7 @@ use crate::settings::Checkpoints;
 use crate::worker::Conversation;
 use crate::{BurnEngineError, SequenceCache};
 
-pub(crate) use state::Life;
+pub(crate) use state::FileGeneration;
 
 use file::Frame;
 use record::{Head, Mark};
@@ -93,7 +93,7 @@ impl Disk {
 
     /// Hands over what a turn has added. A conversation that finds no room in the queue is saved with its next turn.
     pub(crate) fn save(&self, name: &str, conversation: &mut Conversation) {
-        let Some(store) = conversation.cache.halves() else {
+        let Some(store) = conversation.cache.f16() else {
             return;
         };
         let (ring, saved) = (conversation.cache.ring(), conversation.cache.saved());
@@ -120,7 +120,7 @@ impl Disk {
 
     /// What is to be written; nothing where nothing is new, or there is no room.
     fn piece(&self, name: &str, conversation: &Conversation, mark: &Mark) -> Option<Piece> {
-        let (cache, store) = (&conversation.cache, conversation.cache.halves()?);
+        let (cache, store) = (&conversation.cache, conversation.cache.f16()?);
         let mut state = self.shared.lock();
         // A file goes on where it is of this cache, and was not removed meanwhile.
         let goes_on = cache.saved().and_then(|Saved { life, tokens }| {

@@ -17,7 +17,7 @@ use crate::disk::Disk;
 use crate::error::with_sources;
 use crate::model::quantised_at_load;
 use crate::prompt::{Defaults, Prompt, PromptFormat, history_room};
-use crate::worker::{Job, Limits, Machine, Shared, Shelf, Worker};
+use crate::worker::{Job, Limits, ModelRunner, Shared, Shelf, Worker};
 use crate::{BurnEngineError, BurnEngineSettings, ComputeDevice, LlamaModel, MAX_CHUNK};
 
 /// Events between the worker and a reader: some seconds of an answer, so that a busy reader never slows it.
@@ -82,7 +82,7 @@ impl BurnEngine {
         let load = {
             let format = Arc::clone(&format);
             move || {
-                Ok(Machine::new(
+                Ok(ModelRunner::new(
                     LlamaModel::load(files, &device, settings.quantise)?,
                     format,
                     defaults,
@@ -225,8 +225,8 @@ impl Drop for BurnEngine {
 fn work(
     shared: &Arc<Shared>,
     model: &str,
-    load: impl FnOnce() -> Result<Machine, BurnEngineError>,
-    new_worker: impl FnOnce(Arc<Shared>, Machine) -> Worker,
+    load: impl FnOnce() -> Result<ModelRunner, BurnEngineError>,
+    new_worker: impl FnOnce(Arc<Shared>, ModelRunner) -> Worker,
 ) {
     let reason = match catch_unwind(AssertUnwindSafe(load)) {
         Ok(Ok(machine)) => {

@@ -7,7 +7,7 @@
 
 mod admission;
 mod conversation;
-mod machine;
+mod runner;
 mod shared;
 mod shelf;
 mod step;
@@ -24,7 +24,7 @@ use shared::Patience;
 
 pub(crate) use admission::Place;
 pub(crate) use conversation::{Conversation, Ledger, RecentIds};
-pub(crate) use machine::Machine;
+pub(crate) use runner::ModelRunner;
 #[cfg(test)]
 pub(crate) use shared::MAX_WAITING;
 pub(crate) use shared::{Job, Shared};
@@ -55,7 +55,7 @@ pub(crate) struct Limits {
 /// See the module.
 pub(crate) struct Worker {
     shared: Arc<Shared>,
-    machine: Machine,
+    machine: ModelRunner,
     shelf: Shelf,
     limits: Limits,
     running: Vec<Turn>,
@@ -68,7 +68,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(shared: Arc<Shared>, machine: Machine, shelf: Shelf, limits: Limits) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, machine: ModelRunner, shelf: Shelf, limits: Limits) -> Self {
         Self {
             shared,
             machine,

@@ -196,7 +196,7 @@ pub(super) fn load(
     let mut newest = None;
     while let Some((mark, body_bytes)) = frames.next::<Mark>()? {
         let body = frames.read(body_bytes)?;
-        let Some((ring, store)) = cache.halves_mut() else {
+        let Some((ring, store)) = cache.f16_mut() else {
             return Ok(None);
         };
         if let Err(error) = store.restore(ring, &body) {

@@ -17,12 +17,12 @@ const MAX_QUEUED_BYTES: usize = 128 << 20;
 
 /// Tells a file from the one that had its name before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Life(u64);
+pub(crate) struct FileGeneration(u64);
 
 /// A file that is there, or will be when the queue is empty.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
-    pub(super) life: Life,
+    pub(super) life: FileGeneration,
     /// The turn that it ends with.
     pub(super) through: TurnTag,
     /// Where its whole frames end.
@@ -60,7 +60,7 @@ pub(super) struct Shared {
 
 pub(super) struct State {
     pub(super) entries: HashMap<String, Entry>,
-    jobs: VecDeque<(Job, Life)>,
+    jobs: VecDeque<(Job, FileGeneration)>,
     /// Bytes of the jobs, and of the one that is being written.
     queued_bytes: usize,
     is_closing: bool,
@@ -107,7 +107,7 @@ impl Shared {
     }
 
     /// Leaves a job for the writer; the life of its file, unless that has ended since `expected`.
-    pub(super) fn submit(&self, job: Job, expected: Option<Life>) -> Option<Life> {
+    pub(super) fn submit(&self, job: Job, expected: Option<FileGeneration>) -> Option<FileGeneration> {
         let mut state = self.lock();
         let Job { end, through, .. } = job;
         let life = if end == 0 { Some(state.new_life()) } else { expected }?;
@@ -138,7 +138,7 @@ impl Shared {
     }
 
     /// Waits for the next job whose file is still wanted; `None` when all is written and nothing more will come.
-    pub(super) fn next(&self) -> Option<(Job, Life)> {
+    pub(super) fn next(&self) -> Option<(Job, FileGeneration)> {
         let mut state = self.lock();
         loop {
             let Some((job, life)) = state.jobs.pop_front() else {
@@ -157,7 +157,7 @@ impl Shared {
     }
 
     /// Says that a job is done, well or not.
-    pub(super) fn done(&self, job: &Job, life: Life) {
+    pub(super) fn done(&self, job: &Job, life: FileGeneration) {
         self.lock().done(job, life);
         self.bell.notify_all();
     }
@@ -191,7 +191,7 @@ impl State {
     }
 
     /// Whether the file of a job is still the one that it is for. A newer life of the same file makes older jobs needless.
-    pub(super) fn is_wanted(&self, job: &Job, life: Life) -> bool {
+    pub(super) fn is_wanted(&self, job: &Job, life: FileGeneration) -> bool {
         let entry = self.entries.get(&job.conversation);
         entry.is_some_and(|entry| entry.life == life)
     }
@@ -205,7 +205,7 @@ impl State {
     }
 
     /// Notes what a file was found to hold.
-    pub(super) fn correct(&mut self, name: &str, life: Life, (through, bytes): (TurnTag, u64)) {
+    pub(super) fn correct(&mut self, name: &str, life: FileGeneration, (through, bytes): (TurnTag, u64)) {
         if let Some(entry) = self.entry(name, life) {
             (entry.through, entry.bytes) = (through, bytes);
         }
@@ -225,18 +225,18 @@ impl State {
         Some(oldest)
     }
 
-    fn done(&mut self, job: &Job, life: Life) {
+    fn done(&mut self, job: &Job, life: FileGeneration) {
         self.queued_bytes -= job.bytes();
         if let Some(entry) = self.entry(&job.conversation, life) {
             entry.waiting -= 1;
         }
     }
 
-    fn entry(&mut self, name: &str, life: Life) -> Option<&mut Entry> {
+    fn entry(&mut self, name: &str, life: FileGeneration) -> Option<&mut Entry> {
         self.entries.get_mut(name).filter(|entry| entry.life == life)
     }
 
-    fn enter(&mut self, name: String, (life, through, bytes): (Life, TurnTag, u64)) {
+    fn enter(&mut self, name: String, (life, through, bytes): (FileGeneration, TurnTag, u64)) {
         self.uses += 1;
         let used = self.uses;
         let entry = Entry {
@@ -249,8 +249,8 @@ impl State {
         self.entries.insert(name, entry);
     }
 
-    fn new_life(&mut self) -> Life {
+    fn new_life(&mut self) -> FileGeneration {
         self.lives += 1;
-        Life(self.lives)
+        FileGeneration(self.lives)
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use super::file;
-use super::state::{Job, Life, Shared};
+use super::state::{FileGeneration, Job, Shared};
 
 /// Writes until nothing more will come. Files that nobody can use go before the first one is written.
 pub(super) fn work(shared: &Shared, folder: &Path, mut useless: Vec<PathBuf>) {
@@ -26,7 +26,7 @@ pub(super) fn work(shared: &Shared, folder: &Path, mut useless: Vec<PathBuf>) {
     }
 }
 
-fn write(shared: &Shared, job: &Job, life: Life) -> io::Result<()> {
+fn write(shared: &Shared, job: &Job, life: FileGeneration) -> io::Result<()> {
     if job.end > 0 {
         return file::append(&job.path, job.end, &job.frames);
     }
@@ -44,7 +44,7 @@ fn write(shared: &Shared, job: &Job, life: Life) -> io::Result<()> {
 
 /// Drops a file that has not become what it should be: it is written anew after its conversation's next turn. Whether it was still
 /// wanted.
-fn give_up(shared: &Shared, job: &Job, life: Life) -> bool {
+fn give_up(shared: &Shared, job: &Job, life: FileGeneration) -> bool {
     let mut state = shared.lock();
     let is_wanted = state.is_wanted(job, life);
     if is_wanted {

@@ -54,7 +54,7 @@ impl Attention {
     /// What the caches of sequences hold.
     pub(super) fn storage(&self) -> StorageKind {
         match self.products {
-            Some(_) => StorageKind::Halves,
+            Some(_) => StorageKind::F16,
             None => StorageKind::Tensors,
         }
     }
@@ -80,7 +80,7 @@ impl Attention {
                     plan: ChunkPlan::new(ring, insert, &self.rotator),
                     layers,
                 }),
-                Storage::Halves(store) => fused.push(FusedChunk {
+                Storage::F16(store) => fused.push(FusedChunk {
                     chunk: Chunk::new(self.rotator.table(), ring.sink_window(), positions),
                     store,
                 }),

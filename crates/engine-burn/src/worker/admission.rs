@@ -3,7 +3,7 @@
 use engine::{EngineError, Message, Request, TurnTag};
 
 use super::conversation::{Checkpoint, Conversation, Ledger};
-use super::machine::Machine;
+use super::runner::ModelRunner;
 use super::shelf::Shelf;
 use super::turn::Turn;
 use crate::prompt::{Prompt, history_room};
@@ -27,7 +27,7 @@ impl Place {
     /// [`EngineError::NotCached`], [`EngineError::ContextTooLarge`] or [`EngineError::InvalidRequest`].
     pub(crate) fn find(
         request: &Request,
-        machine: &Machine,
+        machine: &ModelRunner,
         shelf: &mut Shelf,
         running: &[Turn],
     ) -> Result<Self, EngineError> {
@@ -43,7 +43,12 @@ impl Place {
         Ok(place)
     }
 
-    fn continued(request: &Request, tag: TurnTag, machine: &Machine, shelf: &mut Shelf) -> Result<Self, EngineError> {
+    fn continued(
+        request: &Request,
+        tag: TurnTag,
+        machine: &ModelRunner,
+        shelf: &mut Shelf,
+    ) -> Result<Self, EngineError> {
         let not_cached = EngineError::NotCached { tag };
         shelf.fetch(&request.conversation, tag, machine);
         let Some(cached) = shelf.get(&request.conversation) else {
@@ -71,7 +76,7 @@ impl Place {
 
     fn new_epoch(
         request: &Request,
-        machine: &Machine,
+        machine: &ModelRunner,
         shelf: &mut Shelf,
         running: &[Turn],
     ) -> Result<Self, EngineError> {

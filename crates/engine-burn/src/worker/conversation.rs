@@ -65,7 +65,7 @@ impl Conversation {
     pub(crate) fn begin_with_system_of(&mut self, other: &Self, prompt: &mut Prompt) -> bool {
         let is_same =
             self.system_tokens > 0 && (&self.system, self.system_tokens) == (&other.system, other.system_tokens);
-        if !is_same || !self.cache.begin_with(&other.cache, self.system_tokens) {
+        if !is_same || !self.cache.copy_prefix(&other.cache, self.system_tokens) {
             return false;
         }
         self.ledger.recent.extend(&prompt.take_first_span());

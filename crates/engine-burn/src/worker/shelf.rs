@@ -7,7 +7,7 @@ use std::sync::Arc;
 use engine::TurnTag;
 
 use super::conversation::Conversation;
-use super::machine::Machine;
+use super::runner::ModelRunner;
 use crate::disk::Disk;
 
 /// See the module.
@@ -49,7 +49,7 @@ impl Shelf {
     }
 
     /// Has a conversation that ends with that turn here, if it is to be had.
-    pub(crate) fn fetch(&mut self, name: &str, tag: TurnTag, machine: &Machine) {
+    pub(crate) fn fetch(&mut self, name: &str, tag: TurnTag, machine: &ModelRunner) {
         if self.entries.contains_key(name) {
             return;
         }

@@ -8,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use engine::EngineError;
 
-use super::machine::Machine;
 use super::panicked;
+use super::runner::ModelRunner;
 use super::turn::{Turn, Wants};
 use crate::{LogitsWanted, MAX_CHUNK, SequenceChunk};
 
@@ -66,7 +66,7 @@ impl<'a> Step<'a> {
 
     /// Takes it; whether there was anything to do. If turns can't be read together, each is read alone, so that whatever is
     /// wrong ends the turn that it is wrong with.
-    pub(crate) fn take(mut self, machine: &mut Machine) -> bool {
+    pub(crate) fn take(mut self, machine: &mut ModelRunner) -> bool {
         if self.0.is_empty() {
             return false;
         }
@@ -89,7 +89,7 @@ impl<'a> Step<'a> {
         true
     }
 
-    fn read(&mut self, machine: &mut Machine) -> Result<(), EngineError> {
+    fn read(&mut self, machine: &mut ModelRunner) -> Result<(), EngineError> {
         #[cfg(test)]
         let names: Vec<String> = self.0.iter().map(|share| share.turn.name().to_owned()).collect();
         let mut rows = 0..;
@@ -111,7 +111,7 @@ impl<'a> Step<'a> {
     }
 
     /// Lets each turn go on with what was read.
-    fn advance(self, machine: &mut Machine) {
+    fn advance(self, machine: &mut ModelRunner) {
         for Share { turn, tokens, row } in self.0 {
             let advanced = catch_unwind(AssertUnwindSafe(|| turn.advance(tokens, row, machine)));
             if let Err(error) = advanced.unwrap_or_else(|panic| Err(panicked(&*panic))) {

@@ -15,7 +15,7 @@ use engine::{Emitter, EngineError, EngineEvent, FinishReason, Finished, NotSent,
 
 use super::admission::Place;
 use super::conversation::{Checkpoint, Conversation, Departure, RecentIds};
-use super::machine::Machine;
+use super::runner::ModelRunner;
 use super::shared::{Job, Shared};
 use super::told::Told;
 use crate::detokenizer::Piece;
@@ -92,7 +92,7 @@ pub(crate) enum Delivery {
 
 impl Turn {
     /// A turn that begins now, in that round of the worker's.
-    pub(crate) fn new(job: Job, place: Place, machine: &Machine, round: u64) -> Self {
+    pub(crate) fn new(job: Job, place: Place, machine: &ModelRunner, round: u64) -> Self {
         let Job {
             request,
             emitter,
@@ -226,7 +226,7 @@ impl Turn {
         &mut self,
         tokens: usize,
         row: Option<usize>,
-        machine: &mut Machine,
+        machine: &mut ModelRunner,
     ) -> Result<(), EngineError> {
         if let Phase::Prefill { fed } = &mut self.phase {
             *fed += tokens;
@@ -314,7 +314,7 @@ impl Turn {
     }
 
     /// Chooses the next token and adds it to the answer.
-    fn grow(&mut self, row: usize, machine: &mut Machine) -> Result<(), EngineError> {
+    fn grow(&mut self, row: usize, machine: &mut ModelRunner) -> Result<(), EngineError> {
         let draw = Draw {
             seed: self.seed,
             token_idx: self.answer.generated_tokens() as u64,

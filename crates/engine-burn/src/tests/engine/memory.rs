@@ -8,20 +8,20 @@ use model_files::ModelFiles;
 
 use super::{WINDOW, request, settings, user};
 use crate::prompt::PromptFormat;
-use crate::worker::{Delivery, Job, Machine, Place, Shared, Shelf, Step, Turn};
+use crate::worker::{Delivery, Job, ModelRunner, Place, Shared, Shelf, Step, Turn};
 use crate::{ComputeDevice, DeviceChoice, LlamaModel, MAX_CHUNK, Precision, Quantise, REWIND_TOKENS};
 
-pub(super) fn machine() -> Machine {
+pub(super) fn machine() -> ModelRunner {
     let settings = settings();
     let files = Arc::new(ModelFiles::open(&settings.model).expect("the toy is part of the repository"));
     let device = ComputeDevice::open(DeviceChoice::Cpu, Precision::Auto, Some(1)).expect("the CPU is there");
     let defaults = settings.defaults(files.config.context_tokens);
     let model = LlamaModel::load(Arc::clone(&files), &device, Quantise::Auto).expect("the toy can be loaded");
-    Machine::new(model, Arc::new(PromptFormat::new(files, settings.name)), defaults)
+    ModelRunner::new(model, Arc::new(PromptFormat::new(files, settings.name)), defaults)
 }
 
 /// Runs a turn to its end and gives its conversation back to the shelf; the bytes of its cache.
-fn run(tag: u64, machine: &mut Machine, shelf: &mut Shelf) -> usize {
+fn run(tag: u64, machine: &mut ModelRunner, shelf: &mut Shelf) -> usize {
     let mut request = request("c", (tag > 1).then(|| tag - 1), vec![user(tag, "Hello there")]);
     request.options.max_new_tokens = 200;
     // Every event fits, so that nothing has to be read.

@@ -11,7 +11,7 @@ use crate::sampler::{Draw, Sampler};
 use crate::{BurnEngineError, LlamaModel, Logits, SequenceCache, SequenceChunk};
 
 /// See the module.
-pub(crate) struct Machine {
+pub(crate) struct ModelRunner {
     model: LlamaModel,
     format: Arc<PromptFormat>,
     defaults: Defaults,
@@ -22,7 +22,7 @@ pub(crate) struct Machine {
     pub(crate) in_step: Option<super::BatchHook>,
 }
 
-impl Machine {
+impl ModelRunner {
     pub(crate) fn new(model: LlamaModel, format: Arc<PromptFormat>, defaults: Defaults) -> Self {
         Self {
             model,
@@ -62,7 +62,7 @@ impl Machine {
         self.model.config().stop_ids.contains(&id)
     }
 
-    /// Reads chunks; then [`Machine::choose`] can choose what follows each of those that wanted logits.
+    /// Reads chunks; then [`ModelRunner::choose`] can choose what follows each of those that wanted logits.
     pub(crate) fn read(&mut self, chunks: &mut [SequenceChunk<'_>]) -> Result<(), EngineError> {
         let read = self.model.forward_batch_to(chunks, &mut self.logits);
         read.map_err(|error| internal(&error))
