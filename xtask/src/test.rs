@@ -18,7 +18,11 @@ use std::process::ExitCode;
 pub(crate) use rust::FEATURE_SET;
 
 use self::{python::PythonTools, rust::RustTests, tally::Tally, typescript::TypeScriptTests};
-use crate::{model, tidy, workspace::Workspace};
+use crate::{
+    model,
+    tidy::{self, TidyArguments},
+    workspace::Workspace,
+};
 
 /// Runs everything; success only if nothing failed.
 pub(crate) fn run(workspace: &Workspace) -> ExitCode {
@@ -51,7 +55,7 @@ fn check_the_tree(workspace: &Workspace, tally: &mut Tally) {
     tally.check("formatting", || {
         crate::process::run(&mut workspace.cargo(&["fmt", "--all", "--check", "--message-format=short"]))
     });
-    tally.check("tidy", || tidy::run(workspace));
+    tally.check("tidy", || tidy::run(workspace, &TidyArguments::default()));
     tally.check("dependencies", || tools::check_dependencies(workspace));
     tally.check("packages", || packages::check(workspace));
 }

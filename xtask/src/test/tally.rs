@@ -1,6 +1,10 @@
 //! The sum over all steps: says what runs, how long it took, and what failed, and never stops on a failure.
 
-use std::{ops::AddAssign, process::ExitCode, time::Instant};
+use std::{
+    ops::AddAssign,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use crate::error::Result;
 
@@ -25,11 +29,21 @@ impl AddAssign for Counts {
     }
 }
 
+/// A step that takes less has no row of its own in the closing table.
+const SHORT_STEP: Duration = Duration::from_secs(1);
+
 /// What has happened so far.
 #[derive(Default)]
 pub(crate) struct Tally {
     counts: Counts,
-    failed_steps: Vec<String>,
+    steps: Vec<Step>,
+}
+
+/// One step that is over.
+pub(crate) struct Step {
+    pub(crate) name: String,
+    pub(crate) took: Duration,
+    pub(crate) passed: bool,
 }
 
 impl Tally {
@@ -48,11 +62,11 @@ impl Tally {
         self.step(name, step);
     }
 
-    /// Prints the failed steps and the closing line.
+    /// Prints the steps with their seconds, the failed ones, and the closing line.
     pub(crate) fn finish(self) -> ExitCode {
-        println!();
-        for step in &self.failed_steps {
-            println!("failed: {step}");
+        println!("\n{}", table(&self.steps));
+        for step in self.steps.iter().filter(|step| !step.passed) {
+            println!("failed: {}", step.name);
         }
         println!("{} passed, {} failed", self.counts.passed, self.counts.failed);
         if self.succeeded() {
@@ -80,16 +94,31 @@ impl Tally {
             println!("error: {}", error.with_causes());
             Counts::ONE_FAILED
         });
-        let passed = counts.failed == 0;
-        println!(
-            "   {} in {:.1} s",
-            if passed { "ok" } else { "FAILED" },
-            start.elapsed().as_secs_f64()
-        );
-        if !passed {
-            self.failed_steps.push(name.to_owned());
-        }
+        let (passed, took) = (counts.failed == 0, start.elapsed());
+        let outcome = if passed { "ok" } else { "FAILED" };
+        println!("   {outcome} in {:.1} s", took.as_secs_f64());
+        self.steps.push(Step {
+            name: name.to_owned(),
+            took,
+            passed,
+        });
         self.counts += counts;
         passed
     }
+}
+
+/// The seconds of each step, and of all together; short steps share a row.
+pub(crate) fn table(steps: &[Step]) -> String {
+    let (short, long): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(|step| step.took < SHORT_STEP);
+    let sum = |steps: &[&Step]| steps.iter().map(|step| step.took).sum::<Duration>();
+    let mut rows: Vec<(String, Duration)> = long.iter().map(|step| (step.name.clone(), step.took)).collect();
+    if !short.is_empty() {
+        rows.push((format!("{} short steps", short.len()), sum(&short)));
+    }
+    rows.push(("all steps".to_owned(), sum(&long) + sum(&short)));
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let lines = rows
+        .iter()
+        .map(|(name, took)| format!("{name:width$}  {:>7.1} s\n", took.as_secs_f64()));
+    lines.collect()
 }

@@ -1,6 +1,6 @@
 //! The closing line can't be right unless every runner's report is read right, nor a check unless it finds what is wrong.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use super::{
     docker::{builds_from, comments_as_values, is_in_context, rust_version},
     python::{is_made_from, stamp_text},
     rust::{doc_test_counts, junit_counts},
-    tally::{Counts, Tally},
+    tally::{Counts, Step, Tally, table},
     typescript::vitest_counts,
 };
 use crate::error::XtaskError;
@@ -158,4 +158,19 @@ fn the_rust_of_the_dockerfile_is_read() {
         Some("1.95")
     );
     assert_eq!(rust_version("ARG RUST_VERSION\nFROM rust:1.95\n"), None);
+}
+
+#[test]
+fn the_closing_table_has_every_long_step_and_the_sum_of_all() {
+    let step = |name: &str, milliseconds| Step {
+        name: name.to_owned(),
+        took: Duration::from_millis(milliseconds),
+        passed: true,
+    };
+    let steps = [step("tidy", 400), step("Rust tests", 61_200), step("packages", 300)];
+    assert_eq!(
+        table(&steps),
+        "Rust tests        61.2 s\n2 short steps      0.7 s\nall steps         61.9 s\n"
+    );
+    assert_eq!(table(&[]), "all steps      0.0 s\n");
 }
