@@ -9,21 +9,44 @@ if ! command -v cargo >/dev/null; then
   exit 1
 fi
 
+# The value of a setting as the sidecar reads it: the environment's, else that of the last line of .env.sidecar that
+# names it. A comment may follow the value.
+setting() {
+  local name="STREAMING_LLM_$1"
+  if [[ -n "${!name:-}" ]]; then
+    echo "${!name}"
+  elif [[ -f .env.sidecar ]]; then
+    # What stands in front of a name is white space, or a byte order mark; lines may end as on Windows.
+    local line='s/^[^#_[:alnum:]]*\(export[[:space:]]\{1,\}\)\{0,1\}'"$name"'[[:space:]]*=[[:space:]]*'
+    line+='["'\'']\{0,1\}\([^#"'\''[:space:]][^"'\''[:space:]]*\)\{0,1\}.*/\2/p'
+    sed -n "$line" .env.sidecar | tail -n 1
+  fi
+}
+
+# The GPU engine is as much to compile as all the rest, so it is built where there is a GPU, or one is asked for.
+has_gpu() {
+  [[ "$(uname -s)" == Darwin ]] || compgen -G '/dev/dri/renderD*' >/dev/null || compgen -G '/dev/nvidia*' >/dev/null
+}
+features=()
+case "$(setting DEVICE)" in
+  gpu) features=(--features streaming-llm-sidecar/gpu) ;;
+  cpu) ;;
+  *) if has_gpu; then features=(--features streaming-llm-sidecar/gpu); fi ;;
+esac
+
 output="${CARGO_TARGET_DIR:-target}/debug"
 if [[ ! -x "$output/sidecar" ]]; then
-  echo "Building the sidecar: about 20 minutes on two cores, the first time only." >&2
+  if ((${#features[@]})); then
+    echo "Building the sidecar with its GPU engine: about 20 minutes on two cores, the first time only." >&2
+    echo "STREAMING_LLM_DEVICE=cpu builds it without, in less than half of that." >&2
+  else
+    echo "Building the sidecar: about 8 minutes on two cores, the first time only." >&2
+  fi
 fi
-# The profile and the features of the tests, so that burn and wgpu are compiled once for both.
-cargo build --workspace --all-features --bins --locked
+# The whole workspace is selected, so that what the tests compile is the same; two programs of it are built.
+cargo build --workspace --bin sidecar --bin xtask --locked ${features[@]+"${features[@]}"}
 
-# The model that .env.sidecar names, as the sidecar reads it: the last line wins, a comment may follow the value.
-model="${STREAMING_LLM_MODEL:-}"
-if [[ -z "$model" && -f .env.sidecar ]]; then
-  # What stands in front of a name is white space, or a byte order mark; lines may end as on Windows.
-  setting='s/^[^#_[:alnum:]]*\(export[[:space:]]\{1,\}\)\{0,1\}STREAMING_LLM_MODEL[[:space:]]*=[[:space:]]*'
-  setting+='["'\'']\{0,1\}\([^#"'\''[:space:]][^"'\''[:space:]]*\)\{0,1\}.*/\2/p'
-  model="$(sed -n "$setting" .env.sidecar | tail -n 1)"
-fi
+model="$(setting MODEL)"
 if [[ "${model:-smollm2-135m-instruct}" == smollm2-135m-instruct ]]; then
   "$output/xtask" model
 fi

@@ -21,8 +21,8 @@ use crate::{
     error::{Context as _, Result, XtaskError},
     model,
     process::{command, output, output_with_errors_to, run},
-    test::{FEATURE_SET, python::PythonTools},
-    workspace::Workspace,
+    test::python::PythonTools,
+    workspace::{FEATURE_SET, Workspace},
 };
 use comparison::{Comparison, Speeds};
 use files::Format;

@@ -4,7 +4,11 @@
 
 use clap::Args;
 
-use crate::{error::Result, process::run, test::FEATURE_SET, workspace::Workspace};
+use crate::{
+    error::Result,
+    process::run,
+    workspace::{FEATURE_SET, Workspace},
+};
 
 /// The test that does everything.
 const UNDER_FIRE: &str = "soak::every_promise_is_kept_under_fire";

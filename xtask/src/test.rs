@@ -15,8 +15,6 @@ mod typescript;
 
 use std::process::ExitCode;
 
-pub(crate) use rust::FEATURE_SET;
-
 use self::{python::PythonTools, rust::RustTests, tally::Tally, typescript::TypeScriptTests};
 use crate::{
     model,
@@ -64,6 +62,7 @@ fn check_the_tree(workspace: &Workspace, tally: &mut Tally) {
 fn run_rust_tests(workspace: &Workspace, rust: &RustTests<'_>, tally: &mut Tally) -> bool {
     if tally.prepare("cargo-nextest", || tools::ensure_nextest(workspace)) {
         tally.count("Rust tests", || rust.nextest());
+        tally.count("GPU tests", || rust.gpu_tests());
     }
     let is_built = tally.prepare("examples and binaries", || rust.build_programs());
     if is_built {

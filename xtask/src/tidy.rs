@@ -6,8 +6,11 @@
 
 mod arrows;
 mod blank;
+mod circles;
 mod file;
 mod layout;
+mod modules;
+mod numbers;
 mod rust;
 mod typescript;
 mod words;
@@ -45,6 +48,8 @@ const RULES: &[Rule] = &[
     layout::starts_with_its_purpose,
     words::path_says_what_it_is,
     words::declared_name_says_what_it_is,
+    words::name_has_no_private_word,
+    words::prose_has_no_private_phrase,
     words::no_unfinished_mark,
     words::no_registry_host,
     words::no_machine_path,
@@ -58,15 +63,29 @@ const RULES: &[Rule] = &[
     typescript::client_is_typed_and_quiet,
 ];
 
-/// Prints every broken convention of the tree.
+/// What `cargo xtask tidy` is asked for.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct TidyArguments {
+    /// Prints how large the code is and how it hangs together, and checks nothing
+    #[arg(long)]
+    numbers: bool,
+}
+
+/// Prints every broken convention of the tree, or its numbers.
 ///
 /// # Errors
-/// [`XtaskError::Untidy`] if there is one.
-pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    let mut findings = Vec::new();
-    for file in file::all(workspace.root())? {
-        look_at(&file, &mut findings);
+/// [`XtaskError::Untidy`] if a convention is broken.
+pub(crate) fn run(workspace: &Workspace, arguments: &TidyArguments) -> Result<()> {
+    let files = file::all(workspace.root())?;
+    if arguments.numbers {
+        numbers::print(&files);
+        return Ok(());
     }
+    let mut findings = Vec::new();
+    for file in &files {
+        look_at(file, &mut findings);
+    }
+    circles::check(&files, &mut findings);
     arrows::check(workspace, &mut findings)?;
     for finding in &findings {
         println!("{finding}");

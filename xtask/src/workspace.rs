@@ -16,6 +16,10 @@ use crate::{
 /// The project's folder under the user's cache.
 const CACHE_NAME: &str = "streaming-llm-sidecar";
 
+/// The same for every command, and for the run script, so that dependencies are compiled once. All members together switch
+/// on every feature that tests need, but for the GPU.
+pub(crate) const FEATURE_SET: [&str; 2] = ["--workspace", "--locked"];
+
 /// The workspace as cargo sees it.
 pub(crate) struct Workspace {
     root: PathBuf,
@@ -63,7 +67,12 @@ impl Workspace {
 
     /// The folder of what cargo has built with the dev profile.
     pub(crate) fn build_output(&self) -> PathBuf {
-        Path::new(text(&self.metadata["target_directory"])).join("debug")
+        self.target_folder().join("debug")
+    }
+
+    /// Cargo's folder for everything that it builds.
+    pub(crate) fn target_folder(&self) -> &Path {
+        Path::new(text(&self.metadata["target_directory"]))
     }
 
     /// Where installed tools are kept from one run to the next.

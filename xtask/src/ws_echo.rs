@@ -7,8 +7,7 @@ use clap::Args;
 use crate::{
     error::Result,
     process::{command, run},
-    test::FEATURE_SET,
-    workspace::Workspace,
+    workspace::{FEATURE_SET, Workspace},
 };
 
 /// The example's name.

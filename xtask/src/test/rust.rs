@@ -10,11 +10,22 @@ use super::{
 use crate::{
     error::{Context as _, Result, XtaskError},
     process::{command, run, run_within, tee},
-    workspace::Workspace,
+    workspace::{FEATURE_SET, Workspace},
 };
 
-/// The same for every command, and for the run script: burn and wgpu are compiled once.
-pub(crate) const FEATURE_SET: [&str; 3] = ["--workspace", "--all-features", "--locked"];
+/// The GPU engine is compiled only for its own tests, and for what needs no machine code: clippy and documentation.
+const WITH_GPU: [&str; 2] = ["--features", "streaming-llm-sidecar/gpu"];
+
+/// The package with the GPU engine, and which of its tests use it.
+const GPU_TESTS: [&str; 7] = [
+    "--package",
+    "streaming-llm-engine-burn",
+    "--features",
+    "gpu",
+    "--locked",
+    "--filterset",
+    "test(gpu)",
+];
 
 /// Where nextest's report lies below the root (`.config/nextest.toml` asks for it).
 const JUNIT_FILE: &str = "target/nextest/default/junit.xml";
@@ -34,13 +45,22 @@ impl<'a> RustTests<'a> {
         Self { workspace, python }
     }
 
-    /// Builds and runs every test; a failing one fails nothing but itself.
+    /// Builds and runs every test but those of the GPU; a failing one fails nothing but itself.
     pub(crate) fn nextest(&self) -> Result<Counts> {
+        self.nextest_of(&FEATURE_SET)
+    }
+
+    /// Builds the GPU engine and runs its tests.
+    pub(crate) fn gpu_tests(&self) -> Result<Counts> {
+        self.nextest_of(&GPU_TESTS)
+    }
+
+    fn nextest_of(&self, selection: &[&str]) -> Result<Counts> {
         let report = self.workspace.root().join(JUNIT_FILE);
         if report.exists() {
             fs::remove_file(&report).while_trying("remove", &report)?;
         }
-        let mut nextest = tools::nextest(self.workspace, &[&["run"], &FEATURE_SET[..]].concat());
+        let mut nextest = tools::nextest(self.workspace, &[&["run"], selection].concat());
         let outcome = run(nextest.env(INTERPRETER_VARIABLE, self.python.interpreter()));
         if !report.exists() {
             return Err(outcome.err().unwrap_or_else(|| unreadable("it isn't there")));
@@ -96,16 +116,14 @@ impl<'a> RustTests<'a> {
 
     /// Lints everything, tests and examples too; a warning fails it.
     pub(crate) fn clippy(&self) -> Result<()> {
-        run(&mut self.cargo(
-            "clippy",
-            &["--all-targets", "--keep-going", "--quiet", "--", "--deny=warnings"],
-        ))
+        let flags = ["--all-targets", "--keep-going", "--quiet", "--", "--deny=warnings"];
+        run(&mut self.cargo("clippy", &[&WITH_GPU[..], &flags].concat()))
     }
 
     /// Builds the documentation; a broken link fails it.
     pub(crate) fn documentation(&self) -> Result<()> {
         run(self
-            .cargo("doc", &["--no-deps", "--quiet"])
+            .cargo("doc", &[&WITH_GPU[..], &["--no-deps", "--quiet"]].concat())
             .env("RUSTDOCFLAGS", "--deny=warnings"))
     }
 

@@ -1,6 +1,13 @@
 //! Every rule finds its violation, on the right line, and leaves its look-alikes alone.
 
-use super::{File, Finding, arrows, blank::blank, look_at};
+use super::{
+    File, Finding, arrows,
+    blank::blank,
+    circles::{self, circles},
+    look_at,
+    modules::ModuleTree,
+    numbers,
+};
 
 /// Expects exactly these findings (`line: part of the message`) in a file with a proper first line.
 #[track_caller]
@@ -86,6 +93,31 @@ fn empty_names_are_found() {
         &[(2, "`test_helpers`")],
     );
     check(LIB, "// struct Manager;\nconst TEXT: &str = \"struct Manager\";\n", &[]);
+}
+
+#[test]
+fn private_words_are_found() {
+    check(
+        LIB,
+        "struct TurnLedger;\nfn tell_queue() {}\n",
+        &[(2, "`ledger`"), (3, "`tell`")],
+    );
+    check(LIB, "fn intelligent_bellows() { let shelfish = 1; }\n", &[]);
+    check(LIB, "// judged by a ledger\nconst TEXT: &str = \"told\";\n", &[]);
+    check(LIB, "struct Lane;\n", &[(2, "`lane`")]);
+    check(
+        "crates/quant/src/kernel.rs",
+        "struct Lane;\nconst LANES: usize = 8;\n",
+        &[],
+    );
+    check(
+        LIB,
+        "/// Whoever asks gets it anew.\nfn f() {}\n",
+        &[(2, "`whoever`"), (2, "`anew`")],
+    );
+    check(LIB, "fn f() -> &'static str { \"it is told for ever\" }\n", &[]);
+    check("README.md", "It runs\nfor ever.\n", &[(2, "`for ever`")]);
+    check("README.md", "forever and whoeverest\n", &[]);
 }
 
 #[test]
@@ -264,5 +296,128 @@ fn arrows_on_one_side_only_are_found() {
             "`chat` is drawn and doesn't exist",
             "`sidecar -> chat` is drawn and isn't used",
         ]
+    );
+}
+
+/// Expects exactly these circles, each as `a b`, in a crate of these files below `src`.
+#[track_caller]
+fn check_circles(files: &[(&str, &str)], expected: &[&str]) {
+    let files: Vec<File> = files
+        .iter()
+        .map(|(path, text)| File::new(&format!("crates/chat/src/{path}"), *text))
+        .collect();
+    let found = ModuleTree::all(&files).iter().flat_map(circles).collect::<Vec<_>>();
+    let found: Vec<String> = found
+        .iter()
+        .map(|circle| {
+            circle
+                .iter()
+                .map(|module| module.join("::"))
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
+        .collect();
+    assert_eq!(found, expected);
+    let mut findings = Vec::new();
+    circles::check(&files, &mut findings);
+    assert_eq!(findings.len(), expected.len(), "{findings:#?}");
+}
+
+#[test]
+fn circles_of_modules_are_found() {
+    let lib = ("lib.rs", "mod a; mod b;");
+    check_circles(
+        &[lib, ("a.rs", "use crate::b::B;"), ("b.rs", "fn f() { crate::a::g() }")],
+        &["a b"],
+    );
+    check_circles(
+        &[
+            lib,
+            ("a.rs", "use crate::b::B;"),
+            ("b.rs", "// use crate::a::A;\nfn f() {}"),
+        ],
+        &[],
+    );
+    check_circles(
+        &[
+            lib,
+            ("a.rs", "use super::b::{C, B as D};"),
+            ("b.rs", "use super::{\n    a::{A},\n};"),
+        ],
+        &["a b"],
+    );
+    // By way of a child, whose parent may use it.
+    check_circles(
+        &[
+            lib,
+            ("a.rs", "mod x; use self::x::X;"),
+            ("a/x.rs", "use crate::b;"),
+            ("b.rs", "use crate::a::A;"),
+        ],
+        &["a b"],
+    );
+    check_circles(
+        &[
+            ("lib.rs", ""),
+            ("a.rs", ""),
+            ("a/x.rs", "use super::y::Y;"),
+            ("a/y.rs", "use crate::a::x::X;"),
+        ],
+        &["a::x a::y"],
+    );
+}
+
+#[test]
+fn nesting_is_no_circle() {
+    check_circles(&[("lib.rs", "mod a; use a::A;"), ("a.rs", "use crate::Lib;")], &[]);
+    check_circles(
+        &[
+            ("lib.rs", ""),
+            ("a.rs", "mod x; use x::X;"),
+            ("a/x.rs", "use super::A;"),
+        ],
+        &[],
+    );
+    // Tests may use everything.
+    check_circles(
+        &[
+            ("lib.rs", ""),
+            ("a.rs", "use crate::b::B;"),
+            ("b.rs", ""),
+            ("tests.rs", "use crate::a;"),
+            ("b/tests.rs", "use crate::a;"),
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn names_that_are_passed_on_lead_to_their_file() {
+    let lib = (
+        "lib.rs",
+        "mod a; mod b; pub use a::{A, inner::Inner as Renamed}; pub use b::B;",
+    );
+    check_circles(&[lib, ("a.rs", "use crate::B;"), ("b.rs", "use crate::A;")], &["a b"]);
+    check_circles(
+        &[
+            lib,
+            ("a.rs", "use crate::B;"),
+            ("a/inner.rs", ""),
+            ("b.rs", "use crate::Renamed;"),
+        ],
+        &["a b"],
+    );
+    check_circles(&[lib, ("a.rs", "use crate::B;"), ("b.rs", "use crate::Unknown;")], &[]);
+    // Names that are passed on in a circle end somewhere.
+    check_circles(&[("lib.rs", "pub use a::X;"), ("a.rs", "pub use crate::X;")], &[]);
+}
+
+#[test]
+fn functions_and_public_items_are_measured() {
+    let code = "pub fn a() {\n    b(|| { 1 });\n}\n\nfn b(x: [u8; 2]) -> u8 { 1 }\ntrait T {\n    fn c();\n}\npub(crate) fn d() where A: B\n{\n}\n";
+    assert_eq!(numbers::function_lengths(code), [3, 1, 3]);
+    assert_eq!(
+        numbers::public_items("pub fn a() {}\npub(crate) fn b() {}\npub struct C;\npub use d::E;\n"),
+        2
     );
 }

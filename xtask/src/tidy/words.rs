@@ -43,6 +43,52 @@ const DECLARATIONS: [&str; 10] = [
     "function ",
 ];
 
+/// Words of our own for what the field has a term for, with that term; none is part of a name.
+const PRIVATE_NAMES: [(&str, &str); 21] = [
+    ("anew", "again"),
+    ("bell", "wakeup"),
+    ("figures", "metrics"),
+    ("goodbye", "close"),
+    ("halves", "f16"),
+    ("hear", "receive"),
+    ("heard", "received"),
+    ("heed", "handle"),
+    ("judge", "conformance test, or checker"),
+    ("lane", "queue"),
+    ("lanes", "queues"),
+    ("ledger", "state, or records"),
+    ("lives", "generations"),
+    ("nobody", "none"),
+    ("obey", "handle"),
+    ("patience", "wait mode"),
+    ("said", "reported, or sent"),
+    ("shelf", "pool"),
+    ("tell", "notify, or report"),
+    ("told", "notified"),
+    ("whoever", "caller, reader, owner"),
+];
+
+/// Where a word of the list is the field's term: lanes of SIMD registers.
+const LANES_OF_REGISTERS: [&str; 2] = ["crates/kv-cache/", "crates/quant/"];
+
+/// Phrases that a stranger has to read twice. Only in prose: a text that the sidecar shows keeps its words.
+const PRIVATE_PHRASES: [(&str, &str); 14] = [
+    (" anew", "again, from the start"),
+    (" is none", "is missing, is malformed"),
+    (" are none", "are missing, are malformed"),
+    ("for ever", "forever, without end"),
+    ("goodbye", "close frame"),
+    ("heeded", "handled"),
+    ("is told", "is notified, is sent"),
+    ("are told", "are notified, are sent"),
+    ("nobody", "no reader, no caller, none"),
+    ("short way", "fast path"),
+    ("See the module", "what the type is"),
+    ("the bell", "the wakeup"),
+    ("whatever comes", "later input"),
+    ("whoever", "the caller, the reader, the owner"),
+];
+
 /// No file or folder has a name that says nothing.
 pub(super) fn path_says_what_it_is(file: &File, findings: &mut Vec<Finding>) {
     for name in file.path.split('/') {
@@ -63,6 +109,42 @@ pub(super) fn declared_name_says_what_it_is(file: &File, findings: &mut Vec<Find
             let name = leading_word(&code[at + declaration.len()..]);
             if is_word_start(code, at) && says_nothing(name) {
                 file.report(at, format!("`{name}` says nothing; name it for what it does"), findings);
+            }
+        }
+    }
+}
+
+/// No name has a word in it that only we use.
+pub(super) fn name_has_no_private_word(file: &File, findings: &mut Vec<Finding>) {
+    let Some(code) = file.rust.as_ref().map(|rust| &rust.code) else {
+        return;
+    };
+    let mut at = 0;
+    while let Some(start) = code[at..].find(is_name_character).map(|len| at + len) {
+        let name = leading_word(&code[start..]);
+        at = start + name.len().max(1);
+        for (word, term) in PRIVATE_NAMES.iter().filter(|(word, _)| has_word(name, word)) {
+            if word.starts_with("lane") && LANES_OF_REGISTERS.iter().any(|folder| file.path.starts_with(folder)) {
+                continue;
+            }
+            file.report(start, format!("`{name}`: say {term} in place of `{word}`"), findings);
+        }
+    }
+}
+
+/// No phrase in a comment or a document that only we use.
+pub(super) fn prose_has_no_private_phrase(file: &File, findings: &mut Vec<Finding>) {
+    let prose = match &file.rust {
+        Some(rust) => &rust.comments,
+        None if file.path.ends_with(".md") => &file.text,
+        None => return,
+    };
+    let prose = prose.to_lowercase();
+    for (phrase, term) in PRIVATE_PHRASES {
+        for (at, _) in prose.match_indices(&phrase.to_lowercase()) {
+            let ends = prose[at + phrase.len()..].chars().next();
+            if !ends.is_some_and(char::is_alphanumeric) {
+                file.report(at, format!("`{}`: say {term}", phrase.trim()), findings);
             }
         }
     }
@@ -112,6 +194,22 @@ fn says_nothing(name: &str) -> bool {
     let last_hump = name.rfind(char::is_uppercase).map_or(name, |at| &name[at..]);
     let last_word = last_hump.rsplit(['_', '-']).next().unwrap_or(last_hump).to_lowercase();
     EMPTY_NAMES.contains(&last_word.as_str())
+}
+
+/// Whether a name in either case style has a word among its words.
+fn has_word(name: &str, word: &str) -> bool {
+    name.split('_').any(|part| {
+        let humps = part.match_indices(char::is_uppercase).map(|(at, _)| at);
+        let mut starts: Vec<usize> = std::iter::once(0).chain(humps).chain([part.len()]).collect();
+        starts.dedup();
+        starts
+            .windows(2)
+            .any(|ends| part[ends[0]..ends[1]].eq_ignore_ascii_case(word))
+    })
+}
+
+fn is_name_character(character: char) -> bool {
+    character.is_alphanumeric() || character == '_'
 }
 
 fn leading_word(text: &str) -> &str {
