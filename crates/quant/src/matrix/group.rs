@@ -183,7 +183,7 @@ impl<G: RowGroup> GroupedRows<G> {
         let row_bytes = bytes.len() / n_rows;
         let n_blocks = row_bytes / G::BLOCK_BYTES;
         let taken = n_rows.div_ceil(GROUP_ROWS) * n_blocks * size_of::<G>();
-        let mut memory = arena.take(taken).map_err(|_| QuantError::NoMemory { bytes: taken })?;
+        let mut memory = arena.allocate(taken).map_err(|_| QuantError::NoMemory { bytes: taken })?;
         let groups: &mut [G] = bytemuck::cast_slice_mut(&mut memory);
         for (row, bytes) in bytes.chunks_exact(row_bytes).enumerate() {
             let group = &mut groups[row / GROUP_ROWS * n_blocks..][..n_blocks];
