@@ -1,7 +1,7 @@
-//! Which instructions compute: chosen once, at run time, by what the processor has.
+//! Selects the instructions for products: once, at run time, from what the processor supports.
 //!
-//! Every kernel adds up an output in the same order and with the same roundings, alone or in a tile: which one computes is a
-//! matter of speed alone.
+//! Every kernel sums an output in the same order and with the same roundings, alone or in a tile, so that kernels
+//! differ in speed only.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -25,7 +25,7 @@ use portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use vnni::{Avx512Vnni, AvxVnni};
 
-/// The instructions that products are computed with.
+/// The instructions with which products are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kernel(Instructions);
 
@@ -43,13 +43,13 @@ enum Instructions {
 }
 
 impl Kernel {
-    /// The fastest that this processor can run.
+    /// Returns the fastest kernel that this processor supports.
     #[must_use]
     pub fn detect() -> Self {
         Self::available().next().unwrap_or(Self::portable())
     }
 
-    /// All that this processor can run, the fastest first; the last is [`Kernel::portable`].
+    /// Returns all kernels that this processor supports, the fastest first; the last is [`Kernel::portable`].
     pub fn available() -> impl Iterator<Item = Self> {
         let own: [Option<Instructions>; _] = [
             #[cfg(target_arch = "x86_64")]
@@ -64,13 +64,13 @@ impl Kernel {
         own.into_iter().flatten().map(Self).chain([Self::portable()])
     }
 
-    /// Plain Rust, for every processor.
+    /// Returns the kernel in plain Rust, which runs on every processor.
     #[must_use]
     pub const fn portable() -> Self {
         Self(Instructions::Portable(Portable))
     }
 
-    /// Whether it multiplies many rows of activations at once, and wants them in panels for that.
+    /// Returns true if the kernel multiplies many rows of activations at once, and needs them in panels for that.
     pub(crate) const fn takes_panels(self) -> bool {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
@@ -83,18 +83,18 @@ impl Kernel {
         }
     }
 
-    /// Does some work with these instructions.
-    pub(crate) fn run(self, work: impl Work) {
+    /// Runs a task with this kernel's instructions.
+    pub(crate) fn run(self, task: impl KernelTask) {
         match self.0 {
-            Instructions::Portable(kernel) => work.with(kernel),
+            Instructions::Portable(kernel) => task.run_with(kernel),
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2(kernel) => work.with(kernel),
+            Instructions::Avx2(kernel) => task.run_with(kernel),
             #[cfg(target_arch = "x86_64")]
-            Instructions::AvxVnni(kernel) => work.with(kernel),
+            Instructions::AvxVnni(kernel) => task.run_with(kernel),
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx512Vnni(kernel) => work.with(kernel),
+            Instructions::Avx512Vnni(kernel) => task.run_with(kernel),
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
-            Instructions::NeonDotprod(kernel) => work.with(kernel),
+            Instructions::NeonDotprod(kernel) => task.run_with(kernel),
         }
     }
 }
@@ -118,17 +118,17 @@ impl fmt::Display for Kernel {
 /// The outputs of a group of rows for each row of a panel.
 pub(crate) type PanelOutputs = [[f32; GROUP_ROWS]; PANEL_ROWS];
 
-/// What is done with whichever kernel was chosen.
-pub(crate) trait Work {
-    fn with(self, kernel: impl Tiles);
+/// A computation that is generic over the kernel.
+pub(crate) trait KernelTask {
+    fn run_with(self, kernel: impl TileKernel);
 }
 
 /// What a kernel computes: eight outputs for each of `T` rows of activations, from one group of rows.
 ///
-/// Output by output, with `w` the group's block and `a` the row's, in the order of the columns and from 0:
-/// `acc = fma(w.scale * a.scale, Σ w.quant * a.quant, acc)`, and for Q4_1 then `acc = fma(w.min, a.scaled_sum, acc)`. The sums of
-/// quants are whole numbers, and so are exact in any order.
-pub(crate) trait Tiles: Copy {
+/// For each output, with `w` the group's block and `a` the row's, in the order of the columns and starting from 0: `acc
+/// = fma(w.scale * a.scale, Σ w.quant * a.quant, acc)`, and for Q4_1 then `acc = fma(w.min, a.scaled_sum, acc)`. The
+/// sums of quants are integers, so they are exact in any order.
+pub(crate) trait TileKernel: Copy {
     fn quantize(self, block: impl Fn(usize) -> [f32; BLOCK], out: &mut [ActivationBlock]);
     fn four_bits<G: FourBitGroup, const T: usize>(
         self,
@@ -136,10 +136,10 @@ pub(crate) trait Tiles: Copy {
         rows: [&[ActivationBlock]; T],
     ) -> [[f32; GROUP_ROWS]; T];
 
-    /// The same for the rows of panels, if the kernel takes those; whether it does.
+    /// Does the same for the rows of panels and returns true, or returns false if the kernel doesn't use panels.
     fn four_bits_of_panels<G: FourBitGroup>(self, _group: &[G], _panels: &[Panel], _out: &mut PanelOutputs) -> bool {
         false
     }
 
-    fn bytes<const T: usize>(self, group: &[Q8_0Group], rows: [&[ActivationBlock]; T]) -> [[f32; GROUP_ROWS]; T];
+    fn eight_bits<const T: usize>(self, group: &[Q8_0Group], rows: [&[ActivationBlock]; T]) -> [[f32; GROUP_ROWS]; T];
 }

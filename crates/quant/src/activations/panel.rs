@@ -1,14 +1,15 @@
-//! Rows of activations beside each other, for kernels that multiply many at once.
+//! Rows of activations in an interleaved layout, for kernels that multiply many rows at once.
 //!
-//! A panel is 32 columns of [`PANEL_ROWS`] rows, in octets of eight rows: four columns of each are 32 bytes, a register, and so are
-//! the eight rows' scales. It says the same as the rows' blocks do, in as many bytes.
+//! A panel is 32 columns of [`PANEL_ROWS`] rows, in octets of eight rows: four columns of each row of an octet are 32
+//! bytes, one register, and so are the eight rows' scales. It holds the same data as the rows' blocks, in as many
+//! bytes.
 
 use super::ActivationBlock;
 use crate::dequantize::BLOCK;
 use crate::matrix::WORD;
 
-/// Rows of a panel. As many sums of one row of a matrix as there are octets fit into registers, and 64 rows of 32 columns, with
-/// all that is computed from them, into the first cache.
+/// Rows of a panel. The sums of one row of a matrix, one register per octet, fit into the registers, and 64 rows of 32
+/// columns, with everything computed from them, into the first-level cache.
 pub(crate) const PANEL_ROWS: usize = 64;
 
 /// Rows of an octet: as many 32-bit sums as fit into a 256-bit register.
@@ -21,7 +22,7 @@ pub(crate) const OCTETS: usize = PANEL_ROWS / OCTET_ROWS;
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Panel(pub(crate) [Octet; OCTETS]);
 
-/// 32 columns of eight rows; see [`ActivationBlock`].
+/// 32 columns of eight rows; the fields mean what those of [`ActivationBlock`] mean.
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(align(32))]
 pub(crate) struct Octet {
@@ -33,7 +34,7 @@ pub(crate) struct Octet {
 }
 
 impl Panel {
-    /// Takes a block as that of row `row`.
+    /// Stores a block as the one of row `row`.
     pub(super) fn set(&mut self, row: usize, block: &ActivationBlock) {
         let octet = &mut self.0[row / OCTET_ROWS];
         let row = row % OCTET_ROWS;
