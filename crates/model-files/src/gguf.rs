@@ -21,19 +21,19 @@ use crate::{ModelFileError, limits};
 pub(crate) const MAGIC: [u8; 4] = *b"GGUF";
 /// The alignment of a file that declares none.
 const DEFAULT_ALIGNMENT: u64 = 32;
-/// The largest alignment taken seriously: a huge page.
+/// The largest accepted alignment: a large page.
 const MAX_ALIGNMENT: u64 = 2 << 20;
 
-/// A GGUF header whose every length, offset and span lies within the file.
+/// A GGUF header in which every length, offset and span lies within the file.
 pub(crate) struct Gguf<'a> {
     pub(crate) metadata: Metadata<'a>,
     pub(crate) tensors: Vec<TensorInfo<'a>>,
-    /// Everything before the data.
+    /// All bytes before the data.
     pub(crate) header: &'a [u8],
 }
 
 impl<'a> Gguf<'a> {
-    /// Reads the header of a whole file.
+    /// Reads and checks the header of a whole file.
     pub(crate) fn parse(file: &'a [u8]) -> Result<Self, ModelFileError> {
         let mut cursor = Cursor::new(file);
         let found = cursor.array("the GGUF magic")?;
@@ -44,16 +44,16 @@ impl<'a> Gguf<'a> {
         if !matches!(version, 2 | 3) {
             return Err(ModelFileError::GgufVersion { version });
         }
-        // The least that a tensor takes: a name's length, the dimensions, one of them, type, offset.
+        // The fewest bytes of a tensor: a name's length, the number of dimensions, one dimension, type, offset.
         let n_tensors = cursor.count("tensors", 8 + 4 + 8 + 4 + 8, limits::MAX_TENSORS)?;
-        // The least that a metadata entry takes: a key's length, the type, one byte.
+        // The fewest bytes of a metadata entry: a key's length, the type, one byte.
         let n_metadata = cursor.count("metadata entries", 8 + 4 + 1, limits::MAX_METADATA)?;
         let metadata = Metadata::read(&mut cursor, n_metadata)?;
         let alignment = alignment(&metadata)?;
         let mut tensors = tensors::read(&mut cursor, n_tensors)?;
-        let header_len = cursor.at();
+        let header_len = cursor.position();
         let data_start = header_len.next_multiple_of(alignment as usize);
-        tensors::place(&mut tensors, data_start, file.len(), alignment)?;
+        tensors::locate(&mut tensors, data_start, file.len(), alignment)?;
         Ok(Self {
             metadata,
             tensors,
