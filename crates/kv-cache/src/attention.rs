@@ -6,7 +6,7 @@
 //!
 //! **An output is identical to the last bit** however the work is split, whatever else is in the chunk or the batch,
 //! and wherever pages are stored. A query's keys are summed in one order, which depends on positions alone: first the
-//! sinks, then the window, each in *spans* of [`SPAN_PAGES`] pages, aligned to positions in the stream. Within a span,
+//! sinks, then the window, each in *spans* of eight pages, aligned to positions in the stream. Within a span,
 //! pages are added one after the other; each span starts from zero, and spans are added in order.
 
 mod queries;
@@ -17,16 +17,8 @@ use std::sync::Arc;
 use crate::Chunk;
 use crate::kernel::PartialSums;
 use crate::store::{KvLayer, StoreLayout};
-use queries::QueryBlock;
+use queries::{BLOCK_TOKENS, QueryBlock};
 use span::Span;
-
-/// Pages of a span, which are always added one after the other: 512 tokens. Shorter spans would occupy more threads at
-/// a shorter context, and cost more additions of spans.
-const SPAN_PAGES: u64 = 8;
-
-/// Queries of a block: their sums, with those of the other heads of the group, fit into the second-level cache beside a
-/// page.
-const BLOCK_TOKENS: usize = 16;
 
 /// A chunk of one sequence in one layer, whose keys and values have been written.
 #[derive(Debug)]

@@ -21,8 +21,9 @@ use avx2::Avx2;
 use neon::Neon;
 use portable::Portable;
 
-pub(crate) use lanes::LANES;
-pub(crate) use softmax::{PageStep, PartialSums, TILE};
+use crate::layout::LANES;
+
+pub(crate) use softmax::{PageStep, PartialSums};
 
 /// The instructions with which attention is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,12 +8,11 @@
 //! Positions go in, ranges of slots come out. It never touches storage, which belongs to the caller.
 
 mod span;
-mod state;
+pub(crate) mod state;
 
 use crate::{KvCacheError, SinkWindow};
 
 pub use span::{Insert, InsertSpan, SlotSpan, Visible};
-pub(crate) use state::RingState;
 
 /// The most slots of a cache; 2²⁴ tokens are far beyond any memory, and keep all arithmetic in range.
 const MAX_SLOTS: u64 = 1 << 24;

@@ -7,18 +7,17 @@
 //! what a page holds beyond that.
 
 mod page;
+mod page_ring;
 mod prefix;
 mod snapshot;
 
 use half::f16;
 
-use crate::kernel::{Kernel, LANES};
+use crate::kernel::Kernel;
+use crate::layout::{LANES, PAGE_TOKENS, PageShape, PageView};
 use crate::{Chunk, HeadShape, Ring};
-
-pub(crate) use page::{Page, PageRing, PageShape, PageView};
-
-/// Tokens per page: enough for whole vectors, few enough that a page of keys or values fits into the first-level cache.
-pub const PAGE_TOKENS: usize = 64;
+use page::Page;
+use page_ring::PageRing;
 
 /// The keys and values of one sequence in all layers.
 #[derive(Debug, Clone)]

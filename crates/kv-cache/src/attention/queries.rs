@@ -2,11 +2,15 @@
 
 use std::ops::Range;
 
-use super::BLOCK_TOKENS;
 use super::span::{KeyKind, Span, visible_in_page};
 use crate::Chunk;
 use crate::kernel::{Kernel, PageStep, PartialSums};
-use crate::store::{KvLayer, PAGE_TOKENS, StoreLayout};
+use crate::layout::PAGE_TOKENS;
+use crate::store::{KvLayer, StoreLayout};
+
+/// Queries of a block: their sums, with those of the other heads of the group, fit into the second-level cache beside a
+/// page.
+pub(super) const BLOCK_TOKENS: usize = 16;
 
 /// Queries that are not rotated yet.
 #[derive(Debug)]

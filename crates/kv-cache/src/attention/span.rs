@@ -2,9 +2,12 @@
 
 use std::ops::Range;
 
-use super::SPAN_PAGES;
-use crate::store::PAGE_TOKENS;
+use crate::layout::PAGE_TOKENS;
 use crate::{Chunk, SinkWindow};
+
+/// Pages of a span, which are always added one after the other: 512 tokens. Shorter spans would occupy more threads at
+/// a shorter context, and cost more additions of spans.
+const SPAN_PAGES: u64 = 8;
 
 /// Tokens per page, as a position.
 const PAGE: u64 = PAGE_TOKENS as u64;

@@ -14,8 +14,9 @@ use std::arch::x86_64::{
 
 use half::f16;
 
-use super::lanes::{self, LANES, Simd};
+use super::lanes::{self, Simd};
 use super::softmax::{self, PageStep, PartialSums};
+use crate::layout::LANES;
 
 /// Proof that the processor has AVX2, FMA and F16C: only [`Avx2::detect`] creates one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,8 +5,7 @@
 
 use half::f16;
 
-/// Numbers that are processed together, also on a processor with narrower registers.
-pub(crate) const LANES: usize = 8;
+use crate::layout::LANES;
 
 /// Powers of two below this exponent count as 0: they are too small to affect any sum, and so no result is denormal.
 const MIN_EXPONENT: f32 = -125.0;

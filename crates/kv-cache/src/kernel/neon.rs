@@ -15,7 +15,8 @@ use std::arch::aarch64::{
 
 use half::f16;
 
-use super::lanes::{LANES, Simd};
+use super::lanes::Simd;
+use crate::layout::LANES;
 
 /// NEON, in its first version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

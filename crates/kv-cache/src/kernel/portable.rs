@@ -4,7 +4,8 @@
 
 use half::f16;
 
-use super::lanes::{LANES, Simd};
+use super::lanes::Simd;
+use crate::layout::LANES;
 
 /// The kernel in plain Rust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,15 +9,11 @@ use std::ops::Range;
 
 use half::f16;
 
-use super::lanes::{LANES, Simd, exp2};
-use crate::store::{PAGE_TOKENS, PageView};
+use super::lanes::{Simd, exp2};
+use crate::layout::{COLUMN, LANES, PAGE_TOKENS, PageView, TILE};
 
 /// Vectors of scores for one page.
 const PAGE_VECTORS: usize = PAGE_TOKENS / LANES;
-
-/// Vectors that are summed together: with six rows and the loaded operands they fill 15 of 16 registers. Pages are
-/// stored in columns of this many vectors.
-pub(crate) const TILE: usize = 2;
 
 /// The input of one step: some queries and the page that they read.
 #[derive(Debug)]
@@ -172,11 +168,11 @@ fn score<S: Simd, const R: usize>(
     for (r, query) in queries.iter_mut().enumerate() {
         *query = &step.queries[(first_row + r) * head_dim..][..head_dim];
     }
-    let mut column = seen.start / (TILE * LANES);
-    while column * TILE * LANES < seen.end {
+    let mut column = seen.start / COLUMN;
+    while column * COLUMN < seen.end {
         let (keys, _) = column_of(step.page.keys, column, head_dim).as_chunks::<LANES>();
         let (keys, _) = keys.as_chunks::<TILE>();
-        let (next, _) = column_of(step.next.keys, column, head_dim).as_chunks::<{ TILE * LANES }>();
+        let (next, _) = column_of(step.next.keys, column, head_dim).as_chunks::<COLUMN>();
         let (keys, next) = (&keys[..head_dim], &next[..head_dim]);
         let mut sums = [[simd.splat(0.0); TILE]; R];
         for i in 0..head_dim {
@@ -202,10 +198,10 @@ fn score<S: Simd, const R: usize>(
     }
 }
 
-/// Returns a column of keys, `[head_dim, TILE * LANES]`.
+/// Returns a column of keys, `[head_dim, COLUMN]`.
 #[inline(always)]
 fn column_of(keys: &[f16], column: usize, head_dim: usize) -> &[f16] {
-    let size = head_dim * TILE * LANES;
+    let size = head_dim * COLUMN;
     &keys[column * size..][..size]
 }
 

@@ -1,7 +1,8 @@
 //! Copies the common prefix of two streams instead of computing it again.
 
-use super::{KvStore, PAGE_TOKENS};
+use super::KvStore;
 use crate::Ring;
+use crate::layout::PAGE_TOKENS;
 
 impl KvStore {
     /// Starts an empty stream with the first `tokens` of another one of the same model, as if they had been written

@@ -7,8 +7,10 @@
 
 use crc32fast::hash;
 
-use super::{KvStore, PAGE_TOKENS, Page};
-use crate::ring::RingState;
+use super::KvStore;
+use super::page::Page;
+use crate::layout::PAGE_TOKENS;
+use crate::ring::state::RingState;
 use crate::{KvCacheError, Ring};
 
 /// The first eight bytes of a snapshot.
