@@ -1,4 +1,4 @@
-//! Lets one query read a cache of several lengths in 30 layers of 9 heads that share 3, and says how long that takes.
+//! Measures the attention of one query over a cache of several lengths, in 30 layers of 9 heads that share 3.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ const ROOM: kv::RingRoom = kv::RingRoom {
     rewind_tokens: 0,
 };
 
-/// The best of some runs: what disturbs a run only ever makes it longer.
+/// The fastest run counts: disturbances only ever make a run slower.
 const RUNS: usize = 20;
 
 fn main() -> Result<(), kv::KvCacheError> {

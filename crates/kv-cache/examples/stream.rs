@@ -1,4 +1,4 @@
-//! Follows a tiny stream: four tokens a chunk through two sinks and a window of three.
+//! Follows a tiny stream: four tokens per chunk through two sinks and a window of three.
 
 use streaming_llm_kv_cache::{CachePolicy, KvCacheError, Ring, RingRoom, SinkWindow};
 
@@ -18,7 +18,7 @@ fn main() -> Result<(), KvCacheError> {
         for query in first..ring.position() {
             let seen: Vec<u64> = (0..=query).filter(|&key| policy.sees(query, key)).collect();
             println!(
-                "  {query} sees {seen:?} and stands at {} in the cache",
+                "  {query} sees {seen:?} and has cache position {}",
                 policy.cache_position(query)
             );
         }

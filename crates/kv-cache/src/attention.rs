@@ -1,12 +1,13 @@
-//! Attention of chunks over the keys and values of their sequences, as work that can be done in parts.
+//! Attention of chunks over the keys and values of their sequences, split into parts that threads can run.
 //!
-//! Chunks of any number of sequences go in, with their rows and the place for their outputs; out come [`AttentionPart`]s, which
-//! threads of the caller run in any order, and [`Attention::finish`], which puts together what was cut along the keys.
+//! In go the chunks of any number of sequences, with their rows and the buffers for their outputs. Out come
+//! [`AttentionPart`]s, which the caller's threads run in any order, and [`Attention::finish`], which combines what was
+//! split along the keys. It never starts a thread.
 //!
-//! **An output is the same to the last bit** however it is cut, whatever else is in the chunk or the batch, and wherever pages
-//! lie. A query's keys are added up in one order, by position alone: first the sinks, then the window, either in *spans* of
-//! [`SPAN_PAGES`] pages, aligned to positions in the stream. Within a span, pages are added one after the other; each span starts
-//! from nothing, and spans are added in order.
+//! **An output is identical to the last bit** however the work is split, whatever else is in the chunk or the batch,
+//! and wherever pages are stored. A query's keys are summed in one order, which depends on positions alone: first the
+//! sinks, then the window, each in *spans* of eight pages, aligned to positions in the stream. Within a span,
+//! pages are added one after the other; each span starts from zero, and spans are added in order.
 
 mod queries;
 mod span;
@@ -14,28 +15,21 @@ mod span;
 use std::sync::Arc;
 
 use crate::Chunk;
-use crate::kernel::Partial;
-use crate::store::{KvLayer, Layout};
-use queries::QueryBlock;
+use crate::kernel::PartialSums;
+use crate::store::{KvLayer, StoreLayout};
+use queries::{BLOCK_TOKENS, QueryBlock};
 use span::Span;
-
-/// Pages that are always added one after the other: 512 tokens. Fewer would give more threads something to do at a shorter
-/// context, and cost more additions of spans.
-const SPAN_PAGES: u64 = 8;
-
-/// Queries of a part: their sums, with those of the other heads of the group, stay in the second cache beside a page.
-const BLOCK_TOKENS: usize = 16;
 
 /// A chunk of one sequence in one layer, whose keys and values have been written.
 #[derive(Debug)]
 pub struct AttentionInput<'a> {
-    /// Positions and angles.
+    /// Positions and angles of its tokens.
     pub chunk: &'a Chunk,
-    /// Keys and values, those of the chunk among them.
+    /// Keys and values, including those of the chunk.
     pub layer: &'a KvLayer,
     /// `[tokens, row_size]` ([`HeadShape`](crate::HeadShape)), not rotated; only the queries are read.
     pub rows: &'a [f32],
-    /// `[tokens, n_heads * head_dim]`.
+    /// Outputs, `[tokens, n_heads * head_dim]`.
     pub out: &'a mut [f32],
 }
 
@@ -45,37 +39,37 @@ pub struct Attention<'a> {
     blocks: Vec<Block<'a>>,
 }
 
-/// Some queries of one key head.
+/// Some queries of one key head, with everything needed to compute their outputs.
 #[derive(Debug)]
 struct Block<'a> {
     queries: QueryBlock<'a>,
-    /// Spans of keys that queries see, in order; the same for all heads.
+    /// The spans of keys that the queries see, in order; shared by all heads.
     spans: Arc<[Span]>,
-    /// One for each span when they are computed apart; else empty.
-    partials: Vec<Option<Partial>>,
-    /// One a token.
+    /// One result per span if spans are computed separately; otherwise empty.
+    partials: Vec<Option<PartialSums>>,
+    /// Output rows, one per token.
     out: Vec<&'a mut [f32]>,
 }
 
 impl<'a> Attention<'a> {
-    /// The attention of some sequences' chunks.
+    /// Prepares the attention of the chunks of some sequences.
     ///
     /// # Panics
     /// If rows or outputs don't have their chunk's shape.
     #[must_use]
     pub fn new(inputs: Vec<AttentionInput<'a>>) -> Self {
-        let blocks = inputs.into_iter().flat_map(cut).collect();
+        let blocks = inputs.into_iter().flat_map(split).collect();
         Self { blocks }
     }
 
-    /// Products of a query's number with a key's, an estimate of the work.
+    /// Returns the number of multiplications of query numbers with key numbers, an estimate of the work.
     #[must_use]
     pub fn products(&self) -> usize {
         self.blocks.iter().map(Block::products).sum()
     }
 
-    /// The parts, to be run in any order or at once, each once: at least `n_parts`, if there is so much to do. The work is cut by
-    /// key heads and queries, and along the keys if those are too few.
+    /// Splits the work into parts that can run in any order or at the same time, each exactly once: at least `n_parts`
+    /// if there is enough work. Work is split by key heads and queries, and along the keys if those are too few.
     pub fn parts(&mut self, n_parts: usize) -> Vec<AttentionPart<'_, 'a>> {
         let along_keys = self.blocks.len() < n_parts;
         let mut parts = Vec::new();
@@ -93,7 +87,7 @@ impl<'a> Attention<'a> {
         parts
     }
 
-    /// Writes the outputs of what was cut along the keys, once all parts have been run.
+    /// Combines and writes the outputs of what was split along the keys. All parts must have been run.
     pub fn finish(self) {
         for mut block in self.blocks {
             let partials = std::mem::take(&mut block.partials);
@@ -110,7 +104,7 @@ impl<'a> Attention<'a> {
         }
     }
 
-    /// Computes everything on this thread.
+    /// Computes everything on the current thread.
     pub fn run(mut self) {
         for part in self.parts(1) {
             part.run();
@@ -119,30 +113,30 @@ impl<'a> Attention<'a> {
     }
 }
 
-/// A part of the work.
+/// A part of the work of an [`Attention`].
 #[derive(Debug)]
 pub struct AttentionPart<'p, 'a>(Work<'p, 'a>);
 
 #[derive(Debug)]
 enum Work<'p, 'a> {
-    /// Some queries and all of their keys.
+    /// Some queries with all of their keys.
     Block(&'p mut Block<'a>),
-    /// Some queries and some of their keys.
+    /// Some queries with one span of their keys.
     Span {
         queries: &'p QueryBlock<'a>,
         span: &'p Span,
-        partial: &'p mut Option<Partial>,
+        partial: &'p mut Option<PartialSums>,
     },
 }
 
 impl AttentionPart<'_, '_> {
-    /// Computes it.
+    /// Computes this part.
     pub fn run(self) {
         match self.0 {
             Work::Block(block) => block.run(),
             Work::Span { queries, span, partial } => {
-                let mut sums = queries.partial();
-                queries.rotated(span.keys()).add(span, &mut sums);
+                let mut sums = queries.empty_sums();
+                queries.rotated(span.kind()).add(span, &mut sums);
                 *partial = Some(sums);
             }
         }
@@ -151,18 +145,18 @@ impl AttentionPart<'_, '_> {
 
 impl Block<'_> {
     fn run(&mut self) {
-        let mut total = self.queries.partial();
-        // Merging with sums over no keys would change nothing.
+        let mut total = self.queries.empty_sums();
+        // The first span goes straight into `total`: merging into empty sums would change nothing.
         let mut is_first = true;
-        let mut sums: Option<Partial> = None;
-        for spans in self.spans.chunk_by(|a, b| a.keys() == b.keys()) {
-            let rotated = self.queries.rotated(spans[0].keys());
+        let mut sums: Option<PartialSums> = None;
+        for spans in self.spans.chunk_by(|a, b| a.kind() == b.kind()) {
+            let rotated = self.queries.rotated(spans[0].kind());
             for span in spans {
                 if std::mem::take(&mut is_first) {
                     rotated.add(span, &mut total);
                     continue;
                 }
-                let sums = sums.get_or_insert_with(|| self.queries.partial());
+                let sums = sums.get_or_insert_with(|| self.queries.empty_sums());
                 sums.clear();
                 rotated.add(span, sums);
                 self.queries.kernel().merge(&mut total, sums);
@@ -171,8 +165,8 @@ impl Block<'_> {
         self.write(&total);
     }
 
-    fn write(&mut self, total: &Partial) {
-        let Layout { heads, .. } = self.queries.layout();
+    fn write(&mut self, total: &PartialSums) {
+        let StoreLayout { heads, .. } = self.queries.layout();
         for (token, out) in self.out.iter_mut().enumerate() {
             total.write(token * heads.group(), heads.head_dim, out);
         }
@@ -184,8 +178,8 @@ impl Block<'_> {
     }
 }
 
-/// Cuts a chunk by key heads and tokens.
-fn cut(input: AttentionInput<'_>) -> Vec<Block<'_>> {
+/// Splits a chunk by key heads and tokens.
+fn split(input: AttentionInput<'_>) -> Vec<Block<'_>> {
     let AttentionInput {
         chunk,
         layer,
@@ -205,7 +199,7 @@ fn cut(input: AttentionInput<'_>) -> Vec<Block<'_>> {
         let tokens = first..n_tokens.min(first + BLOCK_TOKENS);
         let spans: Arc<[Span]> = span::spans(chunk, tokens.clone()).into();
         for kv_head in 0..heads.n_kv_heads {
-            let queries = QueryBlock::new(chunk, layer, (kv_head, tokens.clone()), rows);
+            let queries = QueryBlock::new(chunk, layer, kv_head, tokens.clone(), rows);
             blocks.push(Block {
                 spans: Arc::clone(&spans),
                 partials: Vec::new(),

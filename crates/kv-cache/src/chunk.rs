@@ -1,4 +1,4 @@
-//! What all layers of a chunk have in common: positions, what its queries see, and their angles.
+//! What all layers of a chunk share: positions, what its queries see, and their rotary angles.
 
 use std::ops::Range;
 
@@ -6,15 +6,15 @@ use crate::{RotaryTable, SinkWindow};
 
 /// Consecutive tokens of one stream that go through the model together.
 ///
-/// Made once a chunk and used by every layer, since angles are computed in f64.
+/// Created once per chunk and used by every layer, since the angles are computed in f64.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chunk {
     sink_window: SinkWindow,
     positions: Range<u64>,
     n_pairs: usize,
-    /// By position in the stream.
+    /// Angles by position in the stream.
     stream: Angles,
-    /// By position in the cache; `None` when the two are one for all tokens.
+    /// Angles by position in the cache; `None` if both positions are equal for all tokens.
     cache: Option<Angles>,
 }
 
@@ -26,15 +26,16 @@ struct Angles {
 }
 
 impl Chunk {
-    /// The chunk of the tokens at `positions`, of a stream that follows `sink_window`.
+    /// Creates the chunk of the tokens at `positions` in a stream that follows `sink_window`.
     ///
     /// # Panics
-    /// If there are no tokens.
+    /// If `positions` is empty.
     #[must_use]
     pub fn new(table: &RotaryTable, sink_window: SinkWindow, positions: Range<u64>) -> Self {
         assert!(!positions.is_empty(), "a chunk has tokens");
         let stream = Angles::new(table, positions.clone());
-        // Positions in the cache fall behind for good, so the last token tells.
+        // Once a cache position differs from its stream position, all later ones do, so checking the last token is
+        // enough.
         let cache = (!sink_window.sees_everything(positions.end - 1)).then(|| {
             let capped = positions.clone().map(|position| sink_window.cache_position(position));
             Angles::new(table, capped)
@@ -48,13 +49,13 @@ impl Chunk {
         }
     }
 
-    /// The positions of its tokens in the stream.
+    /// Returns the positions of its tokens in the stream.
     #[must_use]
     pub fn positions(&self) -> Range<u64> {
         self.positions.clone()
     }
 
-    /// How many tokens it has.
+    /// Returns the number of its tokens.
     #[must_use]
     pub fn n_tokens(&self) -> usize {
         usize::try_from(self.positions.end - self.positions.start).expect("a chunk is in memory")
@@ -64,12 +65,12 @@ impl Chunk {
         self.sink_window
     }
 
-    /// Turns a key, or a query for the window, by its token's position in the stream.
+    /// Rotates a key, or a query for window keys, by its token's position in the stream.
     pub(crate) fn rotate_in_stream(&self, token: usize, head: &mut [f32]) {
         self.stream.rotate(token, self.n_pairs, head);
     }
 
-    /// Turns a query for the sinks by its token's position in the cache.
+    /// Rotates a query for sink keys by its token's position in the cache.
     pub(crate) fn rotate_in_cache(&self, token: usize, head: &mut [f32]) {
         let angles = self.cache.as_ref().unwrap_or(&self.stream);
         angles.rotate(token, self.n_pairs, head);
@@ -85,7 +86,7 @@ impl Angles {
         angles
     }
 
-    /// Turns the pairs `(i, i + n_pairs)` of a head; what lies behind them stays.
+    /// Rotates the pairs `(i, i + n_pairs)` of a head; values behind the pairs are left alone.
     fn rotate(&self, token: usize, n_pairs: usize, head: &mut [f32]) {
         let pairs = token * n_pairs..(token + 1) * n_pairs;
         let (first, second) = head[..2 * n_pairs].split_at_mut(n_pairs);

@@ -1,7 +1,7 @@
-//! Which instructions compute: chosen once, at run time, by what the processor has.
+//! Selects the instructions for attention: once, at run time, from what the processor supports.
 //!
-//! The formulas are written once, in [`softmax`], over eight lanes; a kernel says what a lane's operation is. Every operation is
-//! one that IEEE 754 defines to the last bit, so that kernels differ in speed alone.
+//! The formulas are written once, in [`softmax`], over eight lanes; a kernel implements the operations on lanes. IEEE
+//! 754 defines each of these operations to the last bit, so that kernels differ in speed only.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -21,10 +21,11 @@ use avx2::Avx2;
 use neon::Neon;
 use portable::Portable;
 
-pub(crate) use lanes::LANES;
-pub(crate) use softmax::{PageStep, Partial, TILE};
+use crate::layout::LANES;
 
-/// The instructions that attention is computed with.
+pub(crate) use softmax::{PageStep, PartialSums};
+
+/// The instructions with which attention is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kernel(Instructions);
 
@@ -38,7 +39,7 @@ enum Instructions {
 }
 
 impl Kernel {
-    /// The fastest that this processor can run.
+    /// Returns the fastest kernel that this processor supports.
     #[must_use]
     pub fn detect() -> Self {
         let own: [Option<Instructions>; _] = [
@@ -50,14 +51,14 @@ impl Kernel {
         own.into_iter().flatten().next().map_or(Self::portable(), Self)
     }
 
-    /// Plain Rust, for every processor.
+    /// Returns the kernel in plain Rust, which runs on every processor.
     #[must_use]
     pub const fn portable() -> Self {
         Self(Instructions::Portable(Portable))
     }
 
-    /// Lets every query read one page.
-    pub(crate) fn add_page(self, step: &PageStep<'_>, partial: &mut Partial) {
+    /// Adds one page of keys and values to the sums of every query.
+    pub(crate) fn add_page(self, step: &PageStep<'_>, partial: &mut PartialSums) {
         match self.0 {
             Instructions::Portable(portable) => softmax::add_page(portable, step, partial),
             #[cfg(target_arch = "x86_64")]
@@ -67,8 +68,8 @@ impl Kernel {
         }
     }
 
-    /// Adds what later keys gave to what earlier ones gave.
-    pub(crate) fn merge(self, total: &mut Partial, part: &Partial) {
+    /// Adds the sums over later keys to those over earlier ones.
+    pub(crate) fn merge(self, total: &mut PartialSums, part: &PartialSums) {
         match self.0 {
             Instructions::Portable(portable) => softmax::merge(portable, total, part),
             #[cfg(target_arch = "x86_64")]
@@ -78,8 +79,8 @@ impl Kernel {
         }
     }
 
-    /// Rounds to the nearest half, ties to even; what a half can't hold, and what is no number, becomes its largest number, so
-    /// that what is stored is always finite.
+    /// Rounds to the nearest f16, ties to even. Values beyond the range of an f16, and NaN, become its largest number,
+    /// so that all stored numbers are finite.
     pub(crate) fn round(self, values: &[[f32; LANES]], out: &mut [[f16; LANES]]) {
         match self.0 {
             Instructions::Portable(portable) => lanes::round(portable, values, out),

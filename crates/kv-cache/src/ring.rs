@@ -1,38 +1,39 @@
-//! Where keys and values are written, and where they are found again.
+//! Maps positions of a stream to slots of a cache.
 //!
-//! Slots `0..S` hold the sinks. Behind them is a ring: position `j ≥ S` lives in slot `S + (j - S) mod R`, so an insert
-//! overwrites the oldest slot and nothing ever moves. `R` is the window, the longest chunk and some spare slots together:
-//! a whole chunk can be written before any of its queries reads, and the stream can go back by the spare.
-//! This file knows slots and positions only; the storage belongs to the caller.
+//! Slots `0..S` hold the sinks. Behind them is a ring: position `j ≥ S` is stored in slot `S + (j - S) mod R`, so that
+//! an insert overwrites the oldest slot and nothing ever moves. `R` is the sum of the window, the longest chunk and
+//! some spare slots: a whole chunk can be written before any of its queries reads, and the stream can be rewound by the
+//! spare slots.
+//!
+//! Positions go in, ranges of slots come out. It never touches storage, which belongs to the caller.
 
 mod span;
-mod state;
+pub(crate) mod state;
 
 use crate::{KvCacheError, SinkWindow};
 
 pub use span::{Insert, InsertSpan, SlotSpan, Visible};
-pub(crate) use state::RingState;
 
-/// The most slots that a cache may have; 2²⁴ tokens are far beyond any memory, and keep all arithmetic in range.
+/// The most slots of a cache; 2²⁴ tokens are far beyond any memory, and keep all arithmetic in range.
 const MAX_SLOTS: u64 = 1 << 24;
 
-/// Slots that are allocated at the least; a first question fits, and growth from there is a few doublings.
+/// The fewest slots that are allocated: a first question fits, and the full size is a few doublings away.
 const MIN_ALLOCATED: usize = 256;
 
-/// What a cache keeps.
+/// Which tokens a cache keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CachePolicy {
     /// Sinks and a rolling window: a stream without end.
     Streaming(SinkWindow),
-    /// Everything, up to a number of tokens.
+    /// All tokens, up to a limit.
     Dense {
-        /// Tokens that fit.
+        /// The most tokens that fit.
         max_tokens: u64,
     },
 }
 
 impl CachePolicy {
-    /// What queries see under this policy.
+    /// Returns what queries see under this policy.
     #[must_use]
     pub fn sink_window(self) -> SinkWindow {
         match self {
@@ -41,7 +42,7 @@ impl CachePolicy {
         }
     }
 
-    /// Tokens that fit; `None`: no end.
+    /// Returns how many tokens fit; `None` means without limit.
     #[must_use]
     pub fn max_tokens(self) -> Option<u64> {
         match self {
@@ -51,16 +52,16 @@ impl CachePolicy {
     }
 }
 
-/// Slots beside the window.
+/// Sizes of a ring's slots beyond the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RingRoom {
     /// The longest chunk that is inserted at once.
     pub max_chunk: u64,
-    /// How far behind its furthest token the stream can always go back.
+    /// How many tokens behind its furthest token the stream can always be rewound.
     pub rewind_tokens: u64,
 }
 
-/// The place of every token in a cache.
+/// Tracks the position of a stream and the slot of each of its tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ring {
     policy: CachePolicy,
@@ -74,7 +75,7 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// An empty cache.
+    /// Creates the ring of an empty stream.
     ///
     /// # Errors
     /// [`KvCacheError::TooLarge`].
@@ -103,43 +104,44 @@ impl Ring {
         })
     }
 
-    /// The policy that the cache follows.
+    /// Returns the policy that the cache follows.
     #[must_use]
     pub fn policy(&self) -> CachePolicy {
         self.policy
     }
 
-    /// What queries see.
+    /// Returns what queries see.
     #[must_use]
     pub fn sink_window(&self) -> SinkWindow {
         self.policy.sink_window()
     }
 
-    /// Tokens in the stream so far; the next one gets this position.
+    /// Returns the number of tokens in the stream; the next one gets this position.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// Slots of a cache that has grown to its full size.
+    /// Returns the number of slots of a cache that has grown to its full size.
     #[must_use]
     pub fn capacity_slots(&self) -> usize {
         to_slot(self.sink_window().sinks() + self.ring_slots)
     }
 
-    /// Slots that the storage has now, as the last [`Insert`] asked for.
+    /// Returns the number of slots that the storage has now, as requested by the last [`Insert`].
     #[must_use]
     pub fn allocated_slots(&self) -> usize {
         self.allocated
     }
 
-    /// Slots that the storage has when the stream has `tokens` tokens, or now if it has more.
+    /// Returns the number of slots that the storage will have once the stream has `tokens` tokens, or has now if that
+    /// is more.
     #[must_use]
     pub fn slots_at(&self, tokens: u64) -> usize {
         self.slots_for(tokens).max(self.allocated)
     }
 
-    /// Adds `tokens` at the end of the stream and says which slots they go to.
+    /// Appends `tokens` to the stream and returns the slots to write them to.
     ///
     /// # Errors
     /// [`KvCacheError::ChunkTooLong`] or [`KvCacheError::DenseFull`]; the stream stays as it was.
@@ -163,11 +165,11 @@ impl Ring {
         })
     }
 
-    /// The slots that hold what the queries at `first..end` see, together; a query of the middle sees a part of them,
-    /// by [`SinkWindow::sees`].
+    /// Returns the slots that hold everything the queries at `first..end` see together; a query in the middle sees a
+    /// part of it, as [`SinkWindow::sees`] defines.
     ///
     /// # Panics
-    /// If the range is empty, or its tokens have not been inserted, or are longer ago than a chunk.
+    /// If the range is empty, if its tokens have not been inserted, or if they are further back than the ring keeps.
     #[must_use]
     pub fn visible(&self, first: u64, end: u64) -> Visible {
         let sink_window = self.sink_window();
@@ -199,14 +201,15 @@ impl Ring {
         }
     }
 
-    /// Takes the stream back to its first `to` tokens.
+    /// Rewinds the stream to its first `to` tokens.
     ///
     /// # Errors
-    /// [`KvCacheError::CannotRewind`] when `to` is ahead, or what a token there sees is overwritten; the stream stays as it was.
+    /// [`KvCacheError::CannotRewind`] if `to` is ahead of the stream, or if tokens that are visible there have been
+    /// overwritten; the stream stays as it was.
     pub fn rewind(&mut self, to: u64) -> Result<(), KvCacheError> {
         let sink_window = self.sink_window();
         let needed = sink_window.first_visible(to);
-        // Whoever sees nothing outside the sinks misses nothing there.
+        // A token that sees nothing outside the sinks needs nothing from the ring.
         let sees_only_sinks = needed >= to;
         if to > self.position || (needed < self.oldest && !sees_only_sinks) {
             return Err(KvCacheError::CannotRewind {
@@ -223,10 +226,11 @@ impl Ring {
         Ok(())
     }
 
-    /// Begins the stream at `position`, as if all tokens before had been inserted; gives the slots to allocate.
+    /// Starts the stream at `position`, as if all tokens before it had been inserted; returns the number of slots to
+    /// allocate.
     ///
     /// # Panics
-    /// If the stream isn't empty, or a dense cache doesn't reach so far.
+    /// If the stream isn't empty, or if `position` is beyond the end of a dense cache.
     pub fn start_at(&mut self, position: u64) -> usize {
         assert!(
             self.position == 0 && self.policy.max_tokens().is_none_or(|max_tokens| position <= max_tokens),
@@ -238,18 +242,18 @@ impl Ring {
         self.allocated
     }
 
-    /// Whether the first `tokens` of the stream are still where they were written.
+    /// Returns true if the first `tokens` of the stream are still stored where they were written.
     pub(crate) fn holds_first(&self, tokens: u64) -> bool {
         let sinks = self.sink_window().sinks();
         tokens <= self.position && (tokens <= sinks || self.oldest == sinks)
     }
 
-    /// Whether `tokens` can be in slots of their own, none of which has gone round.
-    pub(crate) fn can_begin_at(&self, tokens: u64) -> bool {
+    /// Returns true if `tokens` tokens fit without the ring wrapping.
+    pub(crate) fn fits_without_wrapping(&self, tokens: u64) -> bool {
         tokens <= self.capacity_slots() as u64
     }
 
-    /// Whether `tokens` can be added now.
+    /// Checks whether `tokens` can be appended now.
     ///
     /// # Errors
     /// As [`Ring::insert`].
@@ -270,7 +274,7 @@ impl Ring {
         }
     }
 
-    /// Slots to allocate for a stream of `end` tokens: doubling until the ring is whole.
+    /// Returns the slots to allocate for a stream of `end` tokens: doubling until the ring is complete.
     fn slots_for(&self, end: u64) -> usize {
         let capacity = self.capacity_slots();
         if end >= capacity as u64 {
@@ -289,8 +293,8 @@ impl Ring {
         }
     }
 
-    /// The slots of the positions `from..end`, at most `R` of them outside the sinks, in order: at most two runs, since sinks
-    /// lie right before the ring's first slot and the ring wraps once.
+    /// Returns the slots of the positions `from..end`, at most `R` of them outside the sinks, in order. They form at
+    /// most two runs, since the sinks lie directly before the ring's first slot and the ring wraps once.
     fn slot_spans(&self, from: u64, end: u64) -> Vec<SlotSpan> {
         let mut spans = Vec::with_capacity(2);
         let mut position = from;

@@ -1,52 +1,52 @@
-//! Keys and values of one sequence on the CPU, in halves.
+//! Keys and values of one sequence on the CPU, as f16.
 //!
-//! Tokens lie in pages of [`PAGE_TOKENS`], aligned to their positions in the stream: position `j` is lane `j mod 64` of page
-//! `j / 64`, and attention reads page after page. Pages that hold a sink stay; the others follow each other in a ring, so that an
-//! insert overwrites the oldest page and nothing ever moves. Pages are allocated as the stream first reaches them. [`Ring`]
-//! says how far back the stream can go; what is in a page beyond that is hidden from every query.
+//! Tokens are stored in pages of [`PAGE_TOKENS`], aligned to their positions in the stream: position `j` is lane `j mod
+//! 64` of page `j / 64`, and attention reads page after page. Pages that contain a sink are never replaced; the others
+//! follow each other in a ring, so that an insert overwrites the oldest page and nothing ever moves. Pages are
+//! allocated when the stream first reaches them. [`Ring`] defines how far the stream can be rewound; queries never see
+//! what a page holds beyond that.
 
 mod page;
+mod page_ring;
 mod prefix;
 mod snapshot;
 
 use half::f16;
 
-use crate::kernel::{Kernel, LANES};
+use crate::kernel::Kernel;
+use crate::layout::{LANES, PAGE_TOKENS, PageShape, PageView};
 use crate::{Chunk, HeadShape, Ring};
+use page::Page;
+use page_ring::PageRing;
 
-pub(crate) use page::{Page, PageRing, PageShape, PageView};
-
-/// Tokens of a page: enough for whole vectors, few enough that a page of keys or values stays in the first cache.
-pub const PAGE_TOKENS: usize = 64;
-
-/// The keys and values of one sequence, in all layers.
+/// The keys and values of one sequence in all layers.
 #[derive(Debug, Clone)]
 pub struct KvStore {
-    layout: Layout,
+    layout: StoreLayout,
     layers: Vec<KvLayer>,
 }
 
 /// The keys and values of one sequence in one layer.
 #[derive(Debug, Clone)]
 pub struct KvLayer {
-    layout: Layout,
+    layout: StoreLayout,
     heads: Vec<Vec<Page>>,
 }
 
-/// What all layers have in common.
+/// What all layers of a store have in common.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Layout {
+pub(crate) struct StoreLayout {
     pub(crate) heads: HeadShape,
-    pub(crate) page: PageShape,
-    pub(crate) pages: PageRing,
+    pub(crate) page_shape: PageShape,
+    pub(crate) page_ring: PageRing,
     pub(crate) kernel: Kernel,
 }
 
 impl KvStore {
-    /// An empty store for a stream that `ring` keeps account of.
+    /// Creates an empty store for the stream that `ring` tracks.
     ///
     /// # Panics
-    /// If there are no heads, or query heads are not a multiple of key heads.
+    /// If there are no heads, or if the number of query heads is not a multiple of the number of key heads.
     #[must_use]
     pub fn new(ring: &Ring, heads: HeadShape, n_layers: usize, kernel: Kernel) -> Self {
         let HeadShape {
@@ -58,10 +58,10 @@ impl KvStore {
             n_heads > 0 && n_kv_heads > 0 && head_dim > 0 && n_heads % n_kv_heads == 0,
             "{n_heads} query heads of {head_dim} can't share {n_kv_heads} key heads"
         );
-        let layout = Layout {
+        let layout = StoreLayout {
             heads,
-            page: PageShape::new(head_dim),
-            pages: PageRing::new(ring),
+            page_shape: PageShape::new(head_dim),
+            page_ring: PageRing::new(ring),
             kernel,
         };
         let layer = KvLayer {
@@ -74,7 +74,7 @@ impl KvStore {
         }
     }
 
-    /// One layer.
+    /// Returns one layer.
     ///
     /// # Panics
     /// If there is no such layer.
@@ -83,7 +83,7 @@ impl KvStore {
         &self.layers[layer_idx]
     }
 
-    /// One layer, to write to.
+    /// Returns one layer for writing.
     ///
     /// # Panics
     /// If there is no such layer.
@@ -91,56 +91,61 @@ impl KvStore {
         &mut self.layers[layer_idx]
     }
 
-    /// Fills all pages that a stream of `tokens` tokens has reached with numbers; for measuring far along a stream.
+    /// Fills all pages that a stream of `tokens` tokens has reached with numbers, to measure at a long context.
     pub fn fill(&mut self, tokens: u64, mut number: impl FnMut() -> f32) {
-        let Layout { page: shape, pages, .. } = self.layout;
-        let reached = pages.reached(tokens);
+        let StoreLayout {
+            page_shape, page_ring, ..
+        } = self.layout;
+        let n_pages = page_ring.pages_for(tokens);
         for head in self.layers.iter_mut().flat_map(|layer| &mut layer.heads) {
             head.clear();
-            head.resize_with(reached, || Page::filled(shape, &mut number));
+            head.resize_with(n_pages, || Page::filled(page_shape, &mut number));
         }
     }
 
-    /// Bytes of keys and values that are allocated now.
+    /// Returns the bytes of keys and values that are allocated now.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let heads = self.layers.iter().flat_map(|layer| &layer.heads);
-        heads.map(Vec::len).sum::<usize>() * self.layout.page.bytes()
+        heads.map(Vec::len).sum::<usize>() * self.layout.page_shape.bytes()
     }
 
-    /// Bytes when the stream has `tokens` tokens, or now if it has more.
+    /// Returns the bytes that are allocated once the stream has `tokens` tokens, or now if that is more.
     #[must_use]
     pub fn bytes_at(&self, tokens: u64) -> usize {
-        let reached = self.layout.pages.reached(tokens);
-        let bytes = reached * self.layout.heads.n_kv_heads * self.layers.len() * self.layout.page.bytes();
+        let n_pages = self.layout.page_ring.pages_for(tokens);
+        let bytes = n_pages * self.layout.heads.n_kv_heads * self.layers.len() * self.layout.page_shape.bytes();
         bytes.max(self.bytes())
     }
 
-    /// Bytes when the stream has filled its ring: a sequence never takes more.
+    /// Returns the bytes that are allocated once the stream has filled its ring: a sequence never takes more.
     #[must_use]
     pub fn max_bytes(&self) -> usize {
-        self.layout.pages.capacity() * self.layout.heads.n_kv_heads * self.layers.len() * self.layout.page.bytes()
+        self.layout.page_ring.capacity()
+            * self.layout.heads.n_kv_heads
+            * self.layers.len()
+            * self.layout.page_shape.bytes()
     }
 }
 
 impl KvLayer {
-    /// Writes a chunk's keys, rotated by their positions, and its values, both rounded to halves.
+    /// Writes a chunk's keys, rotated by their positions, and its values, both rounded to f16.
     ///
     /// # Shapes
     /// - `rows`: `[tokens, row_size]` ([`HeadShape`]), not rotated
     ///
     /// # Panics
-    /// If `rows` has another shape.
+    /// If `rows` has another page_shape.
     pub fn write(&mut self, chunk: &Chunk, rows: &[f32]) {
         for writer in self.writers(chunk, rows) {
             writer.run();
         }
     }
 
-    /// The work of [`KvLayer::write`], one part a key head, in any order or at once.
+    /// Returns the work of [`KvLayer::write`] as one part per key head, to be run in any order or at the same time.
     ///
     /// # Panics
-    /// If `rows` has another shape.
+    /// If `rows` has another page_shape.
     pub fn writers<'a>(&'a mut self, chunk: &'a Chunk, rows: &'a [f32]) -> impl Iterator<Item = KvWriter<'a>> {
         let layout = self.layout;
         let expected = chunk.n_tokens() * layout.heads.row_size();
@@ -154,20 +159,20 @@ impl KvLayer {
         })
     }
 
-    pub(crate) fn layout(&self) -> &Layout {
+    pub(crate) fn layout(&self) -> &StoreLayout {
         &self.layout
     }
 
-    /// The page of a head that holds the positions from `page_idx * PAGE_TOKENS` on.
+    /// Returns the page of a head that holds the positions from `page_idx * PAGE_TOKENS` on.
     pub(crate) fn page(&self, kv_head: usize, page_idx: u64) -> PageView<'_> {
-        self.heads[kv_head][self.layout.pages.place(page_idx)].view(self.layout.page)
+        self.heads[kv_head][self.layout.page_ring.index_of(page_idx)].view(self.layout.page_shape)
     }
 }
 
-/// The keys and values of a chunk in one head, to be written.
+/// The keys and values of a chunk in one head, still to be written.
 #[derive(Debug)]
 pub struct KvWriter<'a> {
-    layout: Layout,
+    layout: StoreLayout,
     kv_head: usize,
     pages: &'a mut Vec<Page>,
     chunk: &'a Chunk,
@@ -175,36 +180,36 @@ pub struct KvWriter<'a> {
 }
 
 impl KvWriter<'_> {
-    /// Writes them.
+    /// Rotates, rounds and writes them.
     pub fn run(self) {
-        let Layout {
+        let StoreLayout {
             heads,
-            page: shape,
-            pages: ring,
+            page_shape,
+            page_ring,
             kernel,
         } = self.layout;
-        // Whole vectors; what is behind a head stays 0.
-        let mut floats = vec![[0.0; LANES]; shape.width() / LANES];
-        let mut halves = vec![[f16::ZERO; LANES]; shape.width() / LANES];
+        // Whole vectors; the numbers behind a head stay 0.
+        let mut unrounded = vec![[0.0; LANES]; page_shape.width() / LANES];
+        let mut rounded = vec![[f16::ZERO; LANES]; page_shape.width() / LANES];
         let rows = self.rows.chunks_exact(heads.row_size());
         for ((token, position), row) in self.chunk.positions().enumerate().zip(rows) {
-            let place = ring.place(position / PAGE_TOKENS as u64);
-            if place >= self.pages.len() {
-                self.pages.resize_with(place + 1, || Page::new(shape));
+            let index = page_ring.index_of(position / PAGE_TOKENS as u64);
+            if index >= self.pages.len() {
+                self.pages.resize_with(index + 1, || Page::new(page_shape));
             }
-            let page = &mut self.pages[place];
+            let page = &mut self.pages[index];
             let lane = (position % PAGE_TOKENS as u64) as usize;
 
-            let key = &mut floats.as_flattened_mut()[..heads.head_dim];
+            let key = &mut unrounded.as_flattened_mut()[..heads.head_dim];
             key.copy_from_slice(&row[heads.key(self.kv_head)]);
             self.chunk.rotate_in_stream(token, key);
-            kernel.round(&floats, &mut halves);
-            page.write_key(shape, lane, &halves.as_flattened()[..heads.head_dim]);
+            kernel.round(&unrounded, &mut rounded);
+            page.write_key(page_shape, lane, &rounded.as_flattened()[..heads.head_dim]);
 
-            let value = &mut floats.as_flattened_mut()[..heads.head_dim];
+            let value = &mut unrounded.as_flattened_mut()[..heads.head_dim];
             value.copy_from_slice(&row[heads.value(self.kv_head)]);
-            kernel.round(&floats, &mut halves);
-            page.write_value(shape, lane, &halves);
+            kernel.round(&unrounded, &mut rounded);
+            page.write_value(page_shape, lane, &rounded);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The policy, the angles, the ring and attention against naive token-by-token models of the paper's cache.
+//! Tests of the policy, the angles, the ring and attention against naive token-by-token models of the paper's cache.
 
 mod attention;
 mod naive;

@@ -1,6 +1,6 @@
-//! Opens a model and shows what a conversation with it looks like in tokens.
+//! Opens a model and prints what a conversation with it looks like in tokens.
 //!
-//! Usage: `open_a_model [GGUF file or Hugging Face folder]`; the toy model without one.
+//! Usage: `open_a_model [GGUF file or Hugging Face folder]`; the toy model by default.
 
 use std::{env, error::Error, path::PathBuf};
 

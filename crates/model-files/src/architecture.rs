@@ -1,50 +1,50 @@
-//! The tensors that a Llama model has, their shapes, and their names in both kinds of file.
+//! The tensors of a Llama model, their shapes, and their names in both kinds of file.
 
 use std::collections::HashMap;
 
-use crate::{LayerTensor, ModelConfig, ModelFileError, TensorName, files::Located, limits};
+use crate::{LayerTensor, ModelConfig, ModelFileError, TensorName, Tokenizer, files::TensorLocation, limits};
 
-/// Which of the two vocabularies of tensor names a file uses.
+/// The tensor names of one kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Naming {
     Gguf,
     HuggingFace,
 }
 
-/// Finds every tensor of the architecture among `found` and checks its shape; nothing may be left over.
-pub(crate) fn assign(
+/// Finds every tensor of the architecture in `found` and checks its shape; none may be left over.
+pub(crate) fn resolve_tensors(
     config: &ModelConfig,
     naming: Naming,
-    mut found: HashMap<String, Located>,
-) -> Result<HashMap<TensorName, Located>, ModelFileError> {
+    mut found: HashMap<String, TensorLocation>,
+) -> Result<HashMap<TensorName, TensorLocation>, ModelFileError> {
     let mut tensors = HashMap::with_capacity(found.len());
     for tensor in all(config) {
         let name = naming.name(tensor);
-        let Some(located) = found.remove(&name) else {
+        let Some(location) = found.remove(&name) else {
             return Err(ModelFileError::MissingTensor { name });
         };
-        let (expected, is) = (shape(config, tensor), [located.rows, located.cols]);
-        if is != expected {
+        let (expected, found_shape) = (shape(config, tensor), [location.rows, location.cols]);
+        if found_shape != expected {
             return Err(ModelFileError::WrongShape {
                 name,
                 expected,
-                found: is,
+                found: found_shape,
             });
         }
-        tensors.insert(tensor, located);
+        tensors.insert(tensor, location);
     }
-    let mut rest: Vec<String> = found
+    let mut unused: Vec<String> = found
         .into_keys()
-        .filter(|name| !naming.is_harmless(name, config))
+        .filter(|name| !naming.is_ignorable(name, config))
         .collect();
-    rest.sort_unstable();
-    match rest.into_iter().next() {
+    unused.sort_unstable();
+    match unused.into_iter().next() {
         None => Ok(tensors),
         Some(name) => Err(unexpected(name)),
     }
 }
 
-/// Checks what must hold between the numbers, so that no product of them can surprise anyone later.
+/// Checks the relations between the numbers, so that later products of them can't overflow or be zero.
 pub(crate) fn check_sizes(config: &ModelConfig) -> Result<(), ModelFileError> {
     let bad = |key: &str, expected, found: usize| {
         Err(ModelFileError::BadValue {
@@ -85,7 +85,23 @@ pub(crate) fn check_sizes(config: &ModelConfig) -> Result<(), ModelFileError> {
     Ok(())
 }
 
-/// A size of the architecture: above 0, and within [`limits::MAX_SIZE`].
+/// Checks that the embedding has a row for every token.
+pub(crate) fn check_vocabulary(tokenizer: &Tokenizer, rows: usize) -> Result<(), ModelFileError> {
+    if tokenizer.vocab_size() > rows || rows > limits::MAX_VOCAB {
+        let (key, expected) = (
+            "vocabulary size".to_owned(),
+            "at least the tokenizer's, at most 1048576",
+        );
+        return Err(ModelFileError::BadValue {
+            key,
+            expected,
+            found: rows.to_string(),
+        });
+    }
+    Ok(())
+}
+
+/// Checks a size of the architecture: above 0, and within [`limits::MAX_SIZE`].
 pub(crate) fn size(key: &str, value: u64) -> Result<usize, ModelFileError> {
     match usize::try_from(value) {
         Ok(size) if size > 0 && value <= limits::MAX_SIZE => Ok(size),
@@ -107,7 +123,7 @@ fn all(config: &ModelConfig) -> impl Iterator<Item = TensorName> {
         .chain(layers)
 }
 
-/// Rows and columns by the configuration.
+/// Returns rows and columns by the configuration.
 fn shape(config: &ModelConfig, tensor: TensorName) -> [usize; 2] {
     let hidden = config.hidden_size;
     match tensor {
@@ -140,8 +156,8 @@ impl Naming {
         }
     }
 
-    /// Tensors that are no weights, or say again what another one says.
-    fn is_harmless(self, name: &str, config: &ModelConfig) -> bool {
+    /// Returns true for tensors that are not weights or that duplicate another one.
+    fn is_ignorable(self, name: &str, config: &ModelConfig) -> bool {
         let stored_angles = name.ends_with(".rotary_emb.inv_freq");
         let second_embedding = config.tied_embedding && name == "lm_head.weight";
         self == Self::HuggingFace && (stored_angles || second_embedding)

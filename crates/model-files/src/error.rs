@@ -1,4 +1,4 @@
-//! What can be wrong with a model on disk.
+//! The errors of this crate.
 
 use std::{io, path::PathBuf};
 
@@ -8,15 +8,15 @@ use quant::QuantError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelFileError {
-    /// A file is not there, or can't be read.
+    /// A file doesn't exist or can't be read.
     #[error("model file \"{}\" can't be read: {source}", path.display())]
     Open {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The path names neither a file nor a folder, or a file within is something else.
+    /// The path is neither a file nor a folder, or a file in the folder is not a regular file.
     #[error("model file \"{}\" is not a regular file", path.display())]
     NotAFile {
         /// The path.
@@ -28,12 +28,12 @@ pub enum ModelFileError {
         /// The file.
         path: PathBuf,
     },
-    /// A folder has no config.json, so it is no Hugging Face model.
+    /// The folder lacks a file that a Hugging Face model needs.
     #[error("model folder \"{}\" has no {file}", path.display())]
     MissingFile {
         /// The folder.
         path: PathBuf,
-        /// The file that is needed.
+        /// The missing file.
         file: &'static str,
     },
     /// Something is wrong inside this file.
@@ -44,13 +44,13 @@ pub enum ModelFileError {
         /// What is wrong; already part of this error's message.
         cause: Box<ModelFileError>,
     },
-    /// The file doesn't start like GGUF.
+    /// The file doesn't start with the GGUF magic number.
     #[error("not a GGUF file: it starts with {found:02x?}")]
     NotGguf {
         /// The first four bytes.
         found: [u8; 4],
     },
-    /// A GGUF version that this reader doesn't know (2 and 3, little endian, are known).
+    /// The GGUF version is not supported (2 and 3 are, little endian).
     #[error("GGUF version {version} is not supported (2 and 3 are; big-endian files are not)")]
     GgufVersion {
         /// The version as read.
@@ -63,25 +63,25 @@ pub enum ModelFileError {
         what: &'static str,
         /// Where it starts.
         at: usize,
-        /// How many bytes it needs.
+        /// Bytes that it needs.
         needed: u64,
-        /// How many there are.
+        /// Bytes that remain.
         left: usize,
     },
     /// There is more of something than any real model has.
     #[error("{count} {what} are over the limit of {limit}")]
     TooMany {
-        /// What there is too much of.
+        /// What is over the limit.
         what: &'static str,
-        /// How many the file declares.
+        /// The declared number.
         count: u64,
-        /// How many are accepted.
+        /// The accepted number.
         limit: u64,
     },
     /// A text that has to be UTF-8 is not.
     #[error("{what} is not UTF-8")]
     NotUtf8 {
-        /// Which text.
+        /// The text.
         what: String,
     },
     /// A metadata value has a type that GGUF doesn't define.
@@ -98,30 +98,30 @@ pub enum ModelFileError {
         /// The metadata key, JSON key or tensor name.
         key: String,
     },
-    /// A setting that the model needs is not there.
+    /// A required setting is missing.
     #[error("\"{key}\" is missing")]
     MissingKey {
         /// The metadata or JSON key.
         key: String,
     },
-    /// A setting has a value that it can't have.
+    /// A setting has a value that is not allowed.
     #[error("\"{key}\" is {found}, expected {expected}")]
     BadValue {
         /// The metadata or JSON key.
         key: String,
-        /// What would be right.
+        /// The expected value.
         expected: &'static str,
-        /// What the file says.
+        /// The value in the file.
         found: String,
     },
-    /// The model is of a kind that is not supported.
+    /// The model needs a feature that is not supported.
     #[error("{feature} \"{value}\" is not supported ({supported})")]
     Unsupported {
-        /// What the model wants.
+        /// The feature.
         feature: &'static str,
-        /// As the file has it.
+        /// Its value in the file.
         value: String,
-        /// What would be.
+        /// What is supported.
         supported: &'static str,
     },
     /// A tensor has no dimension, or too many.
@@ -132,7 +132,7 @@ pub enum ModelFileError {
         /// As declared.
         n_dims: u32,
     },
-    /// The shape of a tensor is zero somewhere, or its size overflows.
+    /// A dimension of a tensor is zero, or its size overflows.
     #[error("tensor \"{name}\" has the impossible shape {shape:?}")]
     TensorSize {
         /// The tensor.
@@ -156,7 +156,7 @@ pub enum ModelFileError {
         /// As declared.
         dtype: String,
     },
-    /// A tensor starts where none may start.
+    /// A tensor starts at a position that is not aligned.
     #[error("tensor \"{name}\" starts at {offset}, which is not a multiple of {alignment}")]
     TensorAlignment {
         /// The tensor.
@@ -186,19 +186,19 @@ pub enum ModelFileError {
         /// The one that starts inside it.
         second: String,
     },
-    /// A tensor that the architecture needs is not there.
+    /// A tensor that the architecture needs is missing.
     #[error("tensor \"{name}\" is missing")]
     MissingTensor {
         /// As this kind of file names it.
         name: String,
     },
-    /// A tensor that the architecture has no place for.
+    /// The architecture has no such tensor.
     #[error("tensor \"{name}\" is not part of a Llama model")]
     UnexpectedTensor {
         /// As the file names it.
         name: String,
     },
-    /// A tensor has another shape than the architecture says.
+    /// A tensor has another shape than the architecture requires.
     #[error("tensor \"{name}\" is {found:?}, expected {expected:?} (rows, columns)")]
     WrongShape {
         /// As this kind of file names it.
@@ -208,16 +208,16 @@ pub enum ModelFileError {
         /// Rows and columns in the file.
         found: [usize; 2],
     },
-    /// A safetensors header is broken.
+    /// A safetensors header is invalid.
     #[error("safetensors header: {reason}")]
     Safetensors {
-        /// What the `safetensors` crate says.
+        /// The error of the `safetensors` crate.
         reason: String,
     },
     /// A JSON file can't be parsed.
     #[error("{source}")]
     Json {
-        /// Where and why.
+        /// The error of the parser, with its position.
         source: serde_json::Error,
     },
     /// The tokenizer can't be built or used.
@@ -226,7 +226,7 @@ pub enum ModelFileError {
         /// Why.
         reason: String,
     },
-    /// Plain text came out as a control token; it is refused, since it would let text speak as the system.
+    /// Plain text was encoded as a control token. It is refused, since text could otherwise pose as the system.
     #[error("tokenizer: plain text was encoded as the control token \"{token}\"")]
     ControlTokenInText {
         /// The token.
@@ -238,7 +238,7 @@ pub enum ModelFileError {
         /// Why.
         reason: String,
     },
-    /// The chat template can't be cut into turn segments that stay the same as a conversation grows.
+    /// The chat template can't be split into turn segments that stay the same as a conversation grows.
     #[error("chat template: {problem}")]
     TemplateNotByTurns {
         /// What differs.
@@ -247,7 +247,7 @@ pub enum ModelFileError {
 }
 
 impl ModelFileError {
-    /// Names the file in which this went wrong.
+    /// Adds the file in which the error occurred.
     pub(crate) fn within(self, path: &std::path::Path) -> Self {
         match self {
             Self::Open { .. }
@@ -262,7 +262,7 @@ impl ModelFileError {
         }
     }
 
-    /// What went wrong, without the name of the file.
+    /// Returns the error without the name of the file.
     pub fn cause(&self) -> &Self {
         match self {
             Self::In { cause, .. } => cause.cause(),

@@ -1,33 +1,33 @@
-//! One model: its numbers, its mapped tensors, its tokenizer and its chat format.
+//! A model: its numbers, its mapped tensors, its tokenizer and its chat format.
 
-use std::{collections::HashMap, fmt, ops::Range, path::Path};
+use std::{collections::HashMap, fmt, ops::Range};
 
 use memmap2::Mmap;
 use quant::BlockType;
 use sha2::{Digest, Sha256};
 
-use crate::{ChatFormat, ModelConfig, ModelFileError, TensorName, TensorView, Tokenizer, gguf, hf, mapped};
+use crate::{ChatFormat, ModelConfig, ModelFileError, TensorName, TensorView, Tokenizer, mapped};
 
 /// A model on disk, checked and mapped.
 ///
-/// Opening reads the headers only; the pages of a tensor are read when it is looked at.
+/// Opening reads the headers only; the pages of a tensor are read when it is accessed.
 pub struct ModelFiles {
-    /// What the model computes.
+    /// The architecture.
     pub config: ModelConfig,
-    /// Text to tokens and back.
+    /// Converts text to tokens and back.
     pub tokenizer: Tokenizer,
-    /// How a conversation is written; `None` when the model has no chat template.
+    /// The format of a conversation; `None` if the model has no chat template.
     pub chat_format: Option<ChatFormat>,
-    /// What the model calls itself; the name of the file or folder if it doesn't say.
+    /// The model's own name, or the name of the file or folder if it has none.
     pub name: String,
     pub(crate) maps: Vec<Mmap>,
-    pub(crate) tensors: HashMap<TensorName, Located>,
+    pub(crate) tensors: HashMap<TensorName, TensorLocation>,
     pub(crate) fingerprint: String,
 }
 
-/// Where a tensor lies: which of the mapped files, and which of its bytes.
+/// The location of a tensor: the index of the mapped file, its shape and type, and its bytes in that file.
 #[derive(Debug, Clone)]
-pub(crate) struct Located {
+pub(crate) struct TensorLocation {
     pub(crate) map: usize,
     pub(crate) rows: usize,
     pub(crate) cols: usize,
@@ -36,19 +36,7 @@ pub(crate) struct Located {
 }
 
 impl ModelFiles {
-    /// Opens a GGUF file, or the folder of a Hugging Face model.
-    ///
-    /// # Errors
-    /// A [`ModelFileError`] that names the file and what is wrong with it or not supported.
-    pub fn open(path: &Path) -> Result<Self, ModelFileError> {
-        if path.is_dir() {
-            hf::open(path)
-        } else {
-            gguf::open(path).map_err(|error| error.within(path))
-        }
-    }
-
-    /// The bytes and shape of a tensor. With a tied embedding, [`TensorName::Output`] is the embedding.
+    /// Returns the bytes and shape of a tensor. With a tied embedding, [`TensorName::Output`] is the embedding.
     ///
     /// # Errors
     /// [`ModelFileError::MissingTensor`] for a layer that the model doesn't have.
@@ -57,26 +45,26 @@ impl ModelFiles {
             TensorName::Output if self.config.tied_embedding => TensorName::Embedding,
             name => name,
         };
-        let located = self.tensors.get(&stored);
-        let located = located.ok_or_else(|| ModelFileError::MissingTensor { name: name.to_string() })?;
+        let location = self.tensors.get(&stored);
+        let location = location.ok_or_else(|| ModelFileError::MissingTensor { name: name.to_string() })?;
         Ok(TensorView {
-            rows: located.rows,
-            cols: located.cols,
-            block_type: located.block_type,
-            bytes: &self.maps[located.map][located.span.clone()],
+            rows: location.rows,
+            cols: location.cols,
+            block_type: location.block_type,
+            bytes: &self.maps[location.map][location.span.clone()],
         })
     }
 
-    /// Gives the memory of all tensors that were looked at back to the system, for when they are kept in another form. What is looked
-    /// at later is read from the file again.
+    /// Returns the memory of all accessed tensors to the system, once they are kept in another form. A later access
+    /// reads the file again.
     pub fn release_pages(&self) {
         self.maps.iter().for_each(mapped::release);
     }
 
-    /// Sixteen hex digits that stand for this model: the same file gives the same, another model another.
+    /// Returns sixteen hex digits that identify this model: the same file has the same ones, another model has others.
     ///
-    /// A hash of the headers, the sizes, the tokenizer and the first bytes of every tensor, so that it
-    /// takes no time; it tells models apart, and proves nothing about damage.
+    /// They are a hash of the headers, the sizes, the tokenizer and the first bytes of every tensor, so computing them
+    /// takes no noticeable time. They distinguish models, and prove nothing about damage.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
@@ -93,10 +81,10 @@ impl fmt::Debug for ModelFiles {
 }
 
 /// Hashes the `headers`, the sizes of the files and the first bytes of every tensor.
-pub(crate) fn fingerprint(headers: &[&[u8]], maps: &[Mmap], tensors: &HashMap<TensorName, Located>) -> String {
-    /// Enough of a tensor to differ between two models trained from the same start.
+pub(crate) fn fingerprint(headers: &[&[u8]], maps: &[Mmap], tensors: &HashMap<TensorName, TensorLocation>) -> String {
+    /// Enough of a tensor to distinguish two models trained from the same start.
     const SAMPLE_BYTES: usize = 64;
-    /// Half of this many hex digits is a 64-bit hash: no two models of a machine share it.
+    /// Sixteen hex digits: a 64-bit hash doesn't collide among the models of one machine.
     const BYTES_SHOWN: usize = 8;
     let mut hash = Sha256::new();
     for part in headers {
@@ -108,7 +96,7 @@ pub(crate) fn fingerprint(headers: &[&[u8]], maps: &[Mmap], tensors: &HashMap<Te
     }
     let mut spans: Vec<_> = tensors
         .values()
-        .map(|located| (located.map, located.span.clone()))
+        .map(|location| (location.map, location.span.clone()))
         .collect();
     spans.sort_unstable_by_key(|(map, span)| (*map, span.start));
     for (map, span) in spans {

@@ -1,4 +1,4 @@
-//! What holds for any bytes in a model's files, for `cargo xtask fuzz`.
+//! Promises that hold for any bytes in a model's files, for `cargo xtask fuzz`.
 
 use std::{collections::HashSet, ops::Range};
 
@@ -6,20 +6,21 @@ use quant::BlockType;
 
 use crate::{Piece, gguf, hf};
 
-/// Reads the bytes as a GGUF file: whatever is accepted lies within them, each tensor on its own; a whole model encodes any text.
+/// Reads the bytes as a GGUF file: every accepted tensor lies within them, without overlap; a whole model encodes any
+/// text.
 ///
 /// # Panics
-/// A promise is broken.
+/// If a promise is broken.
 pub fn gguf(bytes: &[u8]) {
     let Ok(header) = gguf::Gguf::parse(bytes) else { return };
     assert!(bytes.starts_with(header.header), "the header is where it was");
-    let tensors = header.tensors.iter().map(|tensor| Placed {
+    let tensors = header.tensors.iter().map(|tensor| TensorSpan {
         name: tensor.name,
         values: tensor.rows * tensor.cols,
         block_type: tensor.block_type,
         span: tensor.span.clone(),
     });
-    check_places(tensors.collect(), header.header.len()..bytes.len());
+    check_spans(tensors.collect(), header.header.len()..bytes.len());
     let Ok(parts) = gguf::read(&header) else { return };
     let text = "Hi <|im_end|> \u{1F642}\0é";
     let question = parts.chat_format.iter().flat_map(|format| format.user_part(text));
@@ -39,40 +40,40 @@ pub fn gguf(bytes: &[u8]) {
     }
 }
 
-/// Reads the bytes as a safetensors file: whatever is accepted lies within them, each tensor on its own.
+/// Reads the bytes as a safetensors file: every accepted tensor lies within them, without overlap.
 ///
 /// # Panics
-/// A promise is broken.
+/// If a promise is broken.
 pub fn safetensors(bytes: &[u8]) {
     let Ok((header_len, tensors)) = hf::read_header(bytes) else {
         return;
     };
-    let tensors = tensors.iter().map(|(name, tensor)| Placed {
+    let tensors = tensors.iter().map(|(name, tensor)| TensorSpan {
         name,
         values: tensor.rows * tensor.cols,
         block_type: tensor.block_type,
         span: tensor.span.clone(),
     });
-    check_places(tensors.collect(), header_len..bytes.len());
+    check_spans(tensors.collect(), header_len..bytes.len());
     assert!(
         safetensors::SafeTensors::deserialize(bytes).is_ok(),
         "the format's own library agrees"
     );
 }
 
-struct Placed<'a> {
+struct TensorSpan<'a> {
     name: &'a str,
     values: usize,
     block_type: BlockType,
     span: Range<usize>,
 }
 
-fn check_places(mut tensors: Vec<Placed<'_>>, data: Range<usize>) {
+fn check_spans(mut tensors: Vec<TensorSpan<'_>>, data: Range<usize>) {
     let names: HashSet<&str> = tensors.iter().map(|tensor| tensor.name).collect();
     assert_eq!(names.len(), tensors.len(), "no name comes twice");
     tensors.sort_by_key(|tensor| (tensor.span.start, tensor.span.end));
     let mut end = data.start;
-    for Placed {
+    for TensorSpan {
         name,
         values,
         block_type,

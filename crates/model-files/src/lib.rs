@@ -1,12 +1,12 @@
-//! A model on disk, as one checked [`ModelFiles`].
+//! Opens a model on disk as one checked [`ModelFiles`].
 //!
-//! In goes the path of a GGUF file (v2, v3) or of a Hugging Face folder (`config.json`, safetensors,
-//! `tokenizer.json`); out come the numbers of its architecture, its tensors as views of the mapped file,
-//! its tokenizer, and its chat template cut into turn segments.
+//! In goes the path of a GGUF file (v2, v3) or of a Hugging Face folder (`config.json`, safetensors, `tokenizer.json`).
+//! Out come the numbers of its architecture, its tensors as views of the mapped file, its tokenizer, and its chat
+//! template split into turn segments.
 //!
-//! Everything in every header is checked before anything is allocated for it, and whatever is wrong or
-//! not supported is a named [`ModelFileError`]. This crate computes nothing: it knows no tensor library
-//! and no device, fetches nothing, and never writes.
+//! Everything in every header is checked before anything is allocated for it, and every problem is a named
+//! [`ModelFileError`]. It never computes with a model, uses no tensor library and no device, downloads nothing, and never
+//! writes.
 
 mod architecture;
 mod chat_format;
@@ -19,6 +19,7 @@ mod gguf;
 mod hf;
 mod limits;
 mod mapped;
+mod open;
 mod tensor;
 mod tokenizer;
 

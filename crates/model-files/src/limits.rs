@@ -1,13 +1,13 @@
-//! The most of everything that a model file may have.
+//! Upper limits of everything in a model's files.
 //!
-//! Each is far above what any model of the Llama family has and low enough that a header within them
-//! costs little memory.
+//! Each is far above what any model of the Llama family has, and low enough that a header within them costs little
+//! memory.
 
 /// Entries of GGUF metadata; real files have 20 to 60.
 pub(crate) const MAX_METADATA: u64 = 4_096;
 /// Tensors of a model; a Llama of 126 layers has 1,138, and sparse ones stay below 20,000.
 pub(crate) const MAX_TENSORS: u64 = 65_536;
-/// Bytes of the name of a tensor or of a metadata key; GGUF says 64 and 65,535, nobody needs more than this.
+/// Bytes of the name of a tensor or of a metadata key; GGUF allows 64 and 65,535, but no model needs more than this.
 pub(crate) const MAX_NAME_BYTES: u64 = 256;
 /// Dimensions of a tensor; ggml's own limit.
 pub(crate) const MAX_DIMS: u32 = 4;

@@ -25,10 +25,10 @@ pub(crate) fn map_file(path: &Path) -> Result<Mmap, ModelFileError> {
     if metadata.len() == 0 {
         return Err(ModelFileError::Empty { path: path.to_owned() });
     }
-    // SAFETY: the map is read-only and private to this process, and `Mmap` keeps it alive. What can't be
-    // ruled out is another process that truncates or rewrites a model while it serves: reading a page
-    // that is gone ends this process with SIGBUS. Every engine that maps its weights lives with that;
-    // the alternative is a copy of the whole file in memory.
+    // SAFETY: the map is read-only and private to this process, and `Mmap` keeps it alive. What can't be ruled out is
+    // another process that truncates or rewrites a model while it is used: reading a page that is gone ends this
+    // process with SIGBUS. Every engine that maps its weights has this limitation; the alternative is a copy of the
+    // whole file in memory.
     #[expect(
         unsafe_code,
         reason = "mapping a file is the one thing here that can't be done safely"
@@ -37,12 +37,12 @@ pub(crate) fn map_file(path: &Path) -> Result<Mmap, ModelFileError> {
     map.map_err(open)
 }
 
-/// Gives the pages of a map back to the system; they are read again when they are looked at. Elsewhere than on Unix they stay.
+/// Returns the pages of a map to the system; a later access reads them again. On systems other than Unix they stay.
 pub(crate) fn release(map: &Mmap) {
     #[cfg(unix)]
     {
-        // SAFETY: the advice throws away what was changed in memory alone, and nothing was: the map is read-only and of a file, so
-        // that the same bytes come back from there.
+        // SAFETY: the advice discards changes that were made in memory only, and there are none: the map is read-only
+        // and of a file, from which the same bytes are read again.
         #[expect(unsafe_code, reason = "the same advice is unsound for maps that were written to")]
         let _pages_may_stay = unsafe { map.unchecked_advise(UncheckedAdvice::DontNeed) };
     }

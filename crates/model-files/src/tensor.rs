@@ -1,23 +1,23 @@
-//! The tensors of a model by what they do, and views of their bytes.
+//! The tensors of a model by their role, and views of their bytes.
 
 use std::fmt;
 
 use quant::{BlockType, QuantError, dequantize};
 
-/// Which tensor of the model.
+/// The role of a tensor in the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TensorName {
-    /// `[vocab_size, hidden_size]`: one row a token.
+    /// `[vocab_size, hidden_size]`: one row per token.
     Embedding,
     /// `[1, hidden_size]`: the norm before the output.
     OutputNorm,
-    /// `[vocab_size, hidden_size]`: the output matrix; the embedding when tied.
+    /// `[vocab_size, hidden_size]`: the output matrix; the embedding if tied.
     Output,
     /// One of the nine tensors of a layer, counted from 0.
     Layer(usize, LayerTensor),
 }
 
-/// Which tensor of a layer. Matrices are `[outputs, inputs]`: `y = W x`.
+/// The role of a tensor in a layer. Matrices are `[outputs, inputs]`: `y = W x`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LayerTensor {
     /// `[1, hidden_size]`.
@@ -69,9 +69,9 @@ impl fmt::Display for TensorName {
 /// A matrix in the mapped file, row by row. A norm is a matrix of one row.
 #[derive(Debug, Clone, Copy)]
 pub struct TensorView<'a> {
-    /// Rows.
+    /// Number of rows.
     pub rows: usize,
-    /// Values of a row; whole blocks.
+    /// Values per row; whole blocks.
     pub cols: usize,
     /// How a row is stored.
     pub block_type: BlockType,
@@ -80,7 +80,7 @@ pub struct TensorView<'a> {
 }
 
 impl<'a> TensorView<'a> {
-    /// The stored bytes of one row.
+    /// Returns the stored bytes of one row.
     ///
     /// # Panics
     /// If `row` is not below `rows`.

@@ -1,8 +1,8 @@
-//! Text to token ids and back.
+//! Converts text to token ids and back.
 //!
-//! The byte-pair merging is the `tokenizers` crate's; what is ours is the border around it: which parts
-//! of a prompt may become control tokens (a template's literals, never a text), and which bytes each
-//! token stands for, so that a stream of tokens can be written as it comes.
+//! The `tokenizers` crate merges the byte pairs. This module decides which parts of a prompt may become control tokens
+//! (a template's literals, never a message), and which bytes each token stands for, so that a stream of tokens can be
+//! written as it arrives.
 
 mod added;
 mod from_gguf;
@@ -12,7 +12,7 @@ mod token_bytes;
 
 use crate::{ModelFileError, Piece};
 use added::AddedTokens;
-use pipeline::{Pipeline, Place};
+use pipeline::{Pipeline, TextPosition};
 use token_bytes::TokenBytes;
 
 /// The tokenizer of one model.
@@ -23,54 +23,54 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Encodes a text in which everything is text: a typed `<|im_end|>` comes out as its characters.
+    /// Encodes a text without control tokens: a typed `<|im_end|>` is encoded as its characters.
     ///
     /// # Errors
-    /// [`ModelFileError::Tokenizer`] if the vocabulary has no way to write it, and
-    /// [`ModelFileError::ControlTokenInText`] if the vocabulary would make a control token of it.
+    /// [`ModelFileError::Tokenizer`] if the vocabulary can't encode it, and [`ModelFileError::ControlTokenInText`] if
+    /// the vocabulary would encode it as a control token.
     pub fn encode_text(&self, text: &str) -> Result<Vec<u32>, ModelFileError> {
         self.encode_pieces(&[Piece::Start, Piece::Text(text)])
     }
 
-    /// Encodes a text in which control tokens are parsed: the author's own, such as a template's literals.
+    /// Encodes a text with control tokens, from a trusted source such as a template's literals.
     ///
     /// # Errors
-    /// [`ModelFileError::Tokenizer`] if the vocabulary has no way to write it.
+    /// [`ModelFileError::Tokenizer`] if the vocabulary can't encode it.
     pub fn encode_template(&self, literal: &str) -> Result<Vec<u32>, ModelFileError> {
         self.encode_pieces(&[Piece::Start, Piece::Literal(literal)])
     }
 
     /// Encodes the parts of a prompt, each by its own rule.
     ///
-    /// Neighbouring literals and texts are merged as the whole that they are, so that a benign prompt has
-    /// the ids that its rendered text has; only control tokens come from literals alone.
+    /// Adjacent literals and texts are merged before they are encoded, so that a benign prompt has the ids of its
+    /// rendered text; only literals can produce control tokens.
     ///
     /// # Errors
     /// As [`Tokenizer::encode_text`].
     pub fn encode_pieces(&self, pieces: &[Piece<'_>]) -> Result<Vec<u32>, ModelFileError> {
-        let mut run = Run {
+        let mut encoder = PromptEncoder {
             tokenizer: self,
             ids: Vec::new(),
             text: String::new(),
-            place: Place::Within,
+            position: TextPosition::Within,
         };
         for piece in pieces {
             match piece {
-                Piece::Start => run.begin(Place::Start)?,
-                Piece::Literal(literal) => run.literal(literal)?,
-                Piece::Text(text) => run.text.push_str(text),
+                Piece::Start => encoder.flush(TextPosition::Start)?,
+                Piece::Literal(literal) => encoder.literal(literal)?,
+                Piece::Text(text) => encoder.text.push_str(text),
                 Piece::Ids(ids) => {
-                    run.begin(Place::Within)?;
-                    run.ids.extend_from_slice(ids);
+                    encoder.flush(TextPosition::Within)?;
+                    encoder.ids.extend_from_slice(ids);
                 }
             }
         }
-        run.begin(Place::Within)?;
-        Ok(run.ids)
+        encoder.flush(TextPosition::Within)?;
+        Ok(encoder.ids)
     }
 
-    /// The text of all `ids`, control tokens by their names. Bytes that are no UTF-8, and ids that the
-    /// vocabulary doesn't have, come out as U+FFFD.
+    /// Decodes all `ids`, control tokens by their names. Invalid UTF-8, and ids that the vocabulary doesn't have,
+    /// become U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> String {
         let mut bytes = Vec::new();
         for id in ids {
@@ -79,8 +79,8 @@ impl Tokenizer {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// The bytes that a token adds to an answer, which may be a part of a character; `None` for control
-    /// tokens and for ids that the vocabulary doesn't have.
+    /// Returns the bytes that a token adds to an answer, which may be a part of a character; `None` for control tokens
+    /// and for ids that the vocabulary doesn't have.
     pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
         if self.added.is_control(id) {
             None
@@ -89,19 +89,20 @@ impl Tokenizer {
         }
     }
 
-    /// One more than the highest id.
+    /// Returns the highest id plus one.
     pub fn vocab_size(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The id of the control or added token with exactly this text.
+    /// Returns the id of the control or added token with exactly this text.
     pub fn control_id(&self, text: &str) -> Option<u32> {
         self.added.id(text)
     }
 
-    /// The control tokens that end an answer in one of the usual chat formats, whatever the file declares.
+    /// Returns the control tokens that end an answer in one of the usual chat formats, whether or not the file declares
+    /// them.
     pub(crate) fn end_tokens(&self) -> Vec<u32> {
-        /// As ChatML, Llama 3, Llama 2 and GPT-2 write them.
+        /// The names in ChatML, Llama 3, Llama 2 and GPT-2.
         const NAMES: [&str; 5] = ["<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "</s>", "<|endoftext|>"];
         NAMES
             .iter()
@@ -124,20 +125,20 @@ impl std::fmt::Debug for Tokenizer {
 }
 
 /// A prompt that is being encoded: the ids so far, and the text since the last control token.
-struct Run<'a> {
+struct PromptEncoder<'a> {
     tokenizer: &'a Tokenizer,
     ids: Vec<u32>,
     text: String,
-    place: Place,
+    position: TextPosition,
 }
 
-impl Run<'_> {
-    /// Adds a literal: its control tokens at once, what lies between them as text.
+impl PromptEncoder<'_> {
+    /// Adds a literal: its control tokens immediately, the text between them as pending text.
     fn literal(&mut self, literal: &str) -> Result<(), ModelFileError> {
         let mut rest = literal;
         while let Some(found) = self.tokenizer.added.find(rest) {
             self.text.push_str(&rest[..found.start]);
-            self.begin(Place::AfterControl)?;
+            self.flush(TextPosition::AfterControl)?;
             self.ids.push(found.id);
             rest = &rest[found.end..];
         }
@@ -145,12 +146,14 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Encodes what is pending; what follows stands at `next`.
-    fn begin(&mut self, next: Place) -> Result<(), ModelFileError> {
+    /// Encodes the pending text; what follows is at position `next`.
+    fn flush(&mut self, next: TextPosition) -> Result<(), ModelFileError> {
         let start = self.ids.len();
-        self.tokenizer.pipeline.encode(&self.text, self.place, &mut self.ids)?;
+        self.tokenizer
+            .pipeline
+            .encode(&self.text, self.position, &mut self.ids)?;
         self.text.clear();
-        self.place = next;
+        self.position = next;
         match self.ids[start..]
             .iter()
             .find(|id| self.tokenizer.added.is_forbidden_in_text(**id))

@@ -1,4 +1,5 @@
-//! Multiplies a Q4_1 matrix of 4,096 by 4,096 with one row and with 64, and says how much faster that is than plain Rust.
+//! Multiplies a Q4_1 matrix of 4,096 by 4,096 with one row and with 64, and prints the speed and the ratio to plain
+//! Rust.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +7,7 @@ use streaming_llm_quant::{Activations, BlockType, Kernel, QuantError, QuantMatri
 
 const SIZE: usize = 4_096;
 
-/// The best of some runs: what disturbs a run only ever makes it longer.
+/// The fastest run counts: disturbances only ever make a run slower.
 const RUNS: usize = 5;
 
 fn main() -> Result<(), QuantError> {
@@ -31,7 +32,7 @@ fn main() -> Result<(), QuantError> {
     Ok(())
 }
 
-/// All outputs, and how long they took with the rounding of the activations.
+/// Returns all outputs, and the time they took including the rounding of the activations.
 fn multiply(matrix: &QuantMatrix, values: &[f32]) -> Result<(Vec<f32>, Duration), QuantError> {
     let mut activations = Activations::new();
     let mut outputs = vec![0.0; values.len()];

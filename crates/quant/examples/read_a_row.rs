@@ -3,7 +3,7 @@
 use streaming_llm_quant::{BlockType, QuantError, dequantize};
 
 fn main() -> Result<(), QuantError> {
-    // Two blocks of 32 values: the scale 0.5 as a half, then the values in steps of the scale.
+    // Two blocks of 32 values: the scale 0.5 as an f16, then the values in steps of the scale.
     let mut row = Vec::new();
     for block in 0..2_i8 {
         row.extend([0x00, 0x38]);

@@ -1,21 +1,20 @@
-//! The block layouts by name, number and size.
+//! The block layouts by name and size.
 
 use std::fmt;
 
-use crate::QuantError;
-
-/// How the values of a tensor are stored, as ggml names it.
+/// The layout in which the values of a tensor are stored, named as in ggml.
 ///
-/// All are little endian. In the 4-bit layouts, byte `i` of a block holds value `i` in its low half and
-/// value `i + 16` in its high half; the 5-bit ones have the fifth bit of value `i` as bit `i` of four bytes before that. The layouts
-/// of 256 values (ggml's K-quants) have scales for runs of 16 or 32 values, which are whole numbers themselves, in units of one or two f16.
+/// All are little endian. In the 4-bit layouts, byte `i` of a block holds value `i` in its low nibble and value `i +
+/// 16` in its high nibble; the 5-bit ones store the fifth bit of value `i` as bit `i` of four preceding bytes. The
+/// layouts of 256 values (ggml's K-quants) have scales for runs of 16 or 32 values, which are small integers in units
+/// of one or two f16.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BlockType {
-    /// One IEEE single a value.
+    /// One IEEE single per value.
     F32,
-    /// One IEEE half a value.
+    /// One IEEE half per value.
     F16,
-    /// One bfloat16 a value: the upper half of an f32.
+    /// One bfloat16 per value: the upper half of an f32.
     Bf16,
     /// 32 values: an f16 scale `d`, 16 bytes of 4-bit `q`; the value is `d * (q - 8)`.
     Q4_0,
@@ -23,7 +22,8 @@ pub enum BlockType {
     Q4_1,
     /// 32 values: an f16 scale `d`, the fifth bits, 16 bytes of the lower four of `q`; the value is `d * (q - 16)`.
     Q5_0,
-    /// 32 values: an f16 scale `d`, an f16 minimum `m`, the fifth bits, 16 bytes of the lower four of `q`; the value is `d * q + m`.
+    /// 32 values: an f16 scale `d`, an f16 minimum `m`, the fifth bits, 16 bytes of the lower four of `q`; the value is
+    /// `d * q + m`.
     Q5_1,
     /// 32 values: an f16 scale `d`, 32 signed bytes `q`; the value is `d * q`.
     Q8_0,
@@ -40,30 +40,7 @@ pub enum BlockType {
 }
 
 impl BlockType {
-    /// The layout with this number in ggml and so in a GGUF file.
-    ///
-    /// # Errors
-    /// [`QuantError::UnknownType`] for any number that is not one of the layouts.
-    pub fn from_ggml(id: u32) -> Result<Self, QuantError> {
-        match id {
-            0 => Ok(Self::F32),
-            1 => Ok(Self::F16),
-            2 => Ok(Self::Q4_0),
-            3 => Ok(Self::Q4_1),
-            6 => Ok(Self::Q5_0),
-            7 => Ok(Self::Q5_1),
-            8 => Ok(Self::Q8_0),
-            10 => Ok(Self::Q2K),
-            11 => Ok(Self::Q3K),
-            12 => Ok(Self::Q4K),
-            13 => Ok(Self::Q5K),
-            14 => Ok(Self::Q6K),
-            30 => Ok(Self::Bf16),
-            id => Err(QuantError::UnknownType { id }),
-        }
-    }
-
-    /// How many values one block holds: 1 for the plain types, 256 for the K-quants, else 32.
+    /// Returns how many values one block holds: 1 for the plain types, 256 for the K-quants, otherwise 32.
     pub const fn block_len(self) -> usize {
         match self {
             Self::F32 | Self::F16 | Self::Bf16 => 1,
@@ -72,7 +49,7 @@ impl BlockType {
         }
     }
 
-    /// How many bytes one block takes.
+    /// Returns how many bytes one block takes.
     pub const fn block_bytes(self) -> usize {
         match self {
             Self::F32 => 4,
@@ -90,7 +67,7 @@ impl BlockType {
         }
     }
 
-    /// How many bytes `n_values` take; `None` if they are not whole blocks or the number overflows.
+    /// Returns how many bytes `n_values` take, or `None` if they are not whole blocks or the number overflows.
     pub const fn bytes_for(self, n_values: usize) -> Option<usize> {
         if !n_values.is_multiple_of(self.block_len()) {
             return None;

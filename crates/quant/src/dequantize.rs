@@ -1,26 +1,23 @@
-//! From stored blocks to f32, block by block.
+//! Converts stored blocks to f32, block by block.
 //!
-//! Every loop runs over arrays of a size known at compile time, which is what lets the compiler
-//! vectorise it; there is nothing else to it.
+//! Every loop runs over arrays whose size is known at compile time, so that the compiler can vectorise it.
 
 mod k_quants;
 
 use half::{bf16, f16};
 
+use crate::layout::BLOCK;
 use crate::{BlockType, QuantError};
 use k_quants::{q2_k, q3_k, q4_k, q5_k, q6_k};
 
-/// Values in a quantised block; all of ggml's simple layouts have the same.
-pub(crate) const BLOCK: usize = 32;
-
-/// Writes the values that `bytes` hold to `out`.
+/// Converts the values in `bytes` to f32 and writes them to `out`.
 ///
-/// `out` may be one row, several, or a whole tensor: blocks follow each other without gaps.
-/// NaN and infinite scales are passed on as they come.
+/// `out` may be one row, several, or a whole tensor: blocks follow each other without gaps. NaN and infinite scales are
+/// propagated.
 ///
 /// # Errors
-/// [`QuantError::PartialBlock`] if `out` is not whole blocks long, [`QuantError::WrongLength`] if `bytes`
-/// are not exactly the bytes of `out.len()` values.
+/// [`QuantError::PartialBlock`] if `out` is not whole blocks long, [`QuantError::WrongLength`] if `bytes` are not
+/// exactly the bytes of `out.len()` values.
 pub fn dequantize(block_type: BlockType, bytes: &[u8], out: &mut [f32]) -> Result<(), QuantError> {
     let values = out.len();
     let expected = block_type
@@ -112,7 +109,7 @@ fn q5_1(block: &[u8; 24], out: &mut [f32; BLOCK]) {
     }
 }
 
-/// The fifth bit of each value of a block, where it belongs in the value.
+/// Returns the fifth bit of each value of a block, shifted to its position in the value.
 fn fifth_bits(bytes: [u8; 4]) -> impl Fn(usize) -> u8 {
     let bits = u32::from_le_bytes(bytes);
     move |value| ((bits >> value & 1) as u8) << 4

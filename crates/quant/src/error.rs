@@ -1,14 +1,14 @@
-//! What can be wrong with quantised bytes.
+//! The errors of this crate.
 
 use std::ops::Range;
 
 use crate::{BlockType, GROUP_ROWS};
 
-/// Why bytes could not be read as a quantised tensor.
+/// Why a tensor could not be read, quantised or multiplied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum QuantError {
-    /// The ggml type number names no type that this crate can read.
+    /// The ggml type number is not one of the supported layouts.
     #[error(
         "ggml tensor type {id} is not supported (supported: F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K)"
     )]
@@ -16,68 +16,68 @@ pub enum QuantError {
         /// The number as found in the file.
         id: u32,
     },
-    /// The values asked for do not fill whole blocks.
+    /// The requested values do not fill whole blocks.
     #[error("{values} values are not whole blocks of {block_type} ({} values each)", block_type.block_len())]
     PartialBlock {
         /// The layout of the bytes.
         block_type: BlockType,
-        /// How many values were asked for.
+        /// The number of requested values.
         values: usize,
     },
-    /// The bytes are not as many as the values need.
+    /// The number of bytes is not what the values need.
     #[error("{values} values of {block_type} do not take {bytes} bytes")]
     WrongLength {
         /// The layout of the bytes.
         block_type: BlockType,
-        /// How many values were asked for.
+        /// The number of requested values.
         values: usize,
-        /// How many bytes were given.
+        /// The number of given bytes.
         bytes: usize,
     },
-    /// There is no product with blocks of this type.
+    /// Products with this type are not supported.
     #[error("a matrix of {block_type} can't be multiplied as it is stored")]
     NotBlocks {
         /// The layout of the bytes.
         block_type: BlockType,
     },
-    /// Nothing is quantised to this type.
+    /// Quantising to this type is not supported.
     #[error("values can be quantised to Q8_0 or Q4_0, not to {block_type}")]
     NotQuantizable {
-        /// The layout asked for.
+        /// The requested layout.
         block_type: BlockType,
     },
-    /// A value that no block can hold.
+    /// A value is NaN, infinite or too large for a block.
     #[error("value {value} is not a number, or too large to be quantised")]
     NotFinite {
-        /// Which one, from 0.
+        /// Index of the value, from 0.
         value: usize,
     },
     /// The system has no memory for a matrix.
     #[error("there are no {bytes} bytes of memory for a matrix")]
     NoMemory {
-        /// What it takes.
+        /// The size of the matrix.
         bytes: usize,
     },
-    /// There is nothing to multiply.
+    /// The matrix has no rows or no columns.
     #[error("a matrix of {n_rows} rows and {n_cols} columns is empty")]
     EmptyMatrix {
-        /// Rows asked for.
+        /// Requested rows.
         n_rows: usize,
-        /// Columns asked for.
+        /// Requested columns.
         n_cols: usize,
     },
-    /// The values to quantise are no rows of whole blocks.
+    /// The values to quantise are not rows of whole blocks.
     #[error("{values} values are not rows of {n_cols}, or those are not whole blocks of 32")]
     PartialRow {
-        /// How many values there were.
+        /// The number of values.
         values: usize,
-        /// How many a row should have.
+        /// Columns per row.
         n_cols: usize,
     },
-    /// A product was asked for part of a group of rows, or for rows that aren't there.
+    /// A product was requested for part of a group of rows, or for rows beyond the matrix.
     #[error("rows {} to {} are not whole groups of {GROUP_ROWS} of a matrix of {n_rows} rows", rows.start, rows.end)]
     RowRange {
-        /// The rows.
+        /// The requested rows.
         rows: Range<usize>,
         /// Rows of the matrix.
         n_rows: usize,
@@ -90,12 +90,12 @@ pub enum QuantError {
         /// Columns of the matrix.
         matrix: usize,
     },
-    /// The outputs are not those of the product.
+    /// The output buffers don't have the shape of the product.
     #[error("the product needs {activations} outputs of {rows} values each")]
     Outputs {
         /// Rows of the activations.
         activations: usize,
-        /// Rows of the matrix that were asked for.
+        /// Requested rows of the matrix.
         rows: usize,
     },
 }

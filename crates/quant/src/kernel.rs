@@ -1,21 +1,18 @@
-//! Which instructions compute: chosen once, at run time, by what the processor has.
+//! Selects the instructions for products: once, at run time, from what the processor supports.
 //!
-//! Every kernel adds up an output in the same order and with the same roundings, alone or in a tile: which one computes is a
-//! matter of speed alone.
+//! Every kernel sums an output in the same order and with the same roundings, alone or in a tile, so that kernels
+//! differ in speed only.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 mod neon;
 mod portable;
+mod tile_kernel;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 
 use std::fmt;
-
-use crate::activations::{ActivationBlock, PANEL_ROWS, Panel};
-use crate::dequantize::BLOCK;
-use crate::matrix::{FourBitGroup, GROUP_ROWS, Q8_0Group};
 
 #[cfg(target_arch = "x86_64")]
 use avx2::Avx2;
@@ -25,7 +22,9 @@ use portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use vnni::{Avx512Vnni, AvxVnni};
 
-/// The instructions that products are computed with.
+pub(crate) use tile_kernel::{KernelTask, PanelOutputs, TileKernel};
+
+/// The instructions with which products are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kernel(Instructions);
 
@@ -43,13 +42,13 @@ enum Instructions {
 }
 
 impl Kernel {
-    /// The fastest that this processor can run.
+    /// Returns the fastest kernel that this processor supports.
     #[must_use]
     pub fn detect() -> Self {
         Self::available().next().unwrap_or(Self::portable())
     }
 
-    /// All that this processor can run, the fastest first; the last is [`Kernel::portable`].
+    /// Returns all kernels that this processor supports, the fastest first; the last is [`Kernel::portable`].
     pub fn available() -> impl Iterator<Item = Self> {
         let own: [Option<Instructions>; _] = [
             #[cfg(target_arch = "x86_64")]
@@ -64,13 +63,13 @@ impl Kernel {
         own.into_iter().flatten().map(Self).chain([Self::portable()])
     }
 
-    /// Plain Rust, for every processor.
+    /// Returns the kernel in plain Rust, which runs on every processor.
     #[must_use]
     pub const fn portable() -> Self {
         Self(Instructions::Portable(Portable))
     }
 
-    /// Whether it multiplies many rows of activations at once, and wants them in panels for that.
+    /// Returns true if the kernel multiplies many rows of activations at once, and needs them in panels for that.
     pub(crate) const fn takes_panels(self) -> bool {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
@@ -83,18 +82,18 @@ impl Kernel {
         }
     }
 
-    /// Does some work with these instructions.
-    pub(crate) fn run(self, work: impl Work) {
+    /// Runs a task with this kernel's instructions.
+    pub(crate) fn run(self, task: impl KernelTask) {
         match self.0 {
-            Instructions::Portable(kernel) => work.with(kernel),
+            Instructions::Portable(kernel) => task.run_with(kernel),
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2(kernel) => work.with(kernel),
+            Instructions::Avx2(kernel) => task.run_with(kernel),
             #[cfg(target_arch = "x86_64")]
-            Instructions::AvxVnni(kernel) => work.with(kernel),
+            Instructions::AvxVnni(kernel) => task.run_with(kernel),
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx512Vnni(kernel) => work.with(kernel),
+            Instructions::Avx512Vnni(kernel) => task.run_with(kernel),
             #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
-            Instructions::NeonDotprod(kernel) => work.with(kernel),
+            Instructions::NeonDotprod(kernel) => task.run_with(kernel),
         }
     }
 }
@@ -113,33 +112,4 @@ impl fmt::Display for Kernel {
             Instructions::NeonDotprod(_) => "NEON dotprod",
         })
     }
-}
-
-/// The outputs of a group of rows for each row of a panel.
-pub(crate) type PanelOutputs = [[f32; GROUP_ROWS]; PANEL_ROWS];
-
-/// What is done with whichever kernel was chosen.
-pub(crate) trait Work {
-    fn with(self, kernel: impl Tiles);
-}
-
-/// What a kernel computes: eight outputs for each of `T` rows of activations, from one group of rows.
-///
-/// Output by output, with `w` the group's block and `a` the row's, in the order of the columns and from 0:
-/// `acc = fma(w.scale * a.scale, Σ w.quant * a.quant, acc)`, and for Q4_1 then `acc = fma(w.min, a.scaled_sum, acc)`. The sums of
-/// quants are whole numbers, and so are exact in any order.
-pub(crate) trait Tiles: Copy {
-    fn quantize(self, block: impl Fn(usize) -> [f32; BLOCK], out: &mut [ActivationBlock]);
-    fn four_bits<G: FourBitGroup, const T: usize>(
-        self,
-        group: &[G],
-        rows: [&[ActivationBlock]; T],
-    ) -> [[f32; GROUP_ROWS]; T];
-
-    /// The same for the rows of panels, if the kernel takes those; whether it does.
-    fn four_bits_of_panels<G: FourBitGroup>(self, _group: &[G], _panels: &[Panel], _out: &mut PanelOutputs) -> bool {
-        false
-    }
-
-    fn bytes<const T: usize>(self, group: &[Q8_0Group], rows: [&[ActivationBlock]; T]) -> [[f32; GROUP_ROWS]; T];
 }

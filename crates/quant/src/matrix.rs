@@ -1,8 +1,9 @@
-//! A block-quantised matrix that is multiplied as it is, without ever being f32.
+//! A block-quantised matrix that is multiplied without being converted to f32.
 //!
-//! The stored bytes of a tensor go in once and are put into another order ([`group`]) that takes as much memory; then
-//! [`Activations`] go in and f32 outputs come out. An output is one sum in one order, whatever kernel computes it and whatever
-//! rows, of either factor, are computed with it. Nothing here starts a thread: a caller cuts the rows among its own.
+//! The stored bytes of a tensor go in once and are reordered ([`layout`](crate::layout)) without taking more memory; then
+//! [`Activations`] go in and f32 outputs come out. An output is one sum in one order, whatever kernel computes it and
+//! whatever rows, of either factor, are computed with it. It never starts a thread: the caller splits the rows among
+//! its own.
 
 mod group;
 
@@ -10,23 +11,20 @@ use std::ops::Range;
 
 use large_pages::Arena;
 
-use crate::activations::{Activations, PANEL_ROWS};
-use crate::kernel::{Kernel, Tiles, Work};
-use crate::{BlockType, QuantError};
+use crate::kernel::{Kernel, KernelTask, TileKernel};
+use crate::layout::{BLOCK, GROUP_ROWS, PANEL_ROWS, Q4_0Group, Q4_1Group, Q8_0Group};
+use crate::{Activations, BlockType, QuantError};
 use group::{GroupedRows, RowGroup};
 
-pub use group::GROUP_ROWS;
-pub(crate) use group::{FourBitGroup, FourBits, Q4_0Group, Q4_1Group, Q8_0Group, WORD};
-
-/// Rows of activations that share each loaded and unpacked block. With eight, their sums wait in the first cache, which costs less
-/// than unpacking a block again.
+/// Rows of activations that share each loaded and unpacked block. With eight rows the sums spill to the first-level
+/// cache, which costs less than unpacking a block again.
 const TILE_ROWS: usize = 8;
 
-/// Rows of the tile for what is left: four sums of either kind, and what they are made of, are all that 16 registers hold.
+/// Rows of the tile for the remainder: four sums of either kind, with their operands, are all that 16 registers hold.
 const SMALL_TILE_ROWS: usize = 4;
 
-/// Rows of activations that meet a group of the matrix before the next group is read: 64 rows of 1,536 columns take 132 KB, and so
-/// stay in the second-level cache while the matrix passes by.
+/// Rows of activations that meet a group of the matrix before the next group is read: 64 rows of 1,536 columns take 132
+/// KB, and so stay in the second-level cache while the matrix is read.
 const PASS_ROWS: usize = PANEL_ROWS;
 
 /// A matrix of Q4_0, Q4_1 or Q8_0 blocks.
@@ -46,18 +44,19 @@ enum Groups {
 }
 
 impl QuantMatrix {
-    /// A matrix from the bytes of its rows, which follow each other without gaps. It is computed with by [`Kernel::detect`].
+    /// Creates a matrix from the bytes of its rows, which follow each other without gaps. It computes with
+    /// [`Kernel::detect`].
     ///
     /// # Errors
     /// [`QuantError::NotBlocks`] for a type without products ([`QuantMatrix::holds`]), [`QuantError::EmptyMatrix`],
-    /// [`QuantError::PartialBlock`] if `n_cols` are not whole blocks, [`QuantError::WrongLength`] if `bytes` are not exactly the
-    /// bytes of the matrix, [`QuantError::NoMemory`].
+    /// [`QuantError::PartialBlock`] if `n_cols` are not whole blocks, [`QuantError::WrongLength`] if `bytes` are not
+    /// exactly the bytes of the matrix, [`QuantError::NoMemory`].
     pub fn new(block_type: BlockType, n_rows: usize, n_cols: usize, bytes: &[u8]) -> Result<Self, QuantError> {
         Self::new_in(&mut Arena::new(0), block_type, [n_rows, n_cols], bytes)
     }
 
-    /// As [`QuantMatrix::new`], a matrix of `[rows, columns]` in the memory of an arena, beside the other matrices of a model: each
-    /// alone may be too small for large pages.
+    /// As [`QuantMatrix::new`], but creates a matrix of `[rows, columns]` in the memory of an arena, beside the other
+    /// matrices of a model: each alone may be too small for large pages.
     ///
     /// # Errors
     /// As [`QuantMatrix::new`].
@@ -106,19 +105,19 @@ impl QuantMatrix {
         })
     }
 
-    /// Whether there are matrices of this type.
+    /// Returns true if matrices of this type are supported.
     #[must_use]
     pub const fn holds(block_type: BlockType) -> bool {
         matches!(block_type, BlockType::Q4_0 | BlockType::Q4_1 | BlockType::Q8_0)
     }
 
-    /// The same matrix, computed with by another kernel. No output changes by a bit.
+    /// Returns the same matrix computed with another kernel. No output changes by a bit.
     #[must_use]
     pub fn with_kernel(self, kernel: Kernel) -> Self {
         Self { kernel, ..self }
     }
 
-    /// How its blocks were stored.
+    /// Returns the type of its stored blocks.
     #[must_use]
     pub const fn block_type(&self) -> BlockType {
         match &self.groups {
@@ -128,19 +127,19 @@ impl QuantMatrix {
         }
     }
 
-    /// How many rows there are: outputs of a product.
+    /// Returns the number of rows: outputs of a product.
     #[must_use]
     pub fn n_rows(&self) -> usize {
         self.n_rows
     }
 
-    /// How many columns there are: inputs of a product.
+    /// Returns the number of columns: inputs of a product.
     #[must_use]
     pub fn n_cols(&self) -> usize {
         self.n_cols
     }
 
-    /// What it takes in memory, in bytes.
+    /// Returns its size in memory, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match &self.groups {
@@ -154,18 +153,18 @@ impl QuantMatrix {
     /// activations' row `t` with row `rows.start + i`.
     ///
     /// # Errors
-    /// [`QuantError::RowRange`] if `rows` doesn't begin and end with a group of [`GROUP_ROWS`] rows (or with the matrix),
-    /// [`QuantError::Columns`] or [`QuantError::Outputs`] if the three don't fit each other. Then `out` is as it was.
+    /// [`QuantError::RowRange`] if `rows` doesn't begin and end with a group of [`GROUP_ROWS`] rows (or with the
+    /// matrix), [`QuantError::Columns`] or [`QuantError::Outputs`] if the shapes don't match. Then `out` is unchanged.
     pub fn multiply(
         &self,
         rows: Range<usize>,
         activations: &Activations,
         out: &mut [&mut [f32]],
     ) -> Result<(), QuantError> {
-        self.store(rows, activations, out, |out, product| *out = product)
+        self.multiply_with(rows, activations, out, |out, product| *out = product)
     }
 
-    /// As [`QuantMatrix::multiply`], but that the products are added to what is in `out`: with one rounding more.
+    /// As [`QuantMatrix::multiply`], but adds the products to the content of `out`, with one more rounding.
     ///
     /// # Errors
     /// As [`QuantMatrix::multiply`].
@@ -175,10 +174,10 @@ impl QuantMatrix {
         activations: &Activations,
         out: &mut [&mut [f32]],
     ) -> Result<(), QuantError> {
-        self.store(rows, activations, out, |out, product| *out += product)
+        self.multiply_with(rows, activations, out, |out, product| *out += product)
     }
 
-    fn store(
+    fn multiply_with(
         &self,
         rows: Range<usize>,
         activations: &Activations,
@@ -197,9 +196,9 @@ impl QuantMatrix {
     }
 
     fn check(&self, rows: &Range<usize>, activations: &Activations, out: &[&mut [f32]]) -> Result<(), QuantError> {
-        let begins = rows.start.is_multiple_of(GROUP_ROWS) && rows.start <= rows.end;
-        let ends = rows.end.is_multiple_of(GROUP_ROWS) && rows.end < self.n_rows || rows.end == self.n_rows;
-        if !begins || !ends {
+        let starts_a_group = rows.start.is_multiple_of(GROUP_ROWS) && rows.start <= rows.end;
+        let ends_a_group = rows.end.is_multiple_of(GROUP_ROWS) && rows.end < self.n_rows || rows.end == self.n_rows;
+        if !starts_a_group || !ends_a_group {
             return Err(QuantError::RowRange {
                 rows: rows.clone(),
                 n_rows: self.n_rows,
@@ -226,11 +225,11 @@ impl QuantMatrix {
     }
 
     fn n_blocks(&self) -> usize {
-        self.n_cols / crate::dequantize::BLOCK
+        self.n_cols / BLOCK
     }
 }
 
-/// Rows of a matrix, by what they are multiplied, and where that goes.
+/// The task of a product: rows of a matrix, the activations, the outputs, and how to store them.
 struct Product<'a, 'out, S> {
     matrix: &'a QuantMatrix,
     rows: Range<usize>,
@@ -239,8 +238,8 @@ struct Product<'a, 'out, S> {
     store: S,
 }
 
-impl<S: Fn(&mut f32, f32) + Copy> Work for Product<'_, '_, S> {
-    fn with(self, kernel: impl Tiles) {
+impl<S: Fn(&mut f32, f32) + Copy> KernelTask for Product<'_, '_, S> {
+    fn run_with(self, kernel: impl TileKernel) {
         let (matrix, rows) = (self.matrix, self.rows.clone());
         match &matrix.groups {
             Groups::Q4_0(groups) => self.compute(kernel, matrix.groups_of(groups.as_slice(), rows)),
@@ -252,8 +251,8 @@ impl<S: Fn(&mut f32, f32) + Copy> Work for Product<'_, '_, S> {
 
 impl<S: Fn(&mut f32, f32) + Copy> Product<'_, '_, S> {
     /// Walks over both factors so that each is read from the fastest cache that holds it.
-    fn compute<G: RowGroup>(self, kernel: impl Tiles, groups: &[G]) {
-        let n_blocks = self.activations.n_cols() / crate::dequantize::BLOCK;
+    fn compute<G: RowGroup>(self, kernel: impl TileKernel, groups: &[G]) {
+        let n_blocks = self.activations.n_cols() / BLOCK;
         let mut outputs = [[0.0; GROUP_ROWS]; PANEL_ROWS];
         for (pass, out) in self.out.chunks_mut(PASS_ROWS).enumerate() {
             let first_row = pass * PASS_ROWS;
@@ -261,25 +260,25 @@ impl<S: Fn(&mut f32, f32) + Copy> Product<'_, '_, S> {
             for (group_idx, group) in groups.chunks_exact(n_blocks).enumerate() {
                 let first_out = group_idx * GROUP_ROWS;
                 if panels.is_some_and(|panels| G::panel(kernel, group, panels, &mut outputs)) {
-                    stored(&outputs, out, first_out, self.store);
+                    write_outputs(&outputs, out, first_out, self.store);
                     continue;
                 }
                 let mut row = first_row;
                 let (tiles, rest) = out.as_chunks_mut::<TILE_ROWS>();
                 for tile in tiles {
                     let outputs = G::tile(kernel, group, self.activations.rows::<TILE_ROWS>(row));
-                    stored(&outputs, tile, first_out, self.store);
+                    write_outputs(&outputs, tile, first_out, self.store);
                     row += TILE_ROWS;
                 }
                 let (tiles, rest) = rest.as_chunks_mut::<SMALL_TILE_ROWS>();
                 for tile in tiles {
                     let outputs = G::tile(kernel, group, self.activations.rows::<SMALL_TILE_ROWS>(row));
-                    stored(&outputs, tile, first_out, self.store);
+                    write_outputs(&outputs, tile, first_out, self.store);
                     row += SMALL_TILE_ROWS;
                 }
                 for out in rest.chunks_mut(1) {
                     let outputs = G::tile(kernel, group, self.activations.rows::<1>(row));
-                    stored(&outputs, out, first_out, self.store);
+                    write_outputs(&outputs, out, first_out, self.store);
                     row += 1;
                 }
             }
@@ -287,8 +286,8 @@ impl<S: Fn(&mut f32, f32) + Copy> Product<'_, '_, S> {
     }
 }
 
-/// Puts outputs where they belong; the last group may have more rows than the matrix.
-fn stored(
+/// Writes the outputs of a group; the last group may have more rows than the matrix.
+fn write_outputs(
     outputs: &[[f32; GROUP_ROWS]],
     out: &mut [&mut [f32]],
     first_out: usize,
@@ -297,15 +296,15 @@ fn stored(
     for (out, outputs) in out.iter_mut().zip(outputs) {
         let out = &mut out[first_out..];
         match out.first_chunk_mut::<GROUP_ROWS>() {
-            // Of a length that the compiler knows: otherwise it calls a function to copy eight numbers.
-            Some(out) => stored_row(outputs, out, store),
-            None => stored_row(outputs, out, store),
+            // With a length that the compiler knows: otherwise it would call a function to copy eight numbers.
+            Some(out) => write_row(outputs, out, store),
+            None => write_row(outputs, out, store),
         }
     }
 }
 
 #[inline(always)]
-fn stored_row(outputs: &[f32; GROUP_ROWS], out: &mut [f32], store: impl Fn(&mut f32, f32)) {
+fn write_row(outputs: &[f32; GROUP_ROWS], out: &mut [f32], store: impl Fn(&mut f32, f32)) {
     for (out, output) in out.iter_mut().zip(outputs) {
         store(out, *output);
     }

@@ -1,29 +1,31 @@
-//! From f32 to stored blocks, block by block, with the roundings of ggml's own reference.
+//! Converts f32 to stored blocks, block by block, with the rounding of ggml's reference.
 //!
-//! f32 values go in, the bytes of a Q8_0 or Q4_0 tensor come out: the same on every processor. Nothing here looks for better scales
-//! than the reference does, and nothing is quantised that isn't a number.
+//! f32 values go in, the bytes of a Q8_0 or Q4_0 tensor come out: the same on every processor. It never searches for
+//! better scales than the reference does, and never quantises NaN or infinities.
 
 use half::f16;
 
-use crate::dequantize::BLOCK;
+use crate::layout::BLOCK;
 use crate::{BlockType, QuantError};
 
-/// The largest quant of Q8_0: symmetric.
-const MAX_BYTE: f32 = 127.0;
+/// The largest quant of Q8_0; the range is symmetric.
+const MAX_Q8_0: f32 = 127.0;
 
-/// What the value of largest magnitude becomes in Q4_0, whatever its sign: the one quant that has no counterpart.
-const MIN_FOUR_BITS: f32 = -8.0;
-
-/// Writes `values` to `out` as blocks of that type.
-///
-/// As in [`dequantize`](crate::dequantize), both may be one row, several, or a whole tensor. In Q8_0 a value is off by at most a 254th of
-/// the largest in its block (and what the scale loses as an f16); in Q4_0 by a 16th, and by an 8th where the largest has the
+/// The quant of the value of largest magnitude in Q4_0, whatever its sign: the only quant without a counterpart of the
 /// other sign.
+const MIN_Q4_0: f32 = -8.0;
+
+/// Writes `values` to `out` as blocks of the given type.
+///
+/// As in [`dequantize`](crate::dequantize), both may be one row, several, or a whole tensor. In Q8_0 the error of a
+/// value is at most a 254th of the largest in its block (plus the rounding of the scale to f16); in Q4_0 a 16th, or an
+/// 8th if the largest has the other sign.
 ///
 /// # Errors
-/// [`QuantError::NotQuantizable`] for any type but Q8_0 and Q4_0, [`QuantError::PartialBlock`] if `values` aren't whole blocks,
-/// [`QuantError::WrongLength`] if `out` isn't exactly their bytes, [`QuantError::NotFinite`] for a NaN, an infinity, or a value
-/// beyond 8.3e6 (Q8_0) or 5.2e5 (Q4_0), whose scale would be one: then `out` is whatever came before.
+/// [`QuantError::NotQuantizable`] for any type but Q8_0 and Q4_0, [`QuantError::PartialBlock`] if `values` aren't whole
+/// blocks, [`QuantError::WrongLength`] if `out` isn't exactly their bytes, [`QuantError::NotFinite`] for a NaN, an
+/// infinity, or a value beyond 8.3e6 (Q8_0) or 5.2e5 (Q4_0), whose scale would be infinite: then `out` holds the blocks
+/// before it.
 pub fn quantize(block_type: BlockType, values: &[f32], out: &mut [u8]) -> Result<(), QuantError> {
     let (n_values, bytes) = (values.len(), out.len());
     match block_type.bytes_for(n_values) {
@@ -59,7 +61,7 @@ pub fn quantize(block_type: BlockType, values: &[f32], out: &mut [u8]) -> Result
     }
 }
 
-/// Applies `write`, which gives the scale, to each block of `N` bytes.
+/// Applies `write`, which returns the scale, to each block of `N` bytes.
 fn each_block<const N: usize>(
     values: &[f32],
     out: &mut [u8],
@@ -79,7 +81,7 @@ fn each_block<const N: usize>(
     Ok(())
 }
 
-/// Where the first NaN is, or else the first of the values of largest magnitude.
+/// Returns the index of the first NaN, or else of the first value of largest magnitude.
 fn largest(block: &[f32; BLOCK]) -> usize {
     let mut largest = 0;
     for (idx, value) in block.iter().enumerate() {
@@ -93,27 +95,27 @@ fn largest(block: &[f32; BLOCK]) -> usize {
     largest
 }
 
-/// One over a scale that wasn't rounded to an f16 yet; 0 for a block of zeros.
-fn per_unit(scale: f32) -> f32 {
+/// Returns the inverse of a scale that wasn't rounded to f16 yet; 0 for a block of zeros.
+fn inverse(scale: f32) -> f32 {
     if scale == 0.0 { 0.0 } else { 1.0 / scale }
 }
 
 fn q8_0(values: &[f32; BLOCK], block: &mut [u8; 34]) -> f16 {
     let max = values.iter().fold(0.0_f32, |max, value| max.max(value.abs()));
-    let scale = max / MAX_BYTE;
-    let per_unit = per_unit(scale);
+    let scale = max / MAX_Q8_0;
+    let inverse_scale = inverse(scale);
     for (quant, value) in block[2..].iter_mut().zip(values) {
-        // `round` takes halves away from zero, as C's `roundf` does.
-        *quant = ((value * per_unit).round() as i8).cast_unsigned();
+        // `round` rounds ties away from zero, as C's `roundf` does.
+        *quant = ((value * inverse_scale).round() as i8).cast_unsigned();
     }
     f16::from_f32(scale)
 }
 
 fn q4_0(values: &[f32; BLOCK], block: &mut [u8; 18]) -> f16 {
-    let scale = values[largest(values)] / MIN_FOUR_BITS;
-    let per_unit = per_unit(scale);
-    // Two roundings, never one fused: half a unit more than the 8 that makes a quant positive, and then the fraction is cut off.
-    let quant = |value: f32| ((value * per_unit + 8.5) as u8).min(15);
+    let scale = values[largest(values)] / MIN_Q4_0;
+    let inverse_scale = inverse(scale);
+    // Two roundings, never one fused: add half a unit and the 8 that makes a quant positive, then truncate.
+    let quant = |value: f32| ((value * inverse_scale + 8.5) as u8).min(15);
     let (low, high) = values.split_at(BLOCK / 2);
     for (byte, (low, high)) in block[2..].iter_mut().zip(low.iter().zip(high)) {
         *byte = quant(*low) | quant(*high) << 4;

@@ -1,5 +1,5 @@
-//! The dequantisers against values made by the `gguf` Python package (`fixtures/make_vectors.py`), and
-//! the errors of wrong lengths.
+//! Tests of the dequantisers against values made by the `gguf` Python package (`fixtures/make_vectors.py`), and of the
+//! errors for wrong lengths.
 
 mod activations;
 mod product;
@@ -44,7 +44,7 @@ fn check(block_type: BlockType, blocks: &[u8], values: &[u8]) {
 }
 
 #[test]
-fn every_type_reads_as_gguf_reads_it() {
+fn every_type_matches_the_gguf_package() {
     check(
         BlockType::F32,
         include_bytes!("../fixtures/f32.blocks.bin"),
@@ -113,7 +113,7 @@ fn every_type_reads_as_gguf_reads_it() {
 }
 
 #[test]
-fn bytes_that_are_not_the_values_are_refused() {
+fn a_wrong_number_of_bytes_is_refused() {
     for block_type in TYPES {
         let values = 2 * block_type.block_len();
         let bytes = vec![0; 2 * block_type.block_bytes() + 1];
@@ -134,7 +134,7 @@ fn bytes_that_are_not_the_values_are_refused() {
 }
 
 #[test]
-fn part_of_a_block_is_refused() {
+fn a_partial_block_is_refused() {
     let block_type = BlockType::Q4_1;
     let error = dequantize(block_type, &[0; 20], &mut [0.0; 31]).expect_err("31 values are no block");
     assert_eq!(error, QuantError::PartialBlock { block_type, values: 31 });

@@ -2,28 +2,32 @@
 
 use std::ops::Range;
 
-use super::BLOCK_TOKENS;
-use super::span::{Keys, Span, visible_in_page};
+use super::span::{KeyKind, Span, visible_in_page};
 use crate::Chunk;
-use crate::kernel::{Kernel, PageStep, Partial};
-use crate::store::{KvLayer, Layout, PAGE_TOKENS};
+use crate::kernel::{Kernel, PageStep, PartialSums};
+use crate::layout::PAGE_TOKENS;
+use crate::store::{KvLayer, StoreLayout};
 
-/// Queries that aren't rotated yet.
+/// Queries of a block: their sums, with those of the other heads of the group, fit into the second-level cache beside a
+/// page.
+pub(super) const BLOCK_TOKENS: usize = 16;
+
+/// Queries that are not rotated yet.
 #[derive(Debug)]
 pub(super) struct QueryBlock<'a> {
     chunk: &'a Chunk,
     layer: &'a KvLayer,
     kv_head: usize,
-    /// Which tokens of the chunk.
+    /// Indices of the queries' tokens in the chunk.
     tokens: Range<usize>,
     /// `[tokens of the chunk, row_size]`.
     rows: &'a [f32],
 }
 
-/// Queries that are ready for one kind of keys.
+/// Queries rotated and scaled for one kind of keys.
 pub(super) struct RotatedQueries<'q, 'a> {
     block: &'q QueryBlock<'a>,
-    keys: Keys,
+    kind: KeyKind,
     /// `[tokens, group, head_dim]`.
     values: Vec<f32>,
 }
@@ -32,7 +36,8 @@ impl<'a> QueryBlock<'a> {
     pub(super) fn new(
         chunk: &'a Chunk,
         layer: &'a KvLayer,
-        (kv_head, tokens): (usize, Range<usize>),
+        kv_head: usize,
+        tokens: Range<usize>,
         rows: &'a [f32],
     ) -> Self {
         Self {
@@ -44,7 +49,7 @@ impl<'a> QueryBlock<'a> {
         }
     }
 
-    pub(super) fn layout(&self) -> &'a Layout {
+    pub(super) fn layout(&self) -> &'a StoreLayout {
         self.layer.layout()
     }
 
@@ -52,23 +57,23 @@ impl<'a> QueryBlock<'a> {
         self.layout().kernel
     }
 
-    /// Products of all queries with one page of keys.
+    /// Returns the number of multiplications of all queries with one page of keys.
     pub(super) fn page_products(&self) -> usize {
         let heads = self.layout().heads;
         self.tokens.len() * heads.group() * heads.head_dim * PAGE_TOKENS
     }
 
-    /// Sums over no keys.
-    pub(super) fn partial(&self) -> Partial {
-        let Layout { heads, page, .. } = self.layout();
-        Partial::new(self.tokens.len() * heads.group(), page.width())
+    /// Creates sums over no keys.
+    pub(super) fn empty_sums(&self) -> PartialSums {
+        let StoreLayout { heads, page_shape, .. } = self.layout();
+        PartialSums::new(self.tokens.len() * heads.group(), page_shape.width())
     }
 
-    /// The queries as those `keys` meet them: the window by distance in the stream, sinks by distance in the cache
-    /// (StreamingLLM, arXiv:2309.17453, section 3.2).
-    pub(super) fn rotated(&self, keys: Keys) -> RotatedQueries<'_, 'a> {
+    /// Rotates the queries for the keys of one kind: by distance in the stream for window keys, by distance in the
+    /// cache for sink keys (StreamingLLM, arXiv:2309.17453, section 3.2).
+    pub(super) fn rotated(&self, kind: KeyKind) -> RotatedQueries<'_, 'a> {
         let heads = self.layout().heads;
-        // Scores are exponents of 2.
+        // Includes log2(e), since the softmax uses powers of 2.
         let scale = std::f32::consts::LOG2_E / (heads.head_dim as f32).sqrt();
         let mut values = Vec::with_capacity(self.tokens.len() * heads.group() * heads.head_dim);
         for token in self.tokens.clone() {
@@ -76,9 +81,9 @@ impl<'a> QueryBlock<'a> {
             let first = values.len();
             values.extend_from_slice(row);
             for query in values[first..].chunks_exact_mut(heads.head_dim) {
-                match keys {
-                    Keys::Sinks => self.chunk.rotate_in_cache(token, query),
-                    Keys::Window => self.chunk.rotate_in_stream(token, query),
+                match kind {
+                    KeyKind::Sinks => self.chunk.rotate_in_cache(token, query),
+                    KeyKind::Window => self.chunk.rotate_in_stream(token, query),
                 }
                 for number in query {
                     *number *= scale;
@@ -87,15 +92,15 @@ impl<'a> QueryBlock<'a> {
         }
         RotatedQueries {
             block: self,
-            keys,
+            kind,
             values,
         }
     }
 }
 
 impl RotatedQueries<'_, '_> {
-    /// Adds the keys and values of a span, page by page.
-    pub(super) fn add(&self, span: &Span, partial: &mut Partial) {
+    /// Adds the keys and values of a span to `partial`, page by page.
+    pub(super) fn add(&self, span: &Span, partial: &mut PartialSums) {
         let QueryBlock {
             chunk,
             layer,
@@ -109,7 +114,7 @@ impl RotatedQueries<'_, '_> {
         let visible = &mut visible[..tokens.len()];
         for page_idx in span.pages() {
             for (visible, token) in visible.iter_mut().zip(tokens.clone()) {
-                *visible = visible_in_page(chunk.sink_window(), self.keys, first + token as u64, page_idx);
+                *visible = visible_in_page(chunk.sink_window(), self.kind, first + token as u64, page_idx);
             }
             let next_idx = (page_idx + 1).min(span.pages().end - 1);
             let step = PageStep {

@@ -14,33 +14,34 @@ use std::arch::x86_64::{
 
 use half::f16;
 
-use super::lanes::{self, LANES, Simd};
-use super::softmax::{self, PageStep, Partial};
+use super::lanes::{self, Simd};
+use super::softmax::{self, PageStep, PartialSums};
+use crate::layout::LANES;
 
-/// That the processor has AVX2, FMA and F16C: there is no other way to get one than [`Avx2::detect`].
+/// Proof that the processor has AVX2, FMA and F16C: only [`Avx2::detect`] creates one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Avx2(());
 
 impl Avx2 {
-    /// The kernel, if the processor has its instructions.
+    /// Returns the kernel if the processor has its instructions.
     pub(super) fn detect() -> Option<Self> {
         let has_all =
             is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
         has_all.then_some(Self(()))
     }
 
-    pub(super) fn add_page(self, step: &PageStep<'_>, partial: &mut Partial) {
+    pub(super) fn add_page(self, step: &PageStep<'_>, partial: &mut PartialSums) {
         #[target_feature(enable = "avx2,fma,f16c")]
-        fn enabled(simd: Avx2, step: &PageStep<'_>, partial: &mut Partial) {
+        fn enabled(simd: Avx2, step: &PageStep<'_>, partial: &mut PartialSums) {
             softmax::add_page(simd, step, partial);
         }
         // SAFETY: `self` was detected, so the processor has the instructions.
         unsafe { enabled(self, step, partial) }
     }
 
-    pub(super) fn merge(self, total: &mut Partial, part: &Partial) {
+    pub(super) fn merge(self, total: &mut PartialSums, part: &PartialSums) {
         #[target_feature(enable = "avx2,fma,f16c")]
-        fn enabled(simd: Avx2, total: &mut Partial, part: &Partial) {
+        fn enabled(simd: Avx2, total: &mut PartialSums, part: &PartialSums) {
             softmax::merge(simd, total, part);
         }
         // SAFETY: `self` was detected, so the processor has the instructions.
@@ -62,7 +63,7 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn prefetch(self, soon: &[f16]) {
-        // SAFETY: whatever the address, a prefetch only changes what the caches hold.
+        // SAFETY: a prefetch only affects the processor's caches, whatever the address.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(soon.as_ptr().cast()) }
     }
 
@@ -74,25 +75,25 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn load(self, values: &[f32; LANES]) -> __m256 {
-        // SAFETY: `self` was detected; eight floats are 32 bytes, and the load needs no alignment.
+        // SAFETY: `self` was detected; eight f32 are 32 bytes, and the load needs no alignment.
         unsafe { _mm256_loadu_ps(values.as_ptr()) }
     }
 
     #[inline(always)]
-    fn load_halves(self, values: &[f16; LANES]) -> __m256 {
-        // SAFETY: `self` was detected; eight halves are 16 bytes, and the load needs no alignment.
+    fn load_f16(self, values: &[f16; LANES]) -> __m256 {
+        // SAFETY: `self` was detected; eight f16 are 16 bytes, and the load needs no alignment.
         unsafe { _mm256_cvtph_ps(_mm_loadu_si128(values.as_ptr().cast())) }
     }
 
     #[inline(always)]
     fn store(self, lanes: __m256, out: &mut [f32; LANES]) {
-        // SAFETY: `self` was detected; eight floats are 32 bytes, and the store needs no alignment.
+        // SAFETY: `self` was detected; eight f32 are 32 bytes, and the store needs no alignment.
         unsafe { _mm256_storeu_ps(out.as_mut_ptr(), lanes) }
     }
 
     #[inline(always)]
-    fn store_halves(self, lanes: __m256, out: &mut [f16; LANES]) {
-        // SAFETY: `self` was detected; eight halves are 16 bytes, and the store needs no alignment.
+    fn store_f16(self, lanes: __m256, out: &mut [f16; LANES]) {
+        // SAFETY: `self` was detected; eight f16 are 16 bytes, and the store needs no alignment.
         unsafe {
             let halves = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(lanes);
             _mm_storeu_si128(out.as_mut_ptr().cast(), halves);
@@ -136,7 +137,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn whole(self, a: __m256) -> __m256 {
+    fn round_ties_even(self, a: __m256) -> __m256 {
         // SAFETY: `self` was detected, so the processor has the instruction.
         unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
     }
@@ -157,7 +158,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn within(self, lanes: __m256, from: i32, to: i32, outside: __m256) -> __m256 {
+    fn select_range(self, lanes: __m256, from: i32, to: i32, outside: __m256) -> __m256 {
         // SAFETY: `self` was detected, so the processor has the instructions.
         unsafe {
             let lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);

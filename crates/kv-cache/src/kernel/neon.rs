@@ -1,6 +1,6 @@
 //! The kernel for 64-bit ARM processors: eight lanes are two registers.
 //!
-//! Every such processor has these instructions, so nothing is asked at run time.
+//! Every such processor has these instructions, so nothing is detected at run time.
 #![expect(
     unsafe_code,
     reason = "the compiler asks for a proof of instructions that are there, and can't check a load by pointer"
@@ -15,7 +15,8 @@ use std::arch::aarch64::{
 
 use half::f16;
 
-use super::lanes::{LANES, Simd};
+use super::lanes::Simd;
+use crate::layout::LANES;
 
 /// NEON, in its first version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,7 @@ type Eight = [float32x4_t; 2];
 impl Simd for Neon {
     type Lanes = Eight;
 
-    /// Left to the processor: which hints would help is unknown until there is one to measure on.
+    /// Does nothing: which hints would help is unknown until it can be measured on such a processor.
     #[inline(always)]
     fn prefetch(self, _: &[f16]) {}
 
@@ -38,7 +39,7 @@ impl Simd for Neon {
 
     #[inline(always)]
     fn load(self, values: &[f32; LANES]) -> Eight {
-        // SAFETY: this is compiled for processors with NEON only; each half of the array has four floats.
+        // SAFETY: this is compiled for processors with NEON only; each half of the array has four f32.
         unsafe {
             let (fours, _) = values.as_chunks::<4>();
             [vld1q_f32(fours[0].as_ptr()), vld1q_f32(fours[1].as_ptr())]
@@ -46,8 +47,9 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn load_halves(self, values: &[f16; LANES]) -> Eight {
-        // SAFETY: this is compiled for processors with NEON only; each half of the array has four halves, as large as `u16`.
+    fn load_f16(self, values: &[f16; LANES]) -> Eight {
+        // SAFETY: this is compiled for processors with NEON only; each half of the array has four f16, as large as
+        // `u16`.
         unsafe {
             let (fours, _) = values.as_chunks::<4>();
             let [low, high] = [vld1_u16(fours[0].as_ptr().cast()), vld1_u16(fours[1].as_ptr().cast())];
@@ -60,7 +62,7 @@ impl Simd for Neon {
 
     #[inline(always)]
     fn store(self, lanes: Eight, out: &mut [f32; LANES]) {
-        // SAFETY: this is compiled for processors with NEON only; each half of the array has four floats.
+        // SAFETY: this is compiled for processors with NEON only; each half of the array has four f32.
         unsafe {
             let (fours, _) = out.as_chunks_mut::<4>();
             vst1q_f32(fours[0].as_mut_ptr(), lanes[0]);
@@ -69,8 +71,9 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn store_halves(self, lanes: Eight, out: &mut [f16; LANES]) {
-        // SAFETY: this is compiled for processors with NEON only; each half of the array has four halves, as large as `u16`.
+    fn store_f16(self, lanes: Eight, out: &mut [f16; LANES]) {
+        // SAFETY: this is compiled for processors with NEON only; each half of the array has four f16, as large as
+        // `u16`.
         unsafe {
             let (fours, _) = out.as_chunks_mut::<4>();
             vst1_u16(
@@ -108,7 +111,7 @@ impl Simd for Neon {
         unsafe { [vfmaq_f32(c[0], a[0], b[0]), vfmaq_f32(c[1], a[1], b[1])] }
     }
 
-    /// By comparing: the instruction for it gives something else where one of them is no number.
+    /// Compares and selects, since `fmax` treats NaN differently.
     #[inline(always)]
     fn max(self, a: Eight, b: Eight) -> Eight {
         // SAFETY: this is compiled for processors with NEON only.
@@ -132,7 +135,7 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn whole(self, a: Eight) -> Eight {
+    fn round_ties_even(self, a: Eight) -> Eight {
         // SAFETY: this is compiled for processors with NEON only.
         unsafe { [vrndnq_f32(a[0]), vrndnq_f32(a[1])] }
     }
@@ -166,7 +169,7 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    fn within(self, lanes: Eight, from: i32, to: i32, outside: Eight) -> Eight {
+    fn select_range(self, lanes: Eight, from: i32, to: i32, outside: Eight) -> Eight {
         // SAFETY: this is compiled for processors with NEON only; the loaded array has four numbers.
         unsafe {
             let (from, to) = (vdupq_n_s32(from), vdupq_n_s32(to));

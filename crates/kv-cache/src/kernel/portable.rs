@@ -1,12 +1,13 @@
-//! The kernel for processors that have no other, and what the others are compared with.
+//! The kernel for processors without one of their own, and the reference for the others.
 //!
-//! Loops over whole arrays, which the compiler turns into whatever vectors there are.
+//! Its loops run over whole arrays, so that the compiler can use the vectors of any processor.
 
 use half::f16;
 
-use super::lanes::{LANES, Simd};
+use super::lanes::Simd;
+use crate::layout::LANES;
 
-/// Plain Rust.
+/// The kernel in plain Rust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Portable;
 
@@ -29,7 +30,7 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn load_halves(self, values: &[f16; LANES]) -> Eight {
+    fn load_f16(self, values: &[f16; LANES]) -> Eight {
         values.map(f16::to_f32)
     }
 
@@ -39,7 +40,7 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn store_halves(self, lanes: Eight, out: &mut [f16; LANES]) {
+    fn store_f16(self, lanes: Eight, out: &mut [f16; LANES]) {
         *out = lanes.map(f16::from_f32);
     }
 
@@ -74,7 +75,7 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn whole(self, a: Eight) -> Eight {
+    fn round_ties_even(self, a: Eight) -> Eight {
         a.map(f32::round_ties_even)
     }
 
@@ -89,7 +90,7 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn within(self, lanes: Eight, from: i32, to: i32, outside: Eight) -> Eight {
+    fn select_range(self, lanes: Eight, from: i32, to: i32, outside: Eight) -> Eight {
         std::array::from_fn(|i| {
             if (from..to).contains(&(i as i32)) {
                 lanes[i]

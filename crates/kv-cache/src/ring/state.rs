@@ -1,11 +1,11 @@
-//! Where a ring is in its stream: what another ring of the same shape has to be told to go on from there.
+//! The state of a ring, with which another ring of the same shape can resume the stream.
 
 use super::Ring;
 
-/// Positions beyond this are no stream's; below it no sum of positions and slots overflows.
+/// The largest position that is accepted; below it no sum of positions and slots overflows.
 const MAX_POSITION: u64 = 1 << 62;
 
-/// See the module.
+/// Where a ring is in its stream; the fields mean what those of [`Ring`] mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RingState {
     pub(crate) position: u64,
@@ -22,8 +22,8 @@ impl Ring {
         }
     }
 
-    /// Whether a ring of this shape can be there.
-    pub(crate) fn can_be_at(&self, state: RingState) -> bool {
+    /// Returns true if a ring of this shape can be in that state.
+    pub(crate) fn accepts(&self, state: RingState) -> bool {
         let RingState {
             position,
             oldest,
@@ -38,14 +38,14 @@ impl Ring {
             && self.policy.max_tokens().is_none_or(|max_tokens| position <= max_tokens)
     }
 
-    /// Goes on from a state that this ring can be in.
-    pub(crate) fn go_on_from(&mut self, state: RingState) {
+    /// Continues from a state that this ring can be in.
+    pub(crate) fn resume_from(&mut self, state: RingState) {
         self.position = state.position;
         self.oldest = state.oldest;
         self.allocated = super::to_slot(state.allocated);
     }
 
-    /// What tells two shapes apart, named.
+    /// Returns the named sizes by which two shapes can differ.
     pub(crate) fn shape(&self) -> [(&'static str, u64); 5] {
         let sink_window = self.sink_window();
         [

@@ -1,4 +1,4 @@
-//! Attention over stored keys: the numbers of the plain formulas, and the same bits however it is cut.
+//! Tests of attention over stored keys: against the plain formulas, and for identical bits however the work is split.
 
 mod cuts;
 mod formulas;
@@ -10,10 +10,10 @@ use crate::{
     Attention, AttentionInput, CachePolicy, Chunk, HeadShape, Kernel, KvStore, Ring, RingRoom, RotaryTable, SinkWindow,
 };
 
-/// The base of the angles; small, so that short streams turn far.
+/// The base of the angles; small, so that short streams reach large angles.
 const BASE: f64 = 100.0;
 
-/// A stream of tokens, and what keeps it.
+/// A stream of tokens with its heads and policy.
 #[derive(Debug, Clone)]
 struct Case {
     heads: HeadShape,
@@ -24,18 +24,18 @@ struct Case {
 
 /// How a stream is computed.
 #[derive(Debug, Clone, Copy)]
-struct Way<'a> {
+struct Run<'a> {
     kernel: Kernel,
-    /// Lengths of chunks, over and over.
+    /// Lengths of chunks, repeated.
     chunks: &'a [usize],
     n_parts: usize,
     rewind_tokens: u64,
 }
 
-impl Way<'_> {
-    /// On one thread.
-    const fn plain(chunks: &[usize], kernel: Kernel) -> Way<'_> {
-        Way {
+impl Run<'_> {
+    /// Computes on one thread.
+    const fn on_one_thread(chunks: &[usize], kernel: Kernel) -> Run<'_> {
+        Run {
             kernel,
             chunks,
             n_parts: 1,
@@ -45,7 +45,7 @@ impl Way<'_> {
 }
 
 impl Case {
-    /// Numbers between -1 and 1 from a seed.
+    /// Generates numbers between -1 and 1 from a seed.
     fn random(heads: HeadShape, policy: SinkWindow, n_tokens: usize, seed: u64) -> Self {
         let mut state = seed;
         let mut number = || {
@@ -73,26 +73,26 @@ impl Case {
         &self.rows[positions.start * self.heads.row_size()..positions.end * self.heads.row_size()]
     }
 
-    fn sequence(&self, way: Way<'_>) -> Sequence<'_> {
+    fn sequence(&self, run: Run<'_>) -> Sequence<'_> {
         let room = RingRoom {
-            max_chunk: way.chunks.iter().copied().max().unwrap_or(1) as u64,
-            rewind_tokens: way.rewind_tokens,
+            max_chunk: run.chunks.iter().copied().max().unwrap_or(1) as u64,
+            rewind_tokens: run.rewind_tokens,
         };
         let ring = Ring::new(CachePolicy::Streaming(self.policy), room).expect("a small ring");
-        let store = KvStore::new(&ring, self.heads, 1, way.kernel);
+        let store = KvStore::new(&ring, self.heads, 1, run.kernel);
         Sequence {
             case: self,
             ring,
             store,
-            n_parts: way.n_parts,
+            n_parts: run.n_parts,
         }
     }
 
-    /// The outputs of all tokens, `[tokens, out_size]`.
-    fn outputs(&self, way: Way<'_>) -> Vec<f32> {
-        let mut sequence = self.sequence(way);
+    /// Computes the outputs of all tokens, `[tokens, out_size]`.
+    fn outputs(&self, run: Run<'_>) -> Vec<f32> {
+        let mut sequence = self.sequence(run);
         let mut outputs = Vec::new();
-        let mut lengths = way.chunks.iter().cycle();
+        let mut lengths = run.chunks.iter().cycle();
         while sequence.position() < self.n_tokens() {
             let left = self.n_tokens() - sequence.position();
             let len = lengths.next().map_or(left, |&len| len.min(left));
@@ -102,7 +102,7 @@ impl Case {
     }
 }
 
-/// A stream on its way.
+/// A stream that is being computed.
 struct Sequence<'a> {
     case: &'a Case,
     ring: Ring,
@@ -115,7 +115,7 @@ impl Sequence<'_> {
         self.ring.position() as usize
     }
 
-    /// Writes the next tokens.
+    /// Writes the keys and values of the next tokens.
     fn write(&mut self, tokens: usize) -> Chunk {
         let first = self.ring.position();
         self.ring.insert(tokens as u64).expect("the chunk fits");
@@ -124,7 +124,7 @@ impl Sequence<'_> {
         chunk
     }
 
-    /// Writes the next tokens and lets them attend, on as many threads as there are parts.
+    /// Writes the next tokens and computes their outputs, on one thread per part.
     fn read(&mut self, tokens: usize) -> Vec<f32> {
         let chunk = self.write(tokens);
         let mut out = vec![f32::NAN; tokens * self.case.heads.out_size()];

@@ -1,15 +1,16 @@
-//! The paper's cache as its code keeps it: a list of keys, evicted after every token, each rotated by its place in the list.
+//! The paper's cache as its code keeps it: a list of keys, evicted after every token, each rotated by its index in the
+//! list.
 
-/// What one query meets.
+/// What one query sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// Its own place in the cache.
-    pub(super) place: u64,
-    /// Every key it sees, itself last: its position in the stream, and its place in the cache.
+    /// Position of the query in the cache.
+    pub(super) cache_position: u64,
+    /// Every key it sees, itself last: its position in the stream, and its position in the cache.
     pub(super) keys: Vec<(u64, u64)>,
 }
 
-/// What every query of a stream of `len` tokens sees.
+/// Returns what every query of a stream of `len` tokens sees.
 pub(super) fn stream(sinks: u64, window: u64, len: u64) -> Vec<Seen> {
     let mut kept: Vec<u64> = Vec::new();
     (0..len)
@@ -17,7 +18,7 @@ pub(super) fn stream(sinks: u64, window: u64, len: u64) -> Vec<Seen> {
             kept.push(position);
             let keys: Vec<(u64, u64)> = kept.iter().copied().zip(0..).collect();
             let seen = Seen {
-                place: kept.len() as u64 - 1,
+                cache_position: kept.len() as u64 - 1,
                 keys,
             };
             evict(&mut kept, sinks, window);
@@ -26,7 +27,7 @@ pub(super) fn stream(sinks: u64, window: u64, len: u64) -> Vec<Seen> {
         .collect()
 }
 
-/// `StartRecentKVCache.__call__`: the first `sinks` and the last `window` stay.
+/// Implements `StartRecentKVCache.__call__`: keeps the first `sinks` and the last `window` tokens.
 fn evict(kept: &mut Vec<u64>, sinks: u64, window: u64) {
     let len = kept.len() as u64;
     if len > sinks + window {

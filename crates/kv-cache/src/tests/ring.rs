@@ -1,25 +1,25 @@
-//! The slots of a ring, filled in chunks and taken back, against the naive cache.
+//! Tests of the slots of a ring, filled in chunks and rewound, against the naive cache.
 
 use proptest::prelude::*;
 
 use super::naive;
 use crate::{CachePolicy, KvCacheError, Ring, RingRoom, SinkWindow, SlotSpan};
 
-/// A step in the life of a cache.
+/// An operation on a ring.
 #[derive(Debug, Clone, Copy)]
-enum Step {
+enum Operation {
     Insert(u64),
     RewindBy(u64),
 }
 
 /// A ring with storage that holds positions instead of keys.
-struct Stored {
+struct StoredPositions {
     ring: Ring,
     slots: Vec<Option<u64>>,
     naive: Vec<naive::Seen>,
 }
 
-impl Stored {
+impl StoredPositions {
     fn new(sinks: u64, window: u64, room: RingRoom, len: u64) -> Self {
         let policy = CachePolicy::Streaming(SinkWindow::new(sinks, window));
         let ring = Ring::new(policy, room).expect("a small ring");
@@ -49,7 +49,8 @@ impl Stored {
         self.check_visible(first);
     }
 
-    /// Every run of queries of the newest chunk finds what each of them sees, and no slot holds another position than it says.
+    /// Checks that every run of queries of the newest chunk finds what each of them sees, and that each slot holds the
+    /// position it should.
     #[track_caller]
     fn check_visible(&self, chunk_start: u64) {
         let end = self.ring.position();
@@ -75,8 +76,8 @@ impl Stored {
                     expected.keys.iter().map(|&(key, _)| key).collect::<Vec<_>>(),
                     "what {query} finds"
                 );
-                // Where the sinks have no span of their own, the query's position is its place.
-                assert!(visible.sinks.is_some() || policy.sinks() == 0 || expected.place == query);
+                // If the sinks have no span of their own, the query's two positions are equal.
+                assert!(visible.sinks.is_some() || policy.sinks() == 0 || expected.cache_position == query);
             }
         }
     }
@@ -93,40 +94,46 @@ impl Stored {
     }
 }
 
-/// Runs `steps` on a small ring; a stream grows to at most `len` tokens.
+/// Runs `operations` on a small ring; a stream grows to at most `len` tokens.
 #[track_caller]
-fn check(sinks: u64, window: u64, room: RingRoom, steps: &[Step]) {
-    let len = steps
+fn check(sinks: u64, window: u64, room: RingRoom, operations: &[Operation]) {
+    let len = operations
         .iter()
-        .map(|step| if let Step::Insert(tokens) = step { *tokens } else { 0 })
+        .map(|operation| {
+            if let Operation::Insert(tokens) = operation {
+                *tokens
+            } else {
+                0
+            }
+        })
         .sum();
-    let mut stored = Stored::new(sinks, window, room, len);
+    let mut stored = StoredPositions::new(sinks, window, room, len);
     let mut furthest = 0;
-    for &step in steps {
-        match step {
-            Step::Insert(tokens) => {
+    for &operation in operations {
+        match operation {
+            Operation::Insert(tokens) => {
                 stored.check_insert(tokens);
                 furthest = stored.ring.position().max(furthest);
             }
-            Step::RewindBy(tokens) => {
+            Operation::RewindBy(tokens) => {
                 let to = stored.ring.position().saturating_sub(tokens);
                 let rewound = stored.ring.rewind(to);
-                let is_free = to + room.rewind_tokens >= furthest || to <= sinks;
-                assert!(rewound.is_ok() || !is_free, "{tokens} back to {to}: {rewound:?}");
+                let is_guaranteed = to + room.rewind_tokens >= furthest || to <= sinks;
+                assert!(rewound.is_ok() || !is_guaranteed, "{tokens} back to {to}: {rewound:?}");
             }
         }
     }
 }
 
-/// All ways to cut `len` tokens into chunks of at most `max`.
-fn chunkings(len: u64, max: u64) -> Vec<Vec<Step>> {
+/// Returns all ways to cut `len` tokens into chunks of at most `max`.
+fn chunkings(len: u64, max: u64) -> Vec<Vec<Operation>> {
     if len == 0 {
         return vec![Vec::new()];
     }
     let mut all = Vec::new();
     for first in 1..=max.min(len) {
         for mut rest in chunkings(len - first, max) {
-            rest.insert(0, Step::Insert(first));
+            rest.insert(0, Operation::Insert(first));
             all.push(rest);
         }
     }
@@ -136,7 +143,7 @@ fn chunkings(len: u64, max: u64) -> Vec<Vec<Step>> {
 #[test]
 fn every_chunking_of_every_small_cache_finds_what_the_papers_cache_holds() {
     for (max_chunk, rewind_tokens) in [(1, 0), (2, 0), (3, 1), (4, 2)] {
-        for steps in chunkings(11, max_chunk) {
+        for operations in chunkings(11, max_chunk) {
             for (sinks, window) in [(0, 0), (0, 1), (0, 3), (1, 0), (1, 1), (1, 2), (2, 3), (3, 1), (4, 4)] {
                 check(
                     sinks,
@@ -145,7 +152,7 @@ fn every_chunking_of_every_small_cache_finds_what_the_papers_cache_holds() {
                         max_chunk,
                         rewind_tokens,
                     },
-                    &steps,
+                    &operations,
                 );
             }
         }
@@ -154,17 +161,17 @@ fn every_chunking_of_every_small_cache_finds_what_the_papers_cache_holds() {
 
 proptest! {
     #[test]
-    fn chunks_and_ways_back_in_any_order_find_what_the_papers_cache_holds(
+    fn inserts_and_rewinds_in_any_order_find_what_the_papers_cache_holds(
         sinks in 0_u64..12,
         window in 0_u64..40,
         max_chunk in 1_u64..16,
         rewind_tokens in 0_u64..16,
-        steps in prop::collection::vec((any::<bool>(), 0_u64..1_000), 1..60),
+        operations in prop::collection::vec((any::<bool>(), 0_u64..1_000), 1..60),
     ) {
-        let steps: Vec<Step> = steps.into_iter().map(|(is_insert, n)| {
-            if is_insert { Step::Insert(1 + n % max_chunk) } else { Step::RewindBy(n % (3 * (rewind_tokens + 1))) }
+        let operations: Vec<Operation> = operations.into_iter().map(|(is_insert, n)| {
+            if is_insert { Operation::Insert(1 + n % max_chunk) } else { Operation::RewindBy(n % (3 * (rewind_tokens + 1))) }
         }).collect();
-        check(sinks, window, RingRoom { max_chunk, rewind_tokens }, &steps);
+        check(sinks, window, RingRoom { max_chunk, rewind_tokens }, &operations);
     }
 
     #[test]
@@ -196,7 +203,7 @@ fn small_ring(policy: CachePolicy) -> Ring {
 }
 
 #[test]
-fn going_back_into_the_sinks_is_always_free() {
+fn rewinding_into_the_sinks_always_works() {
     let mut ring = small_ring(CachePolicy::Streaming(SinkWindow::new(2, 3)));
     for _ in 0..100 {
         ring.insert(4).expect("the chunk fits");
@@ -218,7 +225,7 @@ fn going_back_into_the_sinks_is_always_free() {
 }
 
 #[test]
-fn a_stream_cannot_go_forward_without_tokens() {
+fn a_stream_cannot_rewind_forward() {
     let mut ring = small_ring(CachePolicy::Streaming(SinkWindow::new(2, 3)));
     ring.insert(4).expect("the chunk fits");
     assert!(matches!(ring.rewind(5), Err(KvCacheError::CannotRewind { .. })));
@@ -233,7 +240,7 @@ fn a_chunk_that_is_too_long_changes_nothing() {
 }
 
 #[test]
-fn a_dense_cache_sees_everything_until_it_is_full() {
+fn a_dense_cache_sees_everything_until_full() {
     let mut ring = small_ring(CachePolicy::Dense { max_tokens: 10 });
     for _ in 0..3 {
         ring.insert(3).expect("the chunk fits");
@@ -282,14 +289,14 @@ fn a_cache_that_cannot_be_addressed_is_refused() {
 }
 
 #[test]
-fn a_stream_that_starts_far_along_looks_like_one_that_went_there() {
+fn a_stream_started_at_a_position_equals_one_that_reached_it() {
     let policy = CachePolicy::Streaming(SinkWindow::new(2, 3));
-    let (mut went, mut started) = (small_ring(policy), small_ring(policy));
+    let (mut reached, mut started) = (small_ring(policy), small_ring(policy));
     for _ in 0..25 {
-        went.insert(4).expect("the chunk fits");
+        reached.insert(4).expect("the chunk fits");
     }
     let slots = started.start_at(100);
-    assert_eq!(slots, went.allocated_slots());
-    assert_eq!(started.insert(4), went.insert(4));
-    assert_eq!(started.visible(100, 104), went.visible(100, 104));
+    assert_eq!(slots, reached.allocated_slots());
+    assert_eq!(started.insert(4), reached.insert(4));
+    assert_eq!(started.visible(100, 104), reached.visible(100, 104));
 }

@@ -1,15 +1,15 @@
-//! Angles that keep their distances anywhere along a stream.
+//! Tests that angles keep their distances at any position of a stream.
 
 use crate::RotaryTable;
 
-/// Cosine and sine of every pair at `position`.
+/// Returns cosine and sine of every pair at `position`.
 fn angles(table: &RotaryTable, position: u64) -> Vec<(f32, f32)> {
     let (mut cos, mut sin) = (Vec::new(), Vec::new());
     table.extend(position, &mut cos, &mut sin);
     cos.into_iter().zip(sin).collect()
 }
 
-/// The angle between two positions is the one at their distance, as f32 can tell.
+/// Checks that the angle between two positions equals the angle of their distance, up to the precision of f32.
 #[track_caller]
 fn check_distance(base: f64, position: u64, distance: u64) {
     let table = RotaryTable::new(64, base);
@@ -44,7 +44,7 @@ fn distances_keep_their_angle_at_a_billion() {
 }
 
 #[test]
-fn the_first_pair_turns_by_one_radian_a_token_and_the_last_by_almost_the_base() {
+fn the_first_pair_rotates_by_one_radian_per_token_and_later_ones_by_powers_of_the_base() {
     let table = RotaryTable::new(4, 100.0);
     assert_eq!(table.n_pairs(), 2);
     let expected = [

@@ -1,4 +1,4 @@
-//! What is seen, from which distance, and what has left, for every small cache.
+//! Tests of visibility, distances and evictions, for every small cache.
 
 use super::naive;
 use crate::SinkWindow;
@@ -10,21 +10,30 @@ fn check(sinks: u64, window: u64) {
         let keys: Vec<u64> = (0..=position).filter(|&key| policy.sees(position, key)).collect();
         let naive_keys: Vec<u64> = seen.keys.iter().map(|&(key, _)| key).collect();
         assert_eq!(keys, naive_keys, "what {position} sees");
-        assert_eq!(policy.cache_position(position), seen.place, "the place of {position}");
+        assert_eq!(
+            policy.cache_position(position),
+            seen.cache_position,
+            "the cache position of {position}"
+        );
         assert_eq!(
             policy.evicted(position),
             position + 1 - keys.len() as u64,
             "what {position} no longer sees"
         );
         assert_eq!(policy.sees_everything(position), keys.len() as u64 == position + 1);
-        for (key, place) in seen.keys {
-            // A sink's distance counts from the query's place in the cache, a window key's from its position in the stream.
+        for (key, cache_position) in seen.keys {
+            // The distance to a sink is computed from the query's position in the cache, that to a window key from its
+            // position in the stream.
             let distance = if key < sinks {
                 policy.cache_position(position) - key
             } else {
                 position - key
             };
-            assert_eq!(distance, seen.place - place, "the distance from {position} to {key}");
+            assert_eq!(
+                distance,
+                seen.cache_position - cache_position,
+                "the distance from {position} to {key}"
+            );
         }
     }
 }
@@ -39,7 +48,7 @@ fn every_small_cache_sees_what_the_papers_cache_holds() {
 }
 
 #[test]
-fn the_keys_of_no_position_are_in_the_future() {
+fn no_query_sees_a_later_key() {
     let policy = SinkWindow::new(4, 8);
     assert!(!policy.sees(2, 3), "a sink that is still to come");
     assert!(!policy.sees(20, 21));

@@ -1,4 +1,4 @@
-//! Finds a template's literals by rendering conversations of marks.
+//! Finds a template's literals by rendering conversations of markers.
 
 use super::template::{Message, Template};
 use crate::ModelFileError;
@@ -6,25 +6,25 @@ use crate::ModelFileError;
 /// The literals of a template. Joined with the messages between them they are what it renders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Literals {
-    /// Before the first user's opening when no system text is given.
+    /// What precedes the first user's opening if no system text is given.
     pub(super) without_system: String,
     pub(super) system: SystemStyle,
     pub(super) user_open: String,
-    /// From the end of a user's message to where the answer starts.
+    /// What lies between a user's message and the answer.
     pub(super) user_close: String,
     pub(super) answer_end: String,
 }
 
-/// What becomes of a system text.
+/// How a system text is rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SystemStyle {
-    /// The template has a place for it before the first message's text.
+    /// The template puts it before the first message's text.
     Own { open: String, close: String },
-    /// The template refuses it; it goes in front of the first message's text.
+    /// The template refuses it; it is put in front of the first message's text.
     InFirstMessage,
 }
 
-/// Stand for the contents; no template and no trimming changes them.
+/// Markers that stand for the contents; templates and trimming leave them unchanged.
 const SYSTEM: &str = "\u{E000}system\u{E001}";
 const USERS: [&str; 3] = [
     "\u{E000}user-1\u{E001}",
@@ -37,17 +37,17 @@ const ANSWERS: [&str; 3] = [
     "\u{E000}answer-3\u{E001}",
 ];
 
-/// What lies around the messages of one or more turns, in order.
+/// The literals around the messages of one or more turns, in order.
 struct Turns {
-    /// Before the first user's message.
+    /// What precedes the first user's message.
     before: String,
-    /// From a user's message to the answer.
+    /// What lies between a user's message and the answer.
     user_close: String,
-    /// From an answer to the next user's message.
+    /// What lies between an answer and the next user's message.
     between: String,
 }
 
-/// Renders and compares until every literal is known, and known to stay.
+/// Renders and compares conversations until every literal is known, and known not to change.
 pub(super) fn literals(template: &Template) -> Result<Literals, ModelFileError> {
     let turns = turns(template, None)?;
     let with_system = match refuses_system(template) {
@@ -61,7 +61,7 @@ pub(super) fn literals(template: &Template) -> Result<Literals, ModelFileError> 
     };
     let user_open = &turns.between[answer_end.len()..];
     let same_opening = turns.before.ends_with(user_open) && system_close.ends_with(user_open);
-    // A system text without a place before the first message has to come after that message's opening.
+    // If the template has no opening before the system text, that text has to come after the first message's opening.
     if !same_opening || with_system.is_none() {
         return Ok(Literals {
             system: system_style(with_system, 0),
@@ -91,7 +91,7 @@ fn system_style(with_system: Option<(String, String)>, opening_bytes: usize) -> 
     }
 }
 
-/// Whether rendering a system message fails where the same without it has worked.
+/// Returns true if rendering a system message fails or drops it, though the same without it works.
 fn refuses_system(template: &Template) -> bool {
     let messages = [message("system", SYSTEM), message("user", USERS[0])];
     match template.render(&messages, true) {
@@ -100,7 +100,7 @@ fn refuses_system(template: &Template) -> bool {
     }
 }
 
-/// The literals before and after a system text; all others must be as without it.
+/// Returns the literals before and after a system text; all others must be as without it.
 fn turns_after_system(template: &Template, plain: &Turns) -> Result<(String, String), ModelFileError> {
     let with = turns(template, Some(SYSTEM))?;
     if with.user_close != plain.user_close || with.between != plain.between {
@@ -112,16 +112,16 @@ fn turns_after_system(template: &Template, plain: &Turns) -> Result<(String, Str
     Ok((open.to_owned(), close.to_owned()))
 }
 
-/// The literals of a turn, the same in conversations of one, two and three.
+/// Returns the literals of a turn, which must be the same in conversations of one, two and three turns.
 fn turns(template: &Template, system: Option<&'static str>) -> Result<Turns, ModelFileError> {
-    let one = cut(&render(template, system, 1)?, 1)?;
-    let two = cut(&render(template, system, 2)?, 2)?;
-    let three = cut(&render(template, system, 3)?, 3)?;
+    let one = split_at_markers(&render(template, system, 1)?, 1)?;
+    let two = split_at_markers(&render(template, system, 2)?, 2)?;
+    let three = split_at_markers(&render(template, system, 3)?, 3)?;
     let [before, user_close] = &one[..] else {
         return not_by_turns("the end of a conversation can't be found");
     };
-    // What precedes a finished answer may differ from what precedes a new one by white space only: the
-    // answer's own tokens bring theirs.
+    // What precedes a finished answer may differ from what precedes a new one by spaces only: the answer's own tokens
+    // contain theirs.
     let same = |literal: &String| literal.trim_end_matches(' ') == user_close.trim_end_matches(' ');
     let closes = [&two[1], &two[3], &three[1], &three[3], &three[5]];
     if !closes.into_iter().all(same) {
@@ -144,7 +144,7 @@ fn render(template: &Template, system: Option<&'static str>, n_turns: usize) -> 
     template.render(&conversation(system, n_turns, false), true)
 }
 
-/// `n_turns` users' messages with answers between them, and after the last one too if it is `answered`.
+/// Returns `n_turns` users' messages with answers between them, and after the last one too if `answered`.
 fn conversation(system: Option<&'static str>, n_turns: usize, answered: bool) -> Vec<Message<'static>> {
     let turns = (0..n_turns).flat_map(|turn| [message("user", USERS[turn]), message("assistant", ANSWERS[turn])]);
     let mut messages: Vec<_> = system
@@ -156,23 +156,23 @@ fn conversation(system: Option<&'static str>, n_turns: usize, answered: bool) ->
     messages
 }
 
-/// Cuts a rendered conversation at every user's mark and every answer's, which must each occur once and
-/// in order: `n_turns * 2` literals.
-fn cut(rendered: &str, n_turns: usize) -> Result<Vec<String>, ModelFileError> {
-    let marks = (0..n_turns)
+/// Splits a rendered conversation at every user's and every answer's marker, which must each occur once and in order,
+/// into `n_turns * 2` literals.
+fn split_at_markers(rendered: &str, n_turns: usize) -> Result<Vec<String>, ModelFileError> {
+    let markers = (0..n_turns)
         .flat_map(|turn| [USERS[turn], ANSWERS[turn]])
         .take(n_turns * 2 - 1);
     let mut literals = Vec::with_capacity(n_turns * 2);
     let mut rest = rendered;
-    for mark in marks {
-        let Some((literal, after)) = rest.split_once(mark) else {
+    for marker in markers {
+        let Some((literal, after)) = rest.split_once(marker) else {
             return not_by_turns("a message is missing, changed or out of order");
         };
         literals.push(literal.to_owned());
         rest = after;
     }
     literals.push(rest.to_owned());
-    let repeated = |literal: &String| USERS.iter().chain(&ANSWERS).any(|mark| literal.contains(mark));
+    let repeated = |literal: &String| USERS.iter().chain(&ANSWERS).any(|marker| literal.contains(marker));
     let system_inside = |literal: &String| literal.contains(SYSTEM);
     if literals.iter().any(repeated) || literals[1..].iter().any(system_inside) {
         return not_by_turns("a message occurs twice or out of order");
@@ -180,8 +180,8 @@ fn cut(rendered: &str, n_turns: usize) -> Result<Vec<String>, ModelFileError> {
     Ok(literals)
 }
 
-/// What the template writes after an answer that is the last message: the answer's own end, without the
-/// opening of a next message. `None` if more than that comes, as from templates that always ask for an answer.
+/// Returns what the template writes after an answer that is the last message: the answer's own end, without the opening
+/// of a next message. Returns `None` if it writes more than that, as templates do that always ask for an answer.
 fn answer_end(template: &Template, turns: &Turns) -> Result<Option<String>, ModelFileError> {
     let rendered = template.render(&conversation(None, 1, true), false)?;
     let Some((_, end)) = rendered.split_once(ANSWERS[0]) else {
@@ -190,7 +190,7 @@ fn answer_end(template: &Template, turns: &Turns) -> Result<Option<String>, Mode
     Ok(turns.between.starts_with(end).then(|| end.to_owned()))
 }
 
-/// What is left of `text` without the longest end that it has in common with both others.
+/// Removes from `text` the longest end that it has in common with both others.
 fn without_common_end<'a>(text: &'a str, first: &str, second: &str) -> &'a str {
     let starts = text.char_indices().map(|(at, _)| at).chain([text.len()]);
     let common = |at: &usize| first.ends_with(&text[*at..]) && second.ends_with(&text[*at..]);

@@ -1,4 +1,5 @@
-//! Renders a model's Jinja template in a box: bounded work, bounded memory, the same result every day.
+//! Renders a model's Jinja template in a sandbox: limited work, limited memory, and a result that doesn't depend on the
+//! time.
 
 use minijinja::{
     Environment, Error, ErrorKind, State, UndefinedBehavior, Value, context,
@@ -8,14 +9,14 @@ use minijinja::{
 
 use crate::ModelFileError;
 
-/// Work of one render: an instruction costs one, and so do 64 bytes. The longest templates in use need a
-/// few thousand for the seven messages rendered here; this many take milliseconds and 6 MB at most.
+/// Work of one render: an instruction costs one, and so do 64 bytes. The longest templates in use need a few thousand
+/// for the seven messages rendered here; this limit takes milliseconds and at most 6 MB.
 const FUEL: u64 = 100_000;
-/// Bytes of one render; seven marks and the literals of the wordiest template take 20,000.
+/// Bytes of one render; seven markers and the literals of the wordiest template take 20,000.
 const MAX_OUTPUT_BYTES: usize = 256 << 10;
-/// Macros and blocks within each other; templates in use nest three deep.
+/// Nesting depth of macros and blocks; templates in use nest three deep.
 const MAX_RECURSION: usize = 32;
-/// The name of the one template of an environment.
+/// The name of the only template in an environment.
 const NAME: &str = "chat_template";
 
 /// A message to render.
@@ -39,7 +40,7 @@ impl Template {
         environment.set_recursion_limit(MAX_RECURSION);
         environment.set_undefined_behavior(UndefinedBehavior::Lenient);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        // White space around blocks as Hugging Face's own renderer treats it.
+        // Treats white space around blocks like Hugging Face's own renderer.
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.map_err(template_error)?);
         environment.set_unknown_method_callback(python_method);
@@ -55,7 +56,7 @@ impl Template {
         })
     }
 
-    /// Renders a conversation, with or without what makes the model answer.
+    /// Renders a conversation, with or without the prompt for an answer.
     pub(super) fn render(&self, messages: &[Message<'_>], answer_next: bool) -> Result<String, ModelFileError> {
         let messages: Vec<Value> = messages
             .iter()
@@ -92,8 +93,7 @@ fn raise_exception(message: &str) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, format!("raised \"{message}\"")))
 }
 
-/// The date as a template wants it, on a day that never changes: a prompt must not depend on when it is
-/// rendered.
+/// Formats the date for a template, always the same one: a prompt must not depend on when it is rendered.
 fn strftime_now(format: &str) -> String {
     /// Friday, 26 July 2024, 00:00:00: the day that Llama 3's template falls back to.
     const FIELDS: [(&str, &str); 11] = [
@@ -114,7 +114,7 @@ fn strftime_now(format: &str) -> String {
         .fold(format.to_owned(), |text, (field, value)| text.replace(field, value))
 }
 
-/// The methods of Python's strings and dictionaries that chat templates call.
+/// Implements the methods of Python's strings and dictionaries that chat templates call.
 fn python_method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     match (value.kind(), method) {
         (ValueKind::Map, "items") => {

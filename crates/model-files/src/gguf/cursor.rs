@@ -1,41 +1,41 @@
-//! Reads little-endian values off the front of a header, and never past its end.
+//! Reads little-endian values from the start of a header, and never past its end.
 
 use crate::{ModelFileError, limits};
 
-/// A place in a mapped file.
+/// A position in a mapped file.
 #[derive(Clone)]
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
-    at: usize,
+    position: usize,
 }
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, position: 0 }
     }
 
-    /// Bytes read so far.
-    pub(super) fn at(&self) -> usize {
-        self.at
+    /// Returns the number of bytes read so far.
+    pub(super) fn position(&self) -> usize {
+        self.position
     }
 
-    /// Bytes to the end of the file.
-    pub(super) fn left(&self) -> usize {
-        self.bytes.len() - self.at
+    /// Returns the number of bytes to the end of the file.
+    pub(super) fn remaining(&self) -> usize {
+        self.bytes.len() - self.position
     }
 
-    /// The next `needed` bytes.
+    /// Reads the next `needed` bytes.
     pub(super) fn take(&mut self, needed: u64, what: &'static str) -> Result<&'a [u8], ModelFileError> {
-        let left = self.left();
+        let left = self.remaining();
         match usize::try_from(needed) {
             Ok(len) if len <= left => {
-                let start = self.at;
-                self.at += len;
-                Ok(&self.bytes[start..self.at])
+                let start = self.position;
+                self.position += len;
+                Ok(&self.bytes[start..self.position])
             }
             _ => Err(ModelFileError::Truncated {
                 what,
-                at: self.at,
+                at: self.position,
                 needed,
                 left,
             }),
@@ -55,13 +55,13 @@ impl<'a> Cursor<'a> {
         Ok(u64::from_le_bytes(self.array(what)?))
     }
 
-    /// A length and as many bytes.
+    /// Reads a length and as many bytes.
     pub(super) fn bytes(&mut self, what: &'static str) -> Result<&'a [u8], ModelFileError> {
         let len = self.u64(what)?;
         self.take(len, what)
     }
 
-    /// A key or tensor name: short, UTF-8.
+    /// Reads a key or tensor name: short, UTF-8.
     pub(super) fn name(&mut self, what: &'static str) -> Result<&'a str, ModelFileError> {
         let bytes = self.bytes(what)?;
         if bytes.len() as u64 > limits::MAX_NAME_BYTES {
@@ -75,19 +75,19 @@ impl<'a> Cursor<'a> {
         std::str::from_utf8(bytes).map_err(|_| ModelFileError::NotUtf8 { what: what.to_owned() })
     }
 
-    /// A count of things of at least `least_bytes` each, which therefore must fit in what is left.
-    pub(super) fn count(&mut self, what: &'static str, least_bytes: u64, limit: u64) -> Result<u64, ModelFileError> {
+    /// Reads a count of items of at least `min_bytes` each, and checks that they fit in the rest of the file.
+    pub(super) fn count(&mut self, what: &'static str, min_bytes: u64, limit: u64) -> Result<u64, ModelFileError> {
         let count = self.u64(what)?;
         if count > limit {
             return Err(ModelFileError::TooMany { what, count, limit });
         }
-        let needed = count.saturating_mul(least_bytes);
-        if needed > self.left() as u64 {
+        let needed = count.saturating_mul(min_bytes);
+        if needed > self.remaining() as u64 {
             return Err(ModelFileError::Truncated {
                 what,
-                at: self.at,
+                at: self.position,
                 needed,
-                left: self.left(),
+                left: self.remaining(),
             });
         }
         Ok(count)

@@ -1,6 +1,6 @@
-//! GGUF's key-value metadata: checked once, and left where it is in the file.
+//! GGUF's key-value metadata: checked once, and left in place in the file.
 //!
-//! An array is kept as its bytes; reading it out is up to the one who wants it.
+//! An array is kept as its bytes, and decoded when it is requested.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,7 @@ pub(super) enum Value<'a> {
     Array(Array<'a>),
 }
 
-/// An array of scalars or of strings, whose every element lies within the file.
+/// An array of scalars or of strings, all of whose elements lie within the file.
 #[derive(Clone, Copy)]
 pub(super) struct Array<'a> {
     element: u32,
@@ -51,7 +51,7 @@ impl<'a> Metadata<'a> {
         Ok(Self { values })
     }
 
-    /// A text, if the key is there.
+    /// Returns a text, if the key exists.
     pub(crate) fn text(&self, key: &str) -> Result<Option<&'a str>, ModelFileError> {
         match self.values.get(key) {
             None => Ok(None),
@@ -65,7 +65,7 @@ impl<'a> Metadata<'a> {
         }
     }
 
-    /// A whole number that is not negative, if the key is there.
+    /// Returns an integer that is not negative, if the key exists.
     pub(crate) fn unsigned(&self, key: &str) -> Result<Option<u64>, ModelFileError> {
         match self.values.get(key) {
             None => Ok(None),
@@ -75,7 +75,7 @@ impl<'a> Metadata<'a> {
         }
     }
 
-    /// A floating-point number, if the key is there.
+    /// Returns a floating-point number, if the key exists.
     pub(crate) fn float(&self, key: &str) -> Result<Option<f64>, ModelFileError> {
         match self.values.get(key) {
             None => Ok(None),
@@ -84,7 +84,7 @@ impl<'a> Metadata<'a> {
         }
     }
 
-    /// Yes or no, if the key is there.
+    /// Returns a boolean, if the key exists.
     pub(crate) fn bool(&self, key: &str) -> Result<Option<bool>, ModelFileError> {
         match self.values.get(key) {
             None => Ok(None),
@@ -93,7 +93,7 @@ impl<'a> Metadata<'a> {
         }
     }
 
-    /// The strings of an array, if the key is there.
+    /// Returns the strings of an array, if the key exists.
     pub(crate) fn strings(&self, key: &str) -> Result<Option<Vec<&'a str>>, ModelFileError> {
         let Some(array) = self.array(key, STRING, "an array of texts")? else {
             return Ok(None);
@@ -110,7 +110,7 @@ impl<'a> Metadata<'a> {
         Ok(Some(strings))
     }
 
-    /// The numbers of an array of i32, if the key is there.
+    /// Returns the numbers of an array of i32, if the key exists.
     pub(crate) fn i32s(&self, key: &str) -> Result<Option<Vec<i32>>, ModelFileError> {
         let array = self.array(key, 5, "an array of 32-bit whole numbers")?;
         Ok(array.map(|array| {
@@ -124,7 +124,7 @@ impl<'a> Metadata<'a> {
         }))
     }
 
-    /// The numbers of an array of f32, if the key is there.
+    /// Returns the numbers of an array of f32, if the key exists.
     pub(crate) fn f32s(&self, key: &str) -> Result<Option<Vec<f32>>, ModelFileError> {
         let array = self.array(key, 6, "an array of 32-bit floats")?;
         Ok(array.map(|array| {
@@ -197,7 +197,7 @@ impl<'a> Value<'a> {
 }
 
 impl<'a> Array<'a> {
-    /// Walks over an array; its strings are looked at one by one, since only they say where it ends.
+    /// Reads an array; strings are walked one by one, since only they determine where the array ends.
     fn read(cursor: &mut Cursor<'a>, key: &str) -> Result<Self, ModelFileError> {
         const WHAT: &str = "a metadata array";
         let element = cursor.u32(WHAT)?;
@@ -206,7 +206,7 @@ impl<'a> Array<'a> {
             2 | 3 => 2,
             4..=6 => 4,
             STRING | 10..=12 => 8,
-            // GGUF allows arrays of arrays; no model has one, and without them there is no depth to bound.
+            // GGUF allows arrays of arrays; no model has one, and without them there is no depth to limit.
             id => {
                 return Err(ModelFileError::MetadataType {
                     key: key.to_owned(),
@@ -232,7 +232,7 @@ impl<'a> Array<'a> {
             cursor.take(len * element_bytes, WHAT)?;
         }
         let mut bytes = start.clone();
-        let bytes = bytes.take((cursor.at() - start.at()) as u64, WHAT)?;
+        let bytes = bytes.take((cursor.position() - start.position()) as u64, WHAT)?;
         Ok(Self {
             element,
             len: len as usize,

@@ -1,34 +1,35 @@
-//! From a GGUF header to a model of the Llama family.
+//! Builds a model of the Llama family from a GGUF header.
 
 use std::{collections::HashMap, path::Path};
 
 use memmap2::Mmap;
 
-use super::{Gguf, Metadata};
+use super::header::Gguf;
+use super::metadata::Metadata;
+use super::tensors::TensorInfo;
 use crate::{
     ChatFormat, ModelConfig, ModelFileError, ModelFiles, RopeLayout, TensorName, Tokenizer,
-    architecture::{Naming, assign, check_sizes, size},
-    files::{Located, fingerprint},
-    limits,
+    architecture::{Naming, check_sizes, check_vocabulary, resolve_tensors, size},
+    files::{TensorLocation, fingerprint},
     mapped::map_file,
 };
 
-/// The one architecture; Llama, SmolLM2 and Mistral files all say it.
+/// The one supported architecture; Llama, SmolLM2 and Mistral files all declare it.
 const ARCHITECTURE: &str = "llama";
 
-/// What a header says of a model.
-pub(crate) struct Parts {
+/// The parts of a model that its header defines.
+pub(crate) struct ModelParts {
     pub(crate) config: ModelConfig,
     pub(crate) tokenizer: Tokenizer,
     pub(crate) chat_format: Option<ChatFormat>,
-    tensors: HashMap<TensorName, Located>,
+    tensors: HashMap<TensorName, TensorLocation>,
 }
 
 /// Opens a GGUF file as a model.
 pub(crate) fn open(path: &Path) -> Result<ModelFiles, ModelFileError> {
     let map = map_file(path)?;
     let gguf = Gguf::parse(&map)?;
-    let Parts {
+    let ModelParts {
         config,
         tokenizer,
         chat_format,
@@ -52,15 +53,15 @@ pub(crate) fn open(path: &Path) -> Result<ModelFiles, ModelFileError> {
     })
 }
 
-/// Reads what a header says of a model of the Llama family.
-pub(crate) fn read(gguf: &Gguf<'_>) -> Result<Parts, ModelFileError> {
+/// Reads the parts of a model of the Llama family from a header.
+pub(crate) fn read(gguf: &Gguf<'_>) -> Result<ModelParts, ModelFileError> {
     let metadata = &gguf.metadata;
     check_features(metadata)?;
     let tokenizer = Tokenizer::from_gguf(metadata)?;
     let config = config(gguf, &tokenizer)?;
-    let tensors = assign(&config, Naming::Gguf, located(gguf))?;
+    let tensors = resolve_tensors(&config, Naming::Gguf, tensor_locations(gguf))?;
     let chat_format = chat_format(metadata, &tokenizer)?;
-    Ok(Parts {
+    Ok(ModelParts {
         config,
         tokenizer,
         chat_format,
@@ -68,8 +69,8 @@ pub(crate) fn read(gguf: &Gguf<'_>) -> Result<Parts, ModelFileError> {
     })
 }
 
-fn located(gguf: &Gguf<'_>) -> HashMap<String, Located> {
-    let locate = |tensor: &super::TensorInfo<'_>| Located {
+fn tensor_locations(gguf: &Gguf<'_>) -> HashMap<String, TensorLocation> {
+    let locate = |tensor: &TensorInfo<'_>| TensorLocation {
         map: 0,
         rows: tensor.rows,
         cols: tensor.cols,
@@ -82,8 +83,8 @@ fn located(gguf: &Gguf<'_>) -> HashMap<String, Located> {
         .collect()
 }
 
-/// Everything that would change what is computed and that this engine doesn't do is refused by name.
-/// A sliding window is not: Mistral runs without its own, the cache's window takes its place.
+/// Refuses every feature that would change what is computed and that isn't implemented. A sliding window is accepted:
+/// Mistral works without its own, since the cache's window replaces it.
 fn check_features(metadata: &Metadata<'_>) -> Result<(), ModelFileError> {
     let architecture = metadata.text("general.architecture")?;
     if architecture != Some(ARCHITECTURE) {
@@ -161,7 +162,7 @@ fn config(gguf: &Gguf<'_>, tokenizer: &Tokenizer) -> Result<ModelConfig, ModelFi
     Ok(config)
 }
 
-/// Keys and values have one size, all of which is rotated.
+/// Returns the size of a head. Keys and values must have the same size, and all of it must be rotated.
 fn head_dim(metadata: &Metadata<'_>, hidden_size: usize, n_heads: usize) -> Result<usize, ModelFileError> {
     let head_dim = match optional(metadata, "llama.attention.key_length")? {
         Some(head_dim) => head_dim,
@@ -253,22 +254,6 @@ fn token_id(metadata: &Metadata<'_>, tokenizer: &Tokenizer, key: &str) -> Result
             })
         }
     }
-}
-
-/// The embedding has a row for every token.
-pub(crate) fn check_vocabulary(tokenizer: &Tokenizer, rows: usize) -> Result<(), ModelFileError> {
-    if tokenizer.vocab_size() > rows || rows > limits::MAX_VOCAB {
-        let (key, expected) = (
-            "vocabulary size".to_owned(),
-            "at least the tokenizer's, at most 1048576",
-        );
-        return Err(ModelFileError::BadValue {
-            key,
-            expected,
-            found: rows.to_string(),
-        });
-    }
-    Ok(())
 }
 
 fn optional(metadata: &Metadata<'_>, key: &str) -> Result<Option<usize>, ModelFileError> {

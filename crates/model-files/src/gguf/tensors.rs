@@ -1,4 +1,4 @@
-//! GGUF's table of tensors: names, shapes, types and where their bytes lie.
+//! GGUF's table of tensors: names, shapes, types and the positions of their bytes.
 
 use std::{collections::HashSet, ops::Range};
 
@@ -7,19 +7,19 @@ use quant::BlockType;
 use super::cursor::Cursor;
 use crate::{ModelFileError, limits};
 
-/// A tensor as the table has it, all of it within the file.
+/// An entry of the table, whose bytes lie within the file.
 pub(crate) struct TensorInfo<'a> {
     pub(crate) name: &'a str,
     /// The product of all dimensions but the first.
     pub(crate) rows: usize,
-    /// The first dimension: values that lie side by side.
+    /// The first dimension: values that are stored consecutively.
     pub(crate) cols: usize,
     pub(crate) block_type: BlockType,
-    /// From the start of the file.
+    /// Bytes, counted from the start of the file.
     pub(crate) span: Range<usize>,
 }
 
-/// Reads `count` entries; their spans still count from the start of the data.
+/// Reads `count` entries; their spans are still relative to the start of the data.
 pub(super) fn read<'a>(cursor: &mut Cursor<'a>, count: u64) -> Result<Vec<TensorInfo<'a>>, ModelFileError> {
     let mut names = HashSet::with_capacity(count as usize);
     let mut tensors = Vec::with_capacity(count as usize);
@@ -35,8 +35,8 @@ pub(super) fn read<'a>(cursor: &mut Cursor<'a>, count: u64) -> Result<Vec<Tensor
     Ok(tensors)
 }
 
-/// Moves the spans to where the data starts, and checks that each lies in the file, on its own.
-pub(super) fn place(
+/// Shifts the spans by the start of the data, and checks that each lies in the file and overlaps no other.
+pub(super) fn locate(
     tensors: &mut [TensorInfo<'_>],
     data_start: usize,
     file_len: usize,
@@ -111,7 +111,7 @@ fn read_one<'a>(cursor: &mut Cursor<'a>) -> Result<TensorInfo<'a>, ModelFileErro
         .checked_mul(cols)
         .and_then(|values| block_type.bytes_for(values))
         .ok_or_else(impossible)?;
-    let data_bytes = cursor.left() as u64;
+    let data_bytes = cursor.remaining() as u64;
     let past_end = || ModelFileError::TensorPastEnd {
         name: name.to_owned(),
         offset,
@@ -129,7 +129,7 @@ fn read_one<'a>(cursor: &mut Cursor<'a>) -> Result<TensorInfo<'a>, ModelFileErro
     })
 }
 
-/// The shape as a matrix; `None` if it holds no value or more than can be counted.
+/// Returns the shape as a matrix, or `None` if it is empty or too large.
 fn rows_and_cols(shape: &[u64]) -> Option<(usize, usize)> {
     let (cols, outer) = shape.split_first()?;
     let rows = outer.iter().try_fold(1_u64, |rows, dim| rows.checked_mul(*dim))?;

@@ -6,8 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     ModelConfig, ModelFileError, RopeLayout, Tokenizer,
-    architecture::{check_sizes, size},
-    gguf::check_vocabulary,
+    architecture::{check_sizes, check_vocabulary, size},
     limits,
 };
 
@@ -15,14 +14,14 @@ use crate::{
 pub(super) const CONFIG: &str = "config.json";
 /// The tokenizer.
 pub(super) const TOKENIZER: &str = "tokenizer.json";
-/// Which tokens mean what, and often the chat template.
+/// The roles of tokens, and often the chat template.
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
-/// The chat template, when it has a file of its own.
+/// The chat template, if it has a file of its own.
 const TEMPLATE: &str = "chat_template.jinja";
-/// Which tokens end a generation.
+/// The tokens that end a generation.
 const GENERATION_CONFIG: &str = "generation_config.json";
 
-/// What a folder says about special tokens.
+/// The special tokens and the template of a folder.
 #[derive(Debug, Default)]
 pub(super) struct SpecialTokens {
     pub(super) bos_text: String,
@@ -59,7 +58,7 @@ struct ConfigJson {
     eos_token_id: Option<Ids>,
 }
 
-/// `rope_scaling`, and `rope_parameters` as newer files have it.
+/// `rope_scaling`, or `rope_parameters` in newer files.
 #[derive(Deserialize)]
 struct RopeJson {
     #[serde(alias = "type")]
@@ -108,7 +107,7 @@ struct NamedTemplate {
     template: String,
 }
 
-/// Reads a file of at most `limit` bytes, or says that the folder has none.
+/// Reads a file of at most `limit` bytes; a missing one is an error.
 pub(super) fn read_required(folder: &Path, file: &'static str, limit: u64) -> Result<Vec<u8>, ModelFileError> {
     let read = read_optional(folder, file, limit)?;
     read.ok_or_else(|| ModelFileError::MissingFile {
@@ -117,7 +116,7 @@ pub(super) fn read_required(folder: &Path, file: &'static str, limit: u64) -> Re
     })
 }
 
-/// Reads a file of at most `limit` bytes, if it is there.
+/// Reads a file of at most `limit` bytes, if it exists.
 pub(super) fn read_optional(folder: &Path, file: &str, limit: u64) -> Result<Option<Vec<u8>>, ModelFileError> {
     let path = folder.join(file);
     let open = |source| ModelFileError::Open {
@@ -149,7 +148,7 @@ pub(super) fn read_optional(folder: &Path, file: &str, limit: u64) -> Result<Opt
     Ok(Some(bytes))
 }
 
-/// Reads what the folder says about special tokens and the chat template.
+/// Reads the special tokens and the chat template of a folder.
 pub(super) fn special_tokens(folder: &Path) -> Result<SpecialTokens, ModelFileError> {
     let mut special = SpecialTokens::default();
     if let Some(json) = read_optional(folder, TOKENIZER_CONFIG, limits::MAX_CONFIG_BYTES)? {
@@ -182,7 +181,7 @@ pub(super) fn special_tokens(folder: &Path) -> Result<SpecialTokens, ModelFileEr
     Ok(special)
 }
 
-/// Reads the architecture out of `config.json`.
+/// Reads the architecture from `config.json`.
 pub(super) fn read(
     folder: &Path,
     json: &[u8],
@@ -268,8 +267,8 @@ fn head_dim(file: &ConfigJson, hidden_size: usize, n_heads: usize) -> Result<usi
     }
 }
 
-/// Everything that would change what is computed and that this engine doesn't do is refused by name.
-/// Mistral's sliding window is not: the cache's window takes its place.
+/// Refuses every feature that would change what is computed and that isn't implemented. Mistral's sliding window is
+/// accepted: the cache's window replaces it.
 fn check_features(file: &ConfigJson) -> Result<(), ModelFileError> {
     let refuse = |feature, value: String, supported| {
         Err(ModelFileError::Unsupported {

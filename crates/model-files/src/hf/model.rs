@@ -1,11 +1,11 @@
-//! From a Hugging Face folder to a model of the Llama family.
+//! Builds a model of the Llama family from a Hugging Face folder.
 
 use std::path::Path;
 
 use super::{config, shards};
 use crate::{
     ChatFormat, ModelFileError, ModelFiles, Tokenizer,
-    architecture::{Naming, assign},
+    architecture::{Naming, resolve_tensors},
     files::fingerprint,
     limits,
 };
@@ -19,7 +19,8 @@ pub(crate) fn open(folder: &Path) -> Result<ModelFiles, ModelFileError> {
     let tokenizer = Tokenizer::from_json(&tokenizer_json).map_err(in_tokenizer)?;
     let special = config::special_tokens(folder)?;
     let config = config::read(folder, &config_json, &tokenizer, &special)?;
-    let tensors = assign(&config, Naming::HuggingFace, shards.tensors).map_err(|error| error.within(folder))?;
+    let tensors =
+        resolve_tensors(&config, Naming::HuggingFace, shards.tensors).map_err(|error| error.within(folder))?;
     let chat_format = match &special.template {
         None => None,
         Some(template) => {

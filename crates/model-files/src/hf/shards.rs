@@ -15,21 +15,21 @@ use serde::{
 };
 
 use super::config::read_optional;
-use crate::{ModelFileError, files::Located, limits, mapped::map_file};
+use crate::{ModelFileError, files::TensorLocation, limits, mapped::map_file};
 
-/// The one file of a small model.
+/// The only file of a small model.
 const SINGLE: &str = "model.safetensors";
-/// Says which file each tensor of a large model is in.
+/// The index: maps each tensor of a large model to a file.
 const INDEX: &str = "model.safetensors.index.json";
-/// Bytes that say how long a header is.
+/// Bytes of the length before a header.
 const LENGTH_BYTES: usize = 8;
 
-/// All tensors of a model, and the files they are in.
+/// All tensors of a model, and the files that contain them.
 pub(super) struct Shards {
     pub(super) maps: Vec<Mmap>,
-    /// Length bytes and header of each file.
+    /// Size of the length bytes and the header of each file.
     pub(super) header_lens: Vec<usize>,
-    pub(super) tensors: HashMap<String, Located>,
+    pub(super) tensors: HashMap<String, TensorLocation>,
 }
 
 #[derive(Deserialize)]
@@ -73,9 +73,9 @@ pub(super) fn open(folder: &Path) -> Result<Shards, ModelFileError> {
     Ok(shards)
 }
 
-/// Checks the header of one file: its length, and where its tensors lie.
+/// Checks the header of one file; returns its length and the locations of its tensors.
 #[cfg(feature = "fuzz")]
-pub(crate) fn read_header(file: &[u8]) -> Result<(usize, HashMap<String, Located>), ModelFileError> {
+pub(crate) fn read_header(file: &[u8]) -> Result<(usize, HashMap<String, TensorLocation>), ModelFileError> {
     let mut shards = Shards {
         maps: Vec::new(),
         header_lens: Vec::new(),
@@ -85,7 +85,7 @@ pub(crate) fn read_header(file: &[u8]) -> Result<(usize, HashMap<String, Located
     Ok((header_len, shards.tensors))
 }
 
-/// Shards lie in the folder itself: an index can't point anywhere else.
+/// Checks that shards are in the folder itself: an index must not point anywhere else.
 fn check_names(files: &BTreeSet<&String>) -> Result<(), ModelFileError> {
     if files.len() > limits::MAX_SHARDS {
         let (count, limit) = (files.len() as u64, limits::MAX_SHARDS as u64);
@@ -118,7 +118,7 @@ impl Shards {
         Ok(())
     }
 
-    /// Checks the header in `file` and keeps its tensors; gives the length of the header.
+    /// Checks the header in `file` and adds its tensors; returns the length of the header.
     fn add_tensors(&mut self, file: &[u8]) -> Result<usize, ModelFileError> {
         check_keys(file)?;
         let broken = |error: safetensors::SafeTensorError| ModelFileError::Safetensors {
@@ -147,14 +147,14 @@ impl Shards {
                 }
             };
             let span = data_start + info.data_offsets.0..data_start + info.data_offsets.1;
-            let located = Located {
+            let location = TensorLocation {
                 map: self.maps.len(),
                 rows,
                 cols,
                 block_type,
                 span,
             };
-            if self.tensors.insert(name.clone(), located).is_some() {
+            if self.tensors.insert(name.clone(), location).is_some() {
                 return Err(ModelFileError::DuplicateKey { key: name });
             }
         }
@@ -162,8 +162,8 @@ impl Shards {
     }
 }
 
-/// Looks at the keys of a header before anything is built from it: how many, how long, and none twice
-/// (a map would keep the last and forget the others).
+/// Checks the keys of a header before anything is built from it: their number, their lengths, and that none occurs
+/// twice (a map would keep the last and drop the others).
 fn check_keys(file: &[u8]) -> Result<(), ModelFileError> {
     let Some((length, rest)) = file.split_first_chunk::<LENGTH_BYTES>() else {
         let (needed, left) = (LENGTH_BYTES as u64, file.len());
@@ -174,7 +174,7 @@ fn check_keys(file: &[u8]) -> Result<(), ModelFileError> {
             left,
         });
     };
-    /// As the format's own library has it.
+    /// The limit of the `safetensors` crate.
     const MAX_HEADER_BYTES: u64 = 100_000_000;
     let needed = u64::from_le_bytes(*length);
     if needed > MAX_HEADER_BYTES {
@@ -195,25 +195,25 @@ fn check_keys(file: &[u8]) -> Result<(), ModelFileError> {
     let broken = |error: serde_json::Error| ModelFileError::Safetensors {
         reason: error.to_string(),
     };
-    let Keys(problem) = serde_json::from_slice(header).map_err(broken)?;
+    let HeaderKeys(problem) = serde_json::from_slice(header).map_err(broken)?;
     problem.map_or(Ok(()), Err)
 }
 
-/// The keys of a JSON object, checked while they are read; the first problem, if there is one.
-struct Keys(Option<ModelFileError>);
+/// The keys of a JSON object, checked while they are read; holds the first problem, if there is one.
+struct HeaderKeys(Option<ModelFileError>);
 
-impl<'de> Deserialize<'de> for Keys {
+impl<'de> Deserialize<'de> for HeaderKeys {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeysVisitor;
+        struct HeaderKeysVisitor;
 
-        impl<'de> Visitor<'de> for KeysVisitor {
-            type Value = Keys;
+        impl<'de> Visitor<'de> for HeaderKeysVisitor {
+            type Value = HeaderKeys;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of tensors")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<HeaderKeys, A::Error> {
                 let mut seen = HashSet::new();
                 let mut problem = None;
                 while let Some(key) = map.next_key::<String>()? {
@@ -222,11 +222,11 @@ impl<'de> Deserialize<'de> for Keys {
                         problem = check_key(key, &mut seen);
                     }
                 }
-                Ok(Keys(problem))
+                Ok(HeaderKeys(problem))
             }
         }
 
-        deserializer.deserialize_map(KeysVisitor)
+        deserializer.deserialize_map(HeaderKeysVisitor)
     }
 }
 

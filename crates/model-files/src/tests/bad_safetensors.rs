@@ -1,4 +1,4 @@
-//! Hugging Face folders that are broken, hostile or not supported.
+//! Tests of Hugging Face folders that are broken, hostile or not supported.
 
 use std::{fs, path::Path};
 
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::{ModelFileError, ModelFiles};
 
-/// A copy of the toy model's folder that may be spoilt.
+/// Copies the toy model's folder, to be corrupted.
 fn toy() -> TempDir {
     let folder = tempfile::tempdir().expect("the temporary folder can be written");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/models/toy-llama-hf");
@@ -22,12 +22,12 @@ fn toy() -> TempDir {
     folder
 }
 
-/// Opens the folder after `spoil`; the message must end in `message`.
+/// Opens the folder after `corrupt` has changed it, and compares the message.
 #[track_caller]
-fn check(message: &str, spoil: impl FnOnce(&Path)) {
+fn check(message: &str, corrupt: impl FnOnce(&Path)) {
     let folder = toy();
-    spoil(folder.path());
-    let error = ModelFiles::open(folder.path()).expect_err("the folder is spoilt");
+    corrupt(folder.path());
+    let error = ModelFiles::open(folder.path()).expect_err("the folder is corrupted");
     assert_eq!(
         error
             .cause()
@@ -37,7 +37,7 @@ fn check(message: &str, spoil: impl FnOnce(&Path)) {
     );
 }
 
-/// Replaces model.safetensors by a header of any length and any data.
+/// Replaces model.safetensors by a header with any length and any data.
 fn safetensors(folder: &Path, length: u64, header: &[u8], data_bytes: usize) {
     let mut bytes = length.to_le_bytes().to_vec();
     bytes.extend(header);
@@ -45,7 +45,7 @@ fn safetensors(folder: &Path, length: u64, header: &[u8], data_bytes: usize) {
     fs::write(folder.join("model.safetensors"), bytes).expect("the temporary folder can be written");
 }
 
-/// Opens a folder whose model.safetensors has this header, and enough data or not.
+/// Opens a folder whose model.safetensors has this header, followed by `data_bytes` of data.
 #[track_caller]
 fn check_header(message: &str, header: &str, data_bytes: usize) {
     check(message, |folder| {
@@ -98,7 +98,7 @@ fn header_lengths() {
 }
 
 #[test]
-fn headers_that_lie() {
+fn headers_with_false_offsets() {
     let f32 = |name: &str, shape: &str, start: i64, end: i64| {
         format!(r#""{name}":{{"dtype":"F32","shape":{shape},"data_offsets":[{start},{end}]}}"#)
     };
@@ -148,14 +148,14 @@ fn headers_that_lie() {
         let folder = toy();
         safetensors(folder.path(), header.len() as u64, header.as_bytes(), 32);
         let error = ModelFiles::open(folder.path())
-            .expect_err("the header lies")
+            .expect_err("the header is false")
             .to_string();
         assert!(error.contains(what), "{error}");
     }
 }
 
 #[test]
-fn headers_with_too_much() {
+fn headers_over_the_limits() {
     let tensor = |name: usize| format!(r#""{name}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#);
     let million = format!("{{{}}}", (0..1_000_000).map(tensor).collect::<Vec<_>>().join(","));
     check_header("65537 tensors are over the limit of 65536", &million, 0);
@@ -191,7 +191,7 @@ fn truncated_at_every_byte_of_the_header() {
 }
 
 #[test]
-fn configs_that_are_not_supported() {
+fn unsupported_configs() {
     let set =
         |key: &'static str, value: Value| move |folder: &Path| edit(folder, "config.json", |json| json[key] = value);
     check(
@@ -250,7 +250,7 @@ fn configs_that_are_not_supported() {
 }
 
 #[test]
-fn files_that_are_not_there() {
+fn missing_files() {
     for file in ["config.json", "tokenizer.json", "model.safetensors"] {
         check(&format!("model folder \"FOLDER\" has no {file}"), |folder| {
             fs::remove_file(folder.join(file)).expect("the copy is there");
@@ -263,7 +263,7 @@ fn files_that_are_not_there() {
 }
 
 #[test]
-fn tokenizers_that_are_not_supported() {
+fn unsupported_tokenizers() {
     let set = |key: &'static str, value: Value| {
         move |folder: &Path| edit(folder, "tokenizer.json", |json| json["model"][key] = value)
     };
@@ -343,9 +343,9 @@ fn tokenizers_that_make_their_reader_panic() {
             json["model"]["continuing_subword_prefix"] = json!("##")
         });
     });
-    let marks = "BPE with marks inside or after words";
+    let affixes = "BPE with marks inside or after words";
     check(
-        &format!("tokenizer model \"{marks}\" is not supported (BPE without dropout is)"),
+        &format!("tokenizer model \"{affixes}\" is not supported (BPE without dropout is)"),
         |folder| {
             edit(folder, "tokenizer.json", |json| {
                 json["model"]["end_of_word_suffix"] = json!("</w>")

@@ -1,4 +1,4 @@
-//! The models that must work: the toy one in both layouts, and the default one.
+//! Tests of the models that must work: the toy one in both layouts, and the default one.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ pub(super) fn toy(name: &str) -> ModelFiles {
     ModelFiles::open(&fixture("models").join(name)).expect("the fixture is a model")
 }
 
-/// The model that the sidecar starts with; tests that need it fail without it.
+/// Opens the model that the sidecar starts with; tests that need it fail without it.
 #[track_caller]
 pub(super) fn default_model() -> ModelFiles {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
@@ -39,7 +39,7 @@ fn values(model: &ModelFiles, name: TensorName) -> Vec<f32> {
     values
 }
 
-/// From pairs to halves, the way back of what the converter to GGUF does.
+/// Reorders rows from pairs to halves, the inverse of what the converter to GGUF does.
 fn in_halves(rows: &[f32], cols: usize, head_dim: usize) -> Vec<f32> {
     let half = head_dim / 2;
     let n_rows = rows.len() / cols;
@@ -157,7 +157,7 @@ fn a_row_is_a_part_of_the_matrix() {
 }
 
 #[test]
-fn fingerprints_tell_models_apart() {
+fn fingerprints_distinguish_models() {
     let names = ["toy-llama.gguf", "toy-llama-q4_1.gguf", "toy-llama-hf"];
     let prints = names.map(|name| toy(name).fingerprint().to_owned());
     assert_eq!(prints, names.map(|name| toy(name).fingerprint().to_owned()));
@@ -169,7 +169,7 @@ fn fingerprints_tell_models_apart() {
 }
 
 #[test]
-fn the_default_model_is_read_as_it_is() {
+fn the_default_model_has_its_known_sizes() {
     let model = default_model();
     let config = &model.config;
     assert_eq!(

@@ -1,10 +1,10 @@
-//! Text to tokens: against reference cases, against injection, and back to bytes.
+//! Tests of text to tokens: against reference cases, against injection, and back to bytes.
 
 use proptest::{prelude::*, test_runner::RngSeed};
 use serde::Deserialize;
 
 use super::{
-    draft::{Draft, bool_value, f32s, file, i32s, text, texts, u32_value},
+    gguf_builder::{GgufBuilder, bool_value, f32s, file, i32s, text, texts, u32_value},
     models::{default_model, fixture, toy},
 };
 use crate::{ModelFiles, Piece, Tokenizer};
@@ -21,7 +21,7 @@ fn smollm2_cases() -> Vec<Case> {
     serde_json::from_slice(&json).expect("the fixture is JSON")
 }
 
-/// All bytes of the tokens, control tokens left out, as a streaming reader puts them together.
+/// Joins the bytes of all tokens but control tokens, as a streaming reader does.
 fn streamed(tokenizer: &Tokenizer, ids: &[u32]) -> Vec<u8> {
     ids.iter()
         .filter_map(|id| tokenizer.token_bytes(*id))
@@ -31,7 +31,7 @@ fn streamed(tokenizer: &Tokenizer, ids: &[u32]) -> Vec<u8> {
 }
 
 #[test]
-fn the_default_model_has_the_ids_of_the_reference() {
+fn the_default_model_has_the_reference_ids() {
     let tokenizer = default_model().tokenizer;
     for case in smollm2_cases() {
         let ids = tokenizer
@@ -43,7 +43,7 @@ fn the_default_model_has_the_ids_of_the_reference() {
 }
 
 #[test]
-fn control_tokens_in_a_text_are_text() {
+fn control_tokens_in_a_text_are_encoded_as_text() {
     let tokenizer = default_model().tokenizer;
     let names: Vec<String> = (0..20)
         .map(|id| tokenizer.decode(&[id]))
@@ -67,7 +67,7 @@ fn control_tokens_in_a_text_are_text() {
 }
 
 #[test]
-fn tokens_that_are_added_but_not_special_are_text_too() {
+fn added_tokens_in_a_text_are_encoded_as_text() {
     let folder = tempfile::tempdir().expect("the temporary folder can be written");
     for file in ["config.json", "tokenizer.json", "model.safetensors"] {
         let source = fixture("models/toy-llama-hf").join(file);
@@ -99,7 +99,7 @@ fn tokens_that_are_added_but_not_special_are_text_too() {
 }
 
 #[test]
-fn pieces_are_encoded_as_the_whole_that_they_render() {
+fn pieces_have_the_ids_of_their_rendered_text() {
     let model = default_model();
     let (tokenizer, chat) = (
         &model.tokenizer,
@@ -129,7 +129,7 @@ fn pieces_are_encoded_as_the_whole_that_they_render() {
 }
 
 #[test]
-fn half_characters_come_out_as_their_bytes() {
+fn partial_characters_decode_to_their_bytes() {
     let tokenizer = toy("toy-llama.gguf").tokenizer;
     let ids = tokenizer.encode_text("🙂").expect("bytes can write everything");
     assert_eq!(ids.len(), 4);
@@ -145,7 +145,7 @@ fn half_characters_come_out_as_their_bytes() {
     assert_eq!(tokenizer.decode(&[u32::MAX]), "\u{FFFD}");
 }
 
-/// A model with a SentencePiece vocabulary, as Llama 2 files have it.
+/// Opens a model with a SentencePiece vocabulary, as Llama 2 files have it.
 fn sentence_piece(space_prefix: bool) -> Tokenizer {
     let words = ["▁", "h", "i", "▁h", "hi", "▁hi", "!"];
     let bytes: Vec<String> = (0..=255).map(|byte| format!("<0x{byte:02X}>")).collect();
@@ -157,18 +157,18 @@ fn sentence_piece(space_prefix: bool) -> Tokenizer {
     types.extend([1; 7]);
     let mut scores = vec![0.0; 3 + 256];
     scores.extend([-5.0, -6.0, -7.0, -2.0, -1.0, -3.0, -8.0]);
-    let mut draft = Draft::model();
-    draft.set("tokenizer.ggml.model", text("llama"));
-    draft.set("tokenizer.ggml.tokens", texts(&tokens));
-    draft.set("tokenizer.ggml.token_type", i32s(&types));
-    draft.set("tokenizer.ggml.scores", f32s(&scores));
-    draft.set("tokenizer.ggml.eos_token_id", u32_value(2));
-    draft.set("tokenizer.ggml.bos_token_id", u32_value(1));
-    draft.set("tokenizer.ggml.add_space_prefix", bool_value(space_prefix));
-    draft.tensors.retain(|tensor| tensor.name != "token_embd.weight");
-    draft.push("token_embd.weight", vec![32, tokens.len() as u64]);
-    let (_folder, path) = file(&draft.bytes());
-    let model = ModelFiles::open(&path).expect("the draft is whole");
+    let mut builder = GgufBuilder::model();
+    builder.set("tokenizer.ggml.model", text("llama"));
+    builder.set("tokenizer.ggml.tokens", texts(&tokens));
+    builder.set("tokenizer.ggml.token_type", i32s(&types));
+    builder.set("tokenizer.ggml.scores", f32s(&scores));
+    builder.set("tokenizer.ggml.eos_token_id", u32_value(2));
+    builder.set("tokenizer.ggml.bos_token_id", u32_value(1));
+    builder.set("tokenizer.ggml.add_space_prefix", bool_value(space_prefix));
+    builder.tensors.retain(|tensor| tensor.name != "token_embd.weight");
+    builder.push("token_embd.weight", vec![32, tokens.len() as u64]);
+    let (_folder, path) = file(&builder.bytes());
+    let model = ModelFiles::open(&path).expect("the builder makes a whole model");
     assert_eq!(model.config.bos, Some(1), "SentencePiece models start with it");
     model.tokenizer
 }
@@ -206,9 +206,9 @@ fn only_the_start_of_a_text_gets_a_space() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever a `tokenizer.json` says, it is read or refused.
+    /// Every `tokenizer.json` is read or refused.
     #[test]
-    fn a_spoilt_tokenizer_never_crashes(flips in prop::collection::vec((0_usize..8_192, any::<u8>()), 1..4), cut in 0_usize..8_192) {
+    fn a_corrupted_tokenizer_never_crashes(flips in prop::collection::vec((0_usize..8_192, any::<u8>()), 1..4), cut in 0_usize..8_192) {
         let mut json = std::fs::read(fixture("models/toy-llama-hf/tokenizer.json")).expect("the fixture is there");
         let len = json.len();
         for (at, byte) in flips {
@@ -218,9 +218,9 @@ proptest! {
         drop(Tokenizer::from_json(&json[..cut % len]));
     }
 
-    /// Any text comes back byte for byte, and no part of it becomes a control token.
+    /// Any text is decoded to the same bytes, and no part of it becomes a control token.
     #[test]
-    fn any_text_survives(text in "(\\PC|<\\|im_(start|end)\\|>|\n| ){0,40}") {
+    fn any_text_round_trips(text in "(\\PC|<\\|im_(start|end)\\|>|\n| ){0,40}") {
         let tokenizer = Tokenizer::from_json(
             &std::fs::read(fixture("models/toy-llama-hf/tokenizer.json")).expect("the fixture is there"),
         ).expect("the fixture is a tokenizer");

@@ -1,32 +1,32 @@
-//! The tokens that are no part of the merging: control tokens and other whole-text tokens.
+//! The tokens that are not merged: control tokens and other whole-text tokens.
 
 use std::collections::HashMap;
 
-/// One such token.
+/// A token that is matched as a whole.
 #[derive(Debug, Clone)]
 pub(super) struct AddedToken {
     pub(super) id: u32,
     pub(super) text: String,
-    /// It steers the model and adds nothing to an answer.
+    /// True for a token that steers the model and adds nothing to an answer.
     pub(super) control: bool,
-    /// It takes the white space before it.
+    /// True if it absorbs the white space before it.
     pub(super) lstrip: bool,
-    /// It takes the white space after it.
+    /// True if it absorbs the white space after it.
     pub(super) rstrip: bool,
 }
 
 /// All added tokens of a tokenizer.
 pub(super) struct AddedTokens {
-    /// The longest first, so that the first that fits is the longest that does.
+    /// The longest first, so that the first match is the longest one.
     by_length: Vec<AddedToken>,
-    /// Which are control tokens.
+    /// Whether each added token is a control token.
     control: HashMap<u32, bool>,
-    /// The one control token that stands for text nobody could write otherwise.
+    /// The control token for text that the vocabulary can't encode otherwise.
     unknown: Option<u32>,
 }
 
-/// A token found in a literal: the bytes that it takes, and its id.
-pub(super) struct Found {
+/// A token found in a literal: the bytes that it covers, and its id.
+pub(super) struct FoundToken {
     pub(super) start: usize,
     pub(super) end: usize,
     pub(super) id: u32,
@@ -44,10 +44,10 @@ impl AddedTokens {
         }
     }
 
-    /// The leftmost token in `literal`, the longest if several start there.
+    /// Returns the leftmost token in `literal`, the longest if several start there.
     ///
-    /// Looks at every token at every place: literals are a few words, and are encoded once a turn.
-    pub(super) fn find(&self, literal: &str) -> Option<Found> {
+    /// Tries every token at every position: literals are a few words, and are encoded once per turn.
+    pub(super) fn find(&self, literal: &str) -> Option<FoundToken> {
         literal.char_indices().find_map(|(at, _)| {
             let token = self
                 .by_length
@@ -64,7 +64,7 @@ impl AddedTokens {
             } else {
                 end
             };
-            Some(Found {
+            Some(FoundToken {
                 start: before,
                 end: after,
                 id: token.id,
@@ -83,7 +83,7 @@ impl AddedTokens {
         self.control.get(&id).copied().unwrap_or(false)
     }
 
-    /// Whether no text may come out as this token.
+    /// Returns true if no text may be encoded as this token.
     pub(super) fn is_forbidden_in_text(&self, id: u32) -> bool {
         self.is_control(id) && self.unknown != Some(id)
     }

@@ -1,4 +1,4 @@
-//! A tokenizer from GGUF metadata: GPT-2's byte-level BPE, and SentencePiece's BPE with byte fallback.
+//! Builds a tokenizer from GGUF metadata: GPT-2's byte-level BPE, and SentencePiece's BPE with byte fallback.
 
 use std::collections::HashMap;
 
@@ -22,17 +22,17 @@ use super::{
 };
 use crate::{ModelFileError, gguf::Metadata, limits};
 
-/// `tokenizer.ggml.token_type` of the token for what can't be written.
+/// `tokenizer.ggml.token_type` of the token for text that can't be encoded.
 const UNKNOWN: i32 = 2;
 /// `tokenizer.ggml.token_type` of a token that steers the model.
 const CONTROL: i32 = 3;
-/// `tokenizer.ggml.token_type` of a token that someone added to the vocabulary.
+/// `tokenizer.ggml.token_type` of a token that was added to the vocabulary.
 const USER_DEFINED: i32 = 4;
 
 /// How Llama 3 splits a text into words (its published pattern).
 const LLAMA3_PATTERN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// The vocabulary as the metadata has it.
+/// The vocabulary in the metadata.
 struct Vocabulary<'a> {
     tokens: Vec<&'a str>,
     types: Vec<i32>,
@@ -85,7 +85,7 @@ impl<'a> Vocabulary<'a> {
         Ok(Self { tokens, types })
     }
 
-    /// Tokens with their ids and types.
+    /// Iterates over tokens with their ids and types.
     fn iter(&self) -> impl Iterator<Item = (&'a str, u32, i32)> {
         self.tokens
             .iter()
@@ -142,7 +142,7 @@ fn byte_level(metadata: &Metadata<'_>, vocabulary: &Vocabulary<'_>) -> Result<To
     vocabulary.tokenizer(pipeline, Alphabet::ByteLevel)
 }
 
-/// How text is split into words, and whether a word that is a token is taken without merging.
+/// Returns how text is split into words, and whether a word that is a token is taken without merging.
 fn pre_tokenizer(metadata: &Metadata<'_>) -> Result<(PreTokenizerWrapper, bool), ModelFileError> {
     const KEY: &str = "tokenizer.ggml.pre";
     let byte_level = |use_regex| PreTokenizerWrapper::ByteLevel(ByteLevel::new(false, true, use_regex));
@@ -202,33 +202,34 @@ fn sentence_piece(metadata: &Metadata<'_>, vocabulary: &Vocabulary<'_>) -> Resul
     vocabulary.tokenizer(pipeline, Alphabet::SentencePiece)
 }
 
-/// SentencePiece keeps no merges: two neighbours join when the text of both is a token, the one with the
-/// best score first. Written out as a list, that is every way to cut every token in two, best score first.
+/// Derives merges from scores, since SentencePiece stores no merges: two neighbours are joined if the text of both is a
+/// token, the pair with the best score first. As a list, that is every way to split every token in two, best score
+/// first.
 fn merges_by_score(vocabulary: &Vocabulary<'_>, scores: &[f32]) -> Result<Merges, ModelFileError> {
     const NORMAL: i32 = 1;
-    /// Bytes hashed for all cuts; 32,000 tokens of Llama 2 take 2 million, so this is a second at most.
-    const MAX_WORK: u64 = 1 << 30;
+    /// Bytes hashed for all splits; 32,000 tokens of Llama 2 take 2 million, so this limit takes at most a second.
+    const MAX_BYTES_HASHED: u64 = 1 << 30;
     let normal = || vocabulary.iter().filter(|(_, _, kind)| *kind == NORMAL);
-    let work = normal().map(|(text, _, _)| (text.len() * text.len()) as u64).sum();
-    if work > MAX_WORK {
+    let bytes_hashed = normal().map(|(text, _, _)| (text.len() * text.len()) as u64).sum();
+    if bytes_hashed > MAX_BYTES_HASHED {
         return Err(ModelFileError::TooMany {
             what: "bytes in cuts of tokens",
-            count: work,
-            limit: MAX_WORK,
+            count: bytes_hashed,
+            limit: MAX_BYTES_HASHED,
         });
     }
     let ids: HashMap<&str, u32> = normal().map(|(text, id, _)| (text, id)).collect();
-    let mut cuts: Vec<(f32, u32, u32, &str, &str)> = Vec::new();
+    let mut splits: Vec<(f32, u32, u32, &str, &str)> = Vec::new();
     for (text, id, _) in normal() {
         for (at, _) in text.char_indices().skip(1) {
             let (left, right) = text.split_at(at);
             if let (Some(left_id), Some(right_id)) = (ids.get(left), ids.get(right)) {
-                cuts.push((scores[id as usize], *left_id, *right_id, left, right));
+                splits.push((scores[id as usize], *left_id, *right_id, left, right));
             }
         }
     }
-    cuts.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
-    Ok(cuts
+    splits.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+    Ok(splits
         .into_iter()
         .map(|(_, _, _, left, right)| (left.to_owned(), right.to_owned()))
         .collect())

@@ -1,7 +1,7 @@
-//! A tokenizer from `tokenizer.json`.
+//! Builds a tokenizer from `tokenizer.json`.
 //!
-//! Only what turns text into ids is read. Truncation and padding, which would cut or fill a prompt in
-//! silence, and the post-processor, which adds tokens that a chat template writes itself, are left out.
+//! Only what turns text into ids is read. Truncation and padding, which would silently cut or fill a prompt, and the
+//! post-processor, which adds tokens that a chat template writes itself, are ignored.
 
 use std::panic::catch_unwind;
 
@@ -57,8 +57,8 @@ impl Tokenizer {
     }
 }
 
-/// Parses the file. The readers of the `tokenizers` crate meet only valid JSON, since some of them panic
-/// on anything else; those that still do (a broken Precompiled normaliser) are stopped here.
+/// Parses the file. The JSON is validated first, since some readers of the `tokenizers` crate panic on anything else;
+/// panics of those that still do (on an invalid Precompiled normaliser) are caught here.
 fn parse(json: &[u8]) -> Result<TokenizerJson, ModelFileError> {
     let bad_json = |source| ModelFileError::Json { source };
     serde_json::from_slice::<IgnoredAny>(json).map_err(bad_json)?;
@@ -120,7 +120,7 @@ fn added_tokens(tokens: Vec<AddedTokenJson>, model: &BPE) -> Result<Vec<AddedTok
     checked.collect()
 }
 
-/// What the decoder says about how tokens stand for bytes.
+/// Returns how tokens stand for bytes, according to the decoder.
 fn alphabet(decoder: Option<&DecoderWrapper>) -> Result<Alphabet, ModelFileError> {
     match decoder {
         Some(DecoderWrapper::ByteLevel(_)) => Ok(Alphabet::ByteLevel),

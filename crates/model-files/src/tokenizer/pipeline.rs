@@ -1,4 +1,4 @@
-//! From a run of text without control tokens to ids: normalise, split into words, merge.
+//! Converts text without control tokens to ids: normalises, splits into words, merges.
 
 use tokenizers::{
     Model, ModelWrapper, Normalizer, NormalizerWrapper, PreTokenizedString, PreTokenizer, PreTokenizerWrapper,
@@ -7,10 +7,10 @@ use tokenizers::{
 
 use crate::ModelFileError;
 
-/// Where a run of text stands; tokenizers that put a space before a text do it at some of these only.
+/// The position of a text; tokenizers that put a space before a text do so only at some of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// At the start of everything.
+pub(super) enum TextPosition {
+    /// At the start of the prompt.
     Start,
     /// After a control token.
     AfterControl,
@@ -18,7 +18,7 @@ pub(super) enum Place {
     Within,
 }
 
-/// The steps for each place.
+/// The steps for each position.
 pub(super) struct Pipeline {
     model: ModelWrapper,
     at_start: Steps,
@@ -59,14 +59,14 @@ impl Pipeline {
     }
 
     /// Appends the ids of `text` to `ids`.
-    pub(super) fn encode(&self, text: &str, place: Place, ids: &mut Vec<u32>) -> Result<(), ModelFileError> {
+    pub(super) fn encode(&self, text: &str, position: TextPosition, ids: &mut Vec<u32>) -> Result<(), ModelFileError> {
         if text.is_empty() {
             return Ok(());
         }
-        let steps = match place {
-            Place::Start => &self.at_start,
-            Place::AfterControl => &self.after_control,
-            Place::Within => &self.within,
+        let steps = match position {
+            TextPosition::Start => &self.at_start,
+            TextPosition::AfterControl => &self.after_control,
+            TextPosition::Within => &self.within,
         };
         let failed = |error: tokenizers::Error| ModelFileError::Tokenizer {
             reason: error.to_string(),
@@ -104,7 +104,7 @@ fn drop_space(step: &mut PreTokenizerWrapper, only_first: bool) {
     }
 }
 
-/// The normaliser without the step that puts a space in front.
+/// Returns the normaliser without the step that puts a space in front.
 fn without_prepend(normalizer: NormalizerWrapper) -> Option<NormalizerWrapper> {
     match normalizer {
         NormalizerWrapper::Prepend(_) => None,

@@ -1,4 +1,4 @@
-//! Which bytes each token stands for, computed once for the whole vocabulary.
+//! The bytes that each token stands for, computed once for the whole vocabulary.
 
 use crate::{ModelFileError, limits};
 
@@ -9,39 +9,39 @@ use super::added::AddedToken;
 pub(super) enum Alphabet {
     /// Every byte is a printable character of GPT-2's table.
     ByteLevel,
-    /// Text as it is, `▁` for a space, `<0xNN>` for a byte.
+    /// Plain text, with `▁` for a space and `<0xNN>` for a byte.
     SentencePiece,
 }
 
-/// The bytes of all tokens in one piece.
+/// The bytes of all tokens in one buffer.
 pub(super) struct TokenBytes {
     bytes: Vec<u8>,
-    /// Where each token's bytes lie; empty for an id that no token has.
+    /// The range of each token's bytes; empty for an unused id.
     spans: Vec<(u32, u32)>,
 }
 
 impl TokenBytes {
-    /// Lays out a vocabulary; added tokens stand for their text as it is.
+    /// Lays out a vocabulary; added tokens stand for their text unchanged.
     pub(super) fn new<'a>(
         vocabulary: impl Iterator<Item = (&'a str, u32)>,
         added: &[AddedToken],
         alphabet: Alphabet,
     ) -> Result<Self, ModelFileError> {
         let table = byte_level_table();
-        let mut all = Self {
+        let mut layout = Self {
             bytes: Vec::new(),
             spans: Vec::new(),
         };
         for (text, id) in vocabulary {
             match alphabet {
-                Alphabet::ByteLevel => all.insert(id, |bytes| byte_level(text, &table, bytes))?,
-                Alphabet::SentencePiece => all.insert(id, |bytes| sentence_piece(text, bytes))?,
+                Alphabet::ByteLevel => layout.insert(id, |bytes| byte_level(text, &table, bytes))?,
+                Alphabet::SentencePiece => layout.insert(id, |bytes| sentence_piece(text, bytes))?,
             }
         }
         for token in added {
-            all.insert(token.id, |bytes| bytes.extend_from_slice(token.text.as_bytes()))?;
+            layout.insert(token.id, |bytes| bytes.extend_from_slice(token.text.as_bytes()))?;
         }
-        Ok(all)
+        Ok(layout)
     }
 
     pub(super) fn get(&self, id: u32) -> Option<&[u8]> {
@@ -54,8 +54,8 @@ impl TokenBytes {
     }
 
     fn insert(&mut self, id: u32, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), ModelFileError> {
-        let place = id as usize;
-        if place >= limits::MAX_VOCAB {
+        let index = id as usize;
+        if index >= limits::MAX_VOCAB {
             let (count, limit) = (u64::from(id) + 1, limits::MAX_VOCAB as u64);
             return Err(ModelFileError::TooMany {
                 what: "tokens",
@@ -63,8 +63,8 @@ impl TokenBytes {
                 limit,
             });
         }
-        if place >= self.spans.len() {
-            self.spans.resize(place + 1, (0, 0));
+        if index >= self.spans.len() {
+            self.spans.resize(index + 1, (0, 0));
         }
         let start = self.bytes.len();
         write(&mut self.bytes);
@@ -74,13 +74,13 @@ impl TokenBytes {
                 reason: "the vocabulary is over 4 GiB".to_owned(),
             })
         };
-        self.spans[place] = (offset(start)?, offset(self.bytes.len())?);
+        self.spans[index] = (offset(start)?, offset(self.bytes.len())?);
         Ok(())
     }
 }
 
-/// The byte for each character of GPT-2's table: printable Latin-1 stands for itself, the other 68 bytes
-/// for U+0100 and on.
+/// Builds the inverse of GPT-2's table: printable Latin-1 characters stand for themselves, the other 68 bytes are the
+/// characters from U+0100 on.
 fn byte_level_table() -> [Option<u8>; 0x144] {
     let mut table = [None; 0x144];
     let mut next = 0x100;
@@ -109,7 +109,7 @@ fn sentence_piece(text: &str, bytes: &mut Vec<u8>) {
     }
 }
 
-/// The byte that a token like `<0x0A>` stands for.
+/// Returns the byte that a token like `<0x0A>` stands for.
 fn byte_piece(text: &str) -> Option<u8> {
     let hex = text.strip_prefix("<0x")?.strip_suffix('>')?;
     if hex.len() == 2 {

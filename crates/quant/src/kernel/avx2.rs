@@ -18,23 +18,22 @@ use std::ptr;
 
 use half::f16;
 
-use super::{PanelOutputs, Tiles};
-use crate::activations::{ActivationBlock, Panel, quantize_blocks};
-use crate::dequantize::BLOCK;
-use crate::matrix::{FourBitGroup, GROUP_ROWS, Q8_0Group, WORD};
+use super::tile_kernel::{PanelOutputs, TileKernel};
+use crate::layout::{ActivationBlock, BLOCK, FourBitGroup, GROUP_ROWS, Panel, Q8_0Group, WORD};
+use crate::round::quantize_blocks;
 
-/// How far ahead of the products weights are asked for: a token reads the whole matrix from memory, and the processor's own guesses
-/// stop at the end of each page.
+/// How far ahead of the products weights are prefetched: a token reads the whole matrix from memory, and the
+/// processor's own prefetching stops at the end of each page.
 const PREFETCH_BYTES: usize = 4_096;
 
 const CACHE_LINE: usize = 64;
 
-/// That the processor has AVX2, FMA and F16C: there is no other way to get one than [`Avx2::detect`].
+/// Proof that the processor has AVX2, FMA and F16C: only [`Avx2::detect`] creates one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Avx2(());
 
 impl Avx2 {
-    /// The kernel, if the processor has its instructions.
+    /// Returns the kernel if the processor has its instructions.
     pub(crate) fn detect() -> Option<Self> {
         let has_all =
             is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
@@ -42,7 +41,7 @@ impl Avx2 {
     }
 }
 
-impl Tiles for Avx2 {
+impl TileKernel for Avx2 {
     fn quantize(self, block: impl Fn(usize) -> [f32; BLOCK], out: &mut [ActivationBlock]) {
         // SAFETY: `self` was detected, so the processor has the instructions.
         unsafe { quantize(block, out) }
@@ -63,9 +62,9 @@ impl Tiles for Avx2 {
         true
     }
 
-    fn bytes<const T: usize>(self, group: &[Q8_0Group], rows: [&[ActivationBlock]; T]) -> [[f32; GROUP_ROWS]; T] {
+    fn eight_bits<const T: usize>(self, group: &[Q8_0Group], rows: [&[ActivationBlock]; T]) -> [[f32; GROUP_ROWS]; T] {
         // SAFETY: `self` was detected, so the processor has the instructions.
-        unsafe { bytes(group, rows) }
+        unsafe { eight_bits(group, rows) }
     }
 }
 
@@ -74,9 +73,9 @@ fn quantize(block: impl Fn(usize) -> [f32; BLOCK], out: &mut [ActivationBlock]) 
     quantize_blocks(block, out);
 }
 
-/// Eight products of pairs add up in 16 bits: 8 * 2 * 15 * 127 is 30,480, below 32,768.
+/// Sums of eight pairs of products fit in 16 bits: 8 * 2 * 15 * 127 is 30,480, below 32,768.
 ///
-/// One function with all its loops, and so is [`bytes`]: a call in the middle would put every register into memory.
+/// One function with all its loops, as is [`eight_bits`]: a call in the middle would spill every register to memory.
 #[target_feature(enable = "avx2,fma,f16c")]
 fn four_bits<G: FourBitGroup, const T: usize>(group: &[G], rows: [&[ActivationBlock]; T]) -> [[f32; GROUP_ROWS]; T] {
     let mut sums = [_mm256_setzero_ps(); T];
@@ -84,7 +83,7 @@ fn four_bits<G: FourBitGroup, const T: usize>(group: &[G], rows: [&[ActivationBl
         prefetch(weights);
         let mut pairs = [_mm256_setzero_si256(); T];
         for (word, quants) in weights.quants().iter().enumerate() {
-            let (low, high) = nibbles(loaded(quants));
+            let (low, high) = nibbles(load_bytes(quants));
             for t in 0..T {
                 let block = &rows[t][block_idx];
                 let low = _mm256_maddubs_epi16(low, four_columns(block, word));
@@ -92,7 +91,7 @@ fn four_bits<G: FourBitGroup, const T: usize>(group: &[G], rows: [&[ActivationBl
                 pairs[t] = _mm256_add_epi16(pairs[t], _mm256_add_epi16(low, high));
             }
         }
-        let scales = halves(weights.scales());
+        let scales = load_f16(weights.scales());
         for t in 0..T {
             let block = &rows[t][block_idx];
             let dots = _mm256_madd_epi16(pairs[t], _mm256_set1_epi16(1));
@@ -103,24 +102,24 @@ fn four_bits<G: FourBitGroup, const T: usize>(group: &[G], rows: [&[ActivationBl
                 }
                 Some(mins) => {
                     let sum = add_dots(sums[t], scales, block, dots);
-                    _mm256_fmadd_ps(halves(mins), _mm256_set1_ps(block.scaled_sum), sum)
+                    _mm256_fmadd_ps(load_f16(mins), _mm256_set1_ps(block.scaled_sum), sum)
                 }
             };
         }
     }
-    stored(sums)
+    store_sums(sums)
 }
 
-/// The sign goes from the weight to the activation, whose negative always exists; the weight -128 becomes 128, which fits, since
-/// that factor has no sign. A pair is at most 2 * 128 * 127 = 32,512.
+/// Moves the sign from the weight to the activation, whose negation always exists; the weight -128 becomes 128, which
+/// fits, since that factor is unsigned. A pair is at most 2 * 128 * 127 = 32,512.
 #[target_feature(enable = "avx2,fma,f16c")]
-fn bytes<const T: usize>(group: &[Q8_0Group], rows: [&[ActivationBlock]; T]) -> [[f32; GROUP_ROWS]; T] {
+fn eight_bits<const T: usize>(group: &[Q8_0Group], rows: [&[ActivationBlock]; T]) -> [[f32; GROUP_ROWS]; T] {
     let mut sums = [_mm256_setzero_ps(); T];
     for (block_idx, weights) in group.iter().enumerate() {
         prefetch(weights);
         let mut dots = [_mm256_setzero_si256(); T];
         for (word, quants) in weights.quants.iter().enumerate() {
-            let signed = loaded(quants);
+            let signed = load_bytes(quants);
             let unsigned = _mm256_abs_epi8(signed);
             for t in 0..T {
                 let activations = _mm256_sign_epi8(four_columns(&rows[t][block_idx], word), signed);
@@ -128,15 +127,15 @@ fn bytes<const T: usize>(group: &[Q8_0Group], rows: [&[ActivationBlock]; T]) -> 
                 dots[t] = _mm256_add_epi32(dots[t], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
             }
         }
-        let scales = halves(&weights.scales);
+        let scales = load_f16(&weights.scales);
         for t in 0..T {
             sums[t] = add_dots(sums[t], scales, &rows[t][block_idx], dots[t]);
         }
     }
-    stored(sums)
+    store_sums(sums)
 }
 
-/// Asks for the weights that come [`PREFETCH_BYTES`] after these. Past the end of the matrix it asks for nothing that is used.
+/// Prefetches the weights [`PREFETCH_BYTES`] after these. Past the end of the matrix the prefetched data isn't used.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn prefetch<G>(weights: &G) {
@@ -146,7 +145,7 @@ fn prefetch<G>(weights: &G) {
     }
 }
 
-/// The low and the high half of every byte.
+/// Returns the low and the high nibble of every byte.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn nibbles(both: __m256i) -> (__m256i, __m256i) {
@@ -162,7 +161,7 @@ pub(super) fn add_dots(sum: __m256, scales: __m256, block: &ActivationBlock, dot
     _mm256_fmadd_ps(scales, _mm256_cvtepi32_ps(dots), sum)
 }
 
-/// Four columns of the activations, once for each of the eight rows.
+/// Broadcasts four columns of the activations to each of the eight rows.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn four_columns(block: &ActivationBlock, word: usize) -> __m256i {
@@ -172,24 +171,24 @@ pub(super) fn four_columns(block: &ActivationBlock, word: usize) -> __m256i {
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn halves(halves: &[f16; GROUP_ROWS]) -> __m256 {
-    // SAFETY: eight halves are 16 bytes, and the load needs no alignment.
-    _mm256_cvtph_ps(unsafe { _mm_loadu_si128(halves.as_ptr().cast()) })
+pub(super) fn load_f16(values: &[f16; GROUP_ROWS]) -> __m256 {
+    // SAFETY: eight f16 are 16 bytes, and the load needs no alignment.
+    _mm256_cvtph_ps(unsafe { _mm_loadu_si128(values.as_ptr().cast()) })
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn loaded(bytes: &[u8; GROUP_ROWS * WORD]) -> __m256i {
+pub(super) fn load_bytes(bytes: &[u8; GROUP_ROWS * WORD]) -> __m256i {
     // SAFETY: the array has 32 bytes, and the load needs no alignment.
     unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn stored<const T: usize>(sums: [__m256; T]) -> [[f32; GROUP_ROWS]; T] {
+pub(super) fn store_sums<const T: usize>(sums: [__m256; T]) -> [[f32; GROUP_ROWS]; T] {
     let mut outputs = [[0.0; GROUP_ROWS]; T];
     for (outputs, sums) in outputs.iter_mut().zip(sums) {
-        // SAFETY: eight floats are 32 bytes, and the store needs no alignment.
+        // SAFETY: eight f32 are 32 bytes, and the store needs no alignment.
         unsafe { _mm256_storeu_ps(outputs.as_mut_ptr(), sums) };
     }
     outputs

@@ -1,17 +1,16 @@
-//! The kernel for processors that have no other, and what the others are compared with.
+//! The kernel for processors without one of their own, and the reference for the others.
 
 use half::f16;
 
-use super::Tiles;
-use crate::activations::{ActivationBlock, quantize_blocks};
-use crate::dequantize::BLOCK;
-use crate::matrix::{FourBitGroup, FourBits, GROUP_ROWS, Q8_0Group, WORD};
+use super::tile_kernel::TileKernel;
+use crate::layout::{ActivationBlock, BLOCK, FourBitGroup, FourBits, GROUP_ROWS, Q8_0Group, WORD};
+use crate::round::quantize_blocks;
 
-/// Plain Rust.
+/// The kernel in plain Rust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Portable;
 
-impl Tiles for Portable {
+impl TileKernel for Portable {
     fn quantize(self, block: impl Fn(usize) -> [f32; BLOCK], out: &mut [ActivationBlock]) {
         quantize_blocks(block, out);
     }
@@ -39,7 +38,7 @@ impl Tiles for Portable {
         })
     }
 
-    fn bytes<const T: usize>(self, group: &[Q8_0Group], rows: [&[ActivationBlock]; T]) -> [[f32; GROUP_ROWS]; T] {
+    fn eight_bits<const T: usize>(self, group: &[Q8_0Group], rows: [&[ActivationBlock]; T]) -> [[f32; GROUP_ROWS]; T] {
         rows.map(|row| {
             let mut outputs = [0.0; GROUP_ROWS];
             for (weights, block) in group.iter().zip(row) {
@@ -61,7 +60,8 @@ fn add_dots(
     }
 }
 
-/// Loops over whole arrays, which the compiler turns into whatever vectors there are. A lane's sum fits: 8 * 15 * 127 is 15,240.
+/// Loops over whole arrays, so that the compiler can use the vectors of any processor. A lane's sum fits: 8 * 15 * 127
+/// is 15,240.
 fn dots_of_four_bits(quants: &FourBits, block: &ActivationBlock) -> [i32; GROUP_ROWS] {
     let mut lanes = [0_i16; GROUP_ROWS * WORD];
     for (word, bytes) in quants.iter().enumerate() {
@@ -74,7 +74,7 @@ fn dots_of_four_bits(quants: &FourBits, block: &ActivationBlock) -> [i32; GROUP_
     row_sums(lanes.map(i32::from))
 }
 
-/// As [`dots_of_four_bits`]; a product fits into 16 bits, but not three.
+/// As [`dots_of_four_bits`]; one product fits into 16 bits, but three don't.
 fn dots_of_bytes(weights: &Q8_0Group, block: &ActivationBlock) -> [i32; GROUP_ROWS] {
     let mut lanes = [0_i32; GROUP_ROWS * WORD];
     for (word, bytes) in weights.quants.iter().enumerate() {
@@ -86,7 +86,7 @@ fn dots_of_bytes(weights: &Q8_0Group, block: &ActivationBlock) -> [i32; GROUP_RO
     row_sums(lanes)
 }
 
-/// Four columns of the activations, once for each of the eight rows.
+/// Repeats four columns of the activations for each of the eight rows.
 fn four_columns(block: &ActivationBlock, word: usize) -> [i16; GROUP_ROWS * WORD] {
     std::array::from_fn(|i| i16::from(block.quants[word * WORD + i % WORD]))
 }

@@ -1,111 +1,36 @@
-//! The order in which a matrix lies in memory.
+//! Stores a matrix group by group, in the order of [`layout`](crate::layout).
 //!
-//! Eight rows are a group. A group is one struct for every 32 columns: what the eight rows' blocks hold, with the same types and
-//! in as many bytes, but the rows beside each other. Quants are taken four bytes at a time, a *word*: one word of each row
-//! is 32 bytes, a register. A last group that isn't full is filled up with zeros.
+//! The stored bytes of rows go in once; out come groups, which know the kernel's function for their type. It never
+//! computes a product itself.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use bytemuck::{Pod, Zeroable};
+use bytemuck::Pod;
 use half::f16;
 use large_pages::{Arena, Region};
 
 use crate::QuantError;
-use crate::activations::{ActivationBlock, Panel};
-use crate::kernel::{PanelOutputs, Tiles};
-
-/// Rows that lie and are computed together: as many as 32-bit sums fit into a 256-bit register.
-pub const GROUP_ROWS: usize = 8;
-
-/// Bytes of a row that lie together: what one 32-bit lane holds.
-pub(crate) const WORD: usize = 4;
-
-/// One word of each of the eight rows.
-type Words = [u8; GROUP_ROWS * WORD];
-
-/// Words of 4-bit quants: in word `k` of a row, byte `i` holds column `4k + i` in its low half and `16 + 4k + i` in its high one.
-pub(crate) type FourBits = [Words; 4];
-
-/// Eight Q4_0 blocks.
-#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
-#[repr(C)]
-pub(crate) struct Q4_0Group {
-    pub(crate) scales: [f16; GROUP_ROWS],
-    pub(crate) quants: FourBits,
-}
-
-/// Eight Q4_1 blocks.
-#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
-#[repr(C)]
-pub(crate) struct Q4_1Group {
-    pub(crate) scales: [f16; GROUP_ROWS],
-    pub(crate) mins: [f16; GROUP_ROWS],
-    pub(crate) quants: FourBits,
-}
-
-/// Eight Q8_0 blocks; byte `i` of a row's word `k` is column `4k + i`.
-#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
-#[repr(C)]
-pub(crate) struct Q8_0Group {
-    pub(crate) scales: [f16; GROUP_ROWS],
-    pub(crate) quants: [Words; 8],
-}
-
-/// What the two 4-bit types have in common.
-pub(crate) trait FourBitGroup {
-    fn scales(&self) -> &[f16; GROUP_ROWS];
-    fn quants(&self) -> &FourBits;
-
-    /// The minimums; without them, 8 is taken off every quant.
-    fn mins(&self) -> Option<&[f16; GROUP_ROWS]>;
-}
-
-impl FourBitGroup for Q4_0Group {
-    fn scales(&self) -> &[f16; GROUP_ROWS] {
-        &self.scales
-    }
-
-    fn quants(&self) -> &FourBits {
-        &self.quants
-    }
-
-    fn mins(&self) -> Option<&[f16; GROUP_ROWS]> {
-        None
-    }
-}
-
-impl FourBitGroup for Q4_1Group {
-    fn scales(&self) -> &[f16; GROUP_ROWS] {
-        &self.scales
-    }
-
-    fn quants(&self) -> &FourBits {
-        &self.quants
-    }
-
-    fn mins(&self) -> Option<&[f16; GROUP_ROWS]> {
-        Some(&self.mins)
-    }
-}
+use crate::kernel::{PanelOutputs, TileKernel};
+use crate::layout::{ActivationBlock, GROUP_ROWS, Panel, Q4_0Group, Q4_1Group, Q8_0Group, WORD, Words};
 
 /// Eight blocks of one type.
 pub(crate) trait RowGroup: Pod {
     /// Bytes of a stored block.
     const BLOCK_BYTES: usize;
 
-    /// Takes a stored block as its row `row`.
+    /// Stores a block as the one of row `row`.
     fn set(&mut self, row: usize, block: &[u8]);
 
-    /// Multiplies a whole group by `T` rows.
+    /// Multiplies a whole group by `T` rows of activations.
     fn tile<const T: usize>(
-        kernel: impl Tiles,
+        kernel: impl TileKernel,
         group: &[Self],
         rows: [&[ActivationBlock]; T],
     ) -> [[f32; GROUP_ROWS]; T];
 
-    /// The same by the rows of panels, if the kernel takes those; whether it does.
-    fn panel(_kernel: impl Tiles, _group: &[Self], _panels: &[Panel], _out: &mut PanelOutputs) -> bool {
+    /// Does the same for the rows of panels and returns true, or returns false if the kernel doesn't use panels.
+    fn panel(_kernel: impl TileKernel, _group: &[Self], _panels: &[Panel], _out: &mut PanelOutputs) -> bool {
         false
     }
 }
@@ -114,19 +39,19 @@ impl RowGroup for Q4_0Group {
     const BLOCK_BYTES: usize = 18;
 
     fn set(&mut self, row: usize, block: &[u8]) {
-        self.scales[row] = half_at(block, 0);
+        self.scales[row] = f16_at(block, 0);
         set_words(&mut self.quants, row, &block[2..]);
     }
 
     fn tile<const T: usize>(
-        kernel: impl Tiles,
+        kernel: impl TileKernel,
         group: &[Self],
         rows: [&[ActivationBlock]; T],
     ) -> [[f32; GROUP_ROWS]; T] {
         kernel.four_bits(group, rows)
     }
 
-    fn panel(kernel: impl Tiles, group: &[Self], panels: &[Panel], out: &mut PanelOutputs) -> bool {
+    fn panel(kernel: impl TileKernel, group: &[Self], panels: &[Panel], out: &mut PanelOutputs) -> bool {
         kernel.four_bits_of_panels(group, panels, out)
     }
 }
@@ -135,20 +60,20 @@ impl RowGroup for Q4_1Group {
     const BLOCK_BYTES: usize = 20;
 
     fn set(&mut self, row: usize, block: &[u8]) {
-        self.scales[row] = half_at(block, 0);
-        self.mins[row] = half_at(block, 2);
+        self.scales[row] = f16_at(block, 0);
+        self.mins[row] = f16_at(block, 2);
         set_words(&mut self.quants, row, &block[4..]);
     }
 
     fn tile<const T: usize>(
-        kernel: impl Tiles,
+        kernel: impl TileKernel,
         group: &[Self],
         rows: [&[ActivationBlock]; T],
     ) -> [[f32; GROUP_ROWS]; T] {
         kernel.four_bits(group, rows)
     }
 
-    fn panel(kernel: impl Tiles, group: &[Self], panels: &[Panel], out: &mut PanelOutputs) -> bool {
+    fn panel(kernel: impl TileKernel, group: &[Self], panels: &[Panel], out: &mut PanelOutputs) -> bool {
         kernel.four_bits_of_panels(group, panels, out)
     }
 }
@@ -157,16 +82,16 @@ impl RowGroup for Q8_0Group {
     const BLOCK_BYTES: usize = 34;
 
     fn set(&mut self, row: usize, block: &[u8]) {
-        self.scales[row] = half_at(block, 0);
+        self.scales[row] = f16_at(block, 0);
         set_words(&mut self.quants, row, &block[2..]);
     }
 
     fn tile<const T: usize>(
-        kernel: impl Tiles,
+        kernel: impl TileKernel,
         group: &[Self],
         rows: [&[ActivationBlock]; T],
     ) -> [[f32; GROUP_ROWS]; T] {
-        kernel.bytes(group, rows)
+        kernel.eight_bits(group, rows)
     }
 }
 
@@ -178,12 +103,12 @@ pub(super) struct GroupedRows<G> {
 }
 
 impl<G: RowGroup> GroupedRows<G> {
-    /// The stored rows, group by group; `bytes` are whole rows, as the caller has checked.
+    /// Reorders the stored rows group by group. The caller has checked that `bytes` are whole rows.
     pub(super) fn new(arena: &mut Arena, bytes: &[u8], n_rows: usize) -> Result<Self, QuantError> {
         let row_bytes = bytes.len() / n_rows;
         let n_blocks = row_bytes / G::BLOCK_BYTES;
-        let taken = n_rows.div_ceil(GROUP_ROWS) * n_blocks * size_of::<G>();
-        let mut memory = arena.take(taken).map_err(|_| QuantError::NoMemory { bytes: taken })?;
+        let size = n_rows.div_ceil(GROUP_ROWS) * n_blocks * size_of::<G>();
+        let mut memory = arena.allocate(size).map_err(|_| QuantError::NoMemory { bytes: size })?;
         let groups: &mut [G] = bytemuck::cast_slice_mut(&mut memory);
         for (row, bytes) in bytes.chunks_exact(row_bytes).enumerate() {
             let group = &mut groups[row / GROUP_ROWS * n_blocks..][..n_blocks];
@@ -206,7 +131,7 @@ impl<G: RowGroup> GroupedRows<G> {
     }
 }
 
-fn half_at(block: &[u8], at: usize) -> f16 {
+fn f16_at(block: &[u8], at: usize) -> f16 {
     f16::from_le_bytes([block[at], block[at + 1]])
 }
 

@@ -1,8 +1,9 @@
-//! What quantised activations hold, and the blocks that are special.
+//! Tests of what quantised activations hold, and of the special blocks.
 
 use proptest::{prelude::*, test_runner::RngSeed};
 
-use crate::activations::{ActivationBlock, Quantization};
+use crate::activations::Quantization;
+use crate::layout::ActivationBlock;
 use crate::{Activations, Kernel, QuantError};
 
 fn block_of(values: [f32; 32]) -> ActivationBlock {
@@ -12,7 +13,7 @@ fn block_of(values: [f32; 32]) -> ActivationBlock {
     blocks[0]
 }
 
-/// Quantises a block that begins with `values`, and compares how it begins.
+/// Quantises a block that starts with `values`, and compares its first quants.
 #[track_caller]
 fn check(values: &[f32], scale: f32, quants: &[i8]) {
     let mut block = [0.0; 32];
@@ -37,7 +38,7 @@ fn the_largest_value_becomes_127_and_ties_go_to_even() {
 }
 
 #[test]
-fn what_is_almost_nothing_is_zero() {
+fn tiny_values_become_zero() {
     check(&[], 0.0, &[0; 32]);
     check(&[-0.0, 1e-40], 0.0, &[0; 32]);
     check(&[1e-36, -1e-36], 0.0, &[0; 32]);
@@ -45,14 +46,14 @@ fn what_is_almost_nothing_is_zero() {
 }
 
 #[test]
-fn numbers_that_are_none_make_the_block_none() {
-    for none in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        check(&[1.0, none], f32::NAN, &[0; 32]);
+fn nan_and_infinity_make_the_block_nan() {
+    for value in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        check(&[1.0, value], f32::NAN, &[0; 32]);
     }
 }
 
 #[test]
-fn memory_is_used_again_and_nothing_of_before_is_left() {
+fn memory_is_reused_and_old_rows_are_gone() {
     let mut activations = Activations::new();
     activations.quantize(&[3.0; 128], 64).expect("two rows");
     assert_eq!((activations.n_rows(), activations.n_cols()), (2, 64));
@@ -75,7 +76,7 @@ fn rows_that_are_not_whole_are_refused() {
 }
 
 #[test]
-fn rows_that_threads_share_are_those_of_one_call() {
+fn rows_quantised_in_parts_equal_those_of_one_call() {
     let values: Vec<f32> = (0..7 * 96).map(|i| (i as f32 * 0.3).sin()).collect();
     let mut expected = Activations::new();
     expected.quantize(&values, 96).expect("whole blocks");
@@ -94,7 +95,7 @@ fn rows_that_threads_share_are_those_of_one_call() {
 }
 
 #[test]
-fn parts_of_many_rows_know_where_they_begin() {
+fn parts_know_their_first_row() {
     let mut activations = Activations::new();
     activations.resize(150, 64).expect("whole blocks");
     let mut next_row = 0;
@@ -106,7 +107,7 @@ fn parts_of_many_rows_know_where_they_begin() {
 }
 
 #[test]
-fn room_for_no_whole_rows_is_refused_and_so_is_another_row() {
+fn partial_rows_and_rows_of_another_length_are_refused() {
     let mut activations = Activations::new();
     assert!(activations.resize(2, 33).is_err());
     assert!(activations.resize(2, 0).is_err());
@@ -118,7 +119,7 @@ fn room_for_no_whole_rows_is_refused_and_so_is_another_row() {
     );
 }
 
-/// The values' bits, with what a NaN looks like inside left out.
+/// The values' bits, without the payload of a NaN.
 fn bits(block: &ActivationBlock) -> ([i8; 32], i32, [Option<u32>; 2]) {
     let floats = [block.scale, block.scaled_sum].map(|float| (!float.is_nan()).then_some(float.to_bits()));
     (block.quants, block.sum, floats)
@@ -128,7 +129,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, rng_seed: RngSeed::Fixed(11), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_block_is_the_same_with_every_kernel(
+    fn any_block_has_the_same_bits_in_every_kernel(
         values in prop::array::uniform32(prop_oneof![
             30 => -1.0_f32..1.0,
             10 => prop::num::f32::NORMAL | prop::num::f32::SUBNORMAL | prop::num::f32::ZERO,

@@ -1,4 +1,4 @@
-//! Products: the same bits from every kernel, tile and range, and the numbers of the plain formulas.
+//! Tests of products: the same bits from every kernel, tile and range, and close to the plain formulas.
 
 use proptest::{prelude::*, test_runner::RngSeed};
 
@@ -6,7 +6,7 @@ use crate::{Activations, BlockType, GROUP_ROWS, Kernel, QuantError, QuantMatrix,
 
 const QUANTISED: [BlockType; 3] = [BlockType::Q4_0, BlockType::Q4_1, BlockType::Q8_0];
 
-/// A matrix as it is stored, and what it is multiplied with.
+/// A matrix as it is stored, and the values that it is multiplied with.
 #[derive(Debug, Clone)]
 struct Case {
     block_type: BlockType,
@@ -17,7 +17,8 @@ struct Case {
 }
 
 impl Case {
-    /// Fills a shape from a seed: scales and minimums of up to 2 with either sign, every quant, activations of many sizes.
+    /// Fills a shape from a seed: scales and minimums of up to 2 with either sign, every quant, activations of many
+    /// magnitudes.
     fn random(block_type: BlockType, [n_rows, n_blocks, tokens]: [usize; 3], seed: u64) -> Self {
         let n_cols = n_blocks * 32;
         let mut random = Random(seed);
@@ -50,13 +51,13 @@ impl Case {
         activations(&self.values, self.n_cols)
     }
 
-    /// All outputs, `[tokens, n_rows]`, by one product.
+    /// Computes all outputs, `[tokens, n_rows]`, by one product.
     fn outputs(&self, kernel: Kernel) -> Vec<f32> {
         multiply(&self.matrix(kernel), &self.activations())
     }
 
-    /// Each token by itself, and the rows in ranges.
-    fn outputs_piece_by_piece(&self, kernel: Kernel) -> Vec<f32> {
+    /// Computes each token separately, and the rows in ranges.
+    fn outputs_in_pieces(&self, kernel: Kernel) -> Vec<f32> {
         let matrix = self.matrix(kernel);
         let mut all = Vec::new();
         for values in self.values.chunks_exact(self.n_cols) {
@@ -73,7 +74,7 @@ impl Case {
         all
     }
 
-    /// The stored matrix in f32.
+    /// Returns the stored matrix in f32.
     fn weights(&self) -> Vec<f32> {
         let mut weights = vec![0.0; self.n_rows * self.n_cols];
         dequantize(self.block_type, &self.bytes, &mut weights).expect("the case is sound");
@@ -81,7 +82,7 @@ impl Case {
     }
 }
 
-/// What a stored block begins with: its scale, or its scale and its minimum.
+/// Returns the size of the scale, or of scale and minimum, at the start of a stored block.
 fn scale_bytes(block_type: BlockType) -> usize {
     if block_type == BlockType::Q4_1 { 4 } else { 2 }
 }
@@ -98,7 +99,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// From -1 to 1.
+    /// Returns a number from -1 to 1.
     fn unit(&mut self) -> f32 {
         (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0
     }
@@ -129,20 +130,20 @@ fn check_bits(got: &[f32], expected: &[f32], what: &str) {
     }
 }
 
-/// With every kernel that this processor has: all at once, and piece by piece.
+/// Computes with every kernel that this processor supports: all at once, and in pieces.
 #[track_caller]
-fn check_every_way(case: &Case) -> Vec<f32> {
+fn check_every_kernel(case: &Case) -> Vec<f32> {
     let outputs = case.outputs(Kernel::portable());
     for kernel in Kernel::available() {
         check_bits(&case.outputs(kernel), &outputs, &kernel.to_string());
-        let pieces = case.outputs_piece_by_piece(kernel);
-        check_bits(&pieces, &outputs, &format!("{kernel}, piece by piece"));
+        let pieces = case.outputs_in_pieces(kernel);
+        check_bits(&pieces, &outputs, &format!("{kernel}, in pieces"));
     }
     outputs
 }
 
-/// Against both plain formulas in f64: with the rounded activations, off by what f32 sums round, and with those that were given,
-/// off by half a step of each activation too.
+/// Compares with both plain formulas in f64: with the rounded activations, where only the rounding of f32 sums differs,
+/// and with the original ones, where half a step of each activation is added to that.
 #[track_caller]
 fn check_numbers(case: &Case, outputs: &[f32]) {
     let (weights, n_cols) = (case.weights(), case.n_cols);
@@ -160,8 +161,8 @@ fn check_numbers(case: &Case, outputs: &[f32]) {
             size += weight.abs() * value.abs().max(scale);
             steps += weight.abs() * scale / 2.0;
         }
-        // A block is added in one or two steps, a Q4 weight is d * q + m in two: some roundings of the largest partial sum. Quants
-        // of 15 steps that cancel against the minimum make it larger than the weights.
+        // A block is added in one or two steps, a Q4 weight is d * q + m in two: some roundings of the largest partial
+        // sum. Quants of 15 steps that cancel against the minimum make it larger than the weights.
         let rounding = (n_cols / 32 + 4) as f64 * f64::from(f32::EPSILON) * 32.0 * (size + steps);
         let output = f64::from(*output);
         assert!((output - rounded).abs() <= rounding, "{output} and not {rounded}, {i}");
@@ -176,7 +177,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_shape_is_the_same_in_every_way_and_near_the_formula(
+    fn any_shape_has_the_same_bits_in_every_kernel_and_is_near_the_formula(
         block_type in prop::sample::select(&QUANTISED[..]),
         n_rows in 1_usize..40,
         n_blocks in 1_usize..7,
@@ -184,22 +185,22 @@ proptest! {
         seed: u64,
     ) {
         let case = Case::random(block_type, [n_rows, n_blocks, tokens], seed);
-        check_numbers(&case, &check_every_way(&case));
+        check_numbers(&case, &check_every_kernel(&case));
     }
 }
 
 #[test]
-fn more_tokens_than_one_pass_are_the_same() {
+fn more_tokens_than_one_pass_have_the_same_bits() {
     for block_type in QUANTISED {
         for (tokens, seed) in [63, 64, 65, 135].into_iter().zip(1..) {
             let case = Case::random(block_type, [19, 3, tokens], seed);
-            check_numbers(&case, &check_every_way(&case));
+            check_numbers(&case, &check_every_kernel(&case));
         }
     }
 }
 
 #[test]
-fn the_largest_sums_fit() {
+fn the_largest_sums_do_not_overflow() {
     for (block_type, quant) in [
         (BlockType::Q4_0, 0xff),
         (BlockType::Q4_0, 0),
@@ -221,14 +222,14 @@ fn the_largest_sums_fit() {
             for (i, value) in case.values.iter_mut().enumerate() {
                 *value = 127.0 * signs[i % 2];
             }
-            check_numbers(&case, &check_every_way(&case));
+            check_numbers(&case, &check_every_kernel(&case));
         }
     }
 }
 
 #[test]
-fn scales_of_every_kind_are_the_same_and_near_the_formula() {
-    // The largest number of a half, the least that is normal, the largest that isn't, the least of all, and the zeros.
+fn extreme_scales_have_the_same_bits_and_are_near_the_formula() {
+    // The largest f16, the least normal one, the largest subnormal one, the least of all, and both zeros.
     for bits in [0x7bff_u16, 0x0400, 0x03ff, 0x8001, 0x0000, 0x8000] {
         for block_type in QUANTISED {
             let mut case = Case::random(block_type, [17, 2, 13], 6);
@@ -237,25 +238,27 @@ fn scales_of_every_kind_are_the_same_and_near_the_formula() {
                     half.copy_from_slice(&bits.to_le_bytes());
                 }
             }
-            check_numbers(&case, &check_every_way(&case));
+            check_numbers(&case, &check_every_kernel(&case));
         }
     }
 }
 
 #[test]
-fn outputs_are_the_same_on_every_processor() {
+fn golden_hashes_hold_on_every_processor() {
     let mut hashes = Vec::new();
     for block_type in QUANTISED {
         let mut case = Case::random(block_type, [43, 7, 14], 8);
-        // Sizes come from a function that libraries compute differently.
+        // `Case::random` uses `exp2`, which libraries compute differently.
         let mut random = Random(9);
         case.values.fill_with(|| random.unit());
-        let outputs = check_every_way(&case);
-        // FNV-1a, word by word.
+        let outputs = check_every_kernel(&case);
+        // FNV-1a over 32-bit words.
         hashes.push(outputs.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, output| {
             (hash ^ u64::from(output.to_bits())).wrapping_mul(0x0100_0000_01b3)
         }));
     }
+    // One hash per type. After an intended change of the order of operations or of a rounding: take the new hashes from the
+    // failure of this test, once all kernels agree, and confirm them with `cargo xtask kernels aarch64`.
     assert_eq!(
         hashes,
         [0xbf8a_0a0c_973e_45ba, 0x384b_612c_cec8_6f7f, 0xb48e_170c_b91f_0516]
@@ -263,11 +266,11 @@ fn outputs_are_the_same_on_every_processor() {
 }
 
 #[test]
-fn numbers_that_are_none_are_passed_on_in_their_row_alone() {
+fn nan_and_infinity_affect_their_row_only() {
     let mut case = Case::random(BlockType::Q4_1, [12, 3, 66], 3);
     case.values[96 + 40] = f32::NAN;
     case.values[3 * 96 + 7] = f32::NEG_INFINITY;
-    let outputs = check_every_way(&case);
+    let outputs = check_every_kernel(&case);
     for (token, outputs) in outputs.chunks_exact(12).enumerate() {
         let expected = token == 1 || token == 3;
         assert!(
@@ -276,18 +279,18 @@ fn numbers_that_are_none_are_passed_on_in_their_row_alone() {
         );
     }
     case.bytes[..2].copy_from_slice(&half::f16::INFINITY.to_le_bytes());
-    let first = check_every_way(&case)[0];
+    let first = check_every_kernel(&case)[0];
     assert!(!first.is_finite(), "{first}");
 }
 
 #[test]
-fn memory_that_held_more_and_longer_rows_changes_nothing() {
-    let mut kept = activations(&[7.0; 200 * 160], 160);
+fn reused_memory_changes_no_output() {
+    let mut reused = activations(&[7.0; 200 * 160], 160);
     for tokens in [130, 63, 70] {
         let case = Case::random(BlockType::Q4_1, [9, 3, tokens], 8);
-        kept.quantize(&case.values, case.n_cols).expect("whole rows");
-        let outputs = multiply(&case.matrix(Kernel::detect()), &kept);
-        check_bits(&outputs, &case.outputs(Kernel::portable()), "kept memory");
+        reused.quantize(&case.values, case.n_cols).expect("whole rows");
+        let outputs = multiply(&case.matrix(Kernel::detect()), &reused);
+        check_bits(&outputs, &case.outputs(Kernel::portable()), "reused memory");
     }
 }
 
@@ -305,7 +308,7 @@ fn check_refused(refused: Result<impl std::fmt::Debug, QuantError>, expected: &s
 }
 
 #[test]
-fn what_is_no_matrix_is_refused() {
+fn invalid_matrices_are_refused() {
     let new = QuantMatrix::new;
     check_refused(
         new(BlockType::F16, 2, 1, &[0; 4]),
@@ -331,7 +334,7 @@ fn what_is_no_matrix_is_refused() {
 }
 
 #[test]
-fn factors_that_do_not_fit_are_refused_and_change_nothing() {
+fn mismatched_factors_are_refused_and_change_nothing() {
     let case = Case::random(BlockType::Q4_0, [20, 2, 1], 5);
     let (matrix, one) = (case.matrix(Kernel::detect()), case.activations());
     let refused = |rows: std::ops::Range<usize>, activations: &Activations, len| {
@@ -373,7 +376,7 @@ fn factors_that_do_not_fit_are_refused_and_change_nothing() {
 }
 
 #[test]
-fn a_product_is_added_with_one_rounding_to_what_was_there() {
+fn multiply_add_adds_with_one_rounding() {
     for block_type in QUANTISED {
         let case = Case::random(block_type, [13, 3, 6], 7);
         let products = case.outputs(Kernel::detect());

@@ -1,8 +1,8 @@
-//! What a sequence takes, and what is stored of numbers that a half can't hold.
+//! Tests of the memory that a sequence takes, and of what is stored for numbers beyond the range of an f16.
 
 use half::f16;
 
-use super::{Case, Way, heads};
+use super::{Case, Run, heads};
 use crate::{CachePolicy, Kernel, KvStore, PAGE_TOKENS, Ring, RingRoom, SinkWindow};
 
 #[test]
@@ -15,7 +15,7 @@ fn a_token_of_the_default_model_takes_23_040_bytes() {
     let ring = Ring::new(policy, room).expect("the default ring");
     let mut store = KvStore::new(&ring, heads(9, 3, 64), 30, Kernel::detect());
     assert_eq!(store.bytes(), 0);
-    // A page of sinks, 3,584 slots behind them, and a page since neither end is aligned.
+    // A page of sinks, 3,584 slots behind them, and one more page since neither end is aligned.
     assert_eq!(store.max_bytes(), (1 + 56 + 1) * PAGE_TOKENS * 23_040);
     store.fill(129, || 0.5);
     assert_eq!(store.bytes(), 3 * PAGE_TOKENS * 23_040);
@@ -24,11 +24,11 @@ fn a_token_of_the_default_model_takes_23_040_bytes() {
 }
 
 #[test]
-fn pages_come_as_the_stream_reaches_them_and_no_more_when_it_is_round() {
+fn pages_are_allocated_as_the_stream_reaches_them_and_none_once_the_ring_wraps() {
     let heads = heads(2, 2, 20);
     let case = Case::random(heads, SinkWindow::new(70, 100), 1_000, 1);
-    let mut sequence = case.sequence(Way::plain(&[50], Kernel::detect()));
-    // Halves: keys of 20 numbers, values of 24, since vectors are whole.
+    let mut sequence = case.sequence(Run::on_one_thread(&[50], Kernel::detect()));
+    // f16: keys of 20 numbers, values of 24, since they are rounded up to whole vectors.
     let page = PAGE_TOKENS * (20 + 24) * 2 * heads.n_kv_heads;
     let expected = [1, 2, 3, 4, 4, 5, 6, 6, 6, 6];
     for pages in expected {
@@ -40,7 +40,7 @@ fn pages_come_as_the_stream_reaches_them_and_no_more_when_it_is_round() {
 }
 
 #[test]
-fn what_a_half_cannot_hold_is_stored_as_its_largest_number() {
+fn numbers_beyond_f16_are_stored_as_its_largest_number() {
     let values = [
         1e6,
         -1e6,
@@ -56,8 +56,8 @@ fn what_a_half_cannot_hold_is_stored_as_its_largest_number() {
         65_504.0, -65_504.0, 65_504.0, -65_504.0, 65_504.0, 65_504.0, 2_048.0, 0.0,
     ];
     for kernel in [Kernel::portable(), Kernel::detect()] {
-        let mut halves = [[f16::ONE; 8]];
-        kernel.round(&[values], &mut halves);
-        assert_eq!(halves[0].map(f16::to_f32), expected, "{kernel}");
+        let mut rounded = [[f16::ONE; 8]];
+        kernel.round(&[values], &mut rounded);
+        assert_eq!(rounded[0].map(f16::to_f32), expected, "{kernel}");
     }
 }

@@ -1,4 +1,5 @@
-//! A stream that begins with another's first tokens is one that has read them itself, to the bit, and has nothing else of the other.
+//! Tests that a stream with a copied prefix is identical to one that computed it, and holds nothing else of the other
+//! stream.
 
 use proptest::prelude::*;
 
@@ -7,7 +8,7 @@ use super::{check_bits, heads};
 use crate::{CachePolicy, Kernel, KvStore, Ring, RingRoom, SinkWindow};
 
 impl Cache {
-    /// A cache that has read the first `tokens` of some rows, in chunks of any length.
+    /// Creates a cache that has read the first `tokens` of some rows, in chunks.
     fn with_first(policy: CachePolicy, rows: &[f32], tokens: usize) -> Self {
         let mut cache = Self::new(policy);
         for rows in rows[..tokens * HEADS.row_size()].chunks(37 * HEADS.row_size()) {
@@ -26,7 +27,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_copied_beginning_is_one_that_was_read(
+    fn a_copied_prefix_equals_a_computed_one(
         policy in policies(),
         other_policy in policies(),
         (tokens, other_tokens) in (0..200_usize, 0..400_usize),
@@ -39,9 +40,9 @@ proptest! {
 
         let mut copied = Cache::new(policy);
         let expected = Cache::with_first(policy, &rows, tokens);
-        let has_gone_round = furthest > other.ring.capacity_slots() as u64;
+        let has_wrapped = furthest > other.ring.capacity_slots() as u64;
         let is_there = tokens as u64 <= other.ring.position()
-            && (tokens as u64 <= other_policy.sink_window().sinks() || !has_gone_round);
+            && (tokens as u64 <= other_policy.sink_window().sinks() || !has_wrapped);
         let fits = tokens <= copied.ring.capacity_slots();
         prop_assert_eq!(copied.begin_with(&other, tokens), is_there && fits);
         if !(is_there && fits) {
@@ -59,7 +60,17 @@ proptest! {
 }
 
 #[test]
-fn what_the_other_has_overwritten_is_not_to_be_had() {
+fn an_empty_prefix_leaves_the_stream_as_it_was() {
+    let policy = CachePolicy::Streaming(SinkWindow::new(4, 90));
+    let other = Cache::with_first(policy, &numbers(1, 100), 100);
+    let mut copied = Cache::new(policy);
+    assert!(copied.begin_with(&other, 0));
+    assert_eq!(copied.ring, Cache::new(policy).ring);
+    assert_eq!(copied.store.bytes(), 0);
+}
+
+#[test]
+fn an_overwritten_prefix_is_not_copied() {
     let policy = CachePolicy::Streaming(SinkWindow::new(70, 90));
     let rows = numbers(1, 1_000);
     let other = Cache::with_first(policy, &rows, 1_000);
@@ -74,7 +85,7 @@ fn what_the_other_has_overwritten_is_not_to_be_had() {
 
 #[test]
 #[should_panic(expected = "streams of one model have the same heads and layers")]
-fn another_models_stream_is_no_beginning() {
+fn a_prefix_of_another_model_panics() {
     let policy = CachePolicy::Streaming(SinkWindow::new(4, 8));
     let room = RingRoom {
         max_chunk: 8,

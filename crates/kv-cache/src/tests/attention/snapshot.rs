@@ -1,4 +1,4 @@
-//! A cache that was saved piece by piece and brought back is the one that was never put away, to the bit.
+//! Tests that a cache that was saved in increments and restored is identical to the original.
 
 use proptest::prelude::*;
 
@@ -17,15 +17,15 @@ const ROOM: RingRoom = RingRoom {
 
 const STREAMING: CachePolicy = CachePolicy::Streaming(SinkWindow::new(5, 90));
 
-/// A step in the life of a cache.
+/// An operation on a cache.
 #[derive(Debug, Clone, Copy)]
-enum Step {
+enum Operation {
     Insert(usize),
     RewindBy(u64),
     Save,
 }
 
-/// A cache in two layers.
+/// A cache of two layers.
 #[derive(Debug, Clone)]
 pub(super) struct Cache {
     pub(super) ring: Ring,
@@ -47,7 +47,7 @@ impl Cache {
         cache
     }
 
-    /// Adds rows, `[tokens, row_size]`, and gives what both layers make of them; nothing if they don't fit.
+    /// Appends rows, `[tokens, row_size]`, and returns the outputs of both layers; empty if the rows don't fit.
     pub(super) fn read(&mut self, rows: &[f32]) -> Vec<f32> {
         let (first, n_tokens) = (self.ring.position(), rows.len() / HEADS.row_size());
         if self.ring.insert(n_tokens as u64).is_err() {
@@ -57,7 +57,7 @@ impl Cache {
         let chunk = Chunk::new(&table, self.ring.sink_window(), first..self.ring.position());
         let mut out = vec![f32::NAN; 2 * n_tokens * HEADS.out_size()];
         for (layer_idx, out) in out.chunks_exact_mut(n_tokens * HEADS.out_size()).enumerate() {
-            // Layers differ.
+            // Layers must differ.
             let rows: Vec<f32> = rows.iter().map(|number| number + layer_idx as f32).collect();
             self.store.layer_mut(layer_idx).write(&chunk, &rows);
             let (layer, rows) = (self.store.layer(layer_idx), &rows[..]);
@@ -83,39 +83,39 @@ impl Cache {
     }
 }
 
-/// Rows, `[tokens, row_size]`, from a seed.
+/// Generates rows, `[tokens, row_size]`, from a seed.
 pub(super) fn numbers(seed: u64, n_tokens: usize) -> Vec<f32> {
     Case::random(HEADS, SinkWindow::new(0, 0), n_tokens, seed).rows
 }
 
-/// Lives a life, with what is saved laid on top of each other meanwhile; then both go on, and back, side by side.
+/// Runs the operations on one cache while another restores each snapshot; then both continue and rewind in parallel.
 #[track_caller]
-fn check(policy: CachePolicy, steps: &[Step]) {
-    let (mut lived, mut saved) = (Cache::new(policy), Cache::new(policy));
+fn check(policy: CachePolicy, operations: &[Operation]) {
+    let (mut original, mut restored) = (Cache::new(policy), Cache::new(policy));
     let mut from = 0;
-    for (idx, &step) in (0..).zip(steps.iter().chain(&[Step::Save])) {
-        match step {
-            Step::Insert(tokens) => drop(lived.read(&numbers(idx, tokens))),
-            Step::RewindBy(tokens) => {
-                let to = lived.ring.position().saturating_sub(tokens);
-                if lived.ring.rewind(to).is_ok() {
+    for (idx, &operation) in (0..).zip(operations.iter().chain(&[Operation::Save])) {
+        match operation {
+            Operation::Insert(tokens) => drop(original.read(&numbers(idx, tokens))),
+            Operation::RewindBy(tokens) => {
+                let to = original.ring.position().saturating_sub(tokens);
+                if original.ring.rewind(to).is_ok() {
                     from = from.min(to);
                 }
             }
-            Step::Save => {
-                let bytes = lived.save(from);
-                assert_eq!(saved.restore(&bytes), Ok(()));
-                assert_eq!(saved.ring, lived.ring);
-                from = lived.ring.position();
+            Operation::Save => {
+                let bytes = original.save(from);
+                assert_eq!(restored.restore(&bytes), Ok(()));
+                assert_eq!(restored.ring, original.ring);
+                from = original.ring.position();
             }
         }
     }
     for (idx, tokens) in [1, 7, 48, 48, 48, 30].into_iter().enumerate() {
         let rows = numbers(1_000 + idx as u64, tokens);
-        check_bits(&saved.read(&rows), &lived.read(&rows), "after the restart");
-        let to = lived.ring.position().saturating_sub(idx as u64 * 9);
-        assert_eq!(saved.ring.rewind(to), lived.ring.rewind(to));
-        assert_eq!(saved.ring, lived.ring);
+        check_bits(&restored.read(&rows), &original.read(&rows), "after the restart");
+        let to = original.ring.position().saturating_sub(idx as u64 * 9);
+        assert_eq!(restored.ring.rewind(to), original.ring.rewind(to));
+        assert_eq!(restored.ring, original.ring);
     }
 }
 
@@ -127,25 +127,25 @@ pub(super) fn policies() -> impl Strategy<Value = CachePolicy> {
     ]
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![
-        4 => (1..=48_usize).prop_map(Step::Insert),
-        1 => (0..60_u64).prop_map(Step::RewindBy),
-        2 => Just(Step::Save),
+fn operations() -> impl Strategy<Value = Vec<Operation>> {
+    let operation = prop_oneof![
+        4 => (1..=48_usize).prop_map(Operation::Insert),
+        1 => (0..60_u64).prop_map(Operation::RewindBy),
+        2 => Just(Operation::Save),
     ];
-    prop::collection::vec(step, 0..24)
+    prop::collection::vec(operation, 0..24)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_saved_life_is_the_same_life(policy in policies(), steps in steps()) {
-        check(policy, &steps);
+    fn a_restored_cache_equals_the_original(policy in policies(), operations in operations()) {
+        check(policy, &operations);
     }
 
     #[test]
-    fn bytes_that_were_never_written_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn random_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let mut cache = Cache::new(STREAMING);
         prop_assert!(cache.restore(&bytes).is_err());
         prop_assert_eq!(cache.ring, Cache::new(STREAMING).ring);
@@ -153,13 +153,18 @@ proptest! {
 }
 
 #[test]
-fn a_ring_that_has_gone_round_is_saved_in_pieces() {
-    let turn = [Step::Insert(48), Step::Insert(48), Step::Insert(11), Step::Save];
-    check(STREAMING, &turn.repeat(9));
+fn a_wrapped_ring_is_saved_in_increments() {
+    let round = [
+        Operation::Insert(48),
+        Operation::Insert(48),
+        Operation::Insert(11),
+        Operation::Save,
+    ];
+    check(STREAMING, &round.repeat(9));
 }
 
 #[test]
-fn a_piece_holds_what_was_written_since_and_no_more() {
+fn an_increment_holds_only_pages_written_since() {
     let mut cache = Cache::filled(STREAMING, 1_000);
     let page = 2 * 2 * 64 * (12 + 16) * 2;
     let pages = |cache: &Cache, from| (cache.save(from).len() - 124) / page;
@@ -172,7 +177,7 @@ fn a_piece_holds_what_was_written_since_and_no_more() {
 }
 
 #[test]
-fn no_byte_can_be_changed_or_missing() {
+fn a_changed_or_missing_byte_is_refused() {
     let cache = Cache::filled(CachePolicy::Streaming(SinkWindow::new(1, 30)), 100);
     let bytes = cache.save(0);
     let refused = |bytes: &[u8]| {
@@ -180,9 +185,9 @@ fn no_byte_can_be_changed_or_missing() {
         assert!(empty.restore(bytes).is_err());
         assert_eq!((empty.ring.position(), empty.store.bytes()), (0, 0));
     };
-    // Every byte of the head, and some of the many behind it.
-    let places = (0..bytes.len()).filter(|at| *at < 130 || at % 97 == 0 || at + 8 > bytes.len());
-    for at in places {
+    // Every byte of the header, and some of the many behind it.
+    let changed_bytes = (0..bytes.len()).filter(|at| *at < 130 || at % 97 == 0 || at + 8 > bytes.len());
+    for at in changed_bytes {
         let mut changed = bytes.clone();
         changed[at] ^= 1 << (at % 8);
         refused(&changed);
@@ -192,25 +197,25 @@ fn no_byte_can_be_changed_or_missing() {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn errors_name_the_problem() {
     let cache = Cache::filled(STREAMING, 300);
     let bytes = cache.save(0);
     let error = |policy, bytes: &[u8]| Cache::new(policy).restore(bytes).map_err(|error| error.to_string());
-    let say = |at: usize, number: u64| {
+    let error_with = |at: usize, number: u64| {
         let mut changed = bytes.clone();
         changed[at * 8..][..8].copy_from_slice(&number.to_le_bytes());
         error(STREAMING, &changed).expect_err("the bytes were changed")
     };
     assert_eq!(error(STREAMING, &bytes), Ok(()));
-    assert_eq!(say(0, 1), "these are not the bytes of a cache");
+    assert_eq!(error_with(0, 1), "these are not the bytes of a cache");
     assert_eq!(
-        say(1, 7),
+        error_with(1, 7),
         "the cache was written in version 7 of its form, and only 1 can be read"
     );
-    assert_eq!(say(2, 30), "the saved cache has 30 for layers, and this one 2");
+    assert_eq!(error_with(2, 30), "the saved cache has 30 for layers, and this one 2");
     let impossible = "the saved cache is at position 18446744073709551615 and keeps tokens from 122 on, which can't be";
-    assert_eq!(say(11, u64::MAX), impossible);
-    assert_eq!(say(13, 1), "the saved cache is damaged: its checksum is wrong");
+    assert_eq!(error_with(11, u64::MAX), impossible);
+    assert_eq!(error_with(13, 1), "the saved cache is damaged: its checksum is wrong");
     assert_eq!(
         error(STREAMING, &bytes[..90]),
         Err("the saved cache has 90 bytes in place of 124".to_owned())

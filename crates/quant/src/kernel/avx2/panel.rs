@@ -1,8 +1,9 @@
 //! Sixty-four rows of activations at once: a register holds four columns of eight of them.
 //!
-//! Each of the eight rows of weights is unpacked once and then meets all rows of the panel, whose quants an instruction reads from
-//! memory while it multiplies. So there are hardly more instructions than products and their sums, unlike where the rows of weights
-//! lie in a register and each row of activations must be loaded and spread for every one of them.
+//! Each of the eight rows of weights is unpacked once and then meets all rows of the panel, whose quants are memory
+//! operands of the multiplications. So there are hardly more instructions than products and their sums, unlike where
+//! the rows of weights are in a register and each row of activations must be loaded and broadcast for every one of
+//! them.
 
 use std::arch::x86_64::{
     __m256, __m256i, _mm256_add_epi16, _mm256_castpd_ps, _mm256_castps_pd, _mm256_cvtepi32_ps, _mm256_fmadd_ps,
@@ -13,11 +14,9 @@ use std::arch::x86_64::{
 };
 use std::hint::black_box;
 
-use super::{halves, loaded, nibbles};
-use crate::activations::panel::{OCTET_ROWS, OCTETS, Panel};
-use crate::dequantize::BLOCK;
-use crate::kernel::PanelOutputs;
-use crate::matrix::{FourBitGroup, GROUP_ROWS, WORD};
+use super::{load_bytes, load_f16, nibbles};
+use crate::kernel::tile_kernel::PanelOutputs;
+use crate::layout::{BLOCK, FourBitGroup, GROUP_ROWS, OCTET_ROWS, OCTETS, Panel, WORD};
 
 /// Sums of one row of weights with each row of a panel.
 type RowSums = [__m256; OCTETS];
@@ -29,15 +28,15 @@ pub(super) fn four_bits<G: FourBitGroup>(group: &[G], panels: &[Panel], out: &mu
     for (weights, panel) in group.iter().zip(panels) {
         let unpacked = Unpacked::new(weights);
         for (row, sums) in sums.iter_mut().enumerate() {
-            // For all that the compiler knows, it is another panel for every row: otherwise it would load all 64 registers of it
-            // ahead of the rows, for which there are only 16, and put them into memory again.
+            // `black_box` makes it look like another panel for every row: otherwise the compiler would load all 64
+            // registers of it ahead of the rows, for which there are only 16, and spill them to memory again.
             add_row(&unpacked, row, black_box(panel), sums);
         }
     }
     transpose(&sums, out);
 }
 
-/// What a group's blocks hold, one number a row.
+/// The content of a group's blocks, one number per row.
 #[repr(align(32))]
 struct Unpacked {
     /// In word `k`, number `r` is the quants `4k` to `4k + 3` of row `r`.
@@ -53,14 +52,14 @@ impl Unpacked {
         let mut words = [[0; GROUP_ROWS]; BLOCK / WORD];
         let (low_words, high_words) = words.split_at_mut(BLOCK / WORD / 2);
         for ((quants, low_word), high_word) in group.quants().iter().zip(low_words).zip(high_words) {
-            let (low, high) = nibbles(loaded(quants));
+            let (low, high) = nibbles(load_bytes(quants));
             store_words(low, low_word);
             store_words(high, high_word);
         }
         Self {
             words,
-            scales: floats(halves(group.scales())),
-            mins: group.mins().map(|mins| floats(halves(mins))),
+            scales: store_f32(load_f16(group.scales())),
+            mins: group.mins().map(|mins| store_f32(load_f16(mins))),
         }
     }
 }
@@ -79,28 +78,29 @@ fn add_row(weights: &Unpacked, row: usize, panel: &Panel, sums: &mut RowSums) {
     let scale = _mm256_set1_ps(weights.scales[row]);
     for ((sum, pairs), octet) in sums.iter_mut().zip(pairs).zip(&panel.0) {
         let dots = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-        let scales = _mm256_mul_ps(scale, loaded_floats(&octet.scales));
+        let scales = _mm256_mul_ps(scale, load_f32(&octet.scales));
         *sum = match &weights.mins {
             None => {
-                let eights = _mm256_slli_epi32::<3>(loaded_words(&octet.sums));
+                let eights = _mm256_slli_epi32::<3>(load_words(&octet.sums));
                 let dots = _mm256_sub_epi32(dots, eights);
                 _mm256_fmadd_ps(scales, _mm256_cvtepi32_ps(dots), *sum)
             }
             Some(mins) => {
                 let sum = _mm256_fmadd_ps(scales, _mm256_cvtepi32_ps(dots), *sum);
-                _mm256_fmadd_ps(_mm256_set1_ps(mins[row]), loaded_floats(&octet.scaled_sums), sum)
+                _mm256_fmadd_ps(_mm256_set1_ps(mins[row]), load_f32(&octet.scaled_sums), sum)
             }
         };
     }
 }
 
-/// Brings together what belongs to one row of activations, eight by eight.
+/// Transposes the sums to one row per row of activations, eight by eight.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn transpose(sums: &[RowSums; GROUP_ROWS], out: &mut PanelOutputs) {
     let (octets, _) = out.as_chunks_mut::<OCTET_ROWS>();
     for (octet, out) in octets.iter_mut().enumerate() {
-        // Pairs of rows, then fours, each for the octet's activations 0, 1, 4, 5 and 2, 3, 6, 7 and so on, then all eight.
+        // First pairs of rows, then fours, each for the octet's activations 0, 1, 4, 5 and 2, 3, 6, 7 and so on, then
+        // all eight.
         let row = |row: usize| sums[row][octet];
         let pairs: [[__m256; 2]; 4] = std::array::from_fn(|i| {
             let (a, b) = (row(2 * i), row(2 * i + 1));
@@ -120,8 +120,8 @@ fn transpose(sums: &[RowSums; GROUP_ROWS], out: &mut PanelOutputs) {
         });
         for j in 0..4 {
             let (a, b) = (fours[0][j], fours[1][j]);
-            out[j] = floats(_mm256_permute2f128_ps::<0x20>(a, b));
-            out[j + 4] = floats(_mm256_permute2f128_ps::<0x31>(a, b));
+            out[j] = store_f32(_mm256_permute2f128_ps::<0x20>(a, b));
+            out[j + 4] = store_f32(_mm256_permute2f128_ps::<0x31>(a, b));
         }
     }
 }
@@ -135,14 +135,14 @@ fn quants(quants: &[i8; OCTET_ROWS * WORD]) -> __m256i {
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn loaded_words(words: &[i32; 8]) -> __m256i {
+fn load_words(words: &[i32; 8]) -> __m256i {
     // SAFETY: the array has 32 bytes, and the load needs no alignment.
     unsafe { _mm256_loadu_si256(words.as_ptr().cast()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn loaded_floats(floats: &[f32; 8]) -> __m256 {
+fn load_f32(floats: &[f32; 8]) -> __m256 {
     // SAFETY: the array has 32 bytes, and the load needs no alignment.
     unsafe { _mm256_loadu_ps(floats.as_ptr()) }
 }
@@ -156,7 +156,7 @@ fn store_words(vector: __m256i, words: &mut [i32; 8]) {
 
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn floats(vector: __m256) -> [f32; 8] {
+fn store_f32(vector: __m256) -> [f32; 8] {
     let mut floats = [0.0; 8];
     // SAFETY: the array has 32 bytes, and the store needs no alignment.
     unsafe { _mm256_storeu_ps(floats.as_mut_ptr(), vector) };

@@ -1,34 +1,34 @@
-//! A GGUF file as a draft that a test spoils before it is written.
+//! Builds GGUF files that a test corrupts before they are written.
 
 use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-/// A tensor of the table.
-pub(super) struct DraftTensor {
+/// An entry of the table of tensors.
+pub(super) struct TensorEntry {
     pub(super) name: String,
     pub(super) dims: Vec<u64>,
     pub(super) type_id: u32,
     pub(super) offset: u64,
 }
 
-/// Everything that goes into a file, each part as its bytes.
-pub(super) struct Draft {
+/// The parts of a file, each as its bytes.
+pub(super) struct GgufBuilder {
     pub(super) magic: [u8; 4],
     pub(super) version: u32,
-    /// If not as many as there are.
+    /// The declared number, if it differs from the real one.
     pub(super) n_tensors: Option<u64>,
     pub(super) n_metadata: Option<u64>,
-    /// Key, and type with value.
+    /// Keys, and types with values.
     pub(super) metadata: Vec<(Vec<u8>, Vec<u8>)>,
-    pub(super) tensors: Vec<DraftTensor>,
+    pub(super) tensors: Vec<TensorEntry>,
     pub(super) data_bytes: usize,
 }
 
-impl Draft {
-    /// A whole, tiny model: one layer of 32, two heads of 16, six tokens.
+impl GgufBuilder {
+    /// Creates a complete, tiny model: one layer of 32, two heads of 16, six tokens.
     pub(super) fn model() -> Self {
-        let mut draft = Self {
+        let mut builder = Self {
             magic: *b"GGUF",
             version: 3,
             n_tensors: None,
@@ -37,7 +37,7 @@ impl Draft {
             tensors: Vec::new(),
             data_bytes: 0,
         };
-        draft.set("general.architecture", text("llama"));
+        builder.set("general.architecture", text("llama"));
         for (key, value) in [
             ("context_length", 64),
             ("embedding_length", 32),
@@ -45,18 +45,18 @@ impl Draft {
             ("feed_forward_length", 64),
             ("attention.head_count", 2),
         ] {
-            draft.set(&format!("llama.{key}"), u32_value(value));
+            builder.set(&format!("llama.{key}"), u32_value(value));
         }
-        draft.set("llama.attention.layer_norm_rms_epsilon", f32_value(1e-5));
-        draft.set("tokenizer.ggml.model", text("gpt2"));
-        draft.set("tokenizer.ggml.pre", text("smollm"));
-        draft.set(
+        builder.set("llama.attention.layer_norm_rms_epsilon", f32_value(1e-5));
+        builder.set("tokenizer.ggml.model", text("gpt2"));
+        builder.set("tokenizer.ggml.pre", text("smollm"));
+        builder.set(
             "tokenizer.ggml.tokens",
             texts(&["<|im_end|>", "a", "b", "ab", "<0x41>", "Ġ"]),
         );
-        draft.set("tokenizer.ggml.token_type", i32s(&[3, 1, 1, 1, 1, 1]));
-        draft.set("tokenizer.ggml.merges", texts(&["a b"]));
-        draft.set("tokenizer.ggml.eos_token_id", u32_value(0));
+        builder.set("tokenizer.ggml.token_type", i32s(&[3, 1, 1, 1, 1, 1]));
+        builder.set("tokenizer.ggml.merges", texts(&["a b"]));
+        builder.set("tokenizer.ggml.eos_token_id", u32_value(0));
         for (name, dims) in [
             ("token_embd", vec![32, 6]),
             ("output_norm", vec![32]),
@@ -70,15 +70,15 @@ impl Draft {
             ("blk.0.ffn_up", vec![32, 64]),
             ("blk.0.ffn_down", vec![64, 32]),
         ] {
-            draft.push(&format!("{name}.weight"), dims);
+            builder.push(&format!("{name}.weight"), dims);
         }
-        draft
+        builder
     }
 
-    /// Adds an f32 tensor with zeros for data.
+    /// Adds an f32 tensor with zeros as data.
     pub(super) fn push(&mut self, name: &str, dims: Vec<u64>) {
         let bytes = dims.iter().product::<u64>() as usize * 4;
-        self.tensors.push(DraftTensor {
+        self.tensors.push(TensorEntry {
             name: name.to_owned(),
             dims,
             type_id: 0,
@@ -97,14 +97,14 @@ impl Draft {
         self.metadata.retain(|(old, _)| old != key.as_bytes());
     }
 
-    pub(super) fn tensor(&mut self, name: &str) -> &mut DraftTensor {
+    pub(super) fn tensor(&mut self, name: &str) -> &mut TensorEntry {
         self.tensors
             .iter_mut()
             .find(|tensor| tensor.name == name)
             .expect("the model has this tensor")
     }
 
-    /// The header alone, without padding and data.
+    /// Returns the header alone, without padding and data.
     pub(super) fn header(&self) -> Vec<u8> {
         let mut bytes = self.magic.to_vec();
         bytes.extend(self.version.to_le_bytes());
@@ -133,7 +133,7 @@ impl Draft {
     }
 }
 
-/// A file that is gone after the test.
+/// Writes a file that is removed after the test.
 pub(super) fn file(bytes: &[u8]) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("the temporary folder can be written");
     let path = folder.path().join("model.gguf");
@@ -181,7 +181,7 @@ pub(super) fn f32s(values: &[f32]) -> Vec<u8> {
     )
 }
 
-/// An array that may say another length than it has.
+/// Encodes an array whose declared length may differ from the real one.
 pub(super) fn array(element: u32, len: u64, bytes: &[u8]) -> Vec<u8> {
     let mut value = 9_u32.to_le_bytes().to_vec();
     value.extend(element.to_le_bytes());
