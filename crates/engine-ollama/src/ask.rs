@@ -3,7 +3,7 @@
 use engine::{EngineError, Message, Options, Request, Role};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use upstream::{Framing, OfferedTool, Wire, json_object, json_text, offered_tools, readable_json, server_seed};
+use upstream::{Framing, OfferedTool, Wire, json_object, offered_tools, server_seed, to_json, to_pretty_json};
 
 use crate::read::OllamaDecoder;
 
@@ -29,11 +29,11 @@ impl Wire for OllamaWire {
             stream: true,
             options: self.options(&request.options, request.seed),
         };
-        json_text(&body)
+        to_json(&body)
     }
 
     fn prompt(&self, request: &Request) -> Result<String, EngineError> {
-        readable_json(&messages(request)?)
+        to_pretty_json(&messages(request)?)
     }
 
     fn decoder(&self) -> OllamaDecoder {

@@ -39,7 +39,7 @@ pub(crate) async fn list(server: &Server) -> Result<Vec<ServerModel>, EngineErro
 }
 
 fn names(body: &str) -> Result<Vec<String>, UpstreamError> {
-    let listing: Listing = serde_json::from_str(body).map_err(|source| UpstreamError::not_understood(body, source))?;
+    let listing: Listing = serde_json::from_str(body).map_err(|source| UpstreamError::malformed(body, source))?;
     Ok(listing
         .models
         .into_iter()

@@ -4,7 +4,7 @@ use engine::{FinishReason, ToolCall};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use upstream::{Chunk, Decoder, End, Report, UpstreamError, is_error, words_of};
+use upstream::{AnswerEnd, Chunk, Decoder, Measurements, UpstreamError, error_message, reports_error};
 
 /// Reads one answer.
 #[derive(Debug, Default)]
@@ -15,16 +15,18 @@ pub(crate) struct OllamaDecoder {
 
 impl Decoder for OllamaDecoder {
     fn read(&mut self, piece: &str) -> Result<Vec<Chunk>, UpstreamError> {
-        let line: Line = serde_json::from_str(piece).map_err(|source| UpstreamError::not_understood(piece, source))?;
-        if line.error.as_ref().is_some_and(is_error) {
-            return Err(UpstreamError::Said { words: words_of(piece) });
+        let line: Line = serde_json::from_str(piece).map_err(|source| UpstreamError::malformed(piece, source))?;
+        if line.error.as_ref().is_some_and(reports_error) {
+            return Err(UpstreamError::Reported {
+                message: error_message(piece),
+            });
         }
         let end = line.done.then(|| line.end()).transpose()?;
         let Some(message) = line.message else {
             // The end may come alone; a line with neither is of another protocol.
             let end = end.ok_or_else(|| {
                 let source = serde::de::Error::missing_field("message");
-                UpstreamError::not_understood(piece, source)
+                UpstreamError::malformed(piece, source)
             })?;
             return Ok(vec![Chunk::End(end)]);
         };
@@ -52,7 +54,7 @@ impl OllamaDecoder {
         let arguments = arguments.as_deref().map_or("{}", RawValue::get);
         if !arguments.starts_with('{') {
             let source = serde::de::Error::custom(format!("the arguments of {:?} are no object", call.function.name));
-            return Err(UpstreamError::not_understood(piece, source));
+            return Err(UpstreamError::malformed(piece, source));
         }
         Ok(ToolCall {
             id: call
@@ -100,19 +102,19 @@ struct Function {
 }
 
 impl Line {
-    fn end(&self) -> Result<End, UpstreamError> {
+    fn end(&self) -> Result<AnswerEnd, UpstreamError> {
         let reason = match self.done_reason.as_deref() {
             Some("length") => FinishReason::Length,
             Some("error") => {
-                let words = "it ended the answer with an error that it doesn't name".to_owned();
-                return Err(UpstreamError::Said { words });
+                let message = "it ended the answer with an error that it doesn't name".to_owned();
+                return Err(UpstreamError::Reported { message });
             }
             // Old servers say nothing; `load` and `unload` end an answer without words.
             Some(_) | None => FinishReason::Stop,
         };
-        Ok(End {
+        Ok(AnswerEnd {
             reason,
-            report: Report {
+            measurements: Measurements {
                 prompt_tokens: self.prompt_eval_count,
                 cached_tokens: None,
                 completion_tokens: self.eval_count,

@@ -2,7 +2,7 @@
 
 use engine::{EngineError, Message, Request, Role};
 use serde::Serialize;
-use upstream::{Framing, OfferedTool, Wire, json_object, json_text, offered_tools, readable_json, server_seed};
+use upstream::{Framing, OfferedTool, Wire, json_object, offered_tools, server_seed, to_json, to_pretty_json};
 
 use crate::read::OpenAiDecoder;
 
@@ -36,11 +36,11 @@ impl Wire for OpenAiWire {
             repeat_penalty: Some(options.repeat_penalty).filter(|&penalty| (penalty - 1.0).abs() > 0.0),
             stop: &options.stop,
         };
-        json_text(&body)
+        to_json(&body)
     }
 
     fn prompt(&self, request: &Request) -> Result<String, EngineError> {
-        readable_json(&messages(request)?)
+        to_pretty_json(&messages(request)?)
     }
 
     fn decoder(&self) -> OpenAiDecoder {

@@ -18,7 +18,7 @@ pub(crate) async fn list(server: &Server) -> Result<Vec<ServerModel>, EngineErro
     let body = server.list("/models").await?;
     let listing: Listing = serde_json::from_str(&body).map_err(|source| EngineError::UpstreamFailed {
         server: server.name().to_owned(),
-        reason: UpstreamError::not_understood(&body, source).to_string(),
+        reason: UpstreamError::malformed(&body, source).to_string(),
     })?;
     let models = listing.data.into_iter().map(|model| ServerModel {
         name: model.id,

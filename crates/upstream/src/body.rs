@@ -1,6 +1,6 @@
-//! The parts of a request's body that every kind of server reads alike.
+//! The parts of a request's body that are the same for all kinds of servers.
 //!
-//! Ollama took OpenAI's way of offering tools. How messages and options are put differs, and is each driver's own.
+//! Ollama uses OpenAI's definitions of tools. Messages and options differ, and are in the drivers.
 
 use engine::{EngineError, Tool};
 use serde::Serialize;
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::json_object;
 
-/// A tool on offer, as the body has it.
+/// The definition of a tool in a request's body.
 #[derive(Debug, Serialize)]
 pub struct OfferedTool<'a> {
     r#type: &'static str,
@@ -22,10 +22,10 @@ struct Description<'a> {
     parameters: Box<RawValue>,
 }
 
-/// Puts tools as the body offers them.
+/// Converts tools to their definitions in a request's body.
 ///
 /// # Errors
-/// [`EngineError::InvalidRequest`], naming the tool whose parameters are no JSON object.
+/// [`EngineError::InvalidRequest`] naming the tool whose parameters are not a JSON object.
 pub fn offered_tools(tools: &[Tool]) -> Result<Vec<OfferedTool<'_>>, EngineError> {
     tools.iter().map(offered).collect()
 }
@@ -42,23 +42,23 @@ fn offered(tool: &Tool) -> Result<OfferedTool<'_>, EngineError> {
     })
 }
 
-/// Writes a part of a request, or all of it.
+/// Serialises a request, or a part of it, as JSON.
 ///
 /// # Errors
-/// [`EngineError::Internal`] for what JSON can't say.
-pub fn json_text(value: &impl Serialize) -> Result<String, EngineError> {
-    serde_json::to_string(value).map_err(not_written)
+/// [`EngineError::Internal`] for a value that JSON can't represent.
+pub fn to_json(value: &impl Serialize) -> Result<String, EngineError> {
+    serde_json::to_string(value).map_err(not_serialised)
 }
 
-/// As [`json_text`], indented, for people to read.
+/// Serialises as [`to_json`] does, with indentation for people.
 ///
 /// # Errors
-/// As [`json_text`].
-pub fn readable_json(value: &impl Serialize) -> Result<String, EngineError> {
-    serde_json::to_string_pretty(value).map_err(not_written)
+/// As [`to_json`].
+pub fn to_pretty_json(value: &impl Serialize) -> Result<String, EngineError> {
+    serde_json::to_string_pretty(value).map_err(not_serialised)
 }
 
-fn not_written(error: serde_json::Error) -> EngineError {
+fn not_serialised(error: serde_json::Error) -> EngineError {
     EngineError::Internal {
         reason: format!("a request that can't be written as JSON: {error}"),
     }

@@ -1,5 +1,5 @@
 use expect_test::expect;
-use upstream::testing::{disagreements, recorded, told};
+use upstream::testing::{disagreements, read_recorded, recorded};
 
 use super::engine;
 
@@ -19,7 +19,7 @@ const DIFFERING: [(&str, &str); 2] = [
 async fn recorded_answers_are_read() {
     let mut lines = String::new();
     for answer in recorded("ollama") {
-        lines += &told(&answer, engine).await.1;
+        lines += &read_recorded(&answer, engine).await.1;
     }
     expect![[r#"
         bad_request: Ollama at URL refuses the request: smollm2:135m does not support tools (status 400)

@@ -57,7 +57,7 @@ impl Calls {
     /// All calls, whole. Those that the limit of tokens cut off are left out: the answer says that it was cut.
     ///
     /// # Errors
-    /// [`UpstreamError::NotUnderstood`] for arguments that are no object.
+    /// [`UpstreamError::Malformed`] for arguments that are no object.
     pub(super) fn whole(self, reason: FinishReason) -> Result<Vec<ToolCall>, UpstreamError> {
         let mut calls = Vec::new();
         for mut call in self.calls.into_values() {
@@ -67,7 +67,7 @@ impl Calls {
             match object(&call.arguments) {
                 Ok(()) => {}
                 Err(_) if reason == FinishReason::Length => continue,
-                Err(source) => return Err(UpstreamError::not_understood(&call.arguments, source)),
+                Err(source) => return Err(UpstreamError::malformed(&call.arguments, source)),
             }
             if call.id.is_empty() {
                 call.id = format!("call_{}", calls.len() + 1);

@@ -15,10 +15,10 @@ async fn check(request: Request, expected: Expect) {
         .generate(request)
         .expect("a server's queue is its own");
     assert_eq!(Outcome::read(&mut generation).await.verdict(), "Stop");
-    let asked = server.asked().await;
-    assert!(asked.headers.contains("authorization: Bearer sk-secret"));
-    assert_eq!(asked.line, "POST /v1/chat/completions");
-    let body: Value = serde_json::from_str(&asked.body).expect("the body is JSON");
+    let sent = server.next_request().await;
+    assert!(sent.headers.contains("authorization: Bearer sk-secret"));
+    assert_eq!(sent.line, "POST /v1/chat/completions");
+    let body: Value = serde_json::from_str(&sent.body).expect("the body is JSON");
     expected.assert_eq(&in_lines(&body));
 }
 

@@ -1,5 +1,5 @@
 use expect_test::expect;
-use upstream::testing::{disagreements, recorded, told};
+use upstream::testing::{disagreements, read_recorded, recorded};
 
 use super::engine;
 
@@ -20,7 +20,7 @@ const DIFFERING: [(&str, &str); 9] = [
     ("no_end", NO_END),
     (
         "tool_call_cut_by_length",
-        "half of a call's arguments is no call; that the answer was cut is told",
+        "half of a call's arguments is no call; that the answer was cut is read_recorded",
     ),
     ("tool_call_no_object", "a tool's arguments are an object"),
 ];
@@ -29,7 +29,7 @@ const DIFFERING: [(&str, &str); 9] = [
 async fn recorded_answers_are_read() {
     let mut lines = String::new();
     for answer in recorded("openai") {
-        lines += &told(&answer, engine).await.1;
+        lines += &read_recorded(&answer, engine).await.1;
     }
     expect![[r#"
         bad_gateway: OpenAI-compatible server at URL/v1 failed: an HTML page (status 502)

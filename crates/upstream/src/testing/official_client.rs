@@ -1,4 +1,4 @@
-//! The official clients judge the recorded answers, and our engines are compared with them.
+//! Compares our engines with the official clients, which read the same recorded answers.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -7,44 +7,44 @@ use engine::{Engine, EngineEvent, FinishReason};
 use serde_json::{Value, json};
 
 use super::python::python;
-use super::{Outcome, Recorded, recorded, told};
+use super::{Outcome, Recorded, read_recorded, recorded};
 
-/// The recorded answers of one kind of server of which our engine and the official client think differently: the name, and
-/// both opinions.
+/// Returns the recorded answers of one kind of server that our engine and the official client read differently: the
+/// name of each, and both results.
 ///
 /// # Panics
-/// If Python or its packages are missing, or the judge fails.
+/// If Python or its packages are missing, or the official client's program fails.
 pub async fn disagreements(kind: &str, engine: impl Fn(&str) -> Arc<dyn Engine>) -> Vec<(String, String)> {
     let answers = recorded(kind);
-    let opinions = judge(&format!("judge_{kind}.py"), &answers);
+    let results = read_officially(&format!("judge_{kind}.py"), &answers);
     let mut differing = Vec::new();
-    for (answer, opinion) in answers.iter().zip(opinions) {
-        let (ours, line) = told(answer, &engine).await;
-        if summary(&ours) != comparable(&opinion) {
-            differing.push((answer.name.clone(), format!("{line}the official client: {opinion}")));
+    for (answer, official) in answers.iter().zip(results) {
+        let (ours, line) = read_recorded(answer, &engine).await;
+        if summary(&ours) != official_summary(&official) {
+            differing.push((answer.name.clone(), format!("{line}the official client: {official}")));
         }
     }
     differing
 }
 
-/// What the official client makes of the answers, one JSON object each.
-fn judge(script: &str, answers: &[Recorded]) -> Vec<Value> {
+/// Reads the answers with the official client; returns one JSON object for each.
+fn read_officially(script: &str, answers: &[Recorded]) -> Vec<Value> {
     let output = python(script)
         .args(answers.iter().map(|answer| &answer.path))
         .stderr(Stdio::inherit())
         .output()
         .expect("the Python of the tests can be started");
     assert!(output.status.success(), "{script} failed: {}", output.status);
-    let text = String::from_utf8(output.stdout).expect("the judge prints ASCII");
-    let opinions: Vec<Value> = text
+    let text = String::from_utf8(output.stdout).expect("the program prints ASCII");
+    let results: Vec<Value> = text
         .lines()
-        .map(|line| serde_json::from_str(line).expect("the judge prints a JSON object a line"))
+        .map(|line| serde_json::from_str(line).expect("the program prints a JSON object a line"))
         .collect();
-    assert_eq!(opinions.len(), answers.len(), "one opinion an answer");
-    opinions
+    assert_eq!(results.len(), answers.len(), "one result for each answer");
+    results
 }
 
-/// Our reading, as far as the clients have an opinion: of a rejected answer they keep nothing.
+/// Summarises our result as far as the clients have one: of a rejected answer they keep nothing.
 fn summary(outcome: &Outcome) -> Value {
     let EngineEvent::Finished(finished) = &outcome.last else {
         return json!("rejects");
@@ -61,12 +61,12 @@ fn summary(outcome: &Outcome) -> Value {
     })
 }
 
-/// The same of the client's. OpenAI's gives the arguments as the text that came, which is empty for none.
-fn comparable(opinion: &Value) -> Value {
-    if opinion["verdict"] != "accepts" {
+/// Summarises the official client's result. OpenAI's has the arguments as they were sent, as text that may be empty.
+fn official_summary(result: &Value) -> Value {
+    if result["verdict"] != "accepts" {
         return json!("rejects");
     }
-    let calls = opinion["tool_calls"].as_array().into_iter().flatten().map(|call| {
+    let calls = result["tool_calls"].as_array().into_iter().flatten().map(|call| {
         let arguments = match call["arguments"].as_str() {
             Some("") => json!({}),
             Some(text) => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
@@ -75,9 +75,9 @@ fn comparable(opinion: &Value) -> Value {
         json!([call["name"], arguments])
     });
     json!({
-        "text": opinion["text"],
-        "reasoning": opinion["reasoning"],
+        "text": result["text"],
+        "reasoning": result["reasoning"],
         "calls": calls.collect::<Vec<_>>(),
-        "cut": opinion["done_reason"] == "length",
+        "cut": result["done_reason"] == "length",
     })
 }
