@@ -1,4 +1,4 @@
-//! The lines of an answer from `/api/chat`.
+//! Decodes the lines of an answer from `/api/chat`.
 
 use engine::{FinishReason, ToolCall};
 use serde::Deserialize;
@@ -6,10 +6,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use upstream::{AnswerEnd, Chunk, Decoder, Measurements, UpstreamError, error_message, reports_error};
 
-/// Reads one answer.
+/// Decodes one answer.
 #[derive(Debug, Default)]
 pub(crate) struct OllamaDecoder {
-    /// Calls so far, to name those that the server doesn't.
+    /// Number of calls so far, for the ids of calls to which the server gives none.
     calls: usize,
 }
 
@@ -23,7 +23,7 @@ impl Decoder for OllamaDecoder {
         }
         let end = line.done.then(|| line.end()).transpose()?;
         let Some(message) = line.message else {
-            // The end may come alone; a line with neither is of another protocol.
+            // The end may have no message; a line with neither is of another protocol.
             let end = end.ok_or_else(|| {
                 let source = serde::de::Error::missing_field("message");
                 UpstreamError::malformed(piece, source)
@@ -41,14 +41,14 @@ impl Decoder for OllamaDecoder {
         Ok(chunks)
     }
 
-    /// `done` is the only sign of an end.
+    /// Returns `None`: only `done` ends an answer.
     fn finish(&mut self) -> Result<Option<Vec<Chunk>>, UpstreamError> {
         Ok(None)
     }
 }
 
 impl OllamaDecoder {
-    fn call(&mut self, piece: &str, call: Called) -> Result<ToolCall, UpstreamError> {
+    fn call(&mut self, piece: &str, call: FunctionCall) -> Result<ToolCall, UpstreamError> {
         self.calls += 1;
         let arguments = call.function.arguments;
         let arguments = arguments.as_deref().map_or("{}", RawValue::get);
@@ -67,7 +67,7 @@ impl OllamaDecoder {
     }
 }
 
-/// Everything is optional: servers that only speak Ollama's language leave much out.
+/// One line of an answer. All fields are optional, as servers that only imitate Ollama leave many out.
 #[derive(Deserialize)]
 struct Line {
     message: Option<Message>,
@@ -86,11 +86,11 @@ struct Line {
 struct Message {
     content: Option<String>,
     thinking: Option<String>,
-    tool_calls: Option<Vec<Called>>,
+    tool_calls: Option<Vec<FunctionCall>>,
 }
 
 #[derive(Deserialize)]
-struct Called {
+struct FunctionCall {
     id: Option<String>,
     function: Function,
 }
@@ -109,7 +109,7 @@ impl Line {
                 let message = "it ended the answer with an error that it doesn't name".to_owned();
                 return Err(UpstreamError::Reported { message });
             }
-            // Old servers say nothing; `load` and `unload` end an answer without words.
+            // Old servers send no reason; `load` and `unload` end an answer without text.
             Some(_) | None => FinishReason::Stop,
         };
         Ok(AnswerEnd {
@@ -126,7 +126,7 @@ impl Line {
     }
 }
 
-/// Durations are told in nanoseconds, by some servers as 0 for what they don't measure.
+/// Converts nanoseconds to milliseconds. Some servers send 0 for a duration that they don't measure.
 fn measured(nanoseconds: Option<f64>) -> Option<f64> {
     let measured = nanoseconds.filter(|&nanoseconds| nanoseconds > 0.0);
     measured.map(|nanoseconds| nanoseconds / 1e6)

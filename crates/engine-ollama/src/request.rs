@@ -1,13 +1,13 @@
-//! A request as the body of `POST /api/chat`.
+//! Converts a request to the body of `POST /api/chat`.
 
 use engine::{EngineError, Message, Options, Request, Role};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use upstream::{Framing, OfferedTool, Wire, json_object, offered_tools, server_seed, to_json, to_pretty_json};
 
-use crate::read::OllamaDecoder;
+use crate::decoder::OllamaDecoder;
 
-/// Ollama's language, set for one model.
+/// Ollama's wire format, configured for one model.
 #[derive(Debug)]
 pub(crate) struct OllamaWire {
     pub(crate) model: String,
@@ -42,7 +42,7 @@ impl Wire for OllamaWire {
 }
 
 impl OllamaWire {
-    /// All of them, always: what isn't sent has defaults that differ from model to model.
+    /// Converts all options, since the defaults of options that aren't sent differ from model to model.
     fn options<'a>(&self, options: &'a Options, seed: u64) -> Sampling<'a> {
         Sampling {
             num_ctx: self.context_tokens,
@@ -61,7 +61,7 @@ impl OllamaWire {
 #[derive(Serialize)]
 struct Body<'a> {
     model: &'a str,
-    messages: Vec<Said<'a>>,
+    messages: Vec<ChatMessage<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<OfferedTool<'a>>,
     stream: bool,
@@ -83,18 +83,18 @@ struct Sampling<'a> {
 }
 
 #[derive(Serialize)]
-struct Said<'a> {
+struct ChatMessage<'a> {
     role: &'static str,
     content: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<Called<'a>>,
-    /// The server knows a tool's output by the tool's name, and by the order.
+    tool_calls: Vec<FunctionCall<'a>>,
+    /// The tool of an output, which the server assigns to its call by this name and by the order.
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_name: Option<&'a str>,
 }
 
 #[derive(Serialize)]
-struct Called<'a> {
+struct FunctionCall<'a> {
     function: Function<'a>,
 }
 
@@ -104,37 +104,40 @@ struct Function<'a> {
     arguments: Box<RawValue>,
 }
 
-fn messages(request: &Request) -> Result<Vec<Said<'_>>, EngineError> {
-    let system = request.system.as_deref().map(|text| Ok(plain("system", text)));
-    system.into_iter().chain(request.messages.iter().map(said)).collect()
+fn messages(request: &Request) -> Result<Vec<ChatMessage<'_>>, EngineError> {
+    let system = request.system.as_deref().map(|text| Ok(text_message("system", text)));
+    system
+        .into_iter()
+        .chain(request.messages.iter().map(chat_message))
+        .collect()
 }
 
-fn said(message: &Message) -> Result<Said<'_>, EngineError> {
+fn chat_message(message: &Message) -> Result<ChatMessage<'_>, EngineError> {
     match &message.role {
-        Role::User => Ok(plain("user", &message.text)),
+        Role::User => Ok(text_message("user", &message.text)),
         Role::Assistant { calls } => {
-            let called = calls.iter().map(|call| {
+            let tool_calls = calls.iter().map(|call| {
                 let what = format!("the arguments of the call {:?} of the tool {:?}", call.id, call.name);
                 let arguments = json_object(&what, &call.arguments)?;
                 let name = &call.name;
-                Ok(Called {
+                Ok(FunctionCall {
                     function: Function { name, arguments },
                 })
             });
-            Ok(Said {
-                tool_calls: called.collect::<Result<_, EngineError>>()?,
-                ..plain("assistant", &message.text)
+            Ok(ChatMessage {
+                tool_calls: tool_calls.collect::<Result<_, EngineError>>()?,
+                ..text_message("assistant", &message.text)
             })
         }
-        Role::Tool { name, .. } => Ok(Said {
+        Role::Tool { name, .. } => Ok(ChatMessage {
             tool_name: Some(name),
-            ..plain("tool", &message.text)
+            ..text_message("tool", &message.text)
         }),
     }
 }
 
-fn plain<'a>(role: &'static str, content: &'a str) -> Said<'a> {
-    Said {
+fn text_message<'a>(role: &'static str, content: &'a str) -> ChatMessage<'a> {
+    ChatMessage {
         role,
         content,
         tool_calls: Vec::new(),

@@ -5,7 +5,7 @@ use upstream::testing::{Outcome, PythonServer, request};
 
 use super::server;
 
-/// llama.cpp with the real model, and Ollama's wire in front of it.
+/// llama.cpp with the real model, and a server with Ollama's interface in front of it.
 struct Real {
     llama_cpp: PythonServer,
     ollama: PythonServer,
@@ -29,22 +29,22 @@ fn long_story() -> Request {
     request
 }
 
-/// Waits until the model has said something.
-async fn speaking(engine: &dyn Engine) -> Generation {
+/// Starts a long answer and waits for its first token.
+async fn start_long_answer(engine: &dyn Engine) -> Generation {
     let mut generation = engine.generate(long_story()).expect("a server's queue is its own");
     assert!(matches!(generation.next().await, Some(EngineEvent::Started(_))));
     assert!(matches!(generation.next().await, Some(EngineEvent::Token { .. })));
     generation
 }
 
-/// A few tokens: what this small model says isn't the point, and it may have to say it on a busy machine.
+/// Returns a request for a few tokens: their content doesn't matter, and the computer may be busy.
 fn short(text: &str) -> Request {
     let mut request = request(text);
     request.options.max_new_tokens = 6;
     request
 }
 
-/// A whole answer.
+/// Reads a complete answer.
 async fn answer(engine: &dyn Engine, request: Request) -> (String, Finished) {
     let mut generation = engine.generate(request).expect("a server's queue is its own");
     let outcome = Outcome::read(&mut generation).await;
@@ -88,7 +88,7 @@ async fn real_model_reads_the_whole_conversation() {
 async fn real_model_becomes_idle_when_its_answer_is_cancelled() {
     let real = Real::start();
     let engine = real.engine();
-    let mut generation = speaking(&*engine).await;
+    let mut generation = start_long_answer(&*engine).await;
     generation.canceller().cancel();
     let verdict = loop {
         match generation.next().await.expect("an answer has an end") {
@@ -108,17 +108,17 @@ async fn real_model_becomes_idle_when_its_answer_is_cancelled() {
 async fn real_model_that_dies_fails_one_turn() {
     let mut real = Real::start();
     let engine = real.engine();
-    let mut generation = speaking(&*engine).await;
+    let mut generation = start_long_answer(&*engine).await;
     let port = real.ollama.port();
     real.ollama.kill();
-    let failures = drain(&mut generation).await;
+    let failures = events_without_text(&mut generation).await;
     assert!(
         matches!(&failures[..], [EngineEvent::Failed(EngineError::UpstreamFailed { .. })]),
         "{failures:?}"
     );
-    // Nobody is there now.
+    // The server is gone now.
     let mut generation = engine.generate(request("Hello")).expect("never busy");
-    let failures = drain(&mut generation).await;
+    let failures = events_without_text(&mut generation).await;
     assert!(
         matches!(
             &failures[..],
@@ -134,17 +134,17 @@ async fn real_model_that_dies_fails_one_turn() {
 async fn real_model_behind_a_server_that_lives_fails_one_turn() {
     let mut real = Real::start();
     let engine = real.engine();
-    let mut generation = speaking(&*engine).await;
+    let mut generation = start_long_answer(&*engine).await;
     let port = real.llama_cpp.port();
     real.llama_cpp.kill();
-    let failures = drain(&mut generation).await;
+    let failures = events_without_text(&mut generation).await;
     assert!(matches!(&failures[..], [EngineEvent::Failed(_)]), "{failures:?}");
     real.llama_cpp = PythonServer::llama_cpp(port);
     check_next_turn(&*engine).await;
 }
 
-/// Everything but text, to the end.
-async fn drain(generation: &mut Generation) -> Vec<EngineEvent> {
+/// Reads to the end and returns all events but text.
+async fn events_without_text(generation: &mut Generation) -> Vec<EngineEvent> {
     let mut events = Vec::new();
     while let Some(event) = generation.next().await {
         if !matches!(event, EngineEvent::Token { .. }) {

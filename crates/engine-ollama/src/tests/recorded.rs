@@ -3,15 +3,15 @@ use upstream::testing::{disagreements, read_recorded, recorded};
 
 use super::engine;
 
-/// Recorded answers of which the official client thinks otherwise, and why we don't.
+/// Recorded answers that the official client reads differently, and why ours is right.
 const DIFFERING: [(&str, &str); 2] = [
     (
         "chunks_without_end",
-        "the answer is whole with `done`, and what comes after it isn't read",
+        "the answer is complete with `done`, and later lines aren't read",
     ),
     (
         "no_end",
-        "without `done` nobody knows whether the answer is whole: a server that was killed looks the same",
+        "without `done` it is unknown whether the answer is complete: a server that was killed looks the same",
     ),
 ];
 

@@ -5,7 +5,7 @@ use upstream::testing::{Outcome, ScriptedServer, Step, full_request, request};
 
 use super::engine;
 
-/// The body that reaches the server, in lines.
+/// Checks the body that reaches the server, in lines.
 async fn check(request: Request, expected: Expect) {
     let line = "{\"message\":{\"content\":\"ok\"},\"done\":true}\n";
     let script = vec![Step::head("200 OK", "application/x-ndjson"), Step::send(line)];
@@ -20,7 +20,7 @@ async fn check(request: Request, expected: Expect) {
     expected.assert_eq(&in_lines(&body));
 }
 
-/// A line a field, and a line an element of its lists.
+/// Writes each field, and each element of its lists, on a line.
 fn in_lines(body: &Value) -> String {
     let fields = body.as_object().expect("the body is an object").iter();
     fields.fold(String::new(), |lines, (name, field)| match field.as_array() {
@@ -32,7 +32,7 @@ fn in_lines(body: &Value) -> String {
 }
 
 #[tokio::test]
-async fn everything_is_put_in_the_servers_words() {
+async fn all_features_are_in_the_body() {
     check(
         full_request(),
         expect![[r####"
@@ -70,7 +70,7 @@ async fn a_short_question_has_no_empty_fields() {
 }
 
 #[tokio::test]
-async fn arguments_that_are_no_object_are_refused() {
+async fn arguments_that_are_not_an_object_are_refused() {
     let mut request = full_request();
     let Role::Assistant { calls } = &mut request.messages[1].role else {
         unreachable!("the second message asks for tools");
@@ -86,7 +86,7 @@ async fn arguments_that_are_no_object_are_refused() {
 }
 
 #[tokio::test]
-async fn a_prompt_is_shown_as_its_messages() {
+async fn a_prompt_is_rendered_as_its_messages() {
     let rendered = engine("http://localhost:1")
         .render(&full_request())
         .expect("it is in order");
@@ -142,7 +142,7 @@ async fn a_prompt_is_shown_as_its_messages() {
 }
 
 #[tokio::test]
-async fn the_model_is_named_for_its_driver() {
+async fn the_model_has_the_drivers_prefix() {
     let model = engine("http://localhost:1").model();
     assert_eq!(
         (model.name.as_str(), model.fingerprint.as_str()),
