@@ -1,21 +1,21 @@
-//! The events of an answer from `/v1/chat/completions`.
+//! Decodes the events of an answer from `/v1/chat/completions`.
 
-mod calls;
+mod tool_calls;
 
 use engine::FinishReason;
 use serde::Deserialize;
 use serde_json::Value;
 use upstream::{AnswerEnd, Chunk, Decoder, Measurements, UpstreamError, error_message, reports_error};
 
-use self::calls::{CallPart, Calls};
+use self::tool_calls::{CallPart, ToolCalls};
 
-/// What closes a stream; not JSON.
+/// The data of the last event, which is not JSON.
 const DONE: &str = "[DONE]";
 
-/// Reads one answer. The counts come after the reason of its end, so that the end is told when the stream closes.
+/// Decodes one answer. The counts follow the finish reason, so the end is returned when the stream closes.
 #[derive(Debug, Default)]
 pub(crate) struct OpenAiDecoder {
-    calls: Calls,
+    calls: ToolCalls,
     finish_reason: Option<String>,
     measurements: Measurements,
 }
@@ -41,7 +41,7 @@ impl Decoder for OpenAiDecoder {
         if let Some(timings) = &event.timings {
             timings.add_to(&mut self.measurements);
         }
-        // One answer is asked for, and it is the first.
+        // One answer is requested, which is the first choice.
         let choice = choices.into_iter().find(|choice| choice.index.unwrap_or(0) == 0);
         Ok(choice.map(|choice| self.choice(choice)).unwrap_or_default())
     }
@@ -54,10 +54,10 @@ impl Decoder for OpenAiDecoder {
             "length" => FinishReason::Length,
             "content_filter" => return Err(reported("its content filter cut the answer off")),
             "error" | "abort" => return Err(reported("it ended the answer with an error that it doesn't name")),
-            // `stop`, `tool_calls`, and what else servers call a model's own end.
+            // `stop`, `tool_calls`, and other servers' names for the model's own end.
             _ => FinishReason::Stop,
         };
-        let calls = std::mem::take(&mut self.calls).whole(reason)?;
+        let calls = std::mem::take(&mut self.calls).into_complete(reason)?;
         let mut chunks: Vec<_> = calls.into_iter().map(Chunk::ToolCall).collect();
         chunks.push(Chunk::End(AnswerEnd {
             reason,
@@ -110,9 +110,9 @@ struct Choice {
 #[derive(Default, Deserialize)]
 struct Delta {
     content: Option<String>,
-    /// llama.cpp, DeepSeek and vLLM's older versions.
+    /// The reasoning of llama.cpp, DeepSeek and older versions of vLLM.
     reasoning_content: Option<String>,
-    /// vLLM, OpenRouter.
+    /// The reasoning of vLLM and OpenRouter.
     reasoning: Option<String>,
     tool_calls: Option<Vec<CallPart>>,
 }
@@ -130,7 +130,7 @@ struct PromptTokens {
 }
 
 impl Usage {
-    /// `prompt_tokens` counts cached ones too; ours doesn't.
+    /// Adds the counts. The server's `prompt_tokens` includes cached tokens, ours doesn't.
     fn add_to(&self, measurements: &mut Measurements) {
         let cached = self
             .prompt_tokens_details
@@ -143,7 +143,7 @@ impl Usage {
     }
 }
 
-/// llama-server measures itself, in milliseconds.
+/// Times that llama-server measures, in milliseconds.
 #[derive(Deserialize)]
 struct Timings {
     prompt_ms: Option<f64>,

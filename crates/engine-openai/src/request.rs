@@ -1,12 +1,12 @@
-//! A request as the body of `POST /v1/chat/completions`.
+//! Converts a request to the body of `POST /v1/chat/completions`.
 
 use engine::{EngineError, Message, Request, Role};
 use serde::Serialize;
 use upstream::{Framing, OfferedTool, Wire, json_object, offered_tools, server_seed, to_json, to_pretty_json};
 
-use crate::read::OpenAiDecoder;
+use crate::decoder::OpenAiDecoder;
 
-/// OpenAI's language, set for one model.
+/// OpenAI's wire format, configured for one model.
 #[derive(Debug)]
 pub(crate) struct OpenAiWire {
     pub(crate) model: String,
@@ -51,7 +51,7 @@ impl Wire for OpenAiWire {
 #[derive(Serialize)]
 struct Body<'a> {
     model: &'a str,
-    messages: Vec<Said<'a>>,
+    messages: Vec<ChatMessage<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<OfferedTool<'a>>,
     stream: bool,
@@ -60,8 +60,8 @@ struct Body<'a> {
     seed: u32,
     temperature: f32,
     top_p: f32,
-    /// This and the next two are no part of OpenAI's own, which refuses what it doesn't know: sent only when they do
-    /// something.
+    /// This option and the next two are unknown to OpenAI's own service, which refuses them: sent only if they have an
+    /// effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     top_k: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,17 +78,17 @@ struct StreamOptions {
 }
 
 #[derive(Serialize)]
-struct Said<'a> {
+struct ChatMessage<'a> {
     role: &'static str,
     content: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<Called<'a>>,
+    tool_calls: Vec<FunctionCall<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_call_id: Option<&'a str>,
 }
 
 #[derive(Serialize)]
-struct Called<'a> {
+struct FunctionCall<'a> {
     id: &'a str,
     r#type: &'static str,
     function: Function<'a>,
@@ -97,23 +97,26 @@ struct Called<'a> {
 #[derive(Serialize)]
 struct Function<'a> {
     name: &'a str,
-    /// JSON as text inside JSON.
+    /// A JSON object as text.
     arguments: &'a str,
 }
 
-fn messages(request: &Request) -> Result<Vec<Said<'_>>, EngineError> {
-    let system = request.system.as_deref().map(|text| Ok(plain("system", text)));
-    system.into_iter().chain(request.messages.iter().map(said)).collect()
+fn messages(request: &Request) -> Result<Vec<ChatMessage<'_>>, EngineError> {
+    let system = request.system.as_deref().map(|text| Ok(text_message("system", text)));
+    system
+        .into_iter()
+        .chain(request.messages.iter().map(chat_message))
+        .collect()
 }
 
-fn said(message: &Message) -> Result<Said<'_>, EngineError> {
+fn chat_message(message: &Message) -> Result<ChatMessage<'_>, EngineError> {
     match &message.role {
-        Role::User => Ok(plain("user", &message.text)),
+        Role::User => Ok(text_message("user", &message.text)),
         Role::Assistant { calls } => {
-            let called = calls.iter().map(|call| {
+            let tool_calls = calls.iter().map(|call| {
                 let what = format!("the arguments of the call {:?} of the tool {:?}", call.id, call.name);
                 json_object(&what, &call.arguments)?;
-                Ok(Called {
+                Ok(FunctionCall {
                     id: &call.id,
                     r#type: "function",
                     function: Function {
@@ -122,20 +125,20 @@ fn said(message: &Message) -> Result<Said<'_>, EngineError> {
                     },
                 })
             });
-            Ok(Said {
-                tool_calls: called.collect::<Result<_, EngineError>>()?,
-                ..plain("assistant", &message.text)
+            Ok(ChatMessage {
+                tool_calls: tool_calls.collect::<Result<_, EngineError>>()?,
+                ..text_message("assistant", &message.text)
             })
         }
-        Role::Tool { call_id, .. } => Ok(Said {
+        Role::Tool { call_id, .. } => Ok(ChatMessage {
             tool_call_id: Some(call_id),
-            ..plain("tool", &message.text)
+            ..text_message("tool", &message.text)
         }),
     }
 }
 
-fn plain<'a>(role: &'static str, content: &'a str) -> Said<'a> {
-    Said {
+fn text_message<'a>(role: &'static str, content: &'a str) -> ChatMessage<'a> {
+    ChatMessage {
         role,
         content,
         tool_calls: Vec::new(),

@@ -9,22 +9,22 @@ fn long_story() -> Request {
     request
 }
 
-/// Waits until the model has said something.
-async fn speaking(engine: &dyn Engine) -> Generation {
+/// Starts a long answer and waits for its first token.
+async fn start_long_answer(engine: &dyn Engine) -> Generation {
     let mut generation = engine.generate(long_story()).expect("a server's queue is its own");
     assert!(matches!(generation.next().await, Some(EngineEvent::Started(_))));
     assert!(matches!(generation.next().await, Some(EngineEvent::Token { .. })));
     generation
 }
 
-/// A few tokens: what this small model says isn't the point, and it may have to say it on a busy machine.
+/// Returns a request for a few tokens: their content doesn't matter, and the computer may be busy.
 fn short(text: &str) -> Request {
     let mut request = request(text);
     request.options.max_new_tokens = 6;
     request
 }
 
-/// A whole answer.
+/// Reads a complete answer.
 async fn answer(engine: &dyn Engine, request: Request) -> (String, Finished) {
     let mut generation = engine.generate(request).expect("a server's queue is its own");
     let outcome = Outcome::read(&mut generation).await;
@@ -56,7 +56,7 @@ async fn real_model_reads_the_whole_conversation() {
             "the prompt grows with the conversation: {usage:?}"
         );
         prompt_tokens = read;
-        // What was said before is the beginning of what is asked now: the server has it in its cache.
+        // The prompt begins with the previous turn's prompt and answer, which the server has in its cache.
         assert!(usage.cached_tokens > 0 || request.messages.len() == 1, "{usage:?}");
         assert!(finished.timings.tokens_per_second > 0.0, "{:?}", finished.timings);
         request.messages.push(Message::assistant(TurnTag(7), text));
@@ -68,7 +68,7 @@ async fn real_model_reads_the_whole_conversation() {
 async fn real_model_becomes_idle_when_its_answer_is_cancelled() {
     let llama_cpp = PythonServer::llama_cpp(0);
     let engine = engine(&llama_cpp.url());
-    let mut generation = speaking(&*engine).await;
+    let mut generation = start_long_answer(&*engine).await;
     generation.canceller().cancel();
     let verdict = loop {
         match generation.next().await.expect("an answer has an end") {
@@ -88,17 +88,17 @@ async fn real_model_becomes_idle_when_its_answer_is_cancelled() {
 async fn real_model_that_dies_fails_one_turn() {
     let mut llama_cpp = PythonServer::llama_cpp(0);
     let engine = engine(&llama_cpp.url());
-    let mut generation = speaking(&*engine).await;
+    let mut generation = start_long_answer(&*engine).await;
     let port = llama_cpp.port();
     llama_cpp.kill();
-    let failures = drain(&mut generation).await;
+    let failures = events_without_text(&mut generation).await;
     assert!(
         matches!(&failures[..], [EngineEvent::Failed(EngineError::UpstreamFailed { .. })]),
         "{failures:?}"
     );
-    // Nobody is there now.
+    // The server is gone now.
     let mut generation = engine.generate(request("Hello")).expect("never busy");
-    let failures = drain(&mut generation).await;
+    let failures = events_without_text(&mut generation).await;
     assert!(
         matches!(
             &failures[..],
@@ -110,8 +110,8 @@ async fn real_model_that_dies_fails_one_turn() {
     check_next_turn(&*engine).await;
 }
 
-/// Everything but text, to the end.
-async fn drain(generation: &mut Generation) -> Vec<EngineEvent> {
+/// Reads to the end and returns all events but text.
+async fn events_without_text(generation: &mut Generation) -> Vec<EngineEvent> {
     let mut events = Vec::new();
     while let Some(event) = generation.next().await {
         if !matches!(event, EngineEvent::Token { .. }) {
