@@ -1,4 +1,4 @@
-//! Own fields of the events beside an answer: what a model thinks and asks for, steps, and what narrators say.
+//! Own fields of the events beside an answer's text: reasoning, tools, steps and narration.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -11,7 +11,7 @@ use crate::whole::{MAX_EXACT, Whole};
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Reasoning {
-    /// Whole characters, never none.
+    /// Whole characters, never empty.
     pub token: String,
 }
 
@@ -20,11 +20,11 @@ pub struct Reasoning {
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Tool {
-    /// Names the call within its turn; a `tool-output` answers it.
+    /// Identifies the call within its turn; a `tool-output` answers it.
     pub call_id: String,
     /// The tool's name.
     pub name: String,
-    /// Its arguments.
+    /// The arguments.
     #[cfg_attr(any(test, feature = "schema"), ts(type = "unknown"))]
     pub payload: Value,
 }
@@ -34,11 +34,11 @@ pub struct Tool {
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct ToolOutput {
-    /// The call that it answers.
+    /// The call that this answers.
     pub call_id: String,
     /// The tool's name.
     pub name: String,
-    /// What the tool gave.
+    /// The tool's output.
     #[cfg_attr(any(test, feature = "schema"), ts(type = "unknown"))]
     pub payload: Value,
 }
@@ -52,13 +52,13 @@ pub struct ToolOutput {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// Which step: 1, 2, 3 within a turn.
+    /// The step's number within a turn, counted from 1.
     #[cfg_attr(any(test, feature = "schema"), schemars(range(max = MAX_EXACT)))]
     pub step: u64,
-    /// What it is, for people.
+    /// Title of the step, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// What it is about, for programs.
+    /// Content of the step, for programs.
     #[cfg_attr(any(test, feature = "schema"), ts(type = "unknown"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Value>,
@@ -96,9 +96,9 @@ impl<'de> Deserialize<'de> for Step {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
-    /// Markdown.
+    /// The summary, as Markdown.
     pub text: String,
-    /// Names the document that holds it.
+    /// The name of the document that holds it.
     #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
 }
@@ -112,23 +112,23 @@ pub struct Summary {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Narration {
-    /// What is said.
+    /// The remark.
     pub text: String,
-    /// The same in a few words.
+    /// A short form of the remark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headline: Option<String>,
-    /// Who says it.
+    /// The author.
     pub source: NarrationSource,
 }
 
-/// Who says a [`Narration`].
+/// The author of a [`Narration`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum NarrationSource {
     /// The narrator.
     Narrator,
-    /// An agent that it speaks of.
+    /// An agent.
     Agent,
     /// The server.
     System,

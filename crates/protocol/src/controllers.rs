@@ -1,4 +1,4 @@
-//! What is said over HTTP to and of controllers: their registration, and the events that they publish.
+//! The HTTP bodies of controllers: their registration, and the events that they publish.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::{
     object, object::Object,
 };
 
-/// Events that one call may publish: a burst of an agent's steps, and little enough for one commit.
+/// Most events in one call: a burst of an agent's steps, and few enough for one commit.
 const MAX_EVENTS: usize = 64;
 
 /// Body of `POST /controllers`.
@@ -22,21 +22,21 @@ const MAX_EVENTS: usize = 64;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ControllerRegistration {
-    /// The agent that the controller speaks for.
+    /// The agent that the controller publishes for.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::SpokenFor"))]
     pub agent_id: String,
-    /// Its workspace; every workspace when absent.
+    /// The agent's workspace; every workspace if absent.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::WorkspaceId>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace_id: Option<String>,
-    /// How long the lease lasts unless it is kept alive, in seconds: 1 to 3,600; 60 when absent.
+    /// Duration of the lease unless it is kept alive, in seconds: 1 to 3,600; 60 if absent.
     #[cfg_attr(any(test, feature = "schema"), schemars(range(min = 1, max = 3_600)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_seconds: Option<u64>,
 }
 
 impl ControllerRegistration {
-    /// Reads a body.
+    /// Parses a body.
     ///
     /// # Errors
     /// [`ProtocolError`] naming the field that is missing, repeated or of the wrong type.
@@ -50,7 +50,7 @@ impl ControllerRegistration {
     }
 }
 
-/// [`ControllerRegistration`] as it is read.
+/// [`ControllerRegistration`] as it is parsed.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SentRegistration {
@@ -66,10 +66,10 @@ struct SentRegistration {
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct ControllerLease {
-    /// Names the registration in paths.
+    /// Identifies the registration in paths.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::RegistrationId"))]
     pub registration_id: String,
-    /// Shown as `X-Controller-Token` by its holder. It is told only here.
+    /// The holder's secret, sent as `X-Controller-Token`. Returned only here.
     pub token: String,
     /// When the lease ends: RFC 3339, UTC, milliseconds.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Timestamp"))]
@@ -84,7 +84,7 @@ pub struct ControllerKeptAlive {
     /// The registration.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::RegistrationId"))]
     pub registration_id: String,
-    /// When the lease ends now.
+    /// The lease's new end: RFC 3339, UTC, milliseconds.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Timestamp"))]
     pub expires_at: String,
 }
@@ -93,11 +93,11 @@ pub struct ControllerKeptAlive {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 pub struct ControllerList {
-    /// Those whose lease lives, by agent and workspace.
+    /// Controllers with an active lease, by agent and workspace.
     pub controllers: Vec<Controller>,
 }
 
-/// A controller whose lease lives.
+/// A controller with an active lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(
     any(test, feature = "schema"),
@@ -106,18 +106,18 @@ pub struct ControllerList {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Controller {
-    /// The registration; absent for the server's own lease, which gives way to any other.
+    /// The registration; absent for the server's own lease, which any other replaces.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::RegistrationId>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration_id: Option<String>,
     /// The agent.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::SpokenFor"))]
     pub agent_id: String,
-    /// Its workspace; absent for all of them.
+    /// The agent's workspace; absent for all of them.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::WorkspaceId>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace_id: Option<String>,
-    /// When the lease ends; absent for the server's own, which doesn't.
+    /// When the lease ends; absent for the server's own, which doesn't end.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Timestamp>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
@@ -132,20 +132,20 @@ pub struct Controller {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ControllerEvents {
-    /// The conversation; made when it is new.
+    /// The conversation, which is created if it is new.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
     pub conversation_id: String,
-    /// The turn that the events are about, also one that is over.
+    /// The turn that the events belong to, which may be over.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
-    /// 1 to 64 of them, in order. All are logged, or none.
+    /// 1 to 64 events, in order. All are logged, or none.
     #[cfg_attr(any(test, feature = "schema"), schemars(length(min = 1, max = MAX_EVENTS)))]
     pub events: Vec<ControllerEvent>,
 }
 
 impl ControllerEvents {
-    /// Reads a body.
+    /// Parses a body.
     ///
     /// # Errors
     /// [`ProtocolError`] naming the field that is missing, repeated or wrong.
@@ -173,7 +173,7 @@ impl ControllerEvents {
     }
 }
 
-/// [`ControllerEvents`] as they are read: each event is an object, too.
+/// [`ControllerEvents`] as they are parsed: each event must be an object, too.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SentEvents {
@@ -183,7 +183,7 @@ struct SentEvents {
     events: Vec<Object<ControllerEvent>>,
 }
 
-/// What a controller may publish; as the [`ServerEvent`] of the same name.
+/// An event that a controller may publish; the same as the [`ServerEvent`] of that name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(tag = "type", rename_all = "kebab-case")]
@@ -194,11 +194,11 @@ pub enum ControllerEvent {
     Step(Step),
     /// A step is over.
     StepFinish(Step),
-    /// A tool is asked for.
+    /// A tool is called.
     Tool(Tool),
-    /// What a tool gave.
+    /// The output of a tool.
     ToolOutput(ToolOutput),
-    /// What has happened so far.
+    /// A summary of what has happened so far.
     Summary(Summary),
     /// A remark.
     Narration(Narration),
@@ -223,8 +223,8 @@ impl From<ControllerEvent> for ServerEvent {
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct ControllerPublished {
-    /// The first event's number in the conversation's log.
+    /// The first event's `seq` in the conversation's log.
     pub first_seq: u64,
-    /// The last one's.
+    /// The last event's `seq`.
     pub last_seq: u64,
 }

@@ -1,8 +1,8 @@
-//! What is said on the sidecar's wire: WebSocket frames, REST objects, error codes and limits.
+//! The sidecar's wire protocol: WebSocket frames, REST objects, error codes and limits.
 //!
-//! A client's text frame goes in and comes out as a [`ClientMessage`], or as a [`ProtocolError`] that names what is wrong with
-//! it. A [`ServerEvent`] goes in and comes out as a text frame. Values are in range when they have passed through here, and never
-//! clamped. Nothing here knows a socket, a store or a model. `PROTOCOL.md`, beside this crate's manifest, is the same in words.
+//! A client's text frame is parsed into a [`ClientMessage`], or refused with a [`ProtocolError`] that names what is
+//! wrong. A [`ServerEvent`] is written as a text frame. Parsed values are in range, and never clamped. This crate knows
+//! no sockets, stores or models. `PROTOCOL.md`, beside its manifest, describes the protocol in words.
 
 mod activity;
 mod client;
@@ -56,8 +56,8 @@ pub use server::{
 pub use tool::ToolDefinition;
 pub use turns::{CallOutput, ConversationImported, HeadChoice, TurnAccepted};
 
-/// The version of the wire that `ready` announces and the subprotocol `sidecar.v1` names.
+/// The version of the protocol, which `ready` announces and the subprotocol `sidecar.v1` names.
 pub const PROTOCOL_VERSION: u32 = 1;
 
-/// The WebSocket subprotocol that is offered, never required.
+/// The WebSocket subprotocol, offered by the server and never required.
 pub const SUBPROTOCOL: &str = "sidecar.v1";

@@ -1,4 +1,4 @@
-//! How much of everything a peer may send or have; `ready` says the numbers.
+//! The limits of what a client may send or hold, which `ready` announces.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,34 +7,34 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// Bytes of one WebSocket message.
+    /// Most bytes of one WebSocket message.
     pub frame_bytes: u64,
-    /// Bytes of one user message, as UTF-8.
+    /// Most bytes of one user message, as UTF-8.
     pub message_bytes: u64,
-    /// Bytes of one HTTP body.
+    /// Most bytes of one HTTP body.
     pub body_bytes: u64,
-    /// Conversations that one socket may read at a time.
+    /// Most conversations that one socket may read at a time.
     pub conversations_per_socket: u32,
-    /// Turns of one conversation that may wait behind the running one.
+    /// Most turns of one conversation that may wait behind the running one.
     pub waiting_turns: u32,
-    /// Frames that may wait to be written to one socket.
+    /// Most frames that may wait to be written to one socket.
     pub outbound_frames: u32,
-    /// Bytes that may wait to be written to one socket.
+    /// Most bytes that may wait to be written to one socket.
     pub outbound_bytes: u64,
     /// Milliseconds that a socket may stay silent before its first frame.
     pub hello_timeout_ms: u64,
     /// Milliseconds that one write to a socket may take.
     pub write_stall_ms: u64,
-    /// Stop strings of one turn.
+    /// Most stop strings of one turn.
     pub stop_strings: u32,
-    /// Bytes of one stop string, as UTF-8.
+    /// Most bytes of one stop string, as UTF-8.
     pub stop_string_bytes: u32,
-    /// The most that `maxNewTokens` may ask for.
+    /// Highest value of `maxNewTokens`.
     pub max_new_tokens: u32,
 }
 
 impl Default for Limits {
-    /// Room for a long document in a message; little enough that ten thousand idle sockets cost nothing.
+    /// Returns limits that let a message hold a long document and keep ten thousand idle sockets cheap.
     fn default() -> Self {
         Self {
             frame_bytes: 1 << 20,

@@ -1,4 +1,6 @@
-//! What is said over HTTP. Agents keep the `snake_case` of their first clients; everything else is `camelCase`.
+//! The HTTP bodies of agents, conversations, models and prompts.
+//!
+//! Agents keep the `snake_case` of their first clients; all other keys are `camelCase`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -11,15 +13,15 @@ use crate::{EffectiveOptions, ErrorCode, ProtocolError, object};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 pub struct Agent {
-    /// Its id, which is its file's name.
+    /// The id, which is the name of the agent's file.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::AgentId"))]
     pub id: String,
-    /// Its name, for people.
+    /// The name, for people.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::VisibleText"))]
     pub name: String,
-    /// Who it is and how it answers.
+    /// Who the agent is and how it answers.
     pub system_prompt: String,
-    /// What it knows, as Markdown.
+    /// What the agent knows, as Markdown.
     pub markdown_context: String,
 }
 
@@ -27,7 +29,7 @@ pub struct Agent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 pub struct AgentList {
-    /// All of them, by id.
+    /// All agents, by id.
     pub agents: Vec<Agent>,
 }
 
@@ -39,7 +41,7 @@ pub struct AgentList {
     ts(optional_fields)
 )]
 pub struct AgentDraft {
-    /// Equals the path's when it is there.
+    /// Equals the path's id, if present.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::AgentId>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
@@ -53,7 +55,7 @@ pub struct AgentDraft {
 }
 
 impl AgentDraft {
-    /// Reads a body.
+    /// Parses a body.
     ///
     /// # Errors
     /// [`ProtocolError`] naming the field that is missing, repeated or of the wrong type.
@@ -68,16 +70,16 @@ impl AgentDraft {
 pub struct ErrorBody {
     /// In words, for people.
     pub detail: String,
-    /// What kind of fault.
+    /// The kind of error.
     pub code: ErrorCode,
 }
 
-/// One line of `GET /conversations`.
+/// One conversation of `GET /conversations`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationSummary {
-    /// Its id.
+    /// The conversation's id.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
     pub conversation_id: String,
     /// When its first turn began: RFC 3339, UTC, milliseconds.
@@ -98,9 +100,9 @@ pub struct ConversationSummary {
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationPage {
-    /// The newest first.
+    /// The conversations, newest first.
     pub conversations: Vec<ConversationSummary>,
-    /// What to ask for next, as `?cursor=`; `null` at the end.
+    /// The next page's `?cursor=`; `null` at the end.
     pub next_cursor: Option<String>,
 }
 
@@ -112,9 +114,9 @@ pub struct Conversation {
     /// The conversation itself.
     #[serde(flatten)]
     pub summary: ConversationSummary,
-    /// Its turns, the oldest first: a tree by `parentTurnId`.
+    /// Its turns, oldest first: a tree by `parentTurnId`.
     pub turns: Vec<Turn>,
-    /// What to ask for next, as `?cursor=`; `null` at the end.
+    /// The next page's `?cursor=`; `null` at the end.
     pub next_cursor: Option<String>,
 }
 
@@ -123,27 +125,27 @@ pub struct Conversation {
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Turn {
-    /// Its id.
+    /// The turn's id.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
     pub turn_id: String,
     /// The turn that it follows.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     pub parent_turn_id: Option<String>,
-    /// Where it stands.
+    /// The turn's progress.
     pub state: TurnState,
     /// The agent that answers.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::AgentId"))]
     pub agent_id: String,
-    /// Hash of that agent as it was.
+    /// Hash of that agent as it was when the turn began.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Sha256"))]
     pub agent_hash: String,
-    /// What the user said.
+    /// The user's message.
     pub user_text: String,
     /// The answer so far.
     pub answer_text: String,
     /// The options in force.
     pub options: EffectiveOptions,
-    /// Its seed.
+    /// The seed.
     pub seed: u64,
     /// The `seq` of its `user` event.
     pub first_seq: u64,
@@ -155,22 +157,22 @@ pub struct Turn {
     pub ended_at: Option<String>,
 }
 
-/// Where a turn stands.
+/// The progress of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum TurnState {
     /// On disk; nothing is generated yet.
     Pending,
-    /// Being answered.
+    /// The answer is being generated.
     Streaming,
-    /// Answered.
+    /// The answer is complete.
     Done,
-    /// Stopped; what was generated is kept.
+    /// Stopped; the text generated before is kept.
     Cancelled,
     /// Ended in an error.
     Failed,
-    /// Cut off by a crash or a stop of the server.
+    /// Cut off by a crash or a shutdown of the server.
     Interrupted,
 }
 
@@ -179,14 +181,14 @@ pub enum TurnState {
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct EventPage {
-    /// Frames exactly as a socket would send them, in order.
+    /// The events as the frames that a socket would send, in order.
     #[cfg_attr(
         any(test, feature = "schema"),
         schemars(with = "Vec<schema::LoggedFrame>"),
         ts(type = "Array<ServerEvent & Envelope>")
     )]
     pub events: Vec<Box<RawValue>>,
-    /// The last `seq` of the log; more events follow while it is above the last one here.
+    /// The last `seq` of the log; more events follow while it is above that of the last event here.
     pub last_seq: u64,
 }
 
@@ -195,11 +197,11 @@ pub struct EventPage {
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
-    /// Always `ok`: a process that can't say so says nothing.
+    /// Always `ok`: a process that doesn't serve sends no answer.
     pub status: String,
     /// The server's version.
     pub version: String,
-    /// Changes when the server starts anew.
+    /// Changes with each start of the server.
     pub boot_id: String,
 }
 
@@ -209,7 +211,7 @@ pub struct Health {
 pub struct Readiness {
     /// Always `ready`.
     pub status: String,
-    /// What answers when nobody asks for another.
+    /// The default model.
     pub model: String,
 }
 
@@ -218,9 +220,9 @@ pub struct Readiness {
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct ModelList {
-    /// What answers when nobody asks for another.
+    /// The model that answers unless an agent or a message names another.
     pub default_model: String,
-    /// Every model that a message may ask for, the default first, then those that the drivers' servers have.
+    /// All models that a message may ask for, the default first, then those that the drivers' servers have.
     pub models: Vec<Model>,
 }
 
@@ -233,15 +235,15 @@ pub struct ModelList {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Model {
-    /// Its name, as an agent's `model` and `options.model` say it.
+    /// The name, as in an agent's `model` and in `options.model`.
     pub model: String,
-    /// What runs it: `local`, `ollama` or `openai`.
+    /// The driver that runs it: `local`, `ollama` or `openai`.
     pub driver: String,
-    /// Whether a message may ask for it; another one answers only for agents that name it.
+    /// True if a message may ask for it; otherwise it answers only for agents that name it.
     pub allowed: bool,
-    /// Whether it is there: its files are read, or its server has it.
+    /// True if its files are loaded, or its server has it.
     pub available: bool,
-    /// Whether it is in memory, where that can be known.
+    /// True if it is in memory; absent if that is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loaded: Option<bool>,
     /// Why it isn't available.
@@ -249,7 +251,7 @@ pub struct Model {
     pub reason: Option<String>,
 }
 
-/// Answer of `GET /conversations/{id}/prompt?turn=`: what the model saw of one turn.
+/// Answer of `GET /conversations/{id}/prompt?turn=`: the prompt that the model saw for one turn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
@@ -260,18 +262,18 @@ pub struct Prompt {
     /// The turn.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
     pub turn_id: String,
-    /// Fingerprint of the model that answered; `null` when none has begun to.
+    /// Fingerprint of the model that answered; `null` if no answer was started.
     pub model: Option<String>,
-    /// Whether the model that is loaded now is that one. When not, ids are this model's rendering of the same words.
+    /// True if that model is loaded now. Otherwise the ids are the loaded model's rendering of the same text.
     pub same_model: bool,
-    /// The turn's own segment: its message, with the template's words around it.
+    /// The turn's own segment: its message, with the template's text around it.
     pub segment: PromptPart,
-    /// The turn that the epoch began with: replaying from there rebuilds the whole prompt.
+    /// The first turn of the epoch: replaying from there rebuilds the whole prompt.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     pub epoch_turn_id: Option<String>,
     /// Which tokens of the epoch's prompt are in view when the answer begins.
     pub window: PromptWindow,
-    /// The whole prompt's parts, without their words.
+    /// The parts of the whole prompt, without their text.
     pub parts: Vec<PromptPart>,
     /// sha256 of the epoch's prompt as text up to the answer, hexadecimal.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Sha256"))]
@@ -292,30 +294,30 @@ pub struct Prompt {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct PromptPart {
-    /// What it is.
+    /// The content of the part.
     pub kind: PromptPartKind,
-    /// Its turn; absent for the system part.
+    /// The turn; absent for the system part.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
-    /// Place of its first token in the epoch's prompt.
+    /// Index of the first token in the epoch's prompt.
     pub start: u64,
-    /// Place after its last token.
+    /// Index after the last token.
     pub end: u64,
-    /// Its words, special tokens spelled out; only of the turn that was asked for.
+    /// The text, special tokens spelled out; only for the requested turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Its token ids; only of the turn that was asked for.
+    /// The token ids; only for the requested turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ids: Option<Vec<u32>>,
 }
 
-/// What a [`PromptPart`] holds.
+/// The content of a [`PromptPart`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum PromptPartKind {
-    /// The agent's words, which never leave the view.
+    /// The system part, which is never evicted.
     System,
     /// A user's message.
     User,
@@ -330,10 +332,10 @@ pub enum PromptPartKind {
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct PromptWindow {
-    /// Tokens at the beginning that never leave: the system part, at least.
+    /// Tokens at the beginning that are never evicted: at least the system part.
     pub sink_tokens: u64,
-    /// Place of the window's first token.
+    /// Index of the window's first token.
     pub start: u64,
-    /// Place after its last one: the prompt's length.
+    /// Index after its last token: the prompt's length.
     pub end: u64,
 }

@@ -1,4 +1,4 @@
-//! What is said over HTTP to begin turns, to stop and answer them, and to switch between them.
+//! The HTTP bodies that start turns, answer their calls of tools, and switch between them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,7 +18,7 @@ pub struct TurnAccepted {
     /// The turn.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
     pub turn_id: String,
-    /// The `seq` of its `user` event: what comes of it is at and after that.
+    /// The `seq` of the turn's `user` event, which is its first.
     pub first_seq: u64,
 }
 
@@ -29,13 +29,13 @@ pub struct TurnAccepted {
 pub struct CallOutput {
     /// The call that this answers.
     pub call_id: String,
-    /// What the tool gave; anything, `null` too.
+    /// The tool's output: any JSON value, also `null`.
     #[cfg_attr(any(test, feature = "schema"), ts(type = "unknown"))]
     pub output: Value,
 }
 
 impl CallOutput {
-    /// Reads a body.
+    /// Parses a body.
     ///
     /// # Errors
     /// [`ProtocolError`] naming the field that is missing, repeated or of the wrong type.
@@ -55,10 +55,10 @@ pub struct HeadChoice {
 }
 
 impl HeadChoice {
-    /// Reads a body.
+    /// Parses a body.
     ///
     /// # Errors
-    /// [`ProtocolError`] naming the field that is missing or no id.
+    /// [`ProtocolError`] naming the field that is missing or not an id.
     pub fn parse(body: &[u8]) -> Result<Self, ProtocolError> {
         let parsed: Self = object::read(body)?;
         check_turn_id(&parsed.turn_id)?;
@@ -71,11 +71,11 @@ impl HeadChoice {
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationImported {
-    /// The conversation, under its new id if it was given one.
+    /// The conversation's id, which is the new one if one was given.
     #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
     pub conversation_id: String,
-    /// How many turns it has.
+    /// Number of its turns.
     pub turns: u64,
-    /// How many events its log has.
+    /// Number of the events in its log.
     pub events: u64,
 }

@@ -1,11 +1,11 @@
-//! Frames from their keys: the table of all keys in, one frame out, or what is wrong with it.
+//! Builds frames from their parsed keys: the fields of an object in, one frame or the error that names a key out.
 
 use super::{ApiKey, Cancel, Hello, Leave, Message, Ping, Regenerate, Resume, ToolAnswer};
 use crate::fields::{Fields, Key, Table};
 use crate::options::OPTIONS;
 use crate::{OptionsPatch, ProtocolError, ToolDefinition};
 
-/// Every key of every frame. `user_message` is how an older client spells `message`.
+/// All keys of all frames. Older clients spell `message` as `user_message`.
 pub(crate) const FRAME: Table = Table {
     keys: &[
         Key::new(&["type"]),
@@ -32,7 +32,7 @@ pub(crate) const FRAME: Table = Table {
     closed: false,
 };
 
-/// The keys that say what a frame is about.
+/// The keys that name a frame's turn and conversation.
 pub(super) const SUBJECT: Table = Table {
     keys: &[
         Key::new(&["type"]),
@@ -75,7 +75,7 @@ pub(super) fn message(fields: &Fields<'_>) -> Result<Message, ProtocolError> {
     })
 }
 
-/// `turn_id` stands where the fields name no turn.
+/// Builds a `regenerate`; `turn_id` is used if the fields name no turn.
 pub(super) fn regenerate(fields: &Fields<'_>, turn_id: Option<&str>) -> Result<Regenerate, ProtocolError> {
     let named = fields.id("turnId")?.or_else(|| turn_id.map(str::to_owned));
     Ok(Regenerate {

@@ -1,4 +1,4 @@
-//! The spellings of keys that are understood beside the one that is sent.
+//! Adds the alternative spellings of keys to their schemas.
 
 use schemars::Schema;
 use serde_json::{Value, json};
@@ -7,16 +7,16 @@ use crate::client::reading::FRAME;
 use crate::fields::Table;
 use crate::options::OPTIONS;
 
-/// The keyword that lists the other spellings of a key. No keyword of JSON Schema says it: a key may come in one spelling or in
-/// several with equal values.
+/// The keyword that lists the other spellings of a key. JSON Schema has no keyword for a key that may occur in one
+/// spelling, or in several with equal values.
 const ALIASES: &str = "x-aliases";
 
-/// Adds the spellings of a frame's keys.
+/// Adds the alternative spellings of a frame's keys.
 pub(crate) fn frame_spellings(schema: &mut Schema) {
     add(schema, &FRAME);
 }
 
-/// Adds the spellings of the options' keys.
+/// Adds the alternative spellings of the options' keys.
 pub(crate) fn option_spellings(schema: &mut Schema) {
     add(schema, &OPTIONS);
 }

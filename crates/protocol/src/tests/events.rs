@@ -1,4 +1,4 @@
-//! Events become frames by joining text, which must be the same as writing them whole.
+//! Frames are joined from text, which must equal serialising the whole event.
 
 use expect_test::{Expect, expect};
 use serde_json::Value;
@@ -48,7 +48,7 @@ fn a_logged_event_has_its_envelope() {
 }
 
 #[test]
-fn an_event_may_be_alone() {
+fn an_event_may_have_no_envelope() {
     check(
         ServerEvent::Pong(Pong { id: None }),
         &Envelope::default(),
@@ -62,7 +62,7 @@ fn an_event_may_be_alone() {
 }
 
 #[test]
-fn a_short_event_of_another_server_can_be_read() {
+fn optional_fields_may_be_missing() {
     let event: ServerEvent = serde_json::from_str(r#"{"type":"token","token":"x"}"#).expect("a token needs no more");
     assert_eq!(
         event,
