@@ -1,14 +1,15 @@
 //! Own fields of the events beside an answer's text: reasoning, tools, steps and narration.
 
+use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use ts_rs::TS;
 
 use crate::whole::{MAX_EXACT, Whole};
 
 /// Own fields of `reasoning`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Reasoning {
     /// Whole characters, never empty.
@@ -16,8 +17,7 @@ pub struct Reasoning {
 }
 
 /// Own fields of `tool`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Tool {
     /// Identifies the call within its turn; a `tool-output` answers it.
@@ -25,13 +25,12 @@ pub struct Tool {
     /// The tool's name.
     pub name: String,
     /// The arguments.
-    #[cfg_attr(any(test, feature = "schema"), ts(type = "unknown"))]
+    #[ts(type = "unknown")]
     pub payload: Value,
 }
 
 /// Own fields of `tool-output`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolOutput {
     /// The call that this answers.
@@ -39,27 +38,23 @@ pub struct ToolOutput {
     /// The tool's name.
     pub name: String,
     /// The tool's output.
-    #[cfg_attr(any(test, feature = "schema"), ts(type = "unknown"))]
+    #[ts(type = "unknown")]
     pub payload: Value,
 }
 
 /// Own fields of `step-start`, `step` and `step-finish`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
     /// The step's number within a turn, counted from 1.
-    #[cfg_attr(any(test, feature = "schema"), schemars(range(max = MAX_EXACT)))]
+    #[schemars(range(max = MAX_EXACT))]
     pub step: u64,
     /// Title of the step, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// Content of the step, for programs.
-    #[cfg_attr(any(test, feature = "schema"), ts(type = "unknown"))]
+    #[ts(type = "unknown")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Value>,
 }
@@ -88,12 +83,8 @@ impl<'de> Deserialize<'de> for Step {
 }
 
 /// Own fields of `summary`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
     /// The summary, as Markdown.
@@ -104,12 +95,8 @@ pub struct Summary {
 }
 
 /// Own fields of `narration`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Narration {
     /// The remark.
@@ -122,8 +109,7 @@ pub struct Narration {
 }
 
 /// The author of a [`Narration`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "snake_case")]
 pub enum NarrationSource {
     /// The narrator.

@@ -4,19 +4,19 @@ pub(crate) mod reading;
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
+use ts_rs::TS;
 
 use self::reading::{FRAME, SUBJECT};
 use crate::error::shortened;
 use crate::fields::Fields;
-#[cfg(any(test, feature = "schema"))]
 use crate::schema;
 use crate::{Envelope, OptionsPatch, ProtocolError, ToolDefinition};
 
 /// One text frame from a client.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema, TS)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ClientMessage {
     /// Authenticates and binds the socket.
@@ -38,231 +38,178 @@ pub enum ClientMessage {
 }
 
 /// The first frame of a socket, if it isn't a message.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
-#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+#[schemars(transform = schema::frame_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct Hello {
     /// The agent that answers messages without an agent.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::AgentId>"))]
+    #[schemars(with = "Option<schema::AgentId>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
     /// The conversation of messages without a conversation.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<schema::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
     /// Options of all messages, which each message's own options override.
-    #[cfg_attr(
-        any(test, feature = "schema"),
-        schemars(with = "Option<OptionsPatch>", skip_serializing_if = "Option::is_none"),
-        ts(as = "Option<OptionsPatch>")
-    )]
+    #[schemars(with = "Option<OptionsPatch>", skip_serializing_if = "Option::is_none")]
+    #[ts(as = "Option<OptionsPatch>")]
     pub options: OptionsPatch,
     /// The API key, if the server requires one.
-    #[cfg_attr(
-        any(test, feature = "schema"),
-        schemars(with = "Option<String>"),
-        ts(as = "Option<String>")
-    )]
+    #[schemars(with = "Option<String>")]
+    #[ts(as = "Option<String>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
 }
 
 /// Starts a user's turn. As the first frame of a socket it replaces the hello.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
-#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+#[schemars(transform = schema::frame_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
     /// The user's text.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Words"))]
+    #[schemars(with = "schema::Words")]
     pub message: String,
     /// The agent that answers.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::AgentId>"))]
+    #[schemars(with = "Option<schema::AgentId>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
     /// The conversation; a new one if neither this nor the hello names one.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<schema::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
     /// Options of this turn.
-    #[cfg_attr(
-        any(test, feature = "schema"),
-        schemars(with = "Option<OptionsPatch>", skip_serializing_if = "Option::is_none"),
-        ts(as = "Option<OptionsPatch>")
-    )]
+    #[schemars(with = "Option<OptionsPatch>", skip_serializing_if = "Option::is_none")]
+    #[ts(as = "Option<OptionsPatch>")]
     pub options: OptionsPatch,
     /// The turn's id, chosen by the client: sent again, it joins the turn instead of starting another.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<schema::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
     /// The turn that this one follows; by default the conversation's head.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<schema::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_turn_id: Option<String>,
     /// The turn that this one replaces as a sibling, with another text; excludes `parentTurnId`.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<schema::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edit_turn_id: Option<String>,
     /// Tools that the model may call in this turn, in place of the agent's.
-    #[cfg_attr(any(test, feature = "schema"), schemars(length(max = crate::tool::MAX_TOOLS), extend("uniqueItems" = true)))]
+    #[schemars(length(max = crate::tool::MAX_TOOLS), extend("uniqueItems" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<ToolDefinition>>,
     /// The API key, if the server requires one and this is the first frame.
-    #[cfg_attr(
-        any(test, feature = "schema"),
-        schemars(with = "Option<String>"),
-        ts(as = "Option<String>")
-    )]
+    #[schemars(with = "Option<String>")]
+    #[ts(as = "Option<String>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
 }
 
 /// Answers a user's message once more, in a sibling of its turn.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
-#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+#[schemars(transform = schema::frame_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct Regenerate {
     /// The turn whose message is answered once more.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    #[schemars(with = "schema::Id")]
     pub turn_id: String,
     /// The turn's conversation; by default the socket's current one.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<schema::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
     /// The new turn's id, chosen by the client: sent again, it joins that turn.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<schema::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_turn_id: Option<String>,
     /// Options of the new turn, as in a message.
-    #[cfg_attr(
-        any(test, feature = "schema"),
-        schemars(with = "Option<OptionsPatch>", skip_serializing_if = "Option::is_none"),
-        ts(as = "Option<OptionsPatch>")
-    )]
+    #[schemars(with = "Option<OptionsPatch>", skip_serializing_if = "Option::is_none")]
+    #[ts(as = "Option<OptionsPatch>")]
     pub options: OptionsPatch,
     /// Tools of the new turn, as in a message.
-    #[cfg_attr(any(test, feature = "schema"), schemars(length(max = crate::tool::MAX_TOOLS), extend("uniqueItems" = true)))]
+    #[schemars(length(max = crate::tool::MAX_TOOLS), extend("uniqueItems" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<ToolDefinition>>,
     /// The API key, if the server requires one and this is the first frame.
-    #[cfg_attr(
-        any(test, feature = "schema"),
-        schemars(with = "Option<String>"),
-        ts(as = "Option<String>")
-    )]
+    #[schemars(with = "Option<String>")]
+    #[ts(as = "Option<String>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
 }
 
 /// Answers a `tool` event.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
-#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+#[schemars(transform = schema::frame_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolAnswer {
     /// The turn of the call.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    #[schemars(with = "schema::Id")]
     pub turn_id: String,
     /// The call that this answers.
     pub call_id: String,
     /// The tool's output: any JSON value, also `null`.
-    #[cfg_attr(any(test, feature = "schema"), ts(type = "unknown"))]
+    #[ts(type = "unknown")]
     pub output: Value,
     /// The turn's conversation; by default the socket's current one.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<schema::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
 }
 
 /// Cancels turns.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
-#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+#[schemars(transform = schema::frame_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct Cancel {
     /// The turn; all turns that the socket owns if absent.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<schema::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
     /// The turn's conversation; by default the socket's current one.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<schema::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
 }
 
 /// Reads a conversation's log, then follows it.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
-#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+#[schemars(transform = schema::frame_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct Resume {
     /// The conversation.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    #[schemars(with = "schema::Id")]
     pub conversation_id: String,
     /// The last `seq` that the client has; only later events are sent. Absent: only new events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
     /// True to own the turns that run in the conversation.
-    #[cfg_attr(
-        any(test, feature = "schema"),
-        schemars(with = "Option<bool>", skip_serializing_if = "Option::is_none"),
-        ts(as = "Option<bool>")
-    )]
+    #[schemars(with = "Option<bool>", skip_serializing_if = "Option::is_none")]
+    #[ts(as = "Option<bool>")]
     pub own: bool,
     /// The API key, if the server requires one and this is the first frame.
-    #[cfg_attr(
-        any(test, feature = "schema"),
-        schemars(with = "Option<String>"),
-        ts(as = "Option<String>")
-    )]
+    #[schemars(with = "Option<String>")]
+    #[ts(as = "Option<String>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
 }
 
 /// Stops reading a conversation's log.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
-#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
+#[schemars(transform = schema::frame_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct Leave {
     /// The conversation.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    #[schemars(with = "schema::Id")]
     pub conversation_id: String,
 }
 
 /// Asks for a `pong`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Ping {
     /// Returned in the `pong`.

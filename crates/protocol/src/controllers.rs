@@ -1,8 +1,9 @@
 //! The HTTP bodies of controllers: their registration, and the events that they publish.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
-#[cfg(any(test, feature = "schema"))]
 use crate::schema;
 use crate::whole::Whole;
 use crate::{
@@ -14,23 +15,19 @@ use crate::{
 const MAX_EVENTS: usize = 64;
 
 /// Body of `POST /controllers`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct ControllerRegistration {
     /// The agent that the controller publishes for.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::SpokenFor"))]
+    #[schemars(with = "schema::SpokenFor")]
     pub agent_id: String,
     /// The agent's workspace; every workspace if absent.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::WorkspaceId>"))]
+    #[schemars(with = "Option<schema::WorkspaceId>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace_id: Option<String>,
     /// Duration of the lease unless it is kept alive, in seconds: 1 to 3,600; 60 if absent.
-    #[cfg_attr(any(test, feature = "schema"), schemars(range(min = 1, max = 3_600)))]
+    #[schemars(range(min = 1, max = 3_600))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_seconds: Option<u64>,
 }
@@ -62,85 +59,74 @@ struct SentRegistration {
 }
 
 /// Answer of `POST /controllers`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct ControllerLease {
     /// Identifies the registration in paths.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::RegistrationId"))]
+    #[schemars(with = "schema::RegistrationId")]
     pub registration_id: String,
     /// The holder's secret, sent as `X-Controller-Token`. Returned only here.
     pub token: String,
     /// When the lease ends: RFC 3339, UTC, milliseconds.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Timestamp"))]
+    #[schemars(with = "schema::Timestamp")]
     pub expires_at: String,
 }
 
 /// Answer of `PUT /controllers/{id}/keepalive`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct ControllerKeptAlive {
     /// The registration.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::RegistrationId"))]
+    #[schemars(with = "schema::RegistrationId")]
     pub registration_id: String,
     /// The lease's new end: RFC 3339, UTC, milliseconds.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Timestamp"))]
+    #[schemars(with = "schema::Timestamp")]
     pub expires_at: String,
 }
 
 /// Answer of `GET /controllers`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct ControllerList {
     /// Controllers with an active lease, by agent and workspace.
     pub controllers: Vec<Controller>,
 }
 
 /// A controller with an active lease.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Controller {
     /// The registration; absent for the server's own lease, which any other replaces.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::RegistrationId>"))]
+    #[schemars(with = "Option<schema::RegistrationId>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration_id: Option<String>,
     /// The agent.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::SpokenFor"))]
+    #[schemars(with = "schema::SpokenFor")]
     pub agent_id: String,
     /// The agent's workspace; absent for all of them.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::WorkspaceId>"))]
+    #[schemars(with = "Option<schema::WorkspaceId>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace_id: Option<String>,
     /// When the lease ends; absent for the server's own, which doesn't end.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Timestamp>"))]
+    #[schemars(with = "Option<schema::Timestamp>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
 }
 
 /// Body of `POST /controllers/{id}/events`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct ControllerEvents {
     /// The conversation, which is created if it is new.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    #[schemars(with = "schema::Id")]
     pub conversation_id: String,
     /// The turn that the events belong to, which may be over.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<schema::Id>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
     /// 1 to 64 events, in order. All are logged, or none.
-    #[cfg_attr(any(test, feature = "schema"), schemars(length(min = 1, max = MAX_EVENTS)))]
+    #[schemars(length(min = 1, max = MAX_EVENTS))]
     pub events: Vec<ControllerEvent>,
 }
 
@@ -184,8 +170,7 @@ struct SentEvents {
 }
 
 /// An event that a controller may publish; the same as the [`ServerEvent`] of that name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ControllerEvent {
     /// A step begins.
@@ -219,8 +204,7 @@ impl From<ControllerEvent> for ServerEvent {
 }
 
 /// Answer of `POST /controllers/{id}/events`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct ControllerPublished {
     /// The first event's `seq` in the conversation's log.

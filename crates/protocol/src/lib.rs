@@ -18,7 +18,6 @@ mod narrator;
 mod object;
 mod options;
 mod rest;
-#[cfg(any(test, feature = "schema"))]
 mod schema;
 mod server;
 #[cfg(test)]
@@ -47,7 +46,6 @@ pub use rest::{
     Agent, AgentDraft, AgentList, Conversation, ConversationPage, ConversationSummary, ErrorBody, EventPage, Health,
     Model, ModelList, Prompt, PromptPart, PromptPartKind, PromptWindow, Readiness, Turn, TurnState,
 };
-#[cfg(any(test, feature = "schema"))]
 pub use schema::{asyncapi, json_schema, openapi, typescript};
 pub use server::{
     Done, Envelope, ErrorEvent, Evicted, FinishReason, Pong, Queued, Ready, Reset, ServerEvent, Started, Timings,

@@ -1,34 +1,31 @@
 //! The HTTP bodies of the narrator: a message to it, its feed, and the error of its relay.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
-#[cfg(any(test, feature = "schema"))]
 use crate::schema;
 use crate::{ErrorCode, NarrationSource, ProtocolError, object};
 
 /// Body of `POST /narrator/messages`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct NarratorMessage {
     /// The workspace; equals the path's if both name one.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::WorkspaceId>"))]
+    #[schemars(with = "Option<schema::WorkspaceId>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace_id: Option<String>,
     /// The message to the narrator; not blank.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Words>"))]
+    #[schemars(with = "Option<schema::Words>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The conversation that receives the narration; the workspace's own if absent.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<schema::Id>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
     /// The agent that answers; `controller` if absent.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::SpokenFor>"))]
+    #[schemars(with = "Option<schema::SpokenFor>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
 }
@@ -44,15 +41,14 @@ impl NarratorMessage {
 }
 
 /// Answer of `POST /narrator/messages`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct NarratorAccepted {
     /// The workspace.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::WorkspaceId"))]
+    #[schemars(with = "schema::WorkspaceId")]
     pub workspace_id: String,
     /// The conversation that receives the narration.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    #[schemars(with = "schema::Id")]
     pub conversation_id: String,
     /// The id of the message's line in the narrator's log.
     pub event_id: String,
@@ -61,19 +57,15 @@ pub struct NarratorAccepted {
 }
 
 /// Answer of `GET /narrator/feed`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct NarratorFeed {
     /// The workspace.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::WorkspaceId"))]
+    #[schemars(with = "schema::WorkspaceId")]
     pub workspace_id: String,
     /// The requested conversation, or the workspace's own.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    #[schemars(with = "schema::Id")]
     pub conversation_id: String,
     /// The name of the document with the workspace's summary; absent until there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,18 +75,14 @@ pub struct NarratorFeed {
 }
 
 /// One entry of a [`NarratorFeed`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct FeedEvent {
     /// The id of its line in the narrator's log.
     pub id: String,
     /// When it happened: RFC 3339, UTC, milliseconds.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Timestamp"))]
+    #[schemars(with = "schema::Timestamp")]
     pub timestamp: String,
     /// What the entry reports.
     #[serde(rename = "type")]
@@ -113,8 +101,7 @@ pub struct FeedEvent {
 }
 
 /// What a [`FeedEvent`] reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "kebab-case")]
 pub enum FeedEventType {
     /// A narration, or a message to the narrator (`source` is then `user`).
@@ -132,8 +119,7 @@ pub enum FeedEventType {
 }
 
 /// How serious a [`FeedEvent`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "snake_case")]
 pub enum FeedSeverity {
     /// As expected.
@@ -145,8 +131,7 @@ pub enum FeedSeverity {
 }
 
 /// Body of a relay's error: an [`ErrorBody`](crate::ErrorBody) with the code as `error` too, for the host application.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct RelayErrorBody {
     /// `relay_failed` or `relay_timeout`.
     pub error: ErrorCode,

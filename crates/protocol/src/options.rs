@@ -1,10 +1,11 @@
 //! Generation options: those that a client may send ([`OptionsPatch`]) and those of a turn ([`EffectiveOptions`]).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
+use ts_rs::TS;
 
 use crate::ProtocolError;
 use crate::fields::{Field, Fields, Key, Table};
-#[cfg(any(test, feature = "schema"))]
 use crate::schema;
 use crate::whole::{MAX_EXACT, Whole};
 
@@ -89,60 +90,69 @@ impl<T: Serialize> Serialize for Setting<T> {
 }
 
 /// Options of one layer: an agent's, a socket's or a message's. Every value in it is in range.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
-#[cfg_attr(any(test, feature = "schema"), schemars(deny_unknown_fields, transform = schema::option_spellings))]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
+#[schemars(deny_unknown_fields, transform = schema::option_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct OptionsPatch {
     /// Softmax temperature, 0 to 10; 0 is greedy.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<f32>", range(min = 0, max = 10)), ts(as = "Option<f32>", optional = nullable))]
+    #[schemars(with = "Option<f32>", range(min = 0, max = 10))]
+    #[ts(as = "Option<f32>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub temperature: Setting<f32>,
     /// Keeps the smallest set of tokens whose probability reaches this, above 0 and at most 1.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<f32>", range(max = 1), extend("exclusiveMinimum" = 0)), ts(as = "Option<f32>", optional = nullable))]
+    #[schemars(with = "Option<f32>", range(max = 1), extend("exclusiveMinimum" = 0))]
+    #[ts(as = "Option<f32>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub top_p: Setting<f32>,
     /// Keeps this many most probable tokens; 0 is off.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<u32>", range(max = MAX_TOP_K)), ts(as = "Option<u32>", optional = nullable))]
+    #[schemars(with = "Option<u32>", range(max = MAX_TOP_K))]
+    #[ts(as = "Option<u32>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub top_k: Setting<u32>,
     /// Drops tokens less probable than this share of the most probable one, 0 and up, below 1.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<f32>", range(min = 0), extend("exclusiveMaximum" = 1)), ts(as = "Option<f32>", optional = nullable))]
+    #[schemars(with = "Option<f32>", range(min = 0), extend("exclusiveMaximum" = 1))]
+    #[ts(as = "Option<f32>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub min_p: Setting<f32>,
     /// Divides the logits of tokens seen lately, 0.1 to 10; 1 is off.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<f32>", range(min = 0.1, max = 10)), ts(as = "Option<f32>", optional = nullable))]
+    #[schemars(with = "Option<f32>", range(min = 0.1, max = 10))]
+    #[ts(as = "Option<f32>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub repeat_penalty: Setting<f32>,
     /// Seed of the turn, below 2^53; a random one by default.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<u64>", range(max = MAX_SEED)), ts(as = "Option<u64>", optional = nullable))]
+    #[schemars(with = "Option<u64>", range(max = MAX_SEED))]
+    #[ts(as = "Option<u64>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub seed: Setting<u64>,
     /// The answer ends after this many tokens, 1 to 8,192.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<u32>", range(min = 1, max = MAX_NEW_TOKENS)), ts(as = "Option<u32>", optional = nullable))]
+    #[schemars(with = "Option<u32>", range(min = 1, max = MAX_NEW_TOKENS))]
+    #[ts(as = "Option<u32>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub max_new_tokens: Setting<u32>,
     /// The answer ends before any of these; at most 16 of at most 256 bytes, none empty.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<Vec<schema::StopString>>", length(max = MAX_STOP_STRINGS)), ts(as = "Option<Vec<String>>", optional = nullable))]
+    #[schemars(with = "Option<Vec<schema::StopString>>", length(max = MAX_STOP_STRINGS))]
+    #[ts(as = "Option<Vec<String>>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub stop: Setting<Vec<String>>,
     /// Attention sinks at the least, at most 131,072.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<u32>", range(max = MAX_CACHE_TOKENS)), ts(as = "Option<u32>", optional = nullable))]
+    #[schemars(with = "Option<u32>", range(max = MAX_CACHE_TOKENS))]
+    #[ts(as = "Option<u32>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub sink_tokens: Setting<u32>,
     /// Tokens of the rolling window, 1 to 131,072.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<u32>", range(min = 1, max = MAX_CACHE_TOKENS)), ts(as = "Option<u32>", optional = nullable))]
+    #[schemars(with = "Option<u32>", range(min = 1, max = MAX_CACHE_TOKENS))]
+    #[ts(as = "Option<u32>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub window_tokens: Setting<u32>,
     /// The model that answers, one of those that the server allows.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::ModelName>"), ts(as = "Option<String>", optional = nullable))]
+    #[schemars(with = "Option<schema::ModelName>")]
+    #[ts(as = "Option<String>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub model: Setting<String>,
 }
 
 /// The options of a turn; its seed is a field of its own in the `user` event.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct EffectiveOptions {
     /// As in [`OptionsPatch`].

@@ -2,22 +2,22 @@
 //!
 //! Agents keep the `snake_case` of their first clients; all other keys are `camelCase`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use ts_rs::TS;
 
-#[cfg(any(test, feature = "schema"))]
 use crate::schema;
 use crate::{EffectiveOptions, ErrorCode, ProtocolError, object};
 
 /// An agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct Agent {
     /// The id, which is the name of the agent's file.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::AgentId"))]
+    #[schemars(with = "schema::AgentId")]
     pub id: String,
     /// The name, for people.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::VisibleText"))]
+    #[schemars(with = "schema::VisibleText")]
     pub name: String,
     /// Who the agent is and how it answers.
     pub system_prompt: String,
@@ -26,27 +26,22 @@ pub struct Agent {
 }
 
 /// Answer of `GET /agents`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct AgentList {
     /// All agents, by id.
     pub agents: Vec<Agent>,
 }
 
 /// Body of `PUT /agents/{id}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 pub struct AgentDraft {
     /// Equals the path's id, if present.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::AgentId>"))]
+    #[schemars(with = "Option<schema::AgentId>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// As in [`Agent`].
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::VisibleText"))]
+    #[schemars(with = "schema::VisibleText")]
     pub name: String,
     /// As in [`Agent`].
     pub system_prompt: String,
@@ -65,8 +60,7 @@ impl AgentDraft {
 }
 
 /// Body of every error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct ErrorBody {
     /// In words, for people.
     pub detail: String,
@@ -75,29 +69,27 @@ pub struct ErrorBody {
 }
 
 /// One conversation of `GET /conversations`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationSummary {
     /// The conversation's id.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    #[schemars(with = "schema::Id")]
     pub conversation_id: String,
     /// When its first turn began: RFC 3339, UTC, milliseconds.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Timestamp"))]
+    #[schemars(with = "schema::Timestamp")]
     pub created_at: String,
     /// When its newest event was logged.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Timestamp"))]
+    #[schemars(with = "schema::Timestamp")]
     pub updated_at: String,
     /// The turn that the next one follows.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<schema::Id>")]
     pub head_turn_id: Option<String>,
     /// The last `seq` of its log.
     pub last_seq: u64,
 }
 
 /// Answer of `GET /conversations`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationPage {
     /// The conversations, newest first.
@@ -107,8 +99,7 @@ pub struct ConversationPage {
 }
 
 /// Answer of `GET /conversations/{id}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Conversation {
     /// The conversation itself.
@@ -121,23 +112,22 @@ pub struct Conversation {
 }
 
 /// One turn.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Turn {
     /// The turn's id.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    #[schemars(with = "schema::Id")]
     pub turn_id: String,
     /// The turn that it follows.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<schema::Id>")]
     pub parent_turn_id: Option<String>,
     /// The turn's progress.
     pub state: TurnState,
     /// The agent that answers.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::AgentId"))]
+    #[schemars(with = "schema::AgentId")]
     pub agent_id: String,
     /// Hash of that agent as it was when the turn began.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Sha256"))]
+    #[schemars(with = "schema::Sha256")]
     pub agent_hash: String,
     /// The user's message.
     pub user_text: String,
@@ -150,16 +140,15 @@ pub struct Turn {
     /// The `seq` of its `user` event.
     pub first_seq: u64,
     /// When it began: RFC 3339, UTC, milliseconds.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Timestamp"))]
+    #[schemars(with = "schema::Timestamp")]
     pub created_at: String,
     /// When it ended.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Timestamp>"))]
+    #[schemars(with = "Option<schema::Timestamp>")]
     pub ended_at: Option<String>,
 }
 
 /// The progress of a turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "snake_case")]
 pub enum TurnState {
     /// On disk; nothing is generated yet.
@@ -177,24 +166,19 @@ pub enum TurnState {
 }
 
 /// Answer of `GET /conversations/{id}/events`.
-#[derive(Debug, Clone, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, Serialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct EventPage {
     /// The events as the frames that a socket would send, in order.
-    #[cfg_attr(
-        any(test, feature = "schema"),
-        schemars(with = "Vec<schema::LoggedFrame>"),
-        ts(type = "Array<ServerEvent & Envelope>")
-    )]
+    #[schemars(with = "Vec<schema::LoggedFrame>")]
+    #[ts(type = "Array<ServerEvent & Envelope>")]
     pub events: Vec<Box<RawValue>>,
     /// The last `seq` of the log; more events follow while it is above that of the last event here.
     pub last_seq: u64,
 }
 
 /// Answer of `GET /healthz` and `GET /health`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
     /// Always `ok`: a process that doesn't serve sends no answer.
@@ -206,8 +190,7 @@ pub struct Health {
 }
 
 /// Answer of `GET /readyz`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct Readiness {
     /// Always `ready`.
     pub status: String,
@@ -216,8 +199,7 @@ pub struct Readiness {
 }
 
 /// Answer of `GET /models`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelList {
     /// The model that answers unless an agent or a message names another.
@@ -227,12 +209,8 @@ pub struct ModelList {
 }
 
 /// One model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Model {
     /// The name, as in an agent's `model` and in `options.model`.
@@ -252,15 +230,14 @@ pub struct Model {
 }
 
 /// Answer of `GET /conversations/{id}/prompt?turn=`: the prompt that the model saw for one turn.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Prompt {
     /// The conversation.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    #[schemars(with = "schema::Id")]
     pub conversation_id: String,
     /// The turn.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    #[schemars(with = "schema::Id")]
     pub turn_id: String,
     /// Fingerprint of the model that answered; `null` if no answer was started.
     pub model: Option<String>,
@@ -269,35 +246,31 @@ pub struct Prompt {
     /// The turn's own segment: its message, with the template's text around it.
     pub segment: PromptPart,
     /// The first turn of the epoch: replaying from there rebuilds the whole prompt.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<schema::Id>")]
     pub epoch_turn_id: Option<String>,
     /// Which tokens of the epoch's prompt are in view when the answer begins.
     pub window: PromptWindow,
     /// The parts of the whole prompt, without their text.
     pub parts: Vec<PromptPart>,
     /// sha256 of the epoch's prompt as text up to the answer, hexadecimal.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Sha256"))]
+    #[schemars(with = "schema::Sha256")]
     pub text_sha256: String,
     /// sha256 of its token ids, each as 4 bytes little endian, hexadecimal.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Sha256"))]
+    #[schemars(with = "schema::Sha256")]
     pub ids_sha256: String,
     /// The agent as the turn saw it.
     pub agent: Agent,
 }
 
 /// One part of a prompt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct PromptPart {
     /// The content of the part.
     pub kind: PromptPartKind,
     /// The turn; absent for the system part.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<schema::Id>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
     /// Index of the first token in the epoch's prompt.
@@ -313,8 +286,7 @@ pub struct PromptPart {
 }
 
 /// The content of a [`PromptPart`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "snake_case")]
 pub enum PromptPartKind {
     /// The system part, which is never evicted.
@@ -328,8 +300,7 @@ pub enum PromptPartKind {
 }
 
 /// Which tokens of a prompt are in view: the sinks, and `start..end`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct PromptWindow {
     /// Tokens at the beginning that are never evicted: at least the system part.

@@ -1,14 +1,14 @@
 //! The events that the server sends on the socket, most of which a conversation's log holds.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
-#[cfg(any(test, feature = "schema"))]
 use crate::schema;
 use crate::{EffectiveOptions, ErrorCode, Limits, Narration, Reasoning, Step, Summary, Tool, ToolOutput};
 
 /// One event. The log holds its own fields; the frame's [`Envelope`] adds `seq` and the ids.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ServerEvent {
     /// Answers a socket's first frame. Not logged.
@@ -50,40 +50,35 @@ pub enum ServerEvent {
 }
 
 /// The keys of a frame beside its event's own fields. Logged events have all four.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Envelope {
     /// The event's number in its conversation's log, counted from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     /// The conversation.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<schema::Id>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
     /// The turn.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<schema::Id>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
     /// When the event was logged: RFC 3339, UTC, milliseconds.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Timestamp>"))]
+    #[schemars(with = "Option<schema::Timestamp>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
 }
 
 /// Own fields of `ready`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Ready {
     /// [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION).
     pub protocol: u32,
     /// The agent that the socket is bound to, if there is one.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::AgentId>"))]
+    #[schemars(with = "Option<schema::AgentId>")]
     pub agent_id: Option<String>,
     /// The model's name.
     pub model: String,
@@ -96,30 +91,28 @@ pub struct Ready {
 }
 
 /// Own fields of `user`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
     /// The user's message.
     pub text: String,
     /// The agent that answers.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::AgentId"))]
+    #[schemars(with = "schema::AgentId")]
     pub agent_id: String,
     /// Hash of the agent as it was when the turn began: sha256, hexadecimal.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Sha256"))]
+    #[schemars(with = "schema::Sha256")]
     pub agent_hash: String,
     /// The options in force.
     pub options: EffectiveOptions,
     /// The turn's seed, below 2^53.
     pub seed: u64,
     /// The turn that this one follows; `null` for a conversation's first turn.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<schema::Id>")]
     pub parent_turn_id: Option<String>,
 }
 
 /// Own fields of `queued`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Queued {
     /// Turns of the conversation that run or wait before this one.
@@ -127,8 +120,7 @@ pub struct Queued {
 }
 
 /// Own fields of `started`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Started {
     /// The model's name.
@@ -142,12 +134,8 @@ pub struct Started {
 }
 
 /// Own fields of `token`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Token {
     /// Whole characters, never empty.
@@ -158,20 +146,18 @@ pub struct Token {
 }
 
 /// Own fields of `evicted`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Evicted {
     /// Tokens evicted since the last such event.
     pub tokens: u64,
     /// The turns without any token left in view, oldest first.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Vec<schema::Id>"))]
+    #[schemars(with = "Vec<schema::Id>")]
     pub turns: Vec<String>,
 }
 
 /// Own fields of `done`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Done {
     /// Why the answer ended.
@@ -183,8 +169,7 @@ pub struct Done {
 }
 
 /// Why an answer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
     /// The model ended it, or a stop string matched.
@@ -196,8 +181,7 @@ pub enum FinishReason {
 }
 
 /// Counts of tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
     /// As in `started`.
@@ -217,8 +201,7 @@ pub struct Usage {
 }
 
 /// Durations, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Timings {
     /// From the request to its prefill.
@@ -234,8 +217,7 @@ pub struct Timings {
 }
 
 /// Own fields of `error`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorEvent {
     /// The kind of error.
@@ -259,12 +241,8 @@ impl ErrorEvent {
 }
 
 /// Own fields of `pong`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Pong {
     /// The id of the ping.
@@ -273,8 +251,7 @@ pub struct Pong {
 }
 
 /// Own fields of `reset`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Reset {
     /// The last `seq` of the conversation's log.

@@ -1,12 +1,13 @@
 //! The tools that a model may call, as an agent's file or a message defines them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use ts_rs::TS;
 
 use crate::ProtocolError;
 use crate::error::shortened;
 use crate::object::Object;
-#[cfg(any(test, feature = "schema"))]
 use crate::schema;
 
 /// Most tools of a turn, each of which is part of every prompt; more of them leave little room for the conversation.
@@ -15,31 +16,21 @@ pub(crate) const MAX_TOOLS: usize = 64;
 const MAX_NAME_BYTES: usize = 64;
 
 /// A tool that a model may call.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ToolDefinition {
     /// `[A-Za-z0-9_-]{1,64}`, unique among a turn's tools.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::ToolName"))]
+    #[schemars(with = "schema::ToolName")]
     pub name: String,
     /// What the tool does, in words for the model.
-    #[cfg_attr(
-        any(test, feature = "schema"),
-        schemars(skip_serializing_if = "String::is_empty"),
-        ts(as = "Option<String>")
-    )]
+    #[schemars(skip_serializing_if = "String::is_empty")]
+    #[ts(as = "Option<String>")]
     #[serde(default)]
     pub description: String,
     /// JSON Schema of the arguments, an object; without arguments by default.
-    #[cfg_attr(
-        any(test, feature = "schema"),
-        schemars(skip_serializing_if = "Map::is_empty"),
-        ts(type = "Record<string, unknown>", optional)
-    )]
+    #[schemars(skip_serializing_if = "Map::is_empty")]
+    #[ts(type = "Record<string, unknown>", optional)]
     #[serde(default)]
     pub parameters: Map<String, Value>,
 }

@@ -1,36 +1,35 @@
 //! The HTTP bodies that start turns, answer their calls of tools, and switch between them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use ts_rs::TS;
 
-#[cfg(any(test, feature = "schema"))]
 use crate::schema;
 use crate::{ProtocolError, check_turn_id, object};
 
 /// Answer of `POST /conversations/{id}/turns`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnAccepted {
     /// The conversation.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    #[schemars(with = "schema::Id")]
     pub conversation_id: String,
     /// The turn.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    #[schemars(with = "schema::Id")]
     pub turn_id: String,
     /// The `seq` of the turn's `user` event, which is its first.
     pub first_seq: u64,
 }
 
 /// Body of `POST /conversations/{id}/turns/{turnId}/tool-output`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct CallOutput {
     /// The call that this answers.
     pub call_id: String,
     /// The tool's output: any JSON value, also `null`.
-    #[cfg_attr(any(test, feature = "schema"), ts(type = "unknown"))]
+    #[ts(type = "unknown")]
     pub output: Value,
 }
 
@@ -45,12 +44,11 @@ impl CallOutput {
 }
 
 /// Body of `PUT /conversations/{id}/head`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct HeadChoice {
     /// The turn that the next message follows.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    #[schemars(with = "schema::Id")]
     pub turn_id: String,
 }
 
@@ -67,12 +65,11 @@ impl HeadChoice {
 }
 
 /// Answer of `POST /conversations/import`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationImported {
     /// The conversation's id, which is the new one if one was given.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    #[schemars(with = "schema::Id")]
     pub conversation_id: String,
     /// Number of its turns.
     pub turns: u64,
