@@ -4,11 +4,9 @@
 //! cache holds. Dropping the [`Generation`] also stops the engine, but undoes the turn: the engine restores its state
 //! from before the turn, or forgets the conversation.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
 
 use crate::EngineEvent;
 
@@ -19,19 +17,20 @@ use crate::EngineEvent;
 #[must_use]
 pub fn channel(capacity: usize) -> (Emitter, Generation) {
     let (sender, receiver) = mpsc::channel(capacity);
-    let canceller = Canceller::new();
+    let cancellation = CancellationToken::new();
     let emitter = Emitter {
         sender,
-        canceller: canceller.clone(),
+        cancellation: cancellation.clone(),
     };
-    (emitter, Generation { receiver, canceller })
+    let generation = Generation { receiver, cancellation };
+    (emitter, generation)
 }
 
 /// The reader's end of an answer.
 #[derive(Debug)]
 pub struct Generation {
     receiver: mpsc::Receiver<EngineEvent>,
-    canceller: Canceller,
+    cancellation: CancellationToken,
 }
 
 impl Generation {
@@ -48,34 +47,18 @@ impl Generation {
     /// Returns a handle that cancels this answer, from any task or thread.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
-        self.canceller.clone()
+        Canceller(self.cancellation.clone())
     }
 }
 
 /// Cancels one answer. Clones cancel the same answer.
 #[derive(Debug, Clone)]
-pub struct Canceller {
-    shared: Arc<Cancellation>,
-}
-
-/// The state that a [`Canceller`] shares with the [`Emitter`].
-#[derive(Debug, Default)]
-struct Cancellation {
-    /// Set once, and authoritative; engines poll it between two steps.
-    is_requested: AtomicBool,
-    /// Only wakes the engines that wait.
-    wakeup: Notify,
-}
+pub struct Canceller(CancellationToken);
 
 impl Canceller {
-    fn new() -> Self {
-        Self { shared: Arc::default() }
-    }
-
     /// Asks the engine to end the answer where it is. The `Finished` event still arrives.
     pub fn cancel(&self) {
-        self.shared.is_requested.store(true, Ordering::Release);
-        self.shared.wakeup.notify_waiters();
+        self.0.cancel();
     }
 }
 
@@ -92,7 +75,7 @@ pub enum NotSent {
 #[derive(Debug, Clone)]
 pub struct Emitter {
     sender: mpsc::Sender<EngineEvent>,
-    canceller: Canceller,
+    cancellation: CancellationToken,
 }
 
 impl Emitter {
@@ -126,17 +109,12 @@ impl Emitter {
     /// Returns true if the answer was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.canceller.shared.is_requested.load(Ordering::Acquire)
+        self.cancellation.is_cancelled()
     }
 
     /// Waits until the answer is cancelled, without end if it isn't; for engines that wait for bytes meanwhile.
     pub async fn cancelled(&self) {
-        // Registered before the flag is read, so that a notification between the two isn't lost.
-        let mut woken = std::pin::pin!(self.canceller.shared.wakeup.notified());
-        woken.as_mut().enable();
-        if !self.is_cancelled() {
-            woken.await;
-        }
+        self.cancellation.cancelled().await;
     }
 
     /// Returns true if the reader was dropped.
