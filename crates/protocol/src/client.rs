@@ -1,6 +1,6 @@
 //! The frames that a client may send on the socket.
 
-pub(crate) mod reading;
+mod reading;
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use serde::Serialize;
 use serde_json::Value;
 use ts_rs::TS;
 
-use self::reading::{FRAME, SUBJECT};
 use crate::error::shortened;
 use crate::fields::Fields;
-use crate::schema;
+use crate::keys::{self, FRAME, SUBJECT};
+use crate::texts;
 use crate::{Envelope, OptionsPatch, ProtocolError, ToolDefinition};
 
 /// One text frame from a client.
@@ -40,15 +40,15 @@ pub enum ClientMessage {
 /// The first frame of a socket, if it isn't a message.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
 #[ts(optional_fields)]
-#[schemars(transform = schema::frame_spellings)]
+#[schemars(transform = keys::add_frame_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct Hello {
     /// The agent that answers messages without an agent.
-    #[schemars(with = "Option<schema::AgentId>")]
+    #[schemars(with = "Option<texts::AgentId>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
     /// The conversation of messages without a conversation.
-    #[schemars(with = "Option<schema::Id>")]
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
     /// Options of all messages, which each message's own options override.
@@ -65,18 +65,18 @@ pub struct Hello {
 /// Starts a user's turn. As the first frame of a socket it replaces the hello.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
 #[ts(optional_fields)]
-#[schemars(transform = schema::frame_spellings)]
+#[schemars(transform = keys::add_frame_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
     /// The user's text.
-    #[schemars(with = "schema::Words")]
+    #[schemars(with = "texts::Words")]
     pub message: String,
     /// The agent that answers.
-    #[schemars(with = "Option<schema::AgentId>")]
+    #[schemars(with = "Option<texts::AgentId>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
     /// The conversation; a new one if neither this nor the hello names one.
-    #[schemars(with = "Option<schema::Id>")]
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
     /// Options of this turn.
@@ -84,15 +84,15 @@ pub struct Message {
     #[ts(as = "Option<OptionsPatch>")]
     pub options: OptionsPatch,
     /// The turn's id, chosen by the client: sent again, it joins the turn instead of starting another.
-    #[schemars(with = "Option<schema::Id>")]
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
     /// The turn that this one follows; by default the conversation's head.
-    #[schemars(with = "Option<schema::Id>")]
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_turn_id: Option<String>,
     /// The turn that this one replaces as a sibling, with another text; excludes `parentTurnId`.
-    #[schemars(with = "Option<schema::Id>")]
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edit_turn_id: Option<String>,
     /// Tools that the model may call in this turn, in place of the agent's.
@@ -109,18 +109,18 @@ pub struct Message {
 /// Answers a user's message once more, in a sibling of its turn.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
 #[ts(optional_fields)]
-#[schemars(transform = schema::frame_spellings)]
+#[schemars(transform = keys::add_frame_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct Regenerate {
     /// The turn whose message is answered once more.
-    #[schemars(with = "schema::Id")]
+    #[schemars(with = "texts::Id")]
     pub turn_id: String,
     /// The turn's conversation; by default the socket's current one.
-    #[schemars(with = "Option<schema::Id>")]
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
     /// The new turn's id, chosen by the client: sent again, it joins that turn.
-    #[schemars(with = "Option<schema::Id>")]
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_turn_id: Option<String>,
     /// Options of the new turn, as in a message.
@@ -141,11 +141,11 @@ pub struct Regenerate {
 /// Answers a `tool` event.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema, TS)]
 #[ts(optional_fields)]
-#[schemars(transform = schema::frame_spellings)]
+#[schemars(transform = keys::add_frame_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolAnswer {
     /// The turn of the call.
-    #[schemars(with = "schema::Id")]
+    #[schemars(with = "texts::Id")]
     pub turn_id: String,
     /// The call that this answers.
     pub call_id: String,
@@ -153,7 +153,7 @@ pub struct ToolAnswer {
     #[ts(type = "unknown")]
     pub output: Value,
     /// The turn's conversation; by default the socket's current one.
-    #[schemars(with = "Option<schema::Id>")]
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
 }
@@ -161,15 +161,15 @@ pub struct ToolAnswer {
 /// Cancels turns.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
 #[ts(optional_fields)]
-#[schemars(transform = schema::frame_spellings)]
+#[schemars(transform = keys::add_frame_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct Cancel {
     /// The turn; all turns that the socket owns if absent.
-    #[schemars(with = "Option<schema::Id>")]
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
     /// The turn's conversation; by default the socket's current one.
-    #[schemars(with = "Option<schema::Id>")]
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
 }
@@ -177,11 +177,11 @@ pub struct Cancel {
 /// Reads a conversation's log, then follows it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
 #[ts(optional_fields)]
-#[schemars(transform = schema::frame_spellings)]
+#[schemars(transform = keys::add_frame_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct Resume {
     /// The conversation.
-    #[schemars(with = "schema::Id")]
+    #[schemars(with = "texts::Id")]
     pub conversation_id: String,
     /// The last `seq` that the client has; only later events are sent. Absent: only new events.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -199,11 +199,11 @@ pub struct Resume {
 
 /// Stops reading a conversation's log.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
-#[schemars(transform = schema::frame_spellings)]
+#[schemars(transform = keys::add_frame_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct Leave {
     /// The conversation.
-    #[schemars(with = "schema::Id")]
+    #[schemars(with = "texts::Id")]
     pub conversation_id: String,
 }
 

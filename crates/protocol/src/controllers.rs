@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::schema;
+use crate::texts;
 use crate::whole::Whole;
 use crate::{
     Narration, ProtocolError, ServerEvent, Step, Summary, Tool, ToolOutput, check_conversation_id, check_turn_id,
@@ -20,10 +20,10 @@ const MAX_EVENTS: usize = 64;
 #[serde(rename_all = "camelCase")]
 pub struct ControllerRegistration {
     /// The agent that the controller publishes for.
-    #[schemars(with = "schema::SpokenFor")]
+    #[schemars(with = "texts::SpokenFor")]
     pub agent_id: String,
     /// The agent's workspace; every workspace if absent.
-    #[schemars(with = "Option<schema::WorkspaceId>")]
+    #[schemars(with = "Option<texts::WorkspaceId>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace_id: Option<String>,
     /// Duration of the lease unless it is kept alive, in seconds: 1 to 3,600; 60 if absent.
@@ -63,12 +63,12 @@ struct SentRegistration {
 #[serde(rename_all = "camelCase")]
 pub struct ControllerLease {
     /// Identifies the registration in paths.
-    #[schemars(with = "schema::RegistrationId")]
+    #[schemars(with = "texts::RegistrationId")]
     pub registration_id: String,
     /// The holder's secret, sent as `X-Controller-Token`. Returned only here.
     pub token: String,
     /// When the lease ends: RFC 3339, UTC, milliseconds.
-    #[schemars(with = "schema::Timestamp")]
+    #[schemars(with = "texts::Timestamp")]
     pub expires_at: String,
 }
 
@@ -77,10 +77,10 @@ pub struct ControllerLease {
 #[serde(rename_all = "camelCase")]
 pub struct ControllerKeptAlive {
     /// The registration.
-    #[schemars(with = "schema::RegistrationId")]
+    #[schemars(with = "texts::RegistrationId")]
     pub registration_id: String,
     /// The lease's new end: RFC 3339, UTC, milliseconds.
-    #[schemars(with = "schema::Timestamp")]
+    #[schemars(with = "texts::Timestamp")]
     pub expires_at: String,
 }
 
@@ -97,18 +97,18 @@ pub struct ControllerList {
 #[serde(rename_all = "camelCase")]
 pub struct Controller {
     /// The registration; absent for the server's own lease, which any other replaces.
-    #[schemars(with = "Option<schema::RegistrationId>")]
+    #[schemars(with = "Option<texts::RegistrationId>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration_id: Option<String>,
     /// The agent.
-    #[schemars(with = "schema::SpokenFor")]
+    #[schemars(with = "texts::SpokenFor")]
     pub agent_id: String,
     /// The agent's workspace; absent for all of them.
-    #[schemars(with = "Option<schema::WorkspaceId>")]
+    #[schemars(with = "Option<texts::WorkspaceId>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace_id: Option<String>,
     /// When the lease ends; absent for the server's own, which doesn't end.
-    #[schemars(with = "Option<schema::Timestamp>")]
+    #[schemars(with = "Option<texts::Timestamp>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
 }
@@ -119,10 +119,10 @@ pub struct Controller {
 #[serde(rename_all = "camelCase")]
 pub struct ControllerEvents {
     /// The conversation, which is created if it is new.
-    #[schemars(with = "schema::Id")]
+    #[schemars(with = "texts::Id")]
     pub conversation_id: String,
     /// The turn that the events belong to, which may be over.
-    #[schemars(with = "Option<schema::Id>")]
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
     /// 1 to 64 events, in order. All are logged, or none.

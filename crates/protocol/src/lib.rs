@@ -12,6 +12,7 @@ mod error;
 mod error_code;
 mod fields;
 mod ids;
+mod keys;
 mod limits;
 mod logged;
 mod narrator;
@@ -22,6 +23,7 @@ mod schema;
 mod server;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod tool;
 mod turns;
 mod whole;

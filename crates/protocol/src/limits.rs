@@ -4,6 +4,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
+/// Most tokens that one answer may ask for: minutes of generation, not hours.
+pub(crate) const MAX_NEW_TOKENS: u32 = 8_192;
+/// Most stop strings, which are searched after each token; more of them are a mistake.
+pub(crate) const MAX_STOP_STRINGS: u32 = 16;
+/// Most bytes of a stop string, which holds back this much of the answer while it may still match.
+pub(crate) const MAX_STOP_STRING_BYTES: u32 = 256;
+/// Longest name of a model: `openai:` and the longest name that a hub allows, with room to spare.
+pub(crate) const MAX_MODEL_BYTES: usize = 256;
+
 /// The limits in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
@@ -47,9 +56,9 @@ impl Default for Limits {
             outbound_bytes: 1 << 20,
             hello_timeout_ms: 10_000,
             write_stall_ms: 30_000,
-            stop_strings: crate::options::MAX_STOP_STRINGS,
-            stop_string_bytes: crate::options::MAX_STOP_STRING_BYTES,
-            max_new_tokens: crate::options::MAX_NEW_TOKENS,
+            stop_strings: MAX_STOP_STRINGS,
+            stop_string_bytes: MAX_STOP_STRING_BYTES,
+            max_new_tokens: MAX_NEW_TOKENS,
         }
     }
 }

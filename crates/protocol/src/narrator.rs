@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::schema;
+use crate::texts;
 use crate::{ErrorCode, NarrationSource, ProtocolError, object};
 
 /// Body of `POST /narrator/messages`.
@@ -13,19 +13,19 @@ use crate::{ErrorCode, NarrationSource, ProtocolError, object};
 #[serde(rename_all = "camelCase")]
 pub struct NarratorMessage {
     /// The workspace; equals the path's if both name one.
-    #[schemars(with = "Option<schema::WorkspaceId>")]
+    #[schemars(with = "Option<texts::WorkspaceId>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace_id: Option<String>,
     /// The message to the narrator; not blank.
-    #[schemars(with = "Option<schema::Words>")]
+    #[schemars(with = "Option<texts::Words>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The conversation that receives the narration; the workspace's own if absent.
-    #[schemars(with = "Option<schema::Id>")]
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
     /// The agent that answers; `controller` if absent.
-    #[schemars(with = "Option<schema::SpokenFor>")]
+    #[schemars(with = "Option<texts::SpokenFor>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
 }
@@ -45,10 +45,10 @@ impl NarratorMessage {
 #[serde(rename_all = "camelCase")]
 pub struct NarratorAccepted {
     /// The workspace.
-    #[schemars(with = "schema::WorkspaceId")]
+    #[schemars(with = "texts::WorkspaceId")]
     pub workspace_id: String,
     /// The conversation that receives the narration.
-    #[schemars(with = "schema::Id")]
+    #[schemars(with = "texts::Id")]
     pub conversation_id: String,
     /// The id of the message's line in the narrator's log.
     pub event_id: String,
@@ -62,10 +62,10 @@ pub struct NarratorAccepted {
 #[serde(rename_all = "camelCase")]
 pub struct NarratorFeed {
     /// The workspace.
-    #[schemars(with = "schema::WorkspaceId")]
+    #[schemars(with = "texts::WorkspaceId")]
     pub workspace_id: String,
     /// The requested conversation, or the workspace's own.
-    #[schemars(with = "schema::Id")]
+    #[schemars(with = "texts::Id")]
     pub conversation_id: String,
     /// The name of the document with the workspace's summary; absent until there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,7 +82,7 @@ pub struct FeedEvent {
     /// The id of its line in the narrator's log.
     pub id: String,
     /// When it happened: RFC 3339, UTC, milliseconds.
-    #[schemars(with = "schema::Timestamp")]
+    #[schemars(with = "texts::Timestamp")]
     pub timestamp: String,
     /// What the entry reports.
     #[serde(rename = "type")]

@@ -5,16 +5,12 @@ use serde::{Deserialize, Serialize, Serializer};
 use ts_rs::TS;
 
 use crate::ProtocolError;
-use crate::fields::{Field, Fields, Key, Table};
-use crate::schema;
+use crate::fields::{Field, Fields};
+use crate::keys::{self, OPTIONS};
+use crate::limits::{MAX_MODEL_BYTES, MAX_NEW_TOKENS, MAX_STOP_STRING_BYTES, MAX_STOP_STRINGS};
+use crate::texts;
 use crate::whole::{MAX_EXACT, Whole};
 
-/// Most tokens that one answer may ask for: minutes of generation, not hours.
-pub(crate) const MAX_NEW_TOKENS: u32 = 8_192;
-/// Most stop strings, which are searched after each token; more of them are a mistake.
-pub(crate) const MAX_STOP_STRINGS: u32 = 16;
-/// Most bytes of a stop string, which holds back this much of the answer while it may still match.
-pub(crate) const MAX_STOP_STRING_BYTES: u32 = 256;
 /// Highest temperature, above which all tokens are about equally likely.
 const MAX_TEMPERATURE: f64 = 10.0;
 /// Highest `topK`, above the size of any vocabulary.
@@ -23,29 +19,8 @@ const MAX_TOP_K: u32 = 1_000_000;
 const REPEAT_PENALTY: std::ops::RangeInclusive<f64> = 0.1..=10.0;
 /// The largest whole number that every JSON parser keeps exactly.
 const MAX_SEED: u64 = MAX_EXACT;
-/// Longest name of a model: `openai:` and the longest name that a hub allows, with room to spare.
-pub(crate) const MAX_MODEL_BYTES: usize = 256;
 /// The largest context that models are trained for.
 const MAX_CACHE_TOKENS: u32 = 131_072;
-
-/// The keys of an options object.
-pub(crate) const OPTIONS: Table = Table {
-    keys: &[
-        Key::new(&["temperature"]),
-        Key::new(&["topP", "top_p"]),
-        Key::new(&["topK", "top_k"]),
-        Key::new(&["minP", "min_p"]),
-        Key::new(&["repeatPenalty", "repeat_penalty"]),
-        Key::new(&["seed"]),
-        Key::new(&["maxNewTokens", "max_new_tokens"]),
-        Key::new(&["stop"]),
-        Key::new(&["sinkTokens", "sink_tokens"]),
-        Key::new(&["windowTokens", "window_tokens"]),
-        Key::new(&["model"]),
-    ],
-    options: None,
-    closed: true,
-};
 
 /// One option in one layer.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -91,7 +66,7 @@ impl<T: Serialize> Serialize for Setting<T> {
 
 /// Options of one layer: an agent's, a socket's or a message's. Every value in it is in range.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
-#[schemars(deny_unknown_fields, transform = schema::option_spellings)]
+#[schemars(deny_unknown_fields, transform = keys::add_option_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct OptionsPatch {
     /// Softmax temperature, 0 to 10; 0 is greedy.
@@ -130,7 +105,7 @@ pub struct OptionsPatch {
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub max_new_tokens: Setting<u32>,
     /// The answer ends before any of these; at most 16 of at most 256 bytes, none empty.
-    #[schemars(with = "Option<Vec<schema::StopString>>", length(max = MAX_STOP_STRINGS))]
+    #[schemars(with = "Option<Vec<texts::StopString>>", length(max = MAX_STOP_STRINGS))]
     #[ts(as = "Option<Vec<String>>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub stop: Setting<Vec<String>>,
@@ -145,7 +120,7 @@ pub struct OptionsPatch {
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub window_tokens: Setting<u32>,
     /// The model that answers, one of those that the server allows.
-    #[schemars(with = "Option<schema::ModelName>")]
+    #[schemars(with = "Option<texts::ModelName>")]
     #[ts(as = "Option<String>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub model: Setting<String>,

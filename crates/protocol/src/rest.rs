@@ -2,22 +2,25 @@
 //!
 //! Agents keep the `snake_case` of their first clients; all other keys are `camelCase`.
 
-use schemars::JsonSchema;
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use serde_json::value::RawValue;
 use ts_rs::TS;
 
-use crate::schema;
-use crate::{EffectiveOptions, ErrorCode, ProtocolError, object};
+use crate::texts;
+use crate::{EffectiveOptions, Envelope, ErrorCode, ProtocolError, ServerEvent, object};
 
 /// An agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct Agent {
     /// The id, which is the name of the agent's file.
-    #[schemars(with = "schema::AgentId")]
+    #[schemars(with = "texts::AgentId")]
     pub id: String,
     /// The name, for people.
-    #[schemars(with = "schema::VisibleText")]
+    #[schemars(with = "texts::VisibleText")]
     pub name: String,
     /// Who the agent is and how it answers.
     pub system_prompt: String,
@@ -37,11 +40,11 @@ pub struct AgentList {
 #[ts(optional_fields)]
 pub struct AgentDraft {
     /// Equals the path's id, if present.
-    #[schemars(with = "Option<schema::AgentId>")]
+    #[schemars(with = "Option<texts::AgentId>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// As in [`Agent`].
-    #[schemars(with = "schema::VisibleText")]
+    #[schemars(with = "texts::VisibleText")]
     pub name: String,
     /// As in [`Agent`].
     pub system_prompt: String,
@@ -73,16 +76,16 @@ pub struct ErrorBody {
 #[serde(rename_all = "camelCase")]
 pub struct ConversationSummary {
     /// The conversation's id.
-    #[schemars(with = "schema::Id")]
+    #[schemars(with = "texts::Id")]
     pub conversation_id: String,
     /// When its first turn began: RFC 3339, UTC, milliseconds.
-    #[schemars(with = "schema::Timestamp")]
+    #[schemars(with = "texts::Timestamp")]
     pub created_at: String,
     /// When its newest event was logged.
-    #[schemars(with = "schema::Timestamp")]
+    #[schemars(with = "texts::Timestamp")]
     pub updated_at: String,
     /// The turn that the next one follows.
-    #[schemars(with = "Option<schema::Id>")]
+    #[schemars(with = "Option<texts::Id>")]
     pub head_turn_id: Option<String>,
     /// The last `seq` of its log.
     pub last_seq: u64,
@@ -116,18 +119,18 @@ pub struct Conversation {
 #[serde(rename_all = "camelCase")]
 pub struct Turn {
     /// The turn's id.
-    #[schemars(with = "schema::Id")]
+    #[schemars(with = "texts::Id")]
     pub turn_id: String,
     /// The turn that it follows.
-    #[schemars(with = "Option<schema::Id>")]
+    #[schemars(with = "Option<texts::Id>")]
     pub parent_turn_id: Option<String>,
     /// The turn's progress.
     pub state: TurnState,
     /// The agent that answers.
-    #[schemars(with = "schema::AgentId")]
+    #[schemars(with = "texts::AgentId")]
     pub agent_id: String,
     /// Hash of that agent as it was when the turn began.
-    #[schemars(with = "schema::Sha256")]
+    #[schemars(with = "texts::Sha256")]
     pub agent_hash: String,
     /// The user's message.
     pub user_text: String,
@@ -140,10 +143,10 @@ pub struct Turn {
     /// The `seq` of its `user` event.
     pub first_seq: u64,
     /// When it began: RFC 3339, UTC, milliseconds.
-    #[schemars(with = "schema::Timestamp")]
+    #[schemars(with = "texts::Timestamp")]
     pub created_at: String,
     /// When it ended.
-    #[schemars(with = "Option<schema::Timestamp>")]
+    #[schemars(with = "Option<texts::Timestamp>")]
     pub ended_at: Option<String>,
 }
 
@@ -170,11 +173,32 @@ pub enum TurnState {
 #[serde(rename_all = "camelCase")]
 pub struct EventPage {
     /// The events as the frames that a socket would send, in order.
-    #[schemars(with = "Vec<schema::LoggedFrame>")]
+    #[schemars(with = "Vec<LoggedFrame>")]
     #[ts(type = "Array<ServerEvent & Envelope>")]
     pub events: Vec<Box<RawValue>>,
     /// The last `seq` of the log; more events follow while it is above that of the last event here.
     pub last_seq: u64,
+}
+
+/// The schema of a logged event's frame.
+struct LoggedFrame;
+
+impl JsonSchema for LoggedFrame {
+    fn schema_name() -> Cow<'static, str> {
+        "LoggedFrame".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let parts = [
+            json!(generator.subschema_for::<ServerEvent>()),
+            json!(generator.subschema_for::<Envelope>()),
+        ];
+        json_schema!({
+            "description": "An event of a conversation's log, as a socket sends it.",
+            "allOf": parts,
+            "required": ["seq", "conversationId", "at"],
+        })
+    }
 }
 
 /// Answer of `GET /healthz` and `GET /health`.
@@ -234,10 +258,10 @@ pub struct Model {
 #[serde(rename_all = "camelCase")]
 pub struct Prompt {
     /// The conversation.
-    #[schemars(with = "schema::Id")]
+    #[schemars(with = "texts::Id")]
     pub conversation_id: String,
     /// The turn.
-    #[schemars(with = "schema::Id")]
+    #[schemars(with = "texts::Id")]
     pub turn_id: String,
     /// Fingerprint of the model that answered; `null` if no answer was started.
     pub model: Option<String>,
@@ -246,17 +270,17 @@ pub struct Prompt {
     /// The turn's own segment: its message, with the template's text around it.
     pub segment: PromptPart,
     /// The first turn of the epoch: replaying from there rebuilds the whole prompt.
-    #[schemars(with = "Option<schema::Id>")]
+    #[schemars(with = "Option<texts::Id>")]
     pub epoch_turn_id: Option<String>,
     /// Which tokens of the epoch's prompt are in view when the answer begins.
     pub window: PromptWindow,
     /// The parts of the whole prompt, without their text.
     pub parts: Vec<PromptPart>,
     /// sha256 of the epoch's prompt as text up to the answer, hexadecimal.
-    #[schemars(with = "schema::Sha256")]
+    #[schemars(with = "texts::Sha256")]
     pub text_sha256: String,
     /// sha256 of its token ids, each as 4 bytes little endian, hexadecimal.
-    #[schemars(with = "schema::Sha256")]
+    #[schemars(with = "texts::Sha256")]
     pub ids_sha256: String,
     /// The agent as the turn saw it.
     pub agent: Agent,
@@ -270,7 +294,7 @@ pub struct PromptPart {
     /// The content of the part.
     pub kind: PromptPartKind,
     /// The turn; absent for the system part.
-    #[schemars(with = "Option<schema::Id>")]
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
     /// Index of the first token in the epoch's prompt.

@@ -5,20 +5,12 @@
 mod asyncapi;
 mod definitions;
 mod openapi;
-mod spellings;
 mod typescript;
-mod values;
 
 pub use asyncapi::asyncapi;
 pub use definitions::json_schema;
 pub use openapi::openapi;
 pub use typescript::typescript;
-
-pub(crate) use spellings::{frame_spellings, option_spellings};
-pub(crate) use values::{
-    AgentId, Id, LoggedFrame, ModelName, RegistrationId, Sha256, SpokenFor, StopString, Timestamp, ToolName,
-    VisibleText, Words, WorkspaceId,
-};
 
 /// Returns a document as the text of its file.
 fn written(document: &serde_json::Value) -> String {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::schema;
+use crate::texts;
 use crate::{EffectiveOptions, ErrorCode, Limits, Narration, Reasoning, Step, Summary, Tool, ToolOutput};
 
 /// One event. The log holds its own fields; the frame's [`Envelope`] adds `seq` and the ids.
@@ -58,15 +58,15 @@ pub struct Envelope {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     /// The conversation.
-    #[schemars(with = "Option<schema::Id>")]
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
     /// The turn.
-    #[schemars(with = "Option<schema::Id>")]
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
     /// When the event was logged: RFC 3339, UTC, milliseconds.
-    #[schemars(with = "Option<schema::Timestamp>")]
+    #[schemars(with = "Option<texts::Timestamp>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
 }
@@ -78,7 +78,7 @@ pub struct Ready {
     /// [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION).
     pub protocol: u32,
     /// The agent that the socket is bound to, if there is one.
-    #[schemars(with = "Option<schema::AgentId>")]
+    #[schemars(with = "Option<texts::AgentId>")]
     pub agent_id: Option<String>,
     /// The model's name.
     pub model: String,
@@ -97,17 +97,17 @@ pub struct User {
     /// The user's message.
     pub text: String,
     /// The agent that answers.
-    #[schemars(with = "schema::AgentId")]
+    #[schemars(with = "texts::AgentId")]
     pub agent_id: String,
     /// Hash of the agent as it was when the turn began: sha256, hexadecimal.
-    #[schemars(with = "schema::Sha256")]
+    #[schemars(with = "texts::Sha256")]
     pub agent_hash: String,
     /// The options in force.
     pub options: EffectiveOptions,
     /// The turn's seed, below 2^53.
     pub seed: u64,
     /// The turn that this one follows; `null` for a conversation's first turn.
-    #[schemars(with = "Option<schema::Id>")]
+    #[schemars(with = "Option<texts::Id>")]
     pub parent_turn_id: Option<String>,
 }
 
@@ -152,7 +152,7 @@ pub struct Evicted {
     /// Tokens evicted since the last such event.
     pub tokens: u64,
     /// The turns without any token left in view, oldest first.
-    #[schemars(with = "Vec<schema::Id>")]
+    #[schemars(with = "Vec<texts::Id>")]
     pub turns: Vec<String>,
 }
 

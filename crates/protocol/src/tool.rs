@@ -8,7 +8,7 @@ use ts_rs::TS;
 use crate::ProtocolError;
 use crate::error::shortened;
 use crate::object::Object;
-use crate::schema;
+use crate::texts;
 
 /// Most tools of a turn, each of which is part of every prompt; more of them leave little room for the conversation.
 pub(crate) const MAX_TOOLS: usize = 64;
@@ -21,7 +21,7 @@ const MAX_NAME_BYTES: usize = 64;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ToolDefinition {
     /// `[A-Za-z0-9_-]{1,64}`, unique among a turn's tools.
-    #[schemars(with = "schema::ToolName")]
+    #[schemars(with = "texts::ToolName")]
     pub name: String,
     /// What the tool does, in words for the model.
     #[schemars(skip_serializing_if = "String::is_empty")]

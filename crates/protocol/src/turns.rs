@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use ts_rs::TS;
 
-use crate::schema;
+use crate::texts;
 use crate::{ProtocolError, check_turn_id, object};
 
 /// Answer of `POST /conversations/{id}/turns`.
@@ -13,10 +13,10 @@ use crate::{ProtocolError, check_turn_id, object};
 #[serde(rename_all = "camelCase")]
 pub struct TurnAccepted {
     /// The conversation.
-    #[schemars(with = "schema::Id")]
+    #[schemars(with = "texts::Id")]
     pub conversation_id: String,
     /// The turn.
-    #[schemars(with = "schema::Id")]
+    #[schemars(with = "texts::Id")]
     pub turn_id: String,
     /// The `seq` of the turn's `user` event, which is its first.
     pub first_seq: u64,
@@ -48,7 +48,7 @@ impl CallOutput {
 #[serde(rename_all = "camelCase")]
 pub struct HeadChoice {
     /// The turn that the next message follows.
-    #[schemars(with = "schema::Id")]
+    #[schemars(with = "texts::Id")]
     pub turn_id: String,
 }
 
@@ -69,7 +69,7 @@ impl HeadChoice {
 #[serde(rename_all = "camelCase")]
 pub struct ConversationImported {
     /// The conversation's id, which is the new one if one was given.
-    #[schemars(with = "schema::Id")]
+    #[schemars(with = "texts::Id")]
     pub conversation_id: String,
     /// Number of its turns.
     pub turns: u64,

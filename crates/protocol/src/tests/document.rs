@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::options::OPTIONS;
+use crate::keys::OPTIONS;
 use crate::{
     Done, ErrorCode, ErrorEvent, Evicted, FinishReason, Limits, Narration, NarrationSource, OptionsPatch, Pong, Queued,
     Ready, Reasoning, Reset, ServerEvent, Started, Step, Summary, Timings, Token, Tool, ToolOutput, Usage, User,

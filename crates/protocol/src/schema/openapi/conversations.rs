@@ -6,7 +6,7 @@ use super::JSON;
 use super::operation::{Answer, Body, Content, Operation, Parameter};
 use super::parameters::{CONVERSATION, LIMIT, cursor, header, query, seq, up_to_200};
 use crate::schema::definitions::refer;
-use crate::schema::values::Id;
+use crate::texts::Id;
 use crate::{Conversation, ConversationImported, ConversationPage, EventPage, Prompt};
 
 const PLAIN: Operation = Operation {

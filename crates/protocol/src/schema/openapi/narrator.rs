@@ -6,7 +6,7 @@ use super::JSON;
 use super::operation::{Answer, Body, Content, Operation, Parameter};
 use super::parameters::{LIMIT, WORKSPACE, header, query};
 use crate::schema::definitions::refer;
-use crate::schema::values::{Id, WorkspaceId};
+use crate::texts::{Id, WorkspaceId};
 use crate::{NarratorAccepted, NarratorFeed, NarratorMessage, RelayErrorBody};
 
 const PLAIN: Operation = Operation {

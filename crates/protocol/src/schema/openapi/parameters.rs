@@ -4,7 +4,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::operation::{Location, Parameter};
 use crate::schema::definitions::refer;
-use crate::schema::values::{AgentId, Id, RegistrationId, WorkspaceId};
+use crate::texts::{AgentId, Id, RegistrationId, WorkspaceId};
 
 /// The agent in the path.
 pub(super) const AGENT: Parameter = Parameter {

@@ -5,13 +5,12 @@
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde_json::json;
 
-use crate::options::{MAX_MODEL_BYTES, MAX_STOP_STRING_BYTES};
-use crate::{Envelope, Limits, ServerEvent, ids};
+use crate::ids;
+use crate::limits::{Limits, MAX_MODEL_BYTES, MAX_STOP_STRING_BYTES};
 
 /// Declares types that exist only for their schema.
-macro_rules! values {
+macro_rules! texts {
     ($($name:ident: $schema:expr;)*) => {$(
         pub(crate) struct $name;
 
@@ -27,7 +26,7 @@ macro_rules! values {
     )*};
 }
 
-values! {
+texts! {
     Id: json_schema!({
         "type": "string",
         "description": "The id of a conversation or a turn: letters, digits, '.', '_' and '-', beginning with a letter or digit, without '..'.",
@@ -109,24 +108,3 @@ values! {
 
 /// Matches a text with a character other than white space.
 const VISIBLE: &str = r"\S";
-
-/// The schema of a logged event's frame.
-pub(crate) struct LoggedFrame;
-
-impl JsonSchema for LoggedFrame {
-    fn schema_name() -> Cow<'static, str> {
-        "LoggedFrame".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let parts = [
-            json!(generator.subschema_for::<ServerEvent>()),
-            json!(generator.subschema_for::<Envelope>()),
-        ];
-        json_schema!({
-            "description": "An event of a conversation's log, as a socket sends it.",
-            "allOf": parts,
-            "required": ["seq", "conversationId", "at"],
-        })
-    }
-}
