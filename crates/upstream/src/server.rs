@@ -11,8 +11,8 @@ use reqwest::{Client, RequestBuilder, Response, Url};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::status::{Refusal, refusal};
-use crate::{Framing, Settings, UpstreamError};
+use crate::status::Refusal;
+use crate::{Framing, Settings, UpstreamError, error_message};
 
 /// How often a request is sent to a busy server, which hasn't begun an answer: enough for a slot to become free, and
 /// few enough not to add to the server's load.
@@ -23,6 +23,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Most bytes of a list of models: thousands of names.
 const LIST_BYTES: usize = 1 << 20;
+
+/// Most bytes of an error's body that are read to find its message.
+const ERROR_BYTES: usize = 64 << 10;
 
 /// A model that a server offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,11 +108,12 @@ impl Server {
             other => other,
         })?;
         if !response.status().is_success() {
-            return Err(match refusal(self, "", response).await {
-                Refusal::Final(
-                    EngineError::ModelUnavailable { reason, .. } | EngineError::InvalidRequest { reason },
-                ) => self.failed(reason),
-                Refusal::Busy { error, .. } | Refusal::Final(error) => error,
+            let refusal = self.refusal(response).await;
+            return Err(match self.refused("", refusal) {
+                EngineError::ModelUnavailable { reason, .. } | EngineError::InvalidRequest { reason } => {
+                    self.failed(reason)
+                }
+                other => other,
             });
         }
         let body = self.read_at_most(&mut response, LIST_BYTES + 1).await;
@@ -140,32 +144,54 @@ impl Server {
             if response.status().is_success() {
                 return Ok(response);
             }
-            let (after, error) = match refusal(self, model, response).await {
-                Refusal::Final(error) => return Err(error),
-                Refusal::Busy { after, error } => (after.unwrap_or(back_off), error),
+            let refusal = self.refusal(response).await;
+            let wait = match &refusal {
+                Refusal::Busy { after, .. } => Some(after.unwrap_or(back_off)),
+                Refusal::NotFound { .. } | Refusal::InvalidRequest { .. } | Refusal::Failed { .. } => None,
             };
-            if attempts_left == 0 || after > LONGEST_WAIT {
-                return Err(error);
-            }
+            let Some(after) = wait.filter(|after| attempts_left > 0 && *after <= LONGEST_WAIT) else {
+                return Err(self.refused(model, refusal));
+            };
             tracing::debug!(server = self.name(), ?after, "busy, asking again");
             sleep(after).await;
             back_off *= 2;
         }
     }
 
+    /// Reads why an unsuccessful response gives no answer.
+    async fn refusal(&self, mut response: Response) -> Refusal {
+        let body = self.read_at_most(&mut response, ERROR_BYTES).await;
+        let message = self.redact(&error_message(&String::from_utf8_lossy(&body)));
+        Refusal::of(response.status(), response.headers(), &message)
+    }
+
+    /// Converts a refusal to an error, which names the model as `model`.
+    fn refused(&self, model: &str, refusal: Refusal) -> EngineError {
+        let server = self.name();
+        match refusal {
+            Refusal::Busy { reason, .. } => EngineError::UpstreamBusy {
+                server: server.to_owned(),
+                reason,
+            },
+            Refusal::NotFound { reason } => self.unavailable(model, format!("{server} says: {reason}")),
+            Refusal::InvalidRequest { reason } => EngineError::InvalidRequest {
+                reason: format!("{server} refuses the request: {reason}"),
+            },
+            Refusal::Failed { reason } => self.failed(reason),
+        }
+    }
+
     /// Refuses a successful response that is no stream: an HTML page, such as a proxy's login, or a single object in
     /// place of events.
     pub(crate) async fn streaming(&self, mut response: Response, framing: Framing) -> Result<Response, EngineError> {
-        /// Enough to contain an error's message.
-        const BEGINNING_BYTES: usize = 64 << 10;
         let header = response.headers().get(CONTENT_TYPE);
         let kind = header.and_then(|value| value.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match kind.as_str() {
             "text/html" => Err(self.failed("it answered with an HTML page; is its address right?")),
             "application/json" if framing == Framing::Events => {
-                let body = self.read_at_most(&mut response, BEGINNING_BYTES).await;
-                let message = self.redact(&crate::error_message(&String::from_utf8_lossy(&body)));
+                let body = self.read_at_most(&mut response, ERROR_BYTES).await;
+                let message = self.redact(&error_message(&String::from_utf8_lossy(&body)));
                 Err(self.failed(format!("it answered with no stream: {message}")))
             }
             _ => Ok(response),
@@ -196,7 +222,7 @@ impl Server {
         }
     }
 
-    pub(crate) fn unavailable(&self, model: &str, reason: String) -> EngineError {
+    fn unavailable(&self, model: &str, reason: String) -> EngineError {
         EngineError::ModelUnavailable {
             model: model.to_owned(),
             reason,
@@ -211,7 +237,7 @@ impl Server {
     }
 
     /// Replaces the API key in a text of the server.
-    pub(crate) fn redact(&self, text: &str) -> String {
+    fn redact(&self, text: &str) -> String {
         match &self.inner.settings.key {
             Some(key) => key.redact(text),
             None => text.to_owned(),

@@ -1,61 +1,49 @@
-//! Maps an unsuccessful HTTP status, and the message in its body, to an error.
+//! Classifies an unsuccessful HTTP status, and finds the message in an error's body.
 
 use std::time::Duration;
 
-use engine::EngineError;
+use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::{Response, StatusCode};
 use serde_json::Value;
-
-use crate::Server;
 
 /// Most bytes of a server's message in an error: a paragraph, not a page.
 const MESSAGE_BYTES: usize = 2 << 10;
 
-/// Most bytes of an error's body that are read to find its message.
-const BODY_BYTES: usize = 64 << 10;
-
-/// Why a server gives no answer.
+/// Why a server gives no answer, with the server's own reason.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// It may answer soon; `after` is the server's own `Retry-After`.
-    Busy {
-        after: Option<Duration>,
-        error: EngineError,
-    },
-    /// A retry would fail too.
-    Final(EngineError),
+    /// It may answer soon; `after` is its `Retry-After`.
+    Busy { after: Option<Duration>, reason: String },
+    /// It doesn't have the model.
+    NotFound { reason: String },
+    /// It refuses the request for its content.
+    InvalidRequest { reason: String },
+    /// It failed, or refuses all requests.
+    Failed { reason: String },
 }
 
-/// Maps an unsuccessful response to its meaning; errors name the model as `model`.
-pub(crate) async fn refusal(server: &Server, model: &str, mut response: Response) -> Refusal {
-    let status = response.status();
-    let headers = response.headers().clone();
-    let body = server.read_at_most(&mut response, BODY_BYTES).await;
-    let message = server.redact(&error_message(&String::from_utf8_lossy(&body)));
-    let reason = with_status(status, &message);
-    let name = server.name();
-    if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
-        let after = retry_after(&headers);
-        let error = EngineError::UpstreamBusy {
-            server: name.to_owned(),
-            reason,
-        };
-        return Refusal::Busy { after, error };
-    }
-    Refusal::Final(if status.is_redirection() {
-        server.failed(redirect(status, &headers))
-    } else if status == StatusCode::NOT_FOUND {
-        server.unavailable(model, format!("{name} says: {reason}"))
-    } else if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
-        server.failed(format!("the API key was refused: {reason}"))
-    } else if is_client_error(status) {
-        EngineError::InvalidRequest {
-            reason: format!("{name} refuses the request: {reason}"),
+impl Refusal {
+    /// Classifies an unsuccessful response; `message` is the message in its body.
+    pub(crate) fn of(status: StatusCode, headers: &HeaderMap, message: &str) -> Self {
+        let reason = with_status(status, message);
+        match status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Self::Busy {
+                after: retry_after(headers),
+                reason,
+            },
+            StatusCode::NOT_FOUND => Self::NotFound { reason },
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Self::Failed {
+                reason: format!("the API key was refused: {reason}"),
+            },
+            StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
+                Self::InvalidRequest { reason }
+            }
+            _ if status.is_redirection() => Self::Failed {
+                reason: redirect(status, headers),
+            },
+            _ => Self::Failed { reason },
         }
-    } else {
-        server.failed(reason)
-    })
+    }
 }
 
 /// Returns at most 2 KiB of the message in an error's body: the `error`, `message` or `detail` of JSON that has one,
@@ -108,15 +96,6 @@ fn redirect(status: StatusCode, headers: &HeaderMap) -> String {
         "it redirects to {to} (status {}), which isn't followed; name that address instead",
         status.as_u16()
     )
-}
-
-fn is_client_error(status: StatusCode) -> bool {
-    [
-        StatusCode::BAD_REQUEST,
-        StatusCode::PAYLOAD_TOO_LARGE,
-        StatusCode::UNPROCESSABLE_ENTITY,
-    ]
-    .contains(&status)
 }
 
 /// Returns `Retry-After` in seconds. A date is ignored, since the clocks of two computers differ by more than the wait.
