@@ -1,9 +1,12 @@
 //! Converts a request to the body of `POST /api/chat`.
 
-use engine::{EngineError, Message, Options, Request, Role};
+use engine::{EngineError, Options, Request, ToolCall};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use upstream::{Framing, OfferedTool, Wire, json_object, offered_tools, server_seed, to_json, to_pretty_json};
+use upstream::{
+    AnsweredCall, ChatMessage, Framing, OfferedTool, Wire, chat_messages, offered_tools, server_seed, to_json,
+    to_pretty_json,
+};
 
 use crate::decoder::OllamaDecoder;
 
@@ -61,7 +64,7 @@ impl OllamaWire {
 #[derive(Serialize)]
 struct Body<'a> {
     model: &'a str,
-    messages: Vec<ChatMessage<'a>>,
+    messages: Vec<ChatMessage<'a, FunctionCall<'a>>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<OfferedTool<'a>>,
     stream: bool,
@@ -83,17 +86,6 @@ struct Sampling<'a> {
 }
 
 #[derive(Serialize)]
-struct ChatMessage<'a> {
-    role: &'static str,
-    content: &'a str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<FunctionCall<'a>>,
-    /// The tool of an output, which the server assigns to its call by this name and by the order.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_name: Option<&'a str>,
-}
-
-#[derive(Serialize)]
 struct FunctionCall<'a> {
     function: Function<'a>,
 }
@@ -104,43 +96,13 @@ struct Function<'a> {
     arguments: Box<RawValue>,
 }
 
-fn messages(request: &Request) -> Result<Vec<ChatMessage<'_>>, EngineError> {
-    let system = request.system.as_deref().map(|text| Ok(text_message("system", text)));
-    system
-        .into_iter()
-        .chain(request.messages.iter().map(chat_message))
-        .collect()
+fn messages(request: &Request) -> Result<Vec<ChatMessage<'_, FunctionCall<'_>>>, EngineError> {
+    chat_messages(request, function_call, |_, name| AnsweredCall::ToolName(name))
 }
 
-fn chat_message(message: &Message) -> Result<ChatMessage<'_>, EngineError> {
-    match &message.role {
-        Role::User => Ok(text_message("user", &message.text)),
-        Role::Assistant { calls } => {
-            let tool_calls = calls.iter().map(|call| {
-                let what = format!("the arguments of the call {:?} of the tool {:?}", call.id, call.name);
-                let arguments = json_object(&what, &call.arguments)?;
-                let name = &call.name;
-                Ok(FunctionCall {
-                    function: Function { name, arguments },
-                })
-            });
-            Ok(ChatMessage {
-                tool_calls: tool_calls.collect::<Result<_, EngineError>>()?,
-                ..text_message("assistant", &message.text)
-            })
-        }
-        Role::Tool { name, .. } => Ok(ChatMessage {
-            tool_name: Some(name),
-            ..text_message("tool", &message.text)
-        }),
-    }
-}
-
-fn text_message<'a>(role: &'static str, content: &'a str) -> ChatMessage<'a> {
-    ChatMessage {
-        role,
-        content,
-        tool_calls: Vec::new(),
-        tool_name: None,
+fn function_call(call: &ToolCall, arguments: Box<RawValue>) -> FunctionCall<'_> {
+    let name = &call.name;
+    FunctionCall {
+        function: Function { name, arguments },
     }
 }

@@ -1,8 +1,12 @@
 //! Converts a request to the body of `POST /v1/chat/completions`.
 
-use engine::{EngineError, Message, Request, Role};
+use engine::{EngineError, Request, ToolCall};
 use serde::Serialize;
-use upstream::{Framing, OfferedTool, Wire, json_object, offered_tools, server_seed, to_json, to_pretty_json};
+use serde_json::value::RawValue;
+use upstream::{
+    AnsweredCall, ChatMessage, Framing, OfferedTool, Wire, chat_messages, offered_tools, server_seed, to_json,
+    to_pretty_json,
+};
 
 use crate::decoder::OpenAiDecoder;
 
@@ -51,7 +55,7 @@ impl Wire for OpenAiWire {
 #[derive(Serialize)]
 struct Body<'a> {
     model: &'a str,
-    messages: Vec<ChatMessage<'a>>,
+    messages: Vec<ChatMessage<'a, FunctionCall<'a>>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<OfferedTool<'a>>,
     stream: bool,
@@ -78,16 +82,6 @@ struct StreamOptions {
 }
 
 #[derive(Serialize)]
-struct ChatMessage<'a> {
-    role: &'static str,
-    content: &'a str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<FunctionCall<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_call_id: Option<&'a str>,
-}
-
-#[derive(Serialize)]
 struct FunctionCall<'a> {
     id: &'a str,
     r#type: &'static str,
@@ -101,47 +95,18 @@ struct Function<'a> {
     arguments: &'a str,
 }
 
-fn messages(request: &Request) -> Result<Vec<ChatMessage<'_>>, EngineError> {
-    let system = request.system.as_deref().map(|text| Ok(text_message("system", text)));
-    system
-        .into_iter()
-        .chain(request.messages.iter().map(chat_message))
-        .collect()
+fn messages(request: &Request) -> Result<Vec<ChatMessage<'_, FunctionCall<'_>>>, EngineError> {
+    chat_messages(request, function_call, |call_id, _| AnsweredCall::ToolCallId(call_id))
 }
 
-fn chat_message(message: &Message) -> Result<ChatMessage<'_>, EngineError> {
-    match &message.role {
-        Role::User => Ok(text_message("user", &message.text)),
-        Role::Assistant { calls } => {
-            let tool_calls = calls.iter().map(|call| {
-                let what = format!("the arguments of the call {:?} of the tool {:?}", call.id, call.name);
-                json_object(&what, &call.arguments)?;
-                Ok(FunctionCall {
-                    id: &call.id,
-                    r#type: "function",
-                    function: Function {
-                        name: &call.name,
-                        arguments: &call.arguments,
-                    },
-                })
-            });
-            Ok(ChatMessage {
-                tool_calls: tool_calls.collect::<Result<_, EngineError>>()?,
-                ..text_message("assistant", &message.text)
-            })
-        }
-        Role::Tool { call_id, .. } => Ok(ChatMessage {
-            tool_call_id: Some(call_id),
-            ..text_message("tool", &message.text)
-        }),
-    }
-}
-
-fn text_message<'a>(role: &'static str, content: &'a str) -> ChatMessage<'a> {
-    ChatMessage {
-        role,
-        content,
-        tool_calls: Vec::new(),
-        tool_call_id: None,
+/// Converts a call. Its arguments are sent as the text that they are, so the checked object isn't used.
+fn function_call(call: &ToolCall, _: Box<RawValue>) -> FunctionCall<'_> {
+    FunctionCall {
+        id: &call.id,
+        r#type: "function",
+        function: Function {
+            name: &call.name,
+            arguments: &call.arguments,
+        },
     }
 }

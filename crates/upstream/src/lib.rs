@@ -21,7 +21,7 @@ mod tests;
 mod timer;
 mod wire;
 
-pub use body::{OfferedTool, offered_tools, to_json, to_pretty_json};
+pub use body::{AnsweredCall, ChatMessage, OfferedTool, chat_messages, offered_tools, to_json, to_pretty_json};
 pub use error::UpstreamError;
 pub use key::ApiKey;
 pub use lines::{Framing, LineReader};
