@@ -14,7 +14,7 @@ use upstream::{Settings, Timeouts};
 
 use crate::OllamaServer;
 
-/// The only time that a test waits for is the one before a retry.
+/// Returns settings with a short wait before a retry, which is the only time that a test waits for.
 fn settings() -> Settings {
     Settings {
         timeouts: Timeouts {

@@ -15,7 +15,7 @@ use upstream::{ApiKey, Settings, Timeouts};
 
 use crate::OpenAiServer;
 
-/// The only time that a test waits for is the one before a retry.
+/// Returns settings with a short wait before a retry, which is the only time that a test waits for.
 fn settings() -> Settings {
     Settings {
         key: Some(ApiKey::new("sk-secret").expect("the key is valid")),

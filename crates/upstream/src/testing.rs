@@ -6,10 +6,12 @@ mod fixtures;
 mod official_client;
 mod outcome;
 mod python;
+mod real_model;
 mod scripted_server;
 
 pub use fixtures::{Recorded, file_below_root, read_recorded, recorded};
 pub use official_client::disagreements;
 pub use outcome::{Outcome, full_request, request};
 pub use python::PythonServer;
+pub use real_model::{check_next_turn, complete_answer, events_without_text, short_request, start_long_answer};
 pub use scripted_server::{ReceivedRequest, ScriptedServer, Step};

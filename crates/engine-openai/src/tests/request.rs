@@ -1,6 +1,5 @@
 use engine::{ContextPolicy, Request, Role};
 use expect_test::{Expect, expect};
-use serde_json::Value;
 use upstream::testing::{Outcome, ScriptedServer, Step, full_request, request};
 
 use super::engine;
@@ -18,19 +17,7 @@ async fn check(request: Request, expected: Expect) {
     let sent = server.next_request().await;
     assert!(sent.headers.contains("authorization: Bearer sk-secret"));
     assert_eq!(sent.line, "POST /v1/chat/completions");
-    let body: Value = serde_json::from_str(&sent.body).expect("the body is JSON");
-    expected.assert_eq(&in_lines(&body));
-}
-
-/// Writes each field, and each element of its lists, on a line.
-fn in_lines(body: &Value) -> String {
-    let fields = body.as_object().expect("the body is an object").iter();
-    fields.fold(String::new(), |lines, (name, field)| match field.as_array() {
-        Some(list) => list.iter().fold(format!("{lines}{name}:\n"), |lines, element| {
-            format!("{lines}  {element}\n")
-        }),
-        None => format!("{lines}{name}: {field}\n"),
-    })
+    expected.assert_eq(&sent.body_in_lines());
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, Notify, mpsc};
@@ -46,6 +47,24 @@ pub struct ReceivedRequest {
     pub headers: String,
     /// The body.
     pub body: String,
+}
+
+impl ReceivedRequest {
+    /// Returns the fields of a JSON body, each field and each element of its lists on a line.
+    ///
+    /// # Panics
+    /// If the body is not a JSON object.
+    #[must_use]
+    pub fn body_in_lines(&self) -> String {
+        let body: Map<String, Value> = serde_json::from_str(&self.body).expect("the body is a JSON object");
+        body.iter()
+            .fold(String::new(), |lines, (name, field)| match field.as_array() {
+                Some(list) => list.iter().fold(format!("{lines}{name}:\n"), |lines, element| {
+                    format!("{lines}  {element}\n")
+                }),
+                None => format!("{lines}{name}: {field}\n"),
+            })
+    }
 }
 
 /// A server on a free port, until it is dropped.
