@@ -62,7 +62,7 @@ pub struct Hello {
     pub api_key: Option<ApiKey>,
 }
 
-/// Starts a user's turn. As the first frame of a socket it replaces the hello.
+/// Starts a user's turn. As the first frame of a socket it is also its hello.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
 #[ts(optional_fields)]
 #[schemars(transform = keys::add_frame_spellings)]
@@ -91,7 +91,7 @@ pub struct Message {
     #[schemars(with = "Option<texts::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_turn_id: Option<String>,
-    /// The turn that this one replaces as a sibling, with another text; excludes `parentTurnId`.
+    /// The turn of which this one is a sibling, with another text; excludes `parentTurnId`.
     #[schemars(with = "Option<texts::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edit_turn_id: Option<String>,

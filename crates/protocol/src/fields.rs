@@ -189,7 +189,8 @@ impl ObjectSeed<'_> {
     fn read_known<'de, A: MapAccess<'de>>(
         &self,
         fields: &mut Fields<'de>,
-        (key, spelling): (&'static Key, &'static str),
+        key: &'static Key,
+        spelling: &'static str,
         map: &mut A,
     ) -> Result<(), A::Error> {
         let options = self.table.options.filter(|_| key.holds_options);
@@ -248,7 +249,7 @@ impl<'de> Visitor<'de> for ObjectSeed<'_> {
                 Some((key, *spelling))
             });
             match known {
-                Some(known) => self.read_known(&mut fields, known, &mut map)?,
+                Some((key, spelling)) => self.read_known(&mut fields, key, spelling, &mut map)?,
                 None if self.table.closed => {
                     return Err(self.fault(ProtocolError::UnknownOption { key: shortened(&name) }));
                 }

@@ -28,7 +28,7 @@ options?: OptionsPatch,
 apiKey?: string, };
 
 /**
- * Starts a user's turn. As the first frame of a socket it replaces the hello.
+ * Starts a user's turn. As the first frame of a socket it is also its hello.
  */
 export type Message = { 
 /**
@@ -56,7 +56,7 @@ turnId?: string,
  */
 parentTurnId?: string, 
 /**
- * The turn that this one replaces as a sibling, with another text; excludes `parentTurnId`.
+ * The turn of which this one is a sibling, with another text; excludes `parentTurnId`.
  */
 editTurnId?: string, 
 /**

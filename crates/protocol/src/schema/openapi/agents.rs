@@ -89,7 +89,7 @@ const fn link(operation: &'static str) -> Link {
     }
 }
 
-/// What isn't an entity tag names no version.
+/// Returns the schema of a list of versions; a text that is no entity tag names none.
 fn any_tags(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string" })
 }
