@@ -1,5 +1,5 @@
-//! Asks an Ollama server one question and prints the answer as it comes: `ask_ollama URL MODEL [QUESTION]`. Without a
-//! server it asks one that says a single line.
+//! Asks an Ollama server one question and prints the answer as it arrives: `ask_ollama URL MODEL [QUESTION]`. Without
+//! arguments it asks a scripted server.
 
 use std::io::{Write, stdout};
 
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .next()
         .unwrap_or_else(|| "What is the capital of France?".to_owned());
 
-    // A handle of the runtime that reads the answers; the engine itself is synchronous.
+    // The handle of the runtime that reads the answers; the engine itself is synchronous.
     let server = OllamaServer::new(&url, Settings::default(), Handle::current())?;
     let engine = server.engine(&model);
     let mut answer = engine.generate(Request {

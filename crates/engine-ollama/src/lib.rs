@@ -1,19 +1,19 @@
 //! Engines behind Ollama's `/api/chat`.
 //!
-//! In go requests of the [`engine::Engine`] trait; out come NDJSON lines read as its events. Connecting, time-outs and
-//! cancelling are `upstream`'s. It never pulls, loads or unloads a model by itself.
+//! Requests of the [`engine::Engine`] trait go in, the lines of the NDJSON answer come out as its events. Connections,
+//! time-outs and cancellation are `upstream`'s. It never pulls, loads or unloads a model by itself.
 
-mod ask;
+mod decoder;
 mod models;
-mod read;
+mod request;
 mod server;
 #[cfg(test)]
 mod tests;
 
 pub use server::OllamaServer;
 
-/// What reads an answer, for `cargo xtask fuzz`.
+/// Creates the decoder of an answer, for `cargo xtask fuzz`.
 #[cfg(feature = "fuzz")]
 pub fn fuzz_decoder() -> impl upstream::Decoder {
-    read::OllamaDecoder::default()
+    decoder::OllamaDecoder::default()
 }

@@ -1,4 +1,4 @@
-//! What a server has: `/api/tags` lists its models, `/api/ps` those in memory.
+//! Lists a server's models: `/api/tags` has all of them, `/api/ps` those in memory.
 
 use std::collections::HashSet;
 
@@ -6,25 +6,29 @@ use engine::EngineError;
 use serde::Deserialize;
 use upstream::{Server, ServerModel, UpstreamError};
 
-/// Both lists have this form.
+/// The response of both routes.
 #[derive(Deserialize)]
-struct Listing {
-    models: Vec<Listed>,
+struct ModelsResponse {
+    models: Vec<ModelEntry>,
 }
 
 #[derive(Deserialize)]
-struct Listed {
-    /// Both names are the same; some servers say only one.
+struct ModelEntry {
+    /// Equal to `model`; some servers send only one of them.
     name: Option<String>,
     model: Option<String>,
 }
 
+/// Fetches both lists.
+///
+/// # Errors
+/// Those of [`Server::list`] for the list of all models; a failure of the other list leaves `loaded` unknown.
 pub(crate) async fn list(server: &Server) -> Result<Vec<ServerModel>, EngineError> {
     let names = names(&server.list("/api/tags").await?).map_err(|error| EngineError::UpstreamFailed {
         server: server.name().to_owned(),
         reason: error.to_string(),
     })?;
-    // Servers that only speak Ollama's language often don't know this route.
+    // Servers that only imitate Ollama often don't have this route.
     let running = server
         .list("/api/ps")
         .await
@@ -39,10 +43,8 @@ pub(crate) async fn list(server: &Server) -> Result<Vec<ServerModel>, EngineErro
 }
 
 fn names(body: &str) -> Result<Vec<String>, UpstreamError> {
-    let listing: Listing = serde_json::from_str(body).map_err(|source| UpstreamError::not_understood(body, source))?;
-    Ok(listing
-        .models
-        .into_iter()
-        .filter_map(|listed| listed.name.or(listed.model))
-        .collect())
+    let response: ModelsResponse =
+        serde_json::from_str(body).map_err(|source| UpstreamError::malformed(body, source))?;
+    let entries = response.models.into_iter();
+    Ok(entries.filter_map(|entry| entry.name.or(entry.model)).collect())
 }

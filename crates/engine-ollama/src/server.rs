@@ -6,19 +6,21 @@ use engine::{Engine, EngineError};
 use tokio::runtime::Handle;
 use upstream::{RemoteEngine, Server, ServerModel, Settings, UpstreamError};
 
-use crate::ask::OllamaWire;
 use crate::models;
+use crate::request::OllamaWire;
 
-/// An Ollama server, or one that speaks its language.
+/// An Ollama server, or one with the same interface.
 #[derive(Debug, Clone)]
 pub struct OllamaServer {
     server: Server,
 }
 
 impl OllamaServer {
-    /// A server at an address like `http://localhost:11434`; nothing is sent yet. Answers are read on `runtime`.
+    /// Describes a server at an address like `http://localhost:11434`, without sending a request. Tasks on `runtime`
+    /// read the answers.
     ///
-    /// [`Settings::context_tokens`] is sent with every request (`num_ctx`): Ollama loads a model with that much room.
+    /// [`Settings::context_tokens`] is sent with each request (`num_ctx`): Ollama loads a model with a context of that
+    /// size.
     ///
     /// # Errors
     /// [`UpstreamError::Url`] and [`UpstreamError::Client`].
@@ -27,7 +29,8 @@ impl OllamaServer {
         Ok(Self { server })
     }
 
-    /// The model of that name, which users see as `ollama:NAME`. Whether the server has it is found out by asking.
+    /// Returns an engine for a model, which users know as `ollama:NAME`. The first request shows whether the server has
+    /// it.
     #[must_use]
     pub fn engine(&self, model: &str) -> Arc<dyn Engine> {
         let wire = OllamaWire {
@@ -37,7 +40,7 @@ impl OllamaServer {
         Arc::new(RemoteEngine::new(self.server.clone(), wire, format!("ollama:{model}")))
     }
 
-    /// The models that the server has, and which of them are in memory.
+    /// Lists the server's models, and which of them are in memory.
     ///
     /// # Errors
     /// [`EngineError::UpstreamTimeout`], [`EngineError::UpstreamBusy`], else [`EngineError::UpstreamFailed`].

@@ -1,9 +1,9 @@
-//! What is asked, what is made of recorded answers, and a real model behind Ollama's wire.
+//! The requests sent, the recorded answers read, and a real model behind Ollama's interface.
 
-mod ask;
 mod models;
 mod real_model;
 mod recorded;
+mod request;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use upstream::{Settings, Timeouts};
 
 use crate::OllamaServer;
 
-/// The only time that a test waits out is before a busy server is asked again.
+/// Returns settings with a short wait before a retry, which is the only time that a test waits for.
 fn settings() -> Settings {
     Settings {
         timeouts: Timeouts {

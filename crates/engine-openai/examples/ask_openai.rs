@@ -1,5 +1,5 @@
-//! Asks an OpenAI-compatible server one question and prints the answer as it comes: `ask_openai URL MODEL [QUESTION]`, the
-//! key in `API_KEY`. Without a server it asks one that says a single line.
+//! Asks an OpenAI-compatible server one question and prints the answer as it arrives:
+//! `ask_openai URL MODEL [QUESTION]`, with the key in `API_KEY`. Without arguments it asks a scripted server.
 
 use std::io::{Write, stdout};
 
@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         key: std::env::var("API_KEY").ok().map(|key| ApiKey::new(&key)).transpose()?,
         ..Settings::default()
     };
-    // A handle of the runtime that reads the answers; the engine itself is synchronous.
+    // The handle of the runtime that reads the answers; the engine itself is synchronous.
     let server = OpenAiServer::new(&url, settings, Handle::current())?;
     let mut answer = server.engine(&model).generate(Request {
         conversation: "example".to_owned(),

@@ -1,19 +1,19 @@
 //! Engines behind any OpenAI-compatible `/v1/chat/completions`: llama-server, vLLM, and many services.
 //!
-//! In go requests of the [`engine::Engine`] trait; out come server-sent events read as its events. Connecting, time-outs and
-//! cancelling are `upstream`'s. The key is never shown.
+//! Requests of the [`engine::Engine`] trait go in, the server-sent events of the answer come out as its events.
+//! Connections, time-outs and cancellation are `upstream`'s. The key is never shown.
 
-mod ask;
+mod decoder;
 mod models;
-mod read;
+mod request;
 mod server;
 #[cfg(test)]
 mod tests;
 
 pub use server::OpenAiServer;
 
-/// What reads an answer, for `cargo xtask fuzz`.
+/// Creates the decoder of an answer, for `cargo xtask fuzz`.
 #[cfg(feature = "fuzz")]
 pub fn fuzz_decoder() -> impl upstream::Decoder {
-    read::OpenAiDecoder::default()
+    decoder::OpenAiDecoder::default()
 }

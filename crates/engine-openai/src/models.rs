@@ -1,26 +1,30 @@
-//! What a server has: `/v1/models`.
+//! Lists a server's models with `/v1/models`.
 
 use engine::EngineError;
 use serde::Deserialize;
 use upstream::{Server, ServerModel, UpstreamError};
 
 #[derive(Deserialize)]
-struct Listing {
-    data: Vec<Listed>,
+struct ModelsResponse {
+    data: Vec<ModelEntry>,
 }
 
 #[derive(Deserialize)]
-struct Listed {
+struct ModelEntry {
     id: String,
 }
 
+/// Fetches the list.
+///
+/// # Errors
+/// Those of [`Server::list`], or [`EngineError::UpstreamFailed`] for a malformed list.
 pub(crate) async fn list(server: &Server) -> Result<Vec<ServerModel>, EngineError> {
     let body = server.list("/models").await?;
-    let listing: Listing = serde_json::from_str(&body).map_err(|source| EngineError::UpstreamFailed {
+    let response: ModelsResponse = serde_json::from_str(&body).map_err(|source| EngineError::UpstreamFailed {
         server: server.name().to_owned(),
-        reason: UpstreamError::not_understood(&body, source).to_string(),
+        reason: UpstreamError::malformed(&body, source).to_string(),
     })?;
-    let models = listing.data.into_iter().map(|model| ServerModel {
+    let models = response.data.into_iter().map(|model| ServerModel {
         name: model.id,
         loaded: None,
     });

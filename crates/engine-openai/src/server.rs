@@ -6,18 +6,18 @@ use engine::{Engine, EngineError};
 use tokio::runtime::Handle;
 use upstream::{RemoteEngine, Server, ServerModel, Settings, UpstreamError};
 
-use crate::ask::OpenAiWire;
 use crate::models;
+use crate::request::OpenAiWire;
 
-/// A server with OpenAI's chat completions.
+/// A server with OpenAI's chat completions interface.
 #[derive(Debug, Clone)]
 pub struct OpenAiServer {
     server: Server,
 }
 
 impl OpenAiServer {
-    /// A server at an address like `http://localhost:8080`, with or without `/v1`; nothing is sent yet. Answers are read on
-    /// `runtime`.
+    /// Describes a server at an address like `http://localhost:8080`, with or without `/v1`, without sending a request.
+    /// Tasks on `runtime` read the answers.
     ///
     /// # Errors
     /// [`UpstreamError::Url`] and [`UpstreamError::Client`].
@@ -26,7 +26,8 @@ impl OpenAiServer {
         Ok(Self { server })
     }
 
-    /// The model of that name, which users see as `openai:NAME`. Whether the server has it is found out by asking.
+    /// Returns an engine for a model, which users know as `openai:NAME`. The first request shows whether the server has
+    /// it.
     #[must_use]
     pub fn engine(&self, model: &str) -> Arc<dyn Engine> {
         let wire = OpenAiWire {
@@ -35,7 +36,7 @@ impl OpenAiServer {
         Arc::new(RemoteEngine::new(self.server.clone(), wire, format!("openai:{model}")))
     }
 
-    /// The models that the server has; whether they are in memory isn't told.
+    /// Lists the server's models; whether they are in memory is unknown.
     ///
     /// # Errors
     /// [`EngineError::UpstreamTimeout`], [`EngineError::UpstreamBusy`], else [`EngineError::UpstreamFailed`].
@@ -44,7 +45,7 @@ impl OpenAiServer {
     }
 }
 
-/// An address whose path has a version (`…/v1`, and elsewhere `…/v1beta/openai`) is taken as it is; any other gets `/v1`.
+/// Appends `/v1` to an address unless its path has a version, such as `…/v1` or `…/v1beta/openai`.
 pub(crate) fn with_version(url: &str) -> String {
     let url = url.trim().trim_end_matches('/');
     let (_, address) = url.split_once("://").unwrap_or(("", url));

@@ -1,9 +1,9 @@
-//! What is asked, what is made of recorded answers, and a real model behind llama.cpp's server.
+//! The requests sent, the recorded answers read, and a real model behind llama.cpp's server.
 
-mod ask;
-mod read;
+mod decoder;
 mod real_model;
 mod recorded;
+mod request;
 mod server;
 
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use upstream::{ApiKey, Settings, Timeouts};
 
 use crate::OpenAiServer;
 
-/// The only time that a test waits out is before a busy server is asked again.
+/// Returns settings with a short wait before a retry, which is the only time that a test waits for.
 fn settings() -> Settings {
     Settings {
-        key: Some(ApiKey::new("sk-secret").expect("a key in order")),
+        key: Some(ApiKey::new("sk-secret").expect("the key is valid")),
         timeouts: Timeouts {
             back_off: Duration::from_millis(1),
             ..Timeouts::default()

@@ -1,4 +1,4 @@
-//! Runs a scripted answer and prints it: the shape of every engine, from request to end.
+//! Runs a scripted answer and prints it, from the request to the last event.
 
 use streaming_llm_engine::{Engine, EngineEvent, Message, Options, Request, Script, ScriptedEngine, TurnTag};
 

@@ -1,25 +1,25 @@
-//! What can go wrong with a generation.
+//! The errors of a generation.
 
 use thiserror::Error;
 
 use crate::TurnTag;
 
-/// Why an engine could not start or finish an answer.
+/// Why an engine could not start or complete an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum EngineError {
-    /// The engine's queue is full; trying again later may work.
+    /// The engine's queue is full; a later retry may succeed.
     #[error("the engine has {waiting} requests waiting, which is its limit")]
     Busy {
-        /// Requests that wait already.
+        /// Requests already waiting.
         waiting: usize,
     },
-    /// The request continues from a turn that the engine's cache no longer ends with; send the history instead.
+    /// The request continues from a turn with which the engine's cache no longer ends; send the history instead.
     #[error("the cache no longer ends with turn {tag:?}")]
     NotCached {
-        /// The turn that the request wanted to continue from.
+        /// The turn that the request continues from.
         tag: TurnTag,
     },
-    /// The part that must stay in view is larger than the model can hold.
+    /// The part of the prompt that must stay in view is larger than the model's context.
     #[error("{part} needs {needed_tokens} tokens, but only {limit_tokens} fit")]
     ContextTooLarge {
         /// What is too large, for example `the system prompt`.
@@ -29,13 +29,13 @@ pub enum EngineError {
         /// Tokens that fit.
         limit_tokens: u64,
     },
-    /// A request that this model can't serve, for example a chat with a model that has no chat template.
+    /// The model can't serve this request, for example a chat with a model that has no chat template.
     #[error("{reason}")]
     InvalidRequest {
-        /// What is wrong, with the value named.
+        /// What is wrong, naming the value.
         reason: String,
     },
-    /// The model isn't there: it failed to load, or its server can't be reached.
+    /// The model isn't available: it failed to load, or its server can't be reached.
     #[error("model {model:?} is not available: {reason}")]
     ModelUnavailable {
         /// The model's name.
@@ -43,15 +43,15 @@ pub enum EngineError {
         /// Why.
         reason: String,
     },
-    /// The model's server has more to do than it takes; trying again later may work.
+    /// The model's server refuses more requests for now; a later retry may succeed.
     #[error("{server} is busy: {reason}")]
     UpstreamBusy {
         /// The server, as users know it.
         server: String,
-        /// What it said.
+        /// The server's own reason.
         reason: String,
     },
-    /// The model's server has failed, or said something that its protocol doesn't have.
+    /// The model's server failed, or sent something that its protocol doesn't define.
     #[error("{server} failed: {reason}")]
     UpstreamFailed {
         /// The server, as users know it.
@@ -59,15 +59,15 @@ pub enum EngineError {
         /// What happened.
         reason: String,
     },
-    /// The model's server was silent for too long.
+    /// The model's server sent nothing for too long.
     #[error("{server} was too slow: {reason}")]
     UpstreamTimeout {
         /// The server, as users know it.
         server: String,
-        /// What was waited for, and how long.
+        /// What was awaited, and how long.
         reason: String,
     },
-    /// A fault of the engine itself.
+    /// An internal fault of the engine.
     #[error("the engine failed: {reason}")]
     Internal {
         /// What happened.

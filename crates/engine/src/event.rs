@@ -1,58 +1,60 @@
-//! What an engine says while it answers.
+//! The events of an answer.
 //!
-//! The order is any number of `Queued` while the engine is full, `Started`, then any number of `Token`, `Reasoning`, `ToolCall` and `Evicted`, then exactly one of `Finished`
-//! and `Failed`. A request that fails before it starts has no `Started`.
+//! Their order is any number of `Queued` while the engine is full, one `Started`, any number of `Token`, `Reasoning`,
+//! `ToolCall` and `Evicted`, and exactly one of `Finished` and `Failed`. A request that fails before it starts has no
+//! `Started`.
 
 use crate::{EngineError, ToolCall, TurnTag};
 
-/// One step of an answer.
+/// One event of an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EngineEvent {
-    /// The engine computes as many answers as it can; the request waits. Said again when it changes.
+    /// The engine computes as many answers as it can, and the request waits. Sent again when the number changes.
     Queued {
-        /// Answers that are computed now, or will be before this one.
+        /// Answers that are being computed, or will be before this one.
         ahead: usize,
     },
-    /// The prompt is tokenised and its place is known; prefill begins.
+    /// The prompt is tokenised and placed in the cache; prefill begins.
     Started(Started),
     /// More text of the answer.
     Token {
         /// Whole characters, never empty.
         text: String,
-        /// The token ids that made it, in order; together the answer's ids. Empty for engines that have none.
+        /// The token ids that the text was decoded from, in order; those of all events together are the answer's ids.
+        /// Empty for engines that have no ids.
         ids: Vec<u32>,
     },
-    /// More of what the model thinks before it answers; no part of the answer.
+    /// More of the model's reasoning, which is no part of the answer.
     Reasoning {
         /// Whole characters, never empty.
         text: String,
     },
-    /// The model asks for a tool. The answer still ends in `Finished`; whoever reads it runs the tool and asks again.
+    /// The model calls a tool. The answer still ends in `Finished`; the reader runs the tool and sends a new request.
     ToolCall(ToolCall),
-    /// Tokens have left the window for good.
+    /// Tokens were evicted from the window and won't return.
     Evicted {
-        /// How many since the last such event.
+        /// Tokens evicted since the last such event.
         tokens: u64,
-        /// The newest turn of which nothing is left in view, if any has gone.
+        /// The newest turn without any token left in view, if there is one.
         through: Option<TurnTag>,
     },
     /// The answer is complete.
     Finished(Finished),
-    /// The answer can't be completed; what was sent of it stands.
+    /// The answer can't be completed; the text sent before stays valid.
     Failed(EngineError),
 }
 
-/// How the prompt was placed.
+/// The placement of the prompt in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Started {
-    /// Tokens of the prompt that this turn added or had to bring back, cached ones excluded; 0 from a server that says so only
-    /// at the end, in [`Usage`].
+    /// Prompt tokens that have to be prefilled, cached ones excluded; 0 from a server that reports its count only at
+    /// the end, in [`Usage`].
     pub prompt_tokens: u64,
     /// Tokens in view that were in the cache already.
     pub cached_tokens: u64,
     /// Attention sinks in force.
     pub sink_tokens: u64,
-    /// Window in force; smaller than asked for when the model's trained context is.
+    /// Window in force; smaller than requested if the model's trained context is.
     pub window_tokens: u64,
     /// The first turn of the epoch that the answer belongs to: replaying from there rebuilds the prompt.
     pub epoch: TurnTag,
@@ -61,7 +63,7 @@ pub struct Started {
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FinishReason {
-    /// The model ended it, or a stop string was met.
+    /// The model ended it, or a stop string matched.
     Stop,
     /// `max_new_tokens` was reached, or a dense cache is full.
     Length,
@@ -69,13 +71,13 @@ pub enum FinishReason {
     Cancelled,
 }
 
-/// How the answer ended.
+/// The outcome of a complete answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finished {
-    /// Why.
+    /// Why the answer ended.
     pub reason: FinishReason,
-    /// The whole answer's token ids, as the next turn's prompt will hold them; empty for engines that have none. After a stop
-    /// string they spell exactly the text that was sent.
+    /// The whole answer's token ids, as the next turn's prompt will hold them; empty for engines that have no ids.
+    /// After a stop string they spell exactly the text that was sent.
     pub answer_ids: Vec<u32>,
     /// Counts of tokens.
     pub usage: Usage,

@@ -1,88 +1,73 @@
-//! The two ends of an answer: the engine's [`Emitter`] and the reader's [`Generation`], with a bounded channel between.
+//! The two ends of an answer: the engine's [`Emitter`] and the reader's [`Generation`], joined by a bounded channel.
 //!
-//! Asking to cancel is graceful: the engine stops before its next step and still sends `Finished`, whose ids are what the
-//! cache holds. Dropping the [`Generation`] stops it as well, but then the turn never happened: the engine goes back to
-//! where it was before, or forgets the conversation.
+//! Cancelling is graceful: the engine stops before its next step and still sends `Finished`, whose ids are what the
+//! cache holds. Dropping the [`Generation`] also stops the engine, but undoes the turn: the engine restores its state
+//! from before the turn, or forgets the conversation.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
 
 use crate::EngineEvent;
 
-/// Makes the two ends of one answer; `capacity` events fit between them.
+/// Creates the two ends of one answer; the channel between them holds up to `capacity` events.
 ///
 /// # Panics
 /// If `capacity` is 0.
 #[must_use]
 pub fn channel(capacity: usize) -> (Emitter, Generation) {
     let (sender, receiver) = mpsc::channel(capacity);
-    let canceller = Canceller::new();
+    let cancellation = CancellationToken::new();
     let emitter = Emitter {
         sender,
-        canceller: canceller.clone(),
+        cancellation: cancellation.clone(),
     };
-    (emitter, Generation { receiver, canceller })
+    let generation = Generation { receiver, cancellation };
+    (emitter, generation)
 }
 
 /// The reader's end of an answer.
 #[derive(Debug)]
 pub struct Generation {
     receiver: mpsc::Receiver<EngineEvent>,
-    canceller: Canceller,
+    cancellation: CancellationToken,
 }
 
 impl Generation {
-    /// Waits for the next event; `None` after the last one, or when the engine is gone.
+    /// Waits for the next event; returns `None` after the last one, or if the engine has ended.
     pub async fn next(&mut self) -> Option<EngineEvent> {
         self.receiver.recv().await
     }
 
-    /// Waits for the next event on a thread that may block. Not for asynchronous code.
+    /// Waits for the next event, blocking the thread. Must not be called from asynchronous code.
     pub fn blocking_next(&mut self) -> Option<EngineEvent> {
         self.receiver.blocking_recv()
     }
 
-    /// A handle that cancels this answer, also from elsewhere.
+    /// Returns a handle that cancels this answer, from any task or thread.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
-        self.canceller.clone()
+        Canceller(self.cancellation.clone())
     }
 }
 
-/// Cancels one answer.
+/// Cancels one answer. Clones cancel the same answer.
 #[derive(Debug, Clone)]
-pub struct Canceller {
-    shared: Arc<Cancellation>,
-}
-
-/// The flag is the truth, for engines that look between two steps; the bell wakes those that wait.
-#[derive(Debug, Default)]
-struct Cancellation {
-    asked: AtomicBool,
-    bell: Notify,
-}
+pub struct Canceller(CancellationToken);
 
 impl Canceller {
-    fn new() -> Self {
-        Self { shared: Arc::default() }
-    }
-
-    /// Asks the engine to finish the answer as it is. Its `Finished` event still arrives.
+    /// Asks the engine to end the answer where it is. The `Finished` event still arrives.
     pub fn cancel(&self) {
-        self.shared.asked.store(true, Ordering::Release);
-        self.shared.bell.notify_waiters();
+        self.0.cancel();
     }
 }
 
-/// An event that was not sent, given back.
+/// Why an event was not sent.
 #[derive(Debug)]
 pub enum NotSent {
-    /// The reader is behind: sit out the step and try again.
+    /// The channel is full; holds the event, which the engine may send again after skipping a step.
     Full(Box<EngineEvent>),
-    /// The reader is gone.
+    /// The reader was dropped.
     Closed,
 }
 
@@ -90,14 +75,14 @@ pub enum NotSent {
 #[derive(Debug, Clone)]
 pub struct Emitter {
     sender: mpsc::Sender<EngineEvent>,
-    canceller: Canceller,
+    cancellation: CancellationToken,
 }
 
 impl Emitter {
-    /// Sends an event without ever waiting.
+    /// Sends an event without waiting.
     ///
     /// # Errors
-    /// Gives the event back when the channel is full, or says that the reader is gone.
+    /// [`NotSent::Full`] with the event if the channel is full, [`NotSent::Closed`] if the reader was dropped.
     pub fn try_send(&self, event: EngineEvent) -> Result<(), NotSent> {
         self.sender.try_send(event).map_err(|error| match error {
             TrySendError::Full(event) => NotSent::Full(Box::new(event)),
@@ -105,50 +90,45 @@ impl Emitter {
         })
     }
 
-    /// Sends an event, waiting for room; for engines whose every answer has a thread or task of its own.
+    /// Sends an event, waiting for capacity; for engines that run each answer in a thread or task of its own.
     ///
     /// # Errors
-    /// [`NotSent::Closed`] when the reader is gone.
+    /// [`NotSent::Closed`] if the reader was dropped.
     pub async fn send(&self, event: EngineEvent) -> Result<(), NotSent> {
         self.sender.send(event).await.map_err(|_| NotSent::Closed)
     }
 
-    /// As [`Emitter::send`], on a thread that may block.
+    /// Sends an event as [`Emitter::send`] does, blocking the thread.
     ///
     /// # Errors
-    /// [`NotSent::Closed`] when the reader is gone.
+    /// [`NotSent::Closed`] if the reader was dropped.
     pub fn blocking_send(&self, event: EngineEvent) -> Result<(), NotSent> {
         self.sender.blocking_send(event).map_err(|_| NotSent::Closed)
     }
 
-    /// Whether the reader asked to stop gracefully.
+    /// Returns true if the answer was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.canceller.shared.asked.load(Ordering::Acquire)
+        self.cancellation.is_cancelled()
     }
 
-    /// Waits until the reader asks to stop gracefully, for ever if it doesn't; for engines that wait for bytes meanwhile.
+    /// Waits until the answer is cancelled, without end if it isn't; for engines that wait for bytes meanwhile.
     pub async fn cancelled(&self) {
-        // Registered before the flag is read: a bell that rings between the two is heard.
-        let mut rung = std::pin::pin!(self.canceller.shared.bell.notified());
-        rung.as_mut().enable();
-        if !self.is_cancelled() {
-            rung.await;
-        }
+        self.cancellation.cancelled().await;
     }
 
-    /// Whether the reader is gone.
+    /// Returns true if the reader was dropped.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
 
-    /// Waits until the reader is gone.
+    /// Waits until the reader is dropped.
     pub async fn closed(&self) {
         self.sender.closed().await;
     }
 
-    /// How many more events fit at this moment.
+    /// Returns how many more events fit into the channel at this moment.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.sender.capacity()

@@ -1,8 +1,8 @@
-//! The engine trait: a [`Request`] goes in, a bounded stream of [`EngineEvent`]s comes out.
+//! Defines the engine trait: a [`Request`] goes in, a bounded stream of [`EngineEvent`]s comes out.
 //!
-//! Everything that can generate text stands behind [`Engine`]: the local transformer, and drivers for model servers. The
-//! trait is synchronous and object-safe; the one asynchronous place is the bounded channel inside [`Generation`].
-//! An engine never knows an agent, a socket or a store: it sees messages with opaque [`TurnTag`]s.
+//! Everything that can generate text implements [`Engine`]: the local transformer, and the drivers for model servers.
+//! The trait is synchronous and object-safe; the only asynchronous part is the bounded channel inside [`Generation`].
+//! An engine never knows agents, sockets or stores: it sees messages with opaque [`TurnTag`]s.
 
 mod error;
 mod event;
@@ -22,30 +22,33 @@ pub use scripted::{Script, ScriptedEngine};
 
 /// Generates answers, one stream of events for each request.
 ///
-/// Implementations own their threads. No method may block on a reader of a [`Generation`].
+/// Implementations own their threads. No method may block on the reader of a [`Generation`].
 pub trait Engine: Send + Sync {
     /// Describes the model that answers.
     fn model(&self) -> ModelInfo;
 
-    /// Says whether the engine can answer now; a loading engine accepts requests and answers them when it is ready.
+    /// Returns whether the engine can answer now; a loading engine accepts requests and answers once it is ready.
     fn readiness(&self) -> Readiness;
 
     /// Starts one answer and returns its stream at once.
     ///
     /// # Errors
-    /// [`EngineError::Busy`] when the engine's queue is full, [`EngineError::ModelUnavailable`] when it can't answer at all.
-    /// Everything that is found out later arrives as [`EngineEvent::Failed`].
+    /// [`EngineError::Busy`] if the engine's queue is full, [`EngineError::ModelUnavailable`] if it can't answer at
+    /// all. Every later failure arrives as [`EngineEvent::Failed`].
     fn generate(&self, request: Request) -> Result<Generation, EngineError>;
 
-    /// The newest turn of a conversation whose answer is in the engine's cache, to go on from without sending its history.
+    /// Returns the newest turn of a conversation whose answer is in the engine's cache, from which a request may
+    /// continue without sending the history.
     ///
-    /// Only a hint: the cache may be gone by the time a request arrives, which then fails with [`EngineError::NotCached`].
+    /// This is only a hint: the cache may have been dropped by the time a request arrives, which then fails with
+    /// [`EngineError::NotCached`].
     fn cached_through(&self, conversation: &str) -> Option<TurnTag>;
 
-    /// Drops whatever the engine keeps of a conversation.
+    /// Drops all state that the engine keeps for a conversation.
     fn forget(&self, conversation: &str);
 
-    /// Bytes of keys and values that the engine holds of conversations, those that no turn runs in included; 0 where it holds none.
+    /// Returns the bytes of keys and values that the engine holds for all conversations, idle ones included; 0 if it
+    /// has no cache of its own.
     fn cache_bytes(&self) -> u64 {
         0
     }
@@ -53,6 +56,7 @@ pub trait Engine: Send + Sync {
     /// Renders the prompt of a request as the model would see it, without generating.
     ///
     /// # Errors
-    /// [`EngineError::ModelUnavailable`] before the model is loaded, [`EngineError::ContextTooLarge`] as for [`Engine::generate`].
+    /// [`EngineError::ModelUnavailable`] before the model is loaded, [`EngineError::ContextTooLarge`] as for
+    /// [`Engine::generate`].
     fn render(&self, request: &Request) -> Result<Rendered, EngineError>;
 }

@@ -1,4 +1,4 @@
-//! What an engine says of its model, and of a prompt without generating.
+//! The description of an engine's model, and of a prompt as the model would see it.
 
 use std::ops::Range;
 
@@ -7,50 +7,50 @@ use crate::TurnTag;
 /// The model behind an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelInfo {
-    /// The name that users know it by.
+    /// The model's name, as users know it.
     pub name: String,
-    /// Identifies the exact weights and vocabulary: token ids may be used again only under the same one.
+    /// Identifies the exact weights and vocabulary: token ids are valid only under the same fingerprint.
     pub fingerprint: String,
     /// The context that the model was trained for, in tokens; 0 while unknown.
     pub context_tokens: u64,
-    /// Attention sinks by setting.
+    /// The configured number of attention sinks.
     pub sink_tokens: u64,
-    /// Rolling window by setting.
+    /// The configured rolling window, in tokens.
     pub window_tokens: u64,
-    /// Who sees to it that the prompt fits.
+    /// How long conversations are made to fit.
     pub context: ContextPolicy,
-    /// Whether it can be offered tools, and reads their outputs.
+    /// True if the model can be offered tools and reads their outputs.
     pub tools: bool,
 }
 
-/// Who sees to it that a conversation of any length fits the model.
+/// How a conversation of any length is made to fit the model's context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ContextPolicy {
-    /// The engine: what is too old rolls out of its window.
+    /// The engine evicts the oldest tokens from its window.
     Rolling,
-    /// Whoever asks: a prompt and its answer must fit `context_tokens`.
+    /// The caller sees to it that a prompt and its answer fit `context_tokens`.
     Bounded,
 }
 
 /// Whether an engine can answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness {
-    /// It can.
+    /// The engine answers.
     Ready,
-    /// Not yet.
+    /// The model is still being loaded.
     Loading,
-    /// It never will, for the reason given.
+    /// The engine will never answer, for this reason.
     Failed(String),
 }
 
 /// A prompt as the model would see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
-    /// All of its text, special tokens spelled out.
+    /// The whole text, special tokens spelled out.
     pub text: String,
-    /// Its token ids; empty for engines that have none.
+    /// The token ids; empty for engines that have no ids.
     pub ids: Vec<u32>,
-    /// Its parts, in order, covering `ids` without a gap; none for engines that have no ids.
+    /// The parts, in order, covering `ids` without a gap; empty for engines that have no ids.
     pub spans: Vec<Span>,
 }
 
@@ -59,21 +59,21 @@ pub struct Rendered {
 pub struct Span {
     /// The range of token indices.
     pub tokens: Range<usize>,
-    /// What it is.
+    /// The content of the part.
     pub kind: SpanKind,
-    /// The turn that it belongs to; `None` for the system part.
+    /// The turn that the part belongs to; `None` for the system part.
     pub tag: Option<TurnTag>,
 }
 
-/// What a [`Span`] holds.
+/// The content of a [`Span`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SpanKind {
     /// The pinned system part.
     System,
-    /// A user's message, the template's literals around it included.
+    /// A user's message, with the template's literals around it.
     User,
-    /// An answer, the literal that closes it included.
+    /// An answer, with the literal that closes it.
     Assistant,
-    /// The output of a tool, the template's literals around it included.
+    /// The output of a tool, with the template's literals around it.
     Tool,
 }

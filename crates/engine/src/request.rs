@@ -1,22 +1,22 @@
-//! What an engine is asked: messages, options and the seed, all checked and complete.
+//! A request to an engine: messages, options and the seed, all checked and complete.
 
-/// Names a turn to the engine, which only ever compares it.
+/// Identifies a turn to the engine, which only compares tags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TurnTag(pub u64);
 
-/// Who speaks in a [`Message`]. The system's words are [`Request::system`].
+/// The author of a [`Message`]. The system part is in [`Request::system`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
-    /// The person or program that asks.
+    /// The person or program that talks to the model.
     User,
-    /// The model, which may ask for tools beside what it says.
+    /// The model, which may call tools beside its text.
     Assistant {
-        /// In the order in which it asked.
+        /// The calls, in the model's order.
         calls: Vec<ToolCall>,
     },
     /// A tool, whose output is the message's text.
     Tool {
-        /// The [`ToolCall::id`] that it answers.
+        /// The [`ToolCall::id`] that the output answers.
         call_id: String,
         /// The tool's name.
         name: String,
@@ -24,60 +24,60 @@ pub enum Role {
 }
 
 impl Role {
-    /// The model, saying something without asking for a tool.
+    /// The model, without calls of tools.
     pub const ASSISTANT: Self = Self::Assistant { calls: Vec::new() };
 }
 
-/// A tool that the model may ask for.
+/// A tool that the model may call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tool {
-    /// Its name, unique in a request.
+    /// The name, unique in a request.
     pub name: String,
-    /// What it does, in words for the model.
+    /// What the tool does, in words for the model.
     pub description: String,
-    /// JSON Schema of its arguments, as JSON text: an object.
+    /// JSON Schema of the arguments, as JSON text: an object.
     pub parameters: String,
 }
 
-/// The model asks for a tool.
+/// A call of a tool by the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolCall {
-    /// Names the call within its answer.
+    /// Identifies the call within its answer.
     pub id: String,
     /// The tool's name, as the model wrote it.
     pub name: String,
-    /// Its arguments, as JSON text: an object.
+    /// The arguments, as JSON text: an object.
     pub arguments: String,
 }
 
 /// One message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Who speaks.
+    /// The author.
     pub role: Role,
-    /// The text, exactly as it was said.
+    /// The text, unchanged.
     pub text: String,
-    /// An earlier answer's token ids, when this same model made it: they are used in place of encoding `text` again, which
-    /// could give other tokens than the model saw.
+    /// The token ids of an earlier answer, if the same model generated it. They are used in place of encoding `text`,
+    /// which could give other tokens than the model saw.
     pub ids: Option<Vec<u32>>,
-    /// The turn that the message belongs to; question and answer of one turn share it.
+    /// The turn that the message belongs to; question and answer of one turn share the tag.
     pub tag: TurnTag,
 }
 
 impl Message {
-    /// A user's words.
+    /// Creates a user's message.
     #[must_use]
     pub fn user(tag: TurnTag, text: impl Into<String>) -> Self {
         Self::new(Role::User, tag, text)
     }
 
-    /// An answer, without its ids.
+    /// Creates an answer without ids and calls.
     #[must_use]
     pub fn assistant(tag: TurnTag, text: impl Into<String>) -> Self {
         Self::new(Role::ASSISTANT, tag, text)
     }
 
-    /// Anyone's words, without ids.
+    /// Creates a message without ids.
     #[must_use]
     pub fn new(role: Role, tag: TurnTag, text: impl Into<String>) -> Self {
         Self {
@@ -89,28 +89,31 @@ impl Message {
     }
 }
 
-/// One answer to be generated.
+/// A request for one answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     /// The conversation, whose cache is kept for its next turn.
     pub conversation: String,
-    /// The system part (system prompt and context), which never leaves the model's view. Always sent, so that a change is noticed.
+    /// The system part (system prompt and context), which is never evicted. Sent with every request, so that the engine
+    /// notices a change.
     pub system: Option<String>,
-    /// The turn that the engine's cache ends with (see [`Engine::cached_through`](crate::Engine::cached_through)); `messages` are those after it.
-    /// `None`: `messages` are the history, and the engine starts a new epoch with the newest whole turns that fit.
+    /// The turn with which the engine's cache ends (see [`Engine::cached_through`](crate::Engine::cached_through));
+    /// `messages` are those after it. If `None`, `messages` are the history, and the engine starts a new epoch with the
+    /// newest whole turns that fit.
     pub continues_from: Option<TurnTag>,
-    /// Oldest first, users' and assistants' in turn; the last one is a user's or the output of a tool, and its tag becomes the
-    /// answer's. The outputs of tools follow the answer that asked for them, in the order of its calls.
+    /// The messages, oldest first, of user and assistant alternately. The last one is a user's or the output of a tool,
+    /// and its tag becomes the answer's. The outputs of tools follow the answer with their calls, in the order of the
+    /// calls.
     pub messages: Vec<Message>,
-    /// Tools that the model may ask for; an engine that can't offer them fails a request that has any.
+    /// Tools that the model may call; an engine without support for tools fails a request that has any.
     pub tools: Vec<Tool>,
     /// How to sample and when to stop.
     pub options: Options,
-    /// Seed of the turn: with the index of a token it determines that token's random number.
+    /// Seed of the turn: together with the index of a token it determines that token's random number.
     pub seed: u64,
 }
 
-/// How to sample, when to stop, and how much stays in view. All values are in range: whoever makes one has checked them.
+/// How to sample, when to stop, and how much stays in view. The creator has checked that all values are in range.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// Softmax temperature, 0 and up; 0 is greedy.
@@ -121,20 +124,20 @@ pub struct Options {
     pub top_k: u32,
     /// Drops tokens less probable than this share of the most probable one, in [0, 1); 0 is off.
     pub min_p: f32,
-    /// Divides the logits of tokens seen lately (multiplies negative ones); 1 is off.
+    /// Divides the logits of recently seen tokens (multiplies negative ones); 1 is off.
     pub repeat_penalty: f32,
-    /// The answer ends after this many tokens, at least 1.
+    /// Ends the answer after this many tokens, at least 1.
     pub max_new_tokens: u32,
-    /// The answer ends before any of these; none is empty.
+    /// Ends the answer before any of these strings, none of which is empty.
     pub stop: Vec<String>,
-    /// Attention sinks, at the least; the system part is always one. `None`: the engine's setting.
+    /// The least number of attention sinks; the system part's tokens are always sinks. `None`: the engine's setting.
     pub sink_tokens: Option<u32>,
-    /// Tokens of the rolling window. `None`: the engine's setting.
+    /// The rolling window in tokens. `None`: the engine's setting.
     pub window_tokens: Option<u32>,
 }
 
 impl Default for Options {
-    /// Plain sampling at temperature 0.7 and top-p 0.95, at most 512 tokens.
+    /// Returns sampling at temperature 0.7 and top-p 0.95, with at most 512 tokens.
     fn default() -> Self {
         Self {
             temperature: 0.7,

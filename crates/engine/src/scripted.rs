@@ -1,7 +1,7 @@
-//! An engine that answers from a script: for tests, and for measuring everything around a model.
+//! An engine that answers from a script, for tests and for measuring everything around a model.
 //!
-//! It needs no model, gives the same tokens for the same request, and can be held before every token, so that a test
-//! decides when an answer goes on. It keeps the promise of [`Engine::cached_through`] as the real one does.
+//! It needs no model, generates the same tokens for the same request, and can be held before every token, so that a
+//! test decides when an answer goes on. It implements [`Engine::cached_through`] as the real engine does.
 
 mod by_message;
 
@@ -15,34 +15,34 @@ use crate::{
     Rendered, Request, Role, Span, SpanKind, Started, Timings, ToolCall, TurnTag, Usage, channel,
 };
 
-/// Events between a scripted answer and its reader; small, so that tests meet a full channel.
+/// Capacity of the channel between an answer and its reader; small, so that tests meet a full channel.
 const CHANNEL_EVENTS: usize = 16;
 
-/// How often a held answer looks whether it was cancelled.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// How often a held answer checks whether it was cancelled.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// What a [`ScriptedEngine`] answers next.
+/// The content of one answer of a [`ScriptedEngine`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Script {
     /// These tokens, then the end.
     Tokens(Vec<String>),
     /// These tokens, then this error.
     Fails(Vec<String>, EngineError),
-    /// This error before anything else.
+    /// This error before any other event.
     Refuses(EngineError),
-    /// This thought, then these tokens.
+    /// This reasoning, then these tokens.
     Thinks(String, Vec<String>),
-    /// These tokens, then a request for these tools.
+    /// These tokens, then these calls of tools.
     Calls(Vec<String>, Vec<ToolCall>),
-    /// These tokens, and no end until it is cancelled.
+    /// These tokens, and no end until the answer is cancelled.
     Holds(Vec<String>),
-    /// This many tokens leave the window, then these tokens.
+    /// The eviction of this many tokens, then these tokens.
     Evicts(u64, Vec<String>),
     /// `echo: ` and the user's message, word by word.
     Echo,
 }
 
-/// Answers from a script, one thread an answer.
+/// Answers from a script, with one thread for each answer. Clones share everything.
 #[derive(Debug, Clone, Default)]
 pub struct ScriptedEngine {
     shared: Arc<Shared>,
@@ -58,16 +58,18 @@ struct Shared {
 struct State {
     scripts: VecDeque<Script>,
     requests: Vec<Request>,
+    /// The last answered turn of each conversation.
     cached: HashMap<String, TurnTag>,
+    /// The first turn of each conversation's epoch.
     epochs: HashMap<String, TurnTag>,
-    /// `None`: nothing is held.
+    /// How many tokens may still be sent; `None` if answers aren't held.
     permits: Option<u64>,
-    /// Whether messages are asked what to answer once the scripts are used up.
-    asks_messages: bool,
+    /// True if messages choose the answers once the scripts are used up.
+    reads_messages: bool,
 }
 
 impl ScriptedEngine {
-    /// An engine that gives these answers in order, and then echoes.
+    /// Creates an engine that gives these answers in order, and then echoes.
     #[must_use]
     pub fn new(scripts: impl IntoIterator<Item = Script>) -> Self {
         let engine = Self::default();
@@ -82,15 +84,15 @@ impl ScriptedEngine {
         self
     }
 
-    /// Answers as the messages ask for, once its scripts are used up: `/hold WORDS`, `/fail CODE WORDS`, `/think THOUGHT WORDS`,
-    /// `/evict NUMBER WORDS` and `/tool NAME ARGUMENTS`. Everything else is echoed.
+    /// Lets messages choose the answers once the scripts are used up: `/hold WORDS`, `/fail CODE WORDS`,
+    /// `/think THOUGHT WORDS`, `/evict NUMBER WORDS` and `/tool NAME ARGUMENTS`. Every other message is echoed.
     #[must_use]
     pub fn by_message(self) -> Self {
-        self.lock().asks_messages = true;
+        self.lock().reads_messages = true;
         self
     }
 
-    /// Lets `tokens` more tokens through, over all answers.
+    /// Lets `tokens` more tokens through, over all held answers.
     pub fn release(&self, tokens: u64) {
         if let Some(permits) = &mut self.lock().permits {
             *permits = permits.saturating_add(tokens);
@@ -98,7 +100,7 @@ impl ScriptedEngine {
         self.shared.released.notify_all();
     }
 
-    /// Every request so far, oldest first.
+    /// Returns all requests so far, oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         self.lock().requests.clone()
@@ -131,19 +133,19 @@ impl Engine for ScriptedEngine {
         let script = {
             let mut state = self.lock();
             state.requests.push(request.clone());
-            // What a tool gave is no command.
-            let asking = request.messages.last().filter(|last| last.role == Role::User);
-            let asked = asking
-                .filter(|_| state.asks_messages)
+            // The output of a tool is no command.
+            let user_message = request.messages.last().filter(|last| last.role == Role::User);
+            let chosen = user_message
+                .filter(|_| state.reads_messages)
                 .map(|last| by_message::script(&last.text));
-            state.scripts.pop_front().or(asked).unwrap_or(Script::Echo)
+            state.scripts.pop_front().or(chosen).unwrap_or(Script::Echo)
         };
         let engine = self.clone();
         thread::Builder::new()
             .name("scripted-answer".to_owned())
             .spawn(move || {
-                // A reader that is gone has dropped the turn; the script has nothing to undo.
-                let _gone = engine.answer(&request, script, &emitter);
+                // A dropped reader has dropped the turn; the script has nothing to undo.
+                let _reader_dropped = engine.answer(&request, script, &emitter);
             })
             .map_err(|error| EngineError::Internal {
                 reason: error.to_string(),
@@ -159,7 +161,7 @@ impl Engine for ScriptedEngine {
         self.lock().cached.remove(conversation);
     }
 
-    /// Every part is its text and a line feed; every character is a token, with its code point as the id.
+    /// Renders each part as its text and a line feed; each character is a token, with its code point as the id.
     fn render(&self, request: &Request) -> Result<Rendered, EngineError> {
         let mut rendered = Rendered {
             text: String::new(),
@@ -204,15 +206,15 @@ impl ScriptedEngine {
         {
             return emitter.blocking_send(EngineEvent::Failed(EngineError::NotCached { tag }));
         }
-        let Play {
+        let Steps {
             thought,
             tokens,
             calls,
             error,
             evicts,
             holds,
-        } = match Play::of(script, &last.text) {
-            Ok(play) => play,
+        } = match Steps::of(script, &last.text) {
+            Ok(steps) => steps,
             Err(error) => return emitter.blocking_send(EngineEvent::Failed(error)),
         };
         let epoch = self.epoch(request);
@@ -251,7 +253,7 @@ impl ScriptedEngine {
         }))
     }
 
-    /// The turn that the request's epoch starts with: as before when it continues, else its first message's.
+    /// Returns the first turn of the request's epoch: as before if it continues, otherwise its first message's.
     fn epoch(&self, request: &Request) -> TurnTag {
         let first = request.messages.first().map_or(TurnTag(0), |message| message.tag);
         let mut state = self.lock();
@@ -280,7 +282,7 @@ impl ScriptedEngine {
         }
     }
 
-    /// Sends the tokens, up to the request's limit; token `i` has the id `i`.
+    /// Sends the tokens, up to the request's limit; returns why it stopped and the ids sent. Token `i` has the id `i`.
     fn stream(
         &self,
         tokens: &[String],
@@ -309,11 +311,12 @@ impl ScriptedEngine {
     fn wait_for_cancel(&self, emitter: &Emitter) {
         let mut state = self.lock();
         while !emitter.is_cancelled() && !emitter.is_closed() {
-            let waited = self.shared.released.wait_timeout(state, LOOK_EVERY);
+            let waited = self.shared.released.wait_timeout(state, POLL_INTERVAL);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
+    /// Takes a permit for one token; returns without one once the answer is cancelled or its reader dropped.
     fn wait_for_permit(&self, emitter: &Emitter) {
         let mut state = self.lock();
         loop {
@@ -326,15 +329,15 @@ impl ScriptedEngine {
                 Some(_) if emitter.is_cancelled() || emitter.is_closed() => return,
                 Some(_) => {}
             }
-            let waited = self.shared.released.wait_timeout(state, LOOK_EVERY);
+            let waited = self.shared.released.wait_timeout(state, POLL_INTERVAL);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
 
-/// A script taken apart.
+/// The steps of a script, in the order in which an answer performs them.
 #[derive(Default)]
-struct Play {
+struct Steps {
     thought: Option<String>,
     tokens: Vec<String>,
     calls: Vec<ToolCall>,
@@ -343,31 +346,32 @@ struct Play {
     holds: bool,
 }
 
-impl Play {
+impl Steps {
+    /// Takes a script apart; fails with the error of [`Script::Refuses`].
     fn of(script: Script, message: &str) -> Result<Self, EngineError> {
-        let mut play = Self::default();
+        let mut steps = Self::default();
         match script {
-            Script::Tokens(tokens) => play.tokens = tokens,
-            Script::Fails(tokens, error) => (play.tokens, play.error) = (tokens, Some(error)),
+            Script::Tokens(tokens) => steps.tokens = tokens,
+            Script::Fails(tokens, error) => (steps.tokens, steps.error) = (tokens, Some(error)),
             Script::Refuses(error) => return Err(error),
-            Script::Thinks(thought, tokens) => (play.thought, play.tokens) = (Some(thought), tokens),
-            Script::Calls(tokens, calls) => (play.tokens, play.calls) = (tokens, calls),
-            Script::Holds(tokens) => (play.tokens, play.holds) = (tokens, true),
-            Script::Evicts(evicted, tokens) => (play.evicts, play.tokens) = (Some(evicted), tokens),
-            Script::Echo => play.tokens = echo(message),
+            Script::Thinks(thought, tokens) => (steps.thought, steps.tokens) = (Some(thought), tokens),
+            Script::Calls(tokens, calls) => (steps.tokens, steps.calls) = (tokens, calls),
+            Script::Holds(tokens) => (steps.tokens, steps.holds) = (tokens, true),
+            Script::Evicts(evicted, tokens) => (steps.evicts, steps.tokens) = (Some(evicted), tokens),
+            Script::Echo => steps.tokens = echo(message),
         }
-        Ok(play)
+        Ok(steps)
     }
 }
 
-/// `echo: ` and the message, split after each space.
+/// Returns `echo: ` and the message, split after each space.
 fn echo(message: &str) -> Vec<String> {
     let mut tokens = vec!["echo: ".to_owned()];
     tokens.extend(words(message));
     tokens
 }
 
-/// A text, cut after each space: no token is empty.
+/// Splits a text after each space; no token is empty.
 fn words(text: &str) -> Vec<String> {
     text.split_inclusive(' ').map(str::to_owned).collect()
 }

@@ -1,4 +1,4 @@
-//! The scripted engine keeps the promises that every engine makes.
+//! The scripted engine fulfils the contract of the trait.
 
 use crate::{
     Engine, EngineError, EngineEvent, FinishReason, Generation, Message, Options, Request, Script, ScriptedEngine,
@@ -21,7 +21,7 @@ fn words(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|&text| text.to_owned()).collect()
 }
 
-/// Reads an answer to its end: its text, and its last event.
+/// Reads an answer to its end and returns its text and its last event.
 #[track_caller]
 fn read(mut generation: Generation) -> (String, EngineEvent) {
     let mut text = String::new();
@@ -49,7 +49,7 @@ fn check(engine: &ScriptedEngine, request: Request, text: &str, reason: FinishRe
 }
 
 #[test]
-fn scripts_come_in_order_and_then_it_echoes() {
+fn scripts_are_played_in_order_before_it_echoes() {
     let engine = ScriptedEngine::new([Script::Tokens(words(&["a", "b"]))]);
     check(&engine, request(1, None, "x"), "ab", FinishReason::Stop);
     check(
@@ -113,7 +113,7 @@ fn a_held_answer_stops_gracefully_when_cancelled() {
 }
 
 #[test]
-fn a_message_may_ask_for_what_is_answered() {
+fn by_message_lets_a_message_choose_its_answer() {
     let engine = ScriptedEngine::default().by_message();
     check(
         &engine,
@@ -161,7 +161,7 @@ fn a_message_may_ask_for_what_is_answered() {
 }
 
 #[test]
-fn an_engine_that_was_not_told_so_takes_no_command_from_a_message() {
+fn without_by_message_commands_are_echoed() {
     let engine = ScriptedEngine::default();
     check(
         &engine,

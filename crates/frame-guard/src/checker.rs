@@ -1,30 +1,31 @@
-//! A client's bytes, checked as they come (RFC 6455, section 5): bytes in, the first broken rule out.
+//! The checker of a client's bytes (RFC 6455, section 5): bytes in, the first broken rule out.
 //!
-//! Every rule is applied at the first byte that breaks it, so a frame that is too big is refused by its header. It allocates
-//! nothing, keeps no byte of a payload, and doesn't care how the stream is cut into pieces.
+//! Each rule is applied at the first byte that breaks it, so a frame that is too big is refused by its header. The
+//! checker allocates nothing, keeps no byte of a payload, and gives the same result however the stream is cut into
+//! pieces.
 
 use std::time::{Duration, Instant};
 
 use crate::utf8::Utf8;
 use crate::violation::Violation;
 
-/// What one peer may send.
+/// The limits of what one peer may send.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Bytes of one message, all its fragments together.
+    /// Most bytes of one message, all its fragments together.
     pub message_bytes: u64,
 }
 
-/// Fragments that a message may have however small it is: more than any library makes of a document that is typed.
-pub(crate) const FEW_FRAGMENTS: u64 = 4_096;
+/// Fragments that a message may have however small it is: more than any library makes of a typed document.
+pub(crate) const FREE_FRAGMENTS: u64 = 4_096;
 
-/// Bytes that pay for each further fragment: keeping one costs half of that.
-pub(crate) const BYTES_A_FRAGMENT: u64 = 64;
+/// Message bytes that allow one further fragment each: keeping a fragment costs half of that.
+pub(crate) const BYTES_PER_FRAGMENT: u64 = 64;
 
-/// Pings and pongs a second: one every 30 s is usual, and a few dozen at once is somebody's test.
-pub(crate) const CONTROLS_A_PERIOD: u32 = 128;
+/// Most pings and pongs in a period: one every 30 s is usual, and a few dozen at once occur in tests.
+pub(crate) const CONTROLS_PER_PERIOD: u32 = 128;
 
-/// What they are counted over.
+/// The period over which pings and pongs are counted.
 const CONTROL_PERIOD: Duration = Duration::from_secs(1);
 
 /// The longest payload of a control frame (section 5.5).
@@ -33,82 +34,87 @@ const CONTROL_BYTES: u64 = 125;
 /// The longest header: two bytes, a length of eight, a mask of four.
 const HEADER_BYTES: usize = 14;
 
-/// How far the bytes may be passed on.
+/// How many of the checked bytes may be passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checked {
     /// All of them.
     All,
-    /// So many: a close frame ends there, and nothing counts after it.
+    /// This many: a close frame ends there, and the bytes after it are ignored.
     Closed(usize),
-    /// So many: the next byte breaks a rule.
+    /// This many: the next byte breaks a rule.
     Broken(usize, Violation),
 }
 
-/// What a frame is.
+/// The kind of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum FrameKind {
     Text,
     Binary,
     Close,
-    /// A ping or a pong.
-    Echo,
+    PingOrPong,
 }
 
-impl Kind {
+impl FrameKind {
     fn is_control(self) -> bool {
-        matches!(self, Self::Close | Self::Echo)
+        matches!(self, Self::Close | Self::PingOrPong)
     }
 }
 
-/// The frame whose bytes come in.
+/// The frame whose payload is being received.
 #[derive(Debug)]
 struct Frame {
-    kind: Kind,
+    kind: FrameKind,
     is_last: bool,
     mask: [u8; 4],
-    /// Payload bytes that have come.
+    /// Payload bytes received.
     taken: u64,
+    /// Payload bytes declared by the header.
     length: u64,
 }
 
-/// The message whose fragments come in.
+/// The message whose fragments are being received.
 #[derive(Debug)]
 struct Message {
-    kind: Kind,
+    kind: FrameKind,
+    /// Payload bytes that the headers so far declare.
     bytes: u64,
     fragments: u64,
     text: Utf8,
 }
 
-/// Where the stream is.
+/// What the next byte of the stream belongs to.
 #[derive(Debug)]
-enum Place {
+enum State {
     Header,
     Payload(Frame),
+    /// Nothing: a close frame or a violation has ended the stream.
     Over,
 }
 
-/// The checker of one peer's stream.
+/// Checks one peer's stream.
 #[derive(Debug)]
 pub struct Checker {
     bounds: Bounds,
-    place: Place,
+    state: State,
+    /// The header being received, of which `header_bytes` are there.
     header: [u8; HEADER_BYTES],
     header_bytes: usize,
+    /// The message that is not yet complete.
     message: Option<Message>,
     close_code: u16,
     close_reason: Utf8,
+    /// Pings and pongs since `controls_since`.
     controls: u32,
     controls_since: Option<Instant>,
 }
 
 impl Checker {
-    /// A checker at the start of a stream.
+    /// Creates a checker at the start of a stream.
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
-            place: Place::Header,
+            state: State::Header,
             header: [0; HEADER_BYTES],
             header_bytes: 0,
             message: None,
@@ -119,26 +125,26 @@ impl Checker {
         }
     }
 
-    /// Checks what comes next in the stream, read at `now`. After anything but [`Checked::All`] the stream is over.
+    /// Checks the next bytes of the stream, read at `now`. After any result but [`Checked::All`] the stream is over.
     pub fn check(&mut self, bytes: &[u8], now: Instant) -> Checked {
         let mut at = 0;
         while at < bytes.len() {
-            let taken = match &self.place {
-                Place::Header => self.take_header(bytes[at], now).map(|()| 1),
-                Place::Payload(_) => self.take_payload(&bytes[at..]),
-                Place::Over => return Checked::Closed(at),
+            let taken = match &self.state {
+                State::Header => self.take_header(bytes[at], now).map(|()| 1),
+                State::Payload(_) => self.take_payload(&bytes[at..]),
+                State::Over => return Checked::Closed(at),
             };
             match taken {
                 Ok(taken) => at += taken,
                 Err((taken, violation)) => {
-                    self.place = Place::Over;
+                    self.state = State::Over;
                     return Checked::Broken(at + taken, violation);
                 }
             }
         }
-        match self.place {
-            Place::Over => Checked::Closed(at),
-            Place::Header | Place::Payload(_) => Checked::All,
+        match self.state {
+            State::Over => Checked::Closed(at),
+            State::Header | State::Payload(_) => Checked::All,
         }
     }
 
@@ -148,7 +154,7 @@ impl Checker {
         self.check_header(now).map_err(|violation| (0, violation))
     }
 
-    /// Applies the rules that the header's newest byte decides.
+    /// Applies the rules that the newest byte of the header decides.
     fn check_header(&mut self, now: Instant) -> Result<(), Violation> {
         let taken = self.header_bytes;
         if taken == 1 {
@@ -183,7 +189,7 @@ impl Checker {
         self.begin_payload(length, mask)
     }
 
-    /// The first byte: what the frame is, and whether it may come now.
+    /// Checks the first byte: the kind of the frame, and that it is allowed at this point.
     fn check_opcode(&mut self, now: Instant) -> Result<(), Violation> {
         let first = self.header[0];
         if first & 0x70 != 0 {
@@ -194,7 +200,7 @@ impl Checker {
             0 => {
                 let message = self.message.as_mut().ok_or(Violation::NothingToContinue)?;
                 message.fragments += 1;
-                if message.fragments > FEW_FRAGMENTS + message.bytes / BYTES_A_FRAGMENT {
+                if message.fragments > FREE_FRAGMENTS + message.bytes / BYTES_PER_FRAGMENT {
                     return Err(Violation::TooManyFragments);
                 }
             }
@@ -203,7 +209,11 @@ impl Checker {
                     return Err(Violation::UnfinishedMessage);
                 }
                 self.message = Some(Message {
-                    kind: if opcode == 1 { Kind::Text } else { Kind::Binary },
+                    kind: if opcode == 1 {
+                        FrameKind::Text
+                    } else {
+                        FrameKind::Binary
+                    },
                     bytes: 0,
                     fragments: 1,
                     text: Utf8::default(),
@@ -224,13 +234,13 @@ impl Checker {
             self.controls_since = Some(now);
         }
         self.controls += 1;
-        if self.controls > CONTROLS_A_PERIOD {
+        if self.controls > CONTROLS_PER_PERIOD {
             return Err(Violation::TooManyControls);
         }
         Ok(())
     }
 
-    /// The second byte: the mask bit, and all that a control frame's length may be.
+    /// Checks the second byte: the mask bit, and the length of a control frame.
     fn check_short_length(&self, length: u64) -> Result<(), Violation> {
         if self.header[1] & 0x80 == 0 {
             return Err(Violation::Unmasked);
@@ -238,12 +248,12 @@ impl Checker {
         match self.kind() {
             Some(kind) if !kind.is_control() => Ok(()),
             _ if length > CONTROL_BYTES => Err(Violation::LongControl),
-            Some(Kind::Close) if length == 1 => Err(Violation::HalfACloseCode),
+            Some(FrameKind::Close) if length == 1 => Err(Violation::HalfACloseCode),
             _ => Ok(()),
         }
     }
 
-    /// The whole length: that it can be, and that the message stays within its bounds.
+    /// Checks the complete length: that it is valid, and that the message stays within its bounds.
     fn check_length(&mut self, length: u64) -> Result<(), Violation> {
         if length >> 63 != 0 {
             return Err(Violation::ImpossibleLength);
@@ -259,17 +269,17 @@ impl Checker {
         Ok(())
     }
 
-    /// What the frame is that the header begins; a continuation is what it continues.
-    fn kind(&self) -> Option<Kind> {
+    /// Returns the kind of the frame whose header is being read; a continuation has the kind of its message.
+    fn kind(&self) -> Option<FrameKind> {
         match self.header[0] & 0x0f {
-            8 => Some(Kind::Close),
-            9 | 10 => Some(Kind::Echo),
+            8 => Some(FrameKind::Close),
+            9 | 10 => Some(FrameKind::PingOrPong),
             _ => self.message.as_ref().map(|message| message.kind),
         }
     }
 
     fn begin_payload(&mut self, length: u64, mask: [u8; 4]) -> Result<(), Violation> {
-        // Only a data frame outside of a message has no kind, and its first byte was refused.
+        // Only a continuation outside of a message has no kind, and its first byte was refused.
         let kind = self.kind().ok_or(Violation::NothingToContinue)?;
         let is_last = self.header[0] & 0x80 != 0;
         self.header_bytes = 0;
@@ -281,15 +291,15 @@ impl Checker {
             length,
         };
         if length > 0 {
-            self.place = Place::Payload(frame);
+            self.state = State::Payload(frame);
             return Ok(());
         }
         self.end_frame(kind, is_last)
     }
 
-    /// Takes as many bytes as the frame has left; how many, and with an error how many were still good.
+    /// Consumes at most the rest of the frame's payload; returns how many bytes, or with an error how many were valid.
     fn take_payload(&mut self, bytes: &[u8]) -> Result<usize, (usize, Violation)> {
-        let Place::Payload(frame) = &mut self.place else {
+        let State::Payload(frame) = &mut self.state else {
             return Ok(0);
         };
         let left = usize::try_from(frame.length - frame.taken).unwrap_or(usize::MAX);
@@ -297,23 +307,23 @@ impl Checker {
         let (kind, is_last, mask, start) = (frame.kind, frame.is_last, frame.mask, frame.taken);
         frame.taken += bytes.len() as u64;
         let is_over = frame.taken == frame.length;
-        let places = (start..).map(|place| mask[(place & 3) as usize]);
-        let unmasked = bytes.iter().zip(places).map(|(byte, mask)| byte ^ mask).enumerate();
+        let mask_bytes = (start..).map(|index| mask[(index & 3) as usize]);
+        let unmasked = bytes.iter().zip(mask_bytes).map(|(byte, mask)| byte ^ mask).enumerate();
         match (kind, &mut self.message) {
-            (Kind::Text, Some(message)) => {
+            (FrameKind::Text, Some(message)) => {
                 for (at, byte) in unmasked {
                     if !message.text.take(byte) {
                         return Err((at, Violation::TextNotUtf8));
                     }
                 }
             }
-            (Kind::Close, _) => {
+            (FrameKind::Close, _) => {
                 for (at, byte) in unmasked {
                     self.take_close(start + at as u64, byte)
                         .map_err(|violation| (at, violation))?;
                 }
             }
-            (Kind::Text | Kind::Binary | Kind::Echo, _) => {}
+            (FrameKind::Text | FrameKind::Binary | FrameKind::PingOrPong, _) => {}
         }
         if is_over {
             let last = bytes.len().saturating_sub(1);
@@ -322,11 +332,11 @@ impl Checker {
         Ok(bytes.len())
     }
 
-    /// One byte of a close frame: two of its code, then its reason.
-    fn take_close(&mut self, place: u64, byte: u8) -> Result<(), Violation> {
-        if place < 2 {
+    /// Checks one byte of a close frame: the first two are its code, the others its reason.
+    fn take_close(&mut self, index: u64, byte: u8) -> Result<(), Violation> {
+        if index < 2 {
             self.close_code = (self.close_code << 8) | u16::from(byte);
-            return match place {
+            return match index {
                 1 if !may_be_sent(self.close_code) => Err(Violation::UnknownCloseCode),
                 _ => Ok(()),
             };
@@ -338,25 +348,25 @@ impl Checker {
         }
     }
 
-    fn end_frame(&mut self, kind: Kind, is_last: bool) -> Result<(), Violation> {
-        self.place = Place::Header;
+    fn end_frame(&mut self, kind: FrameKind, is_last: bool) -> Result<(), Violation> {
+        self.state = State::Header;
         match kind {
-            Kind::Echo => {}
-            Kind::Close if !self.close_reason.is_whole() => return Err(Violation::CloseReasonNotUtf8),
-            Kind::Close => self.place = Place::Over,
-            Kind::Text | Kind::Binary if is_last => {
+            FrameKind::PingOrPong => {}
+            FrameKind::Close if !self.close_reason.is_whole() => return Err(Violation::CloseReasonNotUtf8),
+            FrameKind::Close => self.state = State::Over,
+            FrameKind::Text | FrameKind::Binary if is_last => {
                 let text = self.message.take().map(|message| message.text);
                 if !text.unwrap_or_default().is_whole() {
                     return Err(Violation::TextNotUtf8);
                 }
             }
-            Kind::Text | Kind::Binary => {}
+            FrameKind::Text | FrameKind::Binary => {}
         }
         Ok(())
     }
 }
 
-/// Whether a peer may send this code in a close frame (section 7.4, and IANA's register of later ones).
+/// Returns true if a peer may send this code in a close frame (section 7.4, and IANA's register of later codes).
 fn may_be_sent(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }

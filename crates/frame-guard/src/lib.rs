@@ -1,8 +1,8 @@
-//! A client's WebSocket bytes, checked as they come (RFC 6455): bytes in, the first broken rule out.
+//! Checks a client's WebSocket bytes as they arrive (RFC 6455): bytes in, the first broken rule out.
 //!
-//! For a server that is given bytes by one library and has frames read by another: only what a [`Checker`] has passed goes on, so a
-//! frame that is too big is refused by its header, and each fault has its own close code. No compression, no fragments of its
-//! own: it allocates nothing, keeps no payload, and never answers a peer.
+//! It is meant for a server that receives bytes from one library and has frames read by another: only what a
+//! [`Checker`] has passed goes on, so a frame that is too big is refused by its header, and each violation has its own
+//! close code. It knows no compression, allocates nothing, keeps no payload, and never answers a peer.
 
 mod checker;
 #[cfg(any(test, feature = "fuzz"))]

@@ -1,13 +1,13 @@
-//! The checker's rules over a whole buffer, as plainly as can be: what it is compared with.
+//! A naive version of the checker's rules, over a whole buffer, with which tests and the fuzzer compare the checker.
 
-/// How a stream goes on.
+/// The state in which a stream ends.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Plain {
-    /// More may come.
+    /// More bytes may follow.
     Open,
-    /// A close frame has ended it.
+    /// A close frame has ended the stream.
     Closed,
-    /// A rule is broken, with this close code.
+    /// A rule with this close code is broken.
     Broken(u16),
 }
 
@@ -19,14 +19,14 @@ struct Header {
     bytes: usize,
 }
 
-/// The message whose end hasn't come.
+/// The message whose last fragment hasn't arrived.
 struct Message {
     is_text: bool,
     declared: u64,
     payload: Vec<u8>,
 }
 
-/// Judges a stream whose messages may have so many bytes. How many fragments and pings there are is nothing to it.
+/// Checks a stream whose messages may have `message_bytes` bytes. The limits of fragments and pings are not applied.
 #[must_use]
 pub fn judge(mut rest: &[u8], message_bytes: u64) -> Plain {
     let mut message: Option<Message> = None;
@@ -71,7 +71,7 @@ pub fn judge(mut rest: &[u8], message_bytes: u64) -> Plain {
     }
 }
 
-/// A frame's header, if all of it is there; its close code, if what is there breaks a rule.
+/// Returns a frame's header, `None` while it is incomplete, or the close code of the rule that it breaks.
 fn header(bytes: &[u8], in_message: bool, room: u64) -> Result<Option<Header>, u16> {
     let Some(&first) = bytes.first() else { return Ok(None) };
     let (opcode, is_last) = (first & 15, first & 128 != 0);

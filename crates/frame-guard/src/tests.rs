@@ -1,20 +1,20 @@
-//! Streams that keep the rules, streams that break each of them, and any stream against a plain version.
+//! Streams that keep the rules, streams that break each of them, and random streams compared with the naive version.
 
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use crate::checker::{CONTROLS_A_PERIOD, FEW_FRAGMENTS};
+use crate::checker::{CONTROLS_PER_PERIOD, FREE_FRAGMENTS};
 use crate::plain::{Plain, judge};
 use crate::{Bounds, Checked, Checker, Violation};
 
-/// Little, so that a test can be over it.
+/// Small, so that a test can exceed it.
 const BOUNDS: Bounds = Bounds { message_bytes: 300 };
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// How a length is written.
+/// How many bytes a length takes.
 #[derive(Debug, Clone, Copy)]
 enum Width {
     Short,
@@ -22,7 +22,7 @@ enum Width {
     Eight,
 }
 
-/// A masked frame, its length in as few bytes as can be.
+/// Returns a masked frame whose length takes as few bytes as possible.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let width = if payload.len() < 126 { Width::Short } else { Width::Two };
     written(first, payload, width)
@@ -43,18 +43,18 @@ fn written(first: u8, payload: &[u8], width: Width) -> Vec<u8> {
         }
     }
     bytes.extend(MASK);
-    let places = MASK.iter().cycle();
-    bytes.extend(payload.iter().zip(places).map(|(byte, mask)| byte ^ mask));
+    let mask = MASK.iter().cycle();
+    bytes.extend(payload.iter().zip(mask).map(|(byte, mask)| byte ^ mask));
     bytes
 }
 
-/// A header that declares so many bytes, and no more.
+/// Returns the header of a frame with this payload length, without mask and payload.
 fn declared(first: u8, length: u64) -> Vec<u8> {
     [&[first, 0x80 | 127][..], &length.to_be_bytes()].concat()
 }
 
-/// The verdict on a stream that comes in these pieces.
-fn verdict<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Checked {
+/// Checks a stream that arrives in these pieces.
+fn checked<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Checked {
     let (mut checker, now, mut before) = (Checker::new(BOUNDS), Instant::now(), 0);
     for piece in pieces {
         match checker.check(piece, now) {
@@ -66,16 +66,16 @@ fn verdict<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Checked {
     Checked::All
 }
 
-/// Checks the verdict on a stream, whole, in two pieces cut anywhere, and in single bytes.
+/// Checks a stream whole, in two pieces cut at each byte, and in single bytes.
 #[track_caller]
 fn check(parts: &[&[u8]], expected: Checked) {
     let bytes = parts.concat();
-    assert_eq!(verdict([&bytes[..]]), expected, "{bytes:02x?}");
+    assert_eq!(checked([&bytes[..]]), expected, "{bytes:02x?}");
     for cut in 0..=bytes.len() {
         let (first, second) = bytes.split_at(cut);
-        assert_eq!(verdict([first, second]), expected, "cut at {cut}: {bytes:02x?}");
+        assert_eq!(checked([first, second]), expected, "cut at {cut}: {bytes:02x?}");
     }
-    assert_eq!(verdict(bytes.chunks(1)), expected, "byte by byte: {bytes:02x?}");
+    assert_eq!(checked(bytes.chunks(1)), expected, "byte by byte: {bytes:02x?}");
 }
 
 #[track_caller]
@@ -89,7 +89,7 @@ fn check_broken(parts: &[&[u8]], good: usize, violation: Violation) {
 }
 
 #[test]
-fn what_keeps_the_rules_is_passed_on() {
+fn valid_streams_are_passed_on() {
     check_good(&[]);
     check_good(&[
         &frame(0x81, b""),
@@ -114,13 +114,13 @@ fn what_keeps_the_rules_is_passed_on() {
     ]);
     // Lengths need not be written as short as can be.
     check_good(&[&written(0x81, b"ab", Width::Two), &written(0x82, b"ab", Width::Eight)]);
-    // Half a frame is no fault yet.
+    // Half a frame breaks no rule yet.
     check_good(&[&frame(0x81, b"abc")[..5]]);
     check_good(&[&frame(0x01, b"\xf0\x9f")]);
 }
 
 #[test]
-fn a_header_that_breaks_a_rule_is_refused_at_the_byte_that_does() {
+fn a_header_is_refused_at_the_byte_that_breaks_a_rule() {
     for first in [0x91, 0xa1, 0xc1, 0xf1] {
         check_broken(&[&frame(0x81, b"x"), &frame(first, b"x")], 7, Violation::ReservedBits);
     }
@@ -175,7 +175,7 @@ fn a_size_is_refused_by_the_header_that_declares_it() {
         half.len() + rest.len() + 1,
         Violation::TooBig,
     );
-    // No sum overflows.
+    // The sum doesn't overflow.
     check_broken(
         &[&half, &declared(0x00, i64::MAX as u64)],
         half.len() + 9,
@@ -184,7 +184,7 @@ fn a_size_is_refused_by_the_header_that_declares_it() {
 }
 
 #[test]
-fn text_is_refused_at_the_first_byte_that_is_none() {
+fn text_is_refused_at_the_first_byte_that_is_not_utf8() {
     for (text, good) in [
         (&b"a\xffb"[..], 1),
         (b"\x80", 0),
@@ -210,7 +210,7 @@ fn text_is_refused_at_the_first_byte_that_is_none() {
         7 + 6 + 1,
         Violation::TextNotUtf8,
     );
-    // An empty end leaves the character before it half there.
+    // An empty last fragment leaves the character before it incomplete.
     check_broken(
         &[&frame(0x01, b"\xe2"), &frame(0x80, b"")],
         7 + 5,
@@ -219,7 +219,7 @@ fn text_is_refused_at_the_first_byte_that_is_none() {
 }
 
 #[test]
-fn a_close_frame_is_checked_and_nothing_counts_after_it() {
+fn a_close_frame_is_checked_and_later_bytes_are_ignored() {
     let code = |code: u16, reason: &[u8]| [&code.to_be_bytes()[..], reason].concat();
     for good in [1000, 1001, 1002, 1003, 1007, 1011, 1014, 3000, 4000, 4999] {
         let bytes = frame(0x88, &code(good, b"bye"));
@@ -236,13 +236,13 @@ fn a_close_frame_is_checked_and_nothing_counts_after_it() {
 }
 
 #[test]
-fn many_small_fragments_are_refused_and_large_ones_are_not() {
+fn many_small_fragments_are_refused_but_many_large_ones_are_not() {
     let mut checker = Checker::new(Bounds { message_bytes: 1 << 30 });
     let now = Instant::now();
     checker.check(&frame(0x01, b"x"), now);
     let refused = (1_u64..100_000).find(|_| checker.check(&frame(0x00, b"x"), now) != Checked::All);
     assert!(
-        refused.is_some_and(|at| (FEW_FRAGMENTS..FEW_FRAGMENTS + 100).contains(&at)),
+        refused.is_some_and(|at| (FREE_FRAGMENTS..FREE_FRAGMENTS + 100).contains(&at)),
         "{refused:?}"
     );
 
@@ -254,11 +254,11 @@ fn many_small_fragments_are_refused_and_large_ones_are_not() {
 }
 
 #[test]
-fn pings_are_counted_by_the_second() {
+fn pings_are_limited_per_second() {
     let (mut checker, start) = (Checker::new(BOUNDS), Instant::now());
     for second in 0..3 {
         let now = start + Duration::from_secs(second);
-        for _ in 0..CONTROLS_A_PERIOD {
+        for _ in 0..CONTROLS_PER_PERIOD {
             assert_eq!(checker.check(&frame(0x89, b"p"), now), Checked::All);
         }
     }
@@ -273,7 +273,7 @@ fn pings_are_counted_by_the_second() {
     );
 }
 
-/// Frames of which most keep the rules, so that a stream gets somewhere before one doesn't.
+/// Generates frames most of which keep the rules, so that a stream is long before one breaks a rule.
 fn any_frame() -> impl Strategy<Value = Vec<u8>> {
     let first = prop_oneof![
         20 => prop::sample::select(vec![0x81_u8, 0x82, 0x01, 0x02, 0x00, 0x80, 0x89, 0x8a]),
@@ -311,7 +311,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4_000, rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_stream_in_any_pieces_is_judged_as_by_the_plain_version(
+    fn any_stream_in_any_pieces_agrees_with_the_naive_version(
         frames in prop::collection::vec(any_frame(), 1..8),
         pieces in prop::collection::vec(1_usize..30, 1..60),
     ) {
@@ -324,8 +324,8 @@ proptest! {
             rest = second;
         }
         cut.push(rest);
-        let found = verdict(cut);
-        prop_assert_eq!(found, verdict([&bytes[..]]));
+        let found = checked(cut);
+        prop_assert_eq!(found, checked([&bytes[..]]));
         let found = match found {
             Checked::All => Plain::Open,
             Checked::Closed(_) => Plain::Closed,

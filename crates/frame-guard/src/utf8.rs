@@ -1,11 +1,11 @@
-//! UTF-8, a byte at a time (RFC 3629, section 4): bytes in, whether they may still become text out.
+//! Validates UTF-8 one byte at a time (RFC 3629, section 4).
 //!
-//! It says no at the first byte that no text can have there, and keeps nothing but what may follow.
+//! It rejects the first byte that no text can have at that point, and keeps only which bytes may follow.
 
-/// The state between two bytes.
+/// The state of the validation between two bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Utf8 {
-    /// Bytes that the character still needs.
+    /// Bytes missing from the current character.
     missing: u8,
     /// The bounds of the next of them.
     low: u8,
@@ -13,7 +13,7 @@ pub(crate) struct Utf8 {
 }
 
 impl Utf8 {
-    /// Takes the next byte; whether it may stand there.
+    /// Takes the next byte; returns true if it is valid at this point.
     pub(crate) fn take(&mut self, byte: u8) -> bool {
         if self.missing > 0 {
             let fits = (self.low..=self.high).contains(&byte);
@@ -23,7 +23,7 @@ impl Utf8 {
         *self = match byte {
             0x00..=0x7f => return true,
             0xc2..=0xdf => Self::awaiting(1, 0x80, 0xbf),
-            // No overlong form, no surrogate, nothing beyond U+10FFFF: the second byte tells.
+            // The second byte decides: no overlong form, no surrogate, nothing above U+10FFFF.
             0xe0 => Self::awaiting(2, 0xa0, 0xbf),
             0xed => Self::awaiting(2, 0x80, 0x9f),
             0xe1..=0xef => Self::awaiting(2, 0x80, 0xbf),
@@ -35,7 +35,7 @@ impl Utf8 {
         true
     }
 
-    /// Whether no character is half there.
+    /// Returns true if the text so far ends with a complete character.
     pub(crate) fn is_whole(self) -> bool {
         self.missing == 0
     }

@@ -1,30 +1,30 @@
-//! What a peer's bytes may be refused for, and the close code that says so.
+//! The rules that a peer's bytes may break, each with its close code.
 
 /// The frame breaks the protocol.
 const PROTOCOL: u16 = 1002;
-/// A text is none.
+/// A text is not UTF-8.
 const INVALID: u16 = 1007;
-/// What this server doesn't put up with, for whatever reason.
+/// The server's policy forbids it.
 const POLICY: u16 = 1008;
 /// A message is over the limit.
 const TOO_BIG: u16 = 1009;
 
-/// One broken rule of RFC 6455, or of this server's bounds.
+/// One broken rule of RFC 6455, or of the server's bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Violation {
-    /// A reserved bit is set, and no extension was agreed on.
+    /// A reserved bit is set although no extension was negotiated.
     ReservedBits,
-    /// No frame has this opcode.
+    /// The opcode is not defined.
     UnknownOpcode,
-    /// A client's frame has to be masked.
+    /// A client's frame is not masked.
     Unmasked,
     /// A length of 64 bits has its top bit set.
     ImpossibleLength,
     /// A ping, pong or close has more than 125 bytes.
     LongControl,
-    /// A ping, pong or close comes in fragments.
+    /// A ping, pong or close is fragmented.
     FragmentedControl,
-    /// A continuation of no message.
+    /// A continuation outside of a message.
     NothingToContinue,
     /// A new message before the end of the last one.
     UnfinishedMessage,
@@ -32,20 +32,20 @@ pub enum Violation {
     HalfACloseCode,
     /// A close code that no peer may send.
     UnknownCloseCode,
-    /// The words of a close frame are not UTF-8.
+    /// The reason in a close frame is not UTF-8.
     CloseReasonNotUtf8,
     /// A text is not UTF-8.
     TextNotUtf8,
-    /// A message over the limit, as its headers declare it.
+    /// A message whose headers declare more bytes than the limit.
     TooBig,
-    /// A message in more fragments than its size explains.
+    /// A message in more fragments than its size allows.
     TooManyFragments,
-    /// More pings and pongs in a second than anyone needs.
+    /// More pings and pongs in a second than the limit.
     TooManyControls,
 }
 
 impl Violation {
-    /// The close code (section 7.4.1), and what the close frame says beside it.
+    /// Returns the close code (section 7.4.1) and the reason for the close frame.
     #[must_use]
     pub fn close(self) -> (u16, &'static str) {
         match self {

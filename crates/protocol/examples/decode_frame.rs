@@ -1,4 +1,4 @@
-//! Reads a client's frames and writes the server's: all that a server of this protocol does with text.
+//! Parses a client's frames and writes the server's.
 
 use streaming_llm_protocol::{ClientMessage, Envelope, ErrorEvent, ServerEvent, Token};
 

@@ -1,65 +1,60 @@
-//! Own fields of the events beside an answer: what a model thinks and asks for, steps, and what narrators say.
+//! Own fields of the events beside an answer's text: reasoning, tools, steps and narration.
 
+use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use ts_rs::TS;
 
 use crate::whole::{MAX_EXACT, Whole};
 
 /// Own fields of `reasoning`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Reasoning {
-    /// Whole characters, never none.
+    /// Whole characters, never empty.
     pub token: String,
 }
 
 /// Own fields of `tool`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Tool {
-    /// Names the call within its turn; a `tool-output` answers it.
+    /// Identifies the call within its turn; a `tool-output` answers it.
     pub call_id: String,
     /// The tool's name.
     pub name: String,
-    /// Its arguments.
-    #[cfg_attr(any(test, feature = "schema"), ts(type = "unknown"))]
+    /// The arguments.
+    #[ts(type = "unknown")]
     pub payload: Value,
 }
 
 /// Own fields of `tool-output`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolOutput {
-    /// The call that it answers.
+    /// The call that this answers.
     pub call_id: String,
     /// The tool's name.
     pub name: String,
-    /// What the tool gave.
-    #[cfg_attr(any(test, feature = "schema"), ts(type = "unknown"))]
+    /// The tool's output.
+    #[ts(type = "unknown")]
     pub payload: Value,
 }
 
 /// Own fields of `step-start`, `step` and `step-finish`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// Which step: 1, 2, 3 within a turn.
-    #[cfg_attr(any(test, feature = "schema"), schemars(range(max = MAX_EXACT)))]
+    /// The step's number within a turn, counted from 1.
+    #[schemars(range(max = MAX_EXACT))]
     pub step: u64,
-    /// What it is, for people.
+    /// Title of the step, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// What it is about, for programs.
-    #[cfg_attr(any(test, feature = "schema"), ts(type = "unknown"))]
+    /// Content of the step, for programs.
+    #[ts(type = "unknown")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Value>,
 }
@@ -88,47 +83,38 @@ impl<'de> Deserialize<'de> for Step {
 }
 
 /// Own fields of `summary`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
-    /// Markdown.
+    /// The summary, as Markdown.
     pub text: String,
-    /// Names the document that holds it.
+    /// The name of the document that holds it.
     #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
 }
 
 /// Own fields of `narration`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Narration {
-    /// What is said.
+    /// The remark.
     pub text: String,
-    /// The same in a few words.
+    /// A short form of the remark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headline: Option<String>,
-    /// Who says it.
+    /// The author.
     pub source: NarrationSource,
 }
 
-/// Who says a [`Narration`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+/// The author of a [`Narration`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "snake_case")]
 pub enum NarrationSource {
     /// The narrator.
     Narrator,
-    /// An agent that it speaks of.
+    /// An agent.
     Agent,
     /// The server.
     System,

@@ -1,31 +1,31 @@
-//! What a client may say on the socket.
+//! The frames that a client may send on the socket.
 
-pub(crate) mod reading;
+mod reading;
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
+use ts_rs::TS;
 
-use self::reading::{FRAME, SUBJECT};
 use crate::error::shortened;
 use crate::fields::Fields;
-#[cfg(any(test, feature = "schema"))]
-use crate::schema;
+use crate::keys::{self, FRAME, SUBJECT};
+use crate::texts;
 use crate::{Envelope, OptionsPatch, ProtocolError, ToolDefinition};
 
 /// One text frame from a client.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema, TS)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ClientMessage {
-    /// Checks and binds the socket.
+    /// Authenticates and binds the socket.
     Hello(Hello),
-    /// A user's turn.
+    /// Starts a user's turn.
     Message(Message),
-    /// Answers a user's words once more.
+    /// Answers a user's message once more.
     Regenerate(Regenerate),
-    /// Stops answers, keeps the socket.
+    /// Cancels turns, and keeps the socket open.
     Cancel(Cancel),
     /// Reads a conversation's log, then follows it.
     Resume(Resume),
@@ -37,252 +37,199 @@ pub enum ClientMessage {
     Ping(Ping),
 }
 
-/// The first frame of a socket, without a message.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
-#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
+/// The first frame of a socket, if it isn't a message.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+#[schemars(transform = keys::add_frame_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct Hello {
-    /// The agent that answers messages which name none.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::AgentId>"))]
+    /// The agent that answers messages without an agent.
+    #[schemars(with = "Option<texts::AgentId>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
-    /// The conversation of messages which name none.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    /// The conversation of messages without a conversation.
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
-    /// Options under those of every message.
-    #[cfg_attr(
-        any(test, feature = "schema"),
-        schemars(with = "Option<OptionsPatch>", skip_serializing_if = "Option::is_none"),
-        ts(as = "Option<OptionsPatch>")
-    )]
+    /// Options of all messages, which each message's own options override.
+    #[schemars(with = "Option<OptionsPatch>", skip_serializing_if = "Option::is_none")]
+    #[ts(as = "Option<OptionsPatch>")]
     pub options: OptionsPatch,
-    /// The key, where one is set.
-    #[cfg_attr(
-        any(test, feature = "schema"),
-        schemars(with = "Option<String>"),
-        ts(as = "Option<String>")
-    )]
+    /// The API key, if the server requires one.
+    #[schemars(with = "Option<String>")]
+    #[ts(as = "Option<String>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
 }
 
-/// A user's turn. As the first frame of a socket it is its hello too.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
-#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
+/// Starts a user's turn. As the first frame of a socket it is also its hello.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+#[schemars(transform = keys::add_frame_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
-    /// What the user says.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Words"))]
+    /// The user's text.
+    #[schemars(with = "texts::Words")]
     pub message: String,
     /// The agent that answers.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::AgentId>"))]
+    #[schemars(with = "Option<texts::AgentId>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
-    /// The conversation; a new one when neither this nor the hello names one.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    /// The conversation; a new one if neither this nor the hello names one.
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
     /// Options of this turn.
-    #[cfg_attr(
-        any(test, feature = "schema"),
-        schemars(with = "Option<OptionsPatch>", skip_serializing_if = "Option::is_none"),
-        ts(as = "Option<OptionsPatch>")
-    )]
+    #[schemars(with = "Option<OptionsPatch>", skip_serializing_if = "Option::is_none")]
+    #[ts(as = "Option<OptionsPatch>")]
     pub options: OptionsPatch,
-    /// The client's own name for the turn: sent again, it joins the turn instead of starting another.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    /// The turn's id, chosen by the client: sent again, it joins the turn instead of starting another.
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
-    /// The turn that this one follows; the conversation's newest by default.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    /// The turn that this one follows; by default the conversation's head.
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_turn_id: Option<String>,
-    /// The turn that this one stands beside, with another text; in place of `parentTurnId`.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    /// The turn of which this one is a sibling, with another text; excludes `parentTurnId`.
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edit_turn_id: Option<String>,
-    /// Tools that the model may ask for in this turn, in place of the agent's.
-    #[cfg_attr(any(test, feature = "schema"), schemars(length(max = crate::tool::MAX_TOOLS), extend("uniqueItems" = true)))]
+    /// Tools that the model may call in this turn, in place of the agent's.
+    #[schemars(length(max = crate::tool::MAX_TOOLS), extend("uniqueItems" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<ToolDefinition>>,
-    /// The key, where one is set and this is the first frame.
-    #[cfg_attr(
-        any(test, feature = "schema"),
-        schemars(with = "Option<String>"),
-        ts(as = "Option<String>")
-    )]
+    /// The API key, if the server requires one and this is the first frame.
+    #[schemars(with = "Option<String>")]
+    #[ts(as = "Option<String>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
 }
 
-/// Answers a user's words once more: a sibling of a turn, with the same text.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
-#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
+/// Answers a user's message once more, in a sibling of its turn.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+#[schemars(transform = keys::add_frame_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct Regenerate {
-    /// The turn whose words are answered once more.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    /// The turn whose message is answered once more.
+    #[schemars(with = "texts::Id")]
     pub turn_id: String,
-    /// The turn's conversation; the socket's current one by default.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    /// The turn's conversation; by default the socket's current one.
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
-    /// The client's own name for the new turn: sent again, it joins that turn.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    /// The new turn's id, chosen by the client: sent again, it joins that turn.
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_turn_id: Option<String>,
-    /// Options of the new turn, as those of a message.
-    #[cfg_attr(
-        any(test, feature = "schema"),
-        schemars(with = "Option<OptionsPatch>", skip_serializing_if = "Option::is_none"),
-        ts(as = "Option<OptionsPatch>")
-    )]
+    /// Options of the new turn, as in a message.
+    #[schemars(with = "Option<OptionsPatch>", skip_serializing_if = "Option::is_none")]
+    #[ts(as = "Option<OptionsPatch>")]
     pub options: OptionsPatch,
-    /// Tools of the new turn, as those of a message.
-    #[cfg_attr(any(test, feature = "schema"), schemars(length(max = crate::tool::MAX_TOOLS), extend("uniqueItems" = true)))]
+    /// Tools of the new turn, as in a message.
+    #[schemars(length(max = crate::tool::MAX_TOOLS), extend("uniqueItems" = true))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<ToolDefinition>>,
-    /// The key, where one is set and this is the first frame.
-    #[cfg_attr(
-        any(test, feature = "schema"),
-        schemars(with = "Option<String>"),
-        ts(as = "Option<String>")
-    )]
+    /// The API key, if the server requires one and this is the first frame.
+    #[schemars(with = "Option<String>")]
+    #[ts(as = "Option<String>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
 }
 
 /// Answers a `tool` event.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
-#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+#[schemars(transform = keys::add_frame_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolAnswer {
-    /// The turn that asks.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    /// The turn of the call.
+    #[schemars(with = "texts::Id")]
     pub turn_id: String,
     /// The call that this answers.
     pub call_id: String,
-    /// What the tool gave; anything, `null` too.
-    #[cfg_attr(any(test, feature = "schema"), ts(type = "unknown"))]
+    /// The tool's output: any JSON value, also `null`.
+    #[ts(type = "unknown")]
     pub output: Value,
-    /// The turn's conversation; the socket's current one by default.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    /// The turn's conversation; by default the socket's current one.
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
 }
 
-/// Stops answers.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
-#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
+/// Cancels turns.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+#[schemars(transform = keys::add_frame_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct Cancel {
-    /// The turn; all that the socket owns when none is named.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    /// The turn; all turns that the socket owns if absent.
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
-    /// The turn's conversation; the socket's current one by default.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    /// The turn's conversation; by default the socket's current one.
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
 }
 
-/// Reads a log.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
-#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
+/// Reads a conversation's log, then follows it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
+#[ts(optional_fields)]
+#[schemars(transform = keys::add_frame_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct Resume {
-    /// Whose log.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    /// The conversation.
+    #[schemars(with = "texts::Id")]
     pub conversation_id: String,
-    /// The last `seq` that was seen; from now on when absent.
+    /// The last `seq` that the client has; only later events are sent. Absent: only new events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
-    /// Whether to own the turns that run in it.
-    #[cfg_attr(
-        any(test, feature = "schema"),
-        schemars(with = "Option<bool>", skip_serializing_if = "Option::is_none"),
-        ts(as = "Option<bool>")
-    )]
+    /// True to own the turns that run in the conversation.
+    #[schemars(with = "Option<bool>", skip_serializing_if = "Option::is_none")]
+    #[ts(as = "Option<bool>")]
     pub own: bool,
-    /// The key, where one is set and this is the first frame.
-    #[cfg_attr(
-        any(test, feature = "schema"),
-        schemars(with = "Option<String>"),
-        ts(as = "Option<String>")
-    )]
+    /// The API key, if the server requires one and this is the first frame.
+    #[schemars(with = "Option<String>")]
+    #[ts(as = "Option<String>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<ApiKey>,
 }
 
-/// Stops reading a log.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
-#[cfg_attr(any(test, feature = "schema"), schemars(transform = schema::frame_spellings))]
+/// Stops reading a conversation's log.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
+#[schemars(transform = keys::add_frame_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct Leave {
-    /// Whose log.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    /// The conversation.
+    #[schemars(with = "texts::Id")]
     pub conversation_id: String,
 }
 
 /// Asks for a `pong`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Ping {
-    /// Comes back in the `pong`.
+    /// Returned in the `pong`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
 }
 
-/// A key, which no log may show.
+/// An API key, which its `Debug` output hides.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct ApiKey(String);
 
 impl ApiKey {
-    /// Takes a key as it was sent.
+    /// Wraps a key as it was sent.
     #[must_use]
     pub fn new(key: String) -> Self {
         Self(key)
     }
 
-    /// The key itself, to be compared in constant time.
+    /// Returns the key itself, to be compared in constant time.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -296,7 +243,7 @@ impl fmt::Debug for ApiKey {
 }
 
 impl Message {
-    /// Reads the body of an HTTP request: a message's keys, in either spelling.
+    /// Parses the body of an HTTP request: a message's keys, in either spelling.
     ///
     /// # Errors
     /// [`ProtocolError`] naming the key or option that is wrong.
@@ -306,8 +253,8 @@ impl Message {
 }
 
 impl Regenerate {
-    /// Reads the body of an HTTP request whose path names the turn: the frame's other keys, in either spelling. No body is the
-    /// same as `{}`.
+    /// Parses the body of an HTTP request whose path names the turn: the frame's other keys, in either spelling. An
+    /// empty body is the same as `{}`.
     ///
     /// # Errors
     /// [`ProtocolError`] naming the key or option that is wrong.
@@ -318,9 +265,10 @@ impl Regenerate {
 }
 
 impl ClientMessage {
-    /// Reads one text frame, with its keys in either spelling.
+    /// Parses one text frame, with its keys in either spelling.
     ///
-    /// Without a `type` it is a message when it has one, and a hello otherwise. Keys that no frame has are ignored.
+    /// Without a `type`, a frame with the key `message` is a message, and any other one a hello. Unknown keys are
+    /// ignored.
     ///
     /// # Errors
     /// [`ProtocolError`] naming the key, type or option that is wrong.
@@ -347,8 +295,9 @@ impl ClientMessage {
         }
     }
 
-    /// The turn and conversation that a frame names, also one that [`ClientMessage::parse`] refuses, so that its error can name
-    /// them too; of a `regenerate`, the turn that would be new. Nothing that can't be read, or isn't an id, is named.
+    /// Returns the turn and the conversation that a frame names, also of one that [`ClientMessage::parse`] refuses, so
+    /// that its error can name them too. Of a `regenerate` it returns the new turn. What can't be parsed, or isn't an
+    /// id, is left out.
     #[must_use]
     pub fn subject(text: &str) -> Envelope {
         let Ok(fields) = Fields::parse(text, &SUBJECT) else {

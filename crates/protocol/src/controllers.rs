@@ -1,42 +1,39 @@
-//! What is said over HTTP to and of controllers: their registration, and the events that they publish.
+//! The HTTP bodies of controllers: their registration, and the events that they publish.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
-#[cfg(any(test, feature = "schema"))]
-use crate::schema;
+use crate::texts;
 use crate::whole::Whole;
 use crate::{
     Narration, ProtocolError, ServerEvent, Step, Summary, Tool, ToolOutput, check_conversation_id, check_turn_id,
     object, object::Object,
 };
 
-/// Events that one call may publish: a burst of an agent's steps, and little enough for one commit.
+/// Most events in one call: a burst of an agent's steps, and few enough for one commit.
 const MAX_EVENTS: usize = 64;
 
 /// Body of `POST /controllers`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct ControllerRegistration {
-    /// The agent that the controller speaks for.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::SpokenFor"))]
+    /// The agent that the controller publishes for.
+    #[schemars(with = "texts::SpokenFor")]
     pub agent_id: String,
-    /// Its workspace; every workspace when absent.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::WorkspaceId>"))]
+    /// The agent's workspace; every workspace if absent.
+    #[schemars(with = "Option<texts::WorkspaceId>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace_id: Option<String>,
-    /// How long the lease lasts unless it is kept alive, in seconds: 1 to 3,600; 60 when absent.
-    #[cfg_attr(any(test, feature = "schema"), schemars(range(min = 1, max = 3_600)))]
+    /// Duration of the lease unless it is kept alive, in seconds: 1 to 3,600; 60 if absent.
+    #[schemars(range(min = 1, max = 3_600))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_seconds: Option<u64>,
 }
 
 impl ControllerRegistration {
-    /// Reads a body.
+    /// Parses a body.
     ///
     /// # Errors
     /// [`ProtocolError`] naming the field that is missing, repeated or of the wrong type.
@@ -50,7 +47,7 @@ impl ControllerRegistration {
     }
 }
 
-/// [`ControllerRegistration`] as it is read.
+/// [`ControllerRegistration`] as it is parsed.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SentRegistration {
@@ -62,90 +59,79 @@ struct SentRegistration {
 }
 
 /// Answer of `POST /controllers`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct ControllerLease {
-    /// Names the registration in paths.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::RegistrationId"))]
+    /// Identifies the registration in paths.
+    #[schemars(with = "texts::RegistrationId")]
     pub registration_id: String,
-    /// Shown as `X-Controller-Token` by its holder. It is told only here.
+    /// The holder's secret, sent as `X-Controller-Token`. Returned only here.
     pub token: String,
     /// When the lease ends: RFC 3339, UTC, milliseconds.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Timestamp"))]
+    #[schemars(with = "texts::Timestamp")]
     pub expires_at: String,
 }
 
 /// Answer of `PUT /controllers/{id}/keepalive`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct ControllerKeptAlive {
     /// The registration.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::RegistrationId"))]
+    #[schemars(with = "texts::RegistrationId")]
     pub registration_id: String,
-    /// When the lease ends now.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Timestamp"))]
+    /// The lease's new end: RFC 3339, UTC, milliseconds.
+    #[schemars(with = "texts::Timestamp")]
     pub expires_at: String,
 }
 
 /// Answer of `GET /controllers`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct ControllerList {
-    /// Those whose lease lives, by agent and workspace.
+    /// Controllers with an active lease, by agent and workspace.
     pub controllers: Vec<Controller>,
 }
 
-/// A controller whose lease lives.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+/// A controller with an active lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Controller {
-    /// The registration; absent for the server's own lease, which gives way to any other.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::RegistrationId>"))]
+    /// The registration; absent for the server's own lease, which any other replaces.
+    #[schemars(with = "Option<texts::RegistrationId>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration_id: Option<String>,
     /// The agent.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::SpokenFor"))]
+    #[schemars(with = "texts::SpokenFor")]
     pub agent_id: String,
-    /// Its workspace; absent for all of them.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::WorkspaceId>"))]
+    /// The agent's workspace; absent for all of them.
+    #[schemars(with = "Option<texts::WorkspaceId>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace_id: Option<String>,
-    /// When the lease ends; absent for the server's own, which doesn't.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Timestamp>"))]
+    /// When the lease ends; absent for the server's own, which doesn't end.
+    #[schemars(with = "Option<texts::Timestamp>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
 }
 
 /// Body of `POST /controllers/{id}/events`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct ControllerEvents {
-    /// The conversation; made when it is new.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    /// The conversation, which is created if it is new.
+    #[schemars(with = "texts::Id")]
     pub conversation_id: String,
-    /// The turn that the events are about, also one that is over.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    /// The turn that the events belong to, which may be over.
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
-    /// 1 to 64 of them, in order. All are logged, or none.
-    #[cfg_attr(any(test, feature = "schema"), schemars(length(min = 1, max = MAX_EVENTS)))]
+    /// 1 to 64 events, in order. All are logged, or none.
+    #[schemars(length(min = 1, max = MAX_EVENTS))]
     pub events: Vec<ControllerEvent>,
 }
 
 impl ControllerEvents {
-    /// Reads a body.
+    /// Parses a body.
     ///
     /// # Errors
     /// [`ProtocolError`] naming the field that is missing, repeated or wrong.
@@ -173,7 +159,7 @@ impl ControllerEvents {
     }
 }
 
-/// [`ControllerEvents`] as they are read: each event is an object, too.
+/// [`ControllerEvents`] as they are parsed: each event must be an object, too.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SentEvents {
@@ -183,9 +169,8 @@ struct SentEvents {
     events: Vec<Object<ControllerEvent>>,
 }
 
-/// What a controller may publish; as the [`ServerEvent`] of the same name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+/// An event that a controller may publish; the same as the [`ServerEvent`] of that name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ControllerEvent {
     /// A step begins.
@@ -194,11 +179,11 @@ pub enum ControllerEvent {
     Step(Step),
     /// A step is over.
     StepFinish(Step),
-    /// A tool is asked for.
+    /// A tool is called.
     Tool(Tool),
-    /// What a tool gave.
+    /// The output of a tool.
     ToolOutput(ToolOutput),
-    /// What has happened so far.
+    /// A summary of what has happened so far.
     Summary(Summary),
     /// A remark.
     Narration(Narration),
@@ -219,12 +204,11 @@ impl From<ControllerEvent> for ServerEvent {
 }
 
 /// Answer of `POST /controllers/{id}/events`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct ControllerPublished {
-    /// The first event's number in the conversation's log.
+    /// The first event's `seq` in the conversation's log.
     pub first_seq: u64,
-    /// The last one's.
+    /// The last event's `seq`.
     pub last_seq: u64,
 }

@@ -1,22 +1,22 @@
-//! What can be wrong with a frame or a body. All of it is `invalid_request` on the wire.
+//! The errors of a frame or a body. All of them are `invalid_request` on the wire.
 
 use thiserror::Error;
 
 use crate::ErrorCode;
 
-/// Why a client's words could not be understood; the message names the key.
+/// Why a frame or a body was refused; the message names the key.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ProtocolError {
     /// The text begins with U+FEFF.
     #[error("the text starts with a byte order mark")]
     ByteOrderMark,
-    /// The text is not JSON, or not an object where one is due.
+    /// The text is not JSON, or not an object where one is expected.
     #[error("not a valid JSON object: {reason}")]
     Malformed {
         /// What the parser found, with line and column.
         reason: String,
     },
-    /// The text stops being JSON, or has another shape than due, in one key's value.
+    /// The value of one key is not JSON, or has an unexpected structure.
     #[error("key {key:?} is not readable: {reason}")]
     MalformedValue {
         /// The key, shortened.
@@ -24,7 +24,7 @@ pub enum ProtocolError {
         /// What the parser found, with line and column.
         reason: String,
     },
-    /// A frame of a type that this server doesn't know.
+    /// A frame of an unknown type.
     #[error("unknown type {name:?}")]
     UnknownType {
         /// The type, shortened.
@@ -36,13 +36,13 @@ pub enum ProtocolError {
         /// The key, shortened.
         key: String,
     },
-    /// A key that the frame needs.
+    /// A required key is missing.
     #[error("key {key:?} is missing")]
     MissingKey {
         /// The key.
         key: &'static str,
     },
-    /// One key, twice in one object.
+    /// One key occurs twice in an object.
     #[error("key {key:?} appears twice")]
     RepeatedKey {
         /// The key.
@@ -56,7 +56,7 @@ pub enum ProtocolError {
         /// The other.
         second: &'static str,
     },
-    /// Two keys that say different things of the same, and were both given.
+    /// Two keys that exclude each other, and were both given.
     #[error("keys {first:?} and {second:?} exclude each other")]
     Exclusive {
         /// One of them.
@@ -71,29 +71,29 @@ pub enum ProtocolError {
         key: &'static str,
         /// What is allowed.
         expected: String,
-        /// What was sent, shortened.
+        /// The value that was sent, shortened.
         found: String,
     },
 }
 
 impl ProtocolError {
-    /// The code that the wire says.
+    /// Returns the error's code on the wire.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         ErrorCode::InvalidRequest
     }
 }
 
-/// The beginning of what a client sent, short enough to be said back.
+/// Returns the beginning of a client's text, short enough for an error message.
 pub(crate) fn shortened(text: &str) -> String {
     /// Enough to recognise a key or a value by.
     const SHOWN_CHARS: usize = 48;
     cut(text, SHOWN_CHARS)
 }
 
-/// A parser's reason, which may quote what it found.
+/// Returns the beginning of a parser's reason, which may quote a value of any length.
 pub(crate) fn shortened_reason(error: &serde_json::Error) -> String {
-    /// Enough for the reason itself; a quoted megabyte is not.
+    /// Enough for the reason itself, without a quoted megabyte.
     const SHOWN_CHARS: usize = 160;
     cut(&error.to_string(), SHOWN_CHARS)
 }

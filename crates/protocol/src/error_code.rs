@@ -1,17 +1,18 @@
 //! The closed list of error codes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
-/// What kind of thing went wrong. The list is closed: a client may match all of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+/// The kind of an error. The list is closed: a client may match it exhaustively.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
-    /// The frame, body, id or option is wrong; the message names it.
+    /// A frame, body, id or option is wrong; the message names it.
     InvalidRequest,
-    /// A key is needed, and was not given or is wrong.
+    /// An API key is required, and is missing or wrong.
     Unauthorised,
-    /// The Host or Origin isn't allowed here.
+    /// The Host or Origin isn't allowed.
     Forbidden,
     /// No agent has this id.
     AgentNotFound,
@@ -21,38 +22,38 @@ pub enum ErrorCode {
     Gone,
     /// The turn id was used before, for another message.
     DuplicateTurn,
-    /// The thing has changed since it was read (`If-Match`).
+    /// The resource has changed since it was read (`If-Match`).
     Conflict,
-    /// The system part, or the message, is larger than the model can hold.
+    /// The system part, or the message, is larger than the model's context.
     ContextTooLarge,
     /// A frame, body, message or file is over its limit.
     TooLarge,
     /// A queue is full.
     Busy,
-    /// The server is stopping, and takes no new turn.
+    /// The server is shutting down and starts no new turn.
     Draining,
-    /// The model is not there.
+    /// The model is not available.
     ModelUnavailable,
-    /// The model's server has failed.
+    /// The model's server failed.
     UpstreamFailed,
-    /// The model's server was silent for too long.
+    /// The model's server sent nothing for too long.
     UpstreamTimeout,
-    /// The turn was cut off, by a crash or a stop of the server.
+    /// The turn was cut off by a crash or a shutdown of the server.
     Interrupted,
     /// The reader was too far behind for too long.
     SlowReader,
-    /// No controller holds the lease that a narrator's message needs.
+    /// No controller holds the lease that a message to the narrator needs.
     ControllerNotRegistered,
-    /// The relay has failed.
+    /// The relay failed.
     RelayFailed,
     /// The relay didn't answer in time.
     RelayTimeout,
-    /// A fault of the server.
+    /// An internal fault of the server.
     Internal,
 }
 
 impl ErrorCode {
-    /// Every code, in the order of PROTOCOL.md's table.
+    /// All codes, in the order of PROTOCOL.md's table.
     pub const ALL: [Self; 21] = [
         Self::InvalidRequest,
         Self::Unauthorised,
@@ -77,7 +78,7 @@ impl ErrorCode {
         Self::Internal,
     ];
 
-    /// The code as the wire spells it.
+    /// Returns the code as it is spelled on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -105,7 +106,7 @@ impl ErrorCode {
         }
     }
 
-    /// Whether the same request may work later.
+    /// Returns true if the same request may succeed later.
     #[must_use]
     pub fn retryable(self) -> bool {
         match self {
@@ -133,7 +134,7 @@ impl ErrorCode {
         }
     }
 
-    /// The WebSocket code that a socket is closed with for this fault; `None` when it never closes one.
+    /// Returns the WebSocket close code for this error; `None` if it never closes a socket.
     #[must_use]
     pub fn close_code(self) -> Option<u16> {
         match self {

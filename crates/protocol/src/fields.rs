@@ -1,7 +1,7 @@
-//! Reads one JSON object by a table of keys, before anything is allocated for its values.
+//! Parses one JSON object by a table of keys, before memory is allocated for its values.
 //!
-//! Values stay slices of the frame until a frame type asks for them, so depth and size of what nobody asks for cost nothing.
-//! Keys that the table doesn't know are skipped in frames, and refused in options.
+//! Values stay slices of the frame until a frame type reads them, so the depth and size of unused values cost nothing.
+//! Keys outside of the table are skipped in frames, and refused in options.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -14,11 +14,11 @@ use crate::error::{shortened, shortened_reason};
 use crate::ids::check_id;
 use crate::whole::Whole;
 
-/// One key of an object, with all its spellings; the first one is the one that is sent.
+/// One key of an object, with all its spellings, of which the first is the one that is written.
 #[derive(Debug)]
 pub(crate) struct Key {
     pub spellings: &'static [&'static str],
-    /// Whether the value is the options object, which has a table of its own.
+    /// True if the value is the options object, which has a table of its own.
     pub holds_options: bool,
 }
 
@@ -35,13 +35,13 @@ impl Key {
     }
 }
 
-/// What an object may hold.
+/// The keys that an object may have.
 #[derive(Debug)]
 pub(crate) struct Table {
     pub keys: &'static [Key],
-    /// The table of the key that holds options, if there is one.
+    /// The table of the options object, if one of the keys holds it.
     pub options: Option<&'static Table>,
-    /// Whether a key outside the table is refused rather than skipped.
+    /// True if a key outside of the table is refused rather than skipped.
     pub closed: bool,
 }
 
@@ -52,12 +52,14 @@ pub(crate) struct Fields<'a> {
     options: Option<Box<Fields<'a>>>,
 }
 
-/// One field, still as it was written.
+/// One field, whose value isn't parsed yet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Field<'a> {
     /// The spelling that was used.
     pub key: &'static str,
+    /// The value as JSON text.
     pub raw: &'a str,
+    /// The key's first spelling.
     name: &'static str,
 }
 
@@ -76,17 +78,17 @@ impl<'a> Fields<'a> {
         ended.map_err(|error| trace.into_inner().into_error(&error))
     }
 
-    /// The value of a key as it was written; `null` counts as absent.
+    /// Returns the field of a key; `None` also for `null`.
     pub(crate) fn get(&self, name: &str) -> Option<Field<'a>> {
         self.get_nullable(name).filter(|field| field.raw != "null")
     }
 
-    /// As [`Fields::get`], for keys to which `null` means something.
+    /// Returns the field of a key for which `null` is a value.
     pub(crate) fn get_nullable(&self, name: &str) -> Option<Field<'a>> {
         self.fields.iter().find(|field| field.name == name).copied()
     }
 
-    /// The options object; empty when there is none.
+    /// Returns the fields of the options object, if there is one.
     pub(crate) fn options(&self) -> Option<&Fields<'a>> {
         self.options.as_deref()
     }
@@ -130,7 +132,7 @@ impl<'a> Fields<'a> {
 }
 
 impl Field<'_> {
-    /// Reads the value; `expected` says what is allowed.
+    /// Parses the value; `expected` describes the allowed values for the error.
     pub(crate) fn read<T: serde::de::DeserializeOwned>(&self, expected: &str) -> Result<T, ProtocolError> {
         serde_json::from_str(self.raw).map_err(|_| self.wrong(expected))
     }
@@ -143,18 +145,20 @@ impl Field<'_> {
         }
     }
 
-    /// Whether two spellings were given the same value. Strings may be written differently (`"a"` and `"\u0061"`); anything else
-    /// that differs as text differs.
+    /// Returns true if two spellings have the same value. Strings may be written differently (`"a"` and `"\u0061"`);
+    /// other values are compared as text.
     fn same_value(&self, other: &Self) -> bool {
         let string = |raw| serde_json::from_str::<String>(raw).ok();
         self.raw == other.raw || string(self.raw).is_some_and(|value| string(other.raw) == Some(value))
     }
 }
 
-/// Where the parser is, so that an error can name the key.
+/// The progress of the parser, so that an error can name the key.
 #[derive(Debug, Default)]
 struct Trace {
+    /// The key whose value is being parsed, shortened.
     key: Option<String>,
+    /// The error that ended the parsing, if it isn't one of the JSON itself.
     fault: Option<ProtocolError>,
 }
 
@@ -185,7 +189,8 @@ impl ObjectSeed<'_> {
     fn read_known<'de, A: MapAccess<'de>>(
         &self,
         fields: &mut Fields<'de>,
-        (key, spelling): (&'static Key, &'static str),
+        key: &'static Key,
+        spelling: &'static str,
         map: &mut A,
     ) -> Result<(), A::Error> {
         let options = self.table.options.filter(|_| key.holds_options);
@@ -226,7 +231,7 @@ impl<'de> Visitor<'de> for ObjectSeed<'_> {
         formatter.write_str("an object")
     }
 
-    /// `null` where options may stand: there are none.
+    /// Accepts `null` in place of the options object only.
     fn visit_unit<E: serde::de::Error>(self) -> Result<Fields<'de>, E> {
         if self.table.closed {
             Ok(Fields::default())
@@ -244,7 +249,7 @@ impl<'de> Visitor<'de> for ObjectSeed<'_> {
                 Some((key, *spelling))
             });
             match known {
-                Some(known) => self.read_known(&mut fields, known, &mut map)?,
+                Some((key, spelling)) => self.read_known(&mut fields, key, spelling, &mut map)?,
                 None if self.table.closed => {
                     return Err(self.fault(ProtocolError::UnknownOption { key: shortened(&name) }));
                 }

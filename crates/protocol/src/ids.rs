@@ -1,4 +1,4 @@
-//! The rule for ids that clients choose. An agent's id has its own rule, in agent-store: it is a file name.
+//! Checks ids that clients choose. An agent's id has a rule of its own, in agent-store, as it is a file name.
 
 use crate::ProtocolError;
 use crate::error::shortened;
@@ -14,7 +14,7 @@ pub fn check_conversation_id(id: &str) -> Result<(), ProtocolError> {
     check_id("conversationId", id)
 }
 
-/// Checks a turn id, by the same rule as a conversation's.
+/// Checks a turn id by the same rule as a conversation id.
 ///
 /// # Errors
 /// [`ProtocolError::WrongValue`] naming `turnId`.

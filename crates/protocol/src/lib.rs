@@ -1,8 +1,8 @@
-//! What is said on the sidecar's wire: WebSocket frames, REST objects, error codes and limits.
+//! The sidecar's wire protocol: WebSocket frames, REST objects, error codes and limits.
 //!
-//! A client's text frame goes in and comes out as a [`ClientMessage`], or as a [`ProtocolError`] that names what is wrong with
-//! it. A [`ServerEvent`] goes in and comes out as a text frame. Values are in range when they have passed through here, and never
-//! clamped. Nothing here knows a socket, a store or a model. `PROTOCOL.md`, beside this crate's manifest, is the same in words.
+//! A client's text frame is parsed into a [`ClientMessage`], or refused with a [`ProtocolError`] that names what is
+//! wrong. A [`ServerEvent`] is written as a text frame. Parsed values are in range, and never clamped. This crate knows
+//! no sockets, stores or models. `PROTOCOL.md`, beside its manifest, describes the protocol in words.
 
 mod activity;
 mod client;
@@ -12,17 +12,18 @@ mod error;
 mod error_code;
 mod fields;
 mod ids;
+mod keys;
 mod limits;
 mod logged;
 mod narrator;
 mod object;
 mod options;
 mod rest;
-#[cfg(any(test, feature = "schema"))]
 mod schema;
 mod server;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod tool;
 mod turns;
 mod whole;
@@ -47,17 +48,16 @@ pub use rest::{
     Agent, AgentDraft, AgentList, Conversation, ConversationPage, ConversationSummary, ErrorBody, EventPage, Health,
     Model, ModelList, Prompt, PromptPart, PromptPartKind, PromptWindow, Readiness, Turn, TurnState,
 };
-#[cfg(any(test, feature = "schema"))]
 pub use schema::{asyncapi, json_schema, openapi, typescript};
 pub use server::{
     Done, Envelope, ErrorEvent, Evicted, FinishReason, Pong, Queued, Ready, Reset, ServerEvent, Started, Timings,
-    Token, Usage, User, frame,
+    Token, Usage, User, frame, is_terminal,
 };
 pub use tool::ToolDefinition;
 pub use turns::{CallOutput, ConversationImported, HeadChoice, TurnAccepted};
 
-/// The version of the wire that `ready` announces and the subprotocol `sidecar.v1` names.
+/// The version of the protocol, which `ready` announces and the subprotocol `sidecar.v1` names.
 pub const PROTOCOL_VERSION: u32 = 1;
 
-/// The WebSocket subprotocol that is offered, never required.
+/// The WebSocket subprotocol, offered by the server and never required.
 pub const SUBPROTOCOL: &str = "sidecar.v1";

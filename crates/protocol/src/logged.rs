@@ -1,4 +1,4 @@
-//! Events of a log that was written elsewhere: what may be joined to a frame without being looked at again.
+//! Checks events of an imported log, so that they can be joined to frames without being parsed again.
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use crate::ProtocolError;
 use crate::error::{shortened, shortened_reason};
 
-/// What a frame's envelope says: an event that said it too could pass for another.
+/// The keys of a frame's envelope: an event that had them too could pass for another.
 const ENVELOPE: [&str; 5] = ["type", "seq", "conversationId", "turnId", "at"];
 
-/// The longest name of an event: twice the longest that there is.
+/// The longest name of an event: twice the longest known one.
 const MAX_KIND_BYTES: usize = 32;
 
-/// Checks an event's name and its own fields, as [`crate::frame`] takes them.
+/// Checks an event's name and its own fields, which [`crate::frame`] joins.
 ///
-/// A name that no later version would have is refused, and so are fields that aren't one JSON object on one line (a reader of
-/// server-sent events ends a line at each end of one), or that say what the envelope says.
+/// Refuses names that no later version would use, and fields that aren't one JSON object on one line (server-sent
+/// events are cut at each line end) or that have a key of the envelope.
 ///
 /// # Errors
 /// [`ProtocolError::WrongValue`], [`ProtocolError::Malformed`].
@@ -45,9 +45,9 @@ fn wrong(key: &'static str, expected: &str, found: &str) -> ProtocolError {
     }
 }
 
-/// An object of which only the keys are read.
+/// An object of which only the keys are parsed.
 struct OwnFields {
-    /// The first of its keys that is the envelope's.
+    /// The first key that belongs to the envelope.
     of_envelope: Option<&'static str>,
 }
 

@@ -1,40 +1,37 @@
-//! What is said over HTTP to and of the narrator: a message to it, its feed, and why a relay failed.
+//! The HTTP bodies of the narrator: a message to it, its feed, and the error of its relay.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
-#[cfg(any(test, feature = "schema"))]
-use crate::schema;
+use crate::texts;
 use crate::{ErrorCode, NarrationSource, ProtocolError, object};
 
 /// Body of `POST /narrator/messages`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct NarratorMessage {
-    /// The workspace; equals the path's when both name one.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::WorkspaceId>"))]
+    /// The workspace; equals the path's if both name one.
+    #[schemars(with = "Option<texts::WorkspaceId>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace_id: Option<String>,
-    /// What is said to the narrator; not blank.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Words>"))]
+    /// The message to the narrator; not blank.
+    #[schemars(with = "Option<texts::Words>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Where the narration goes; the workspace's own conversation when absent.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    /// The conversation that receives the narration; the workspace's own if absent.
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
-    /// The agent that is asked; `controller` when absent.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::SpokenFor>"))]
+    /// The agent that answers; `controller` if absent.
+    #[schemars(with = "Option<texts::SpokenFor>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
 }
 
 impl NarratorMessage {
-    /// Reads a body.
+    /// Parses a body.
     ///
     /// # Errors
     /// [`ProtocolError`] naming the field that is repeated or of the wrong type.
@@ -44,120 +41,108 @@ impl NarratorMessage {
 }
 
 /// Answer of `POST /narrator/messages`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct NarratorAccepted {
     /// The workspace.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::WorkspaceId"))]
+    #[schemars(with = "texts::WorkspaceId")]
     pub workspace_id: String,
-    /// The conversation whose readers get the narration.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    /// The conversation that receives the narration.
+    #[schemars(with = "texts::Id")]
     pub conversation_id: String,
-    /// The message's own line in the narrator's log.
+    /// The id of the message's line in the narrator's log.
     pub event_id: String,
-    /// The work on it: every line of the log that comes of it has this id.
+    /// The id of the task that answers the message; all its lines in the log have this id.
     pub task_id: String,
 }
 
 /// Answer of `GET /narrator/feed`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct NarratorFeed {
     /// The workspace.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::WorkspaceId"))]
+    #[schemars(with = "texts::WorkspaceId")]
     pub workspace_id: String,
-    /// The conversation that was asked for, or the workspace's own.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    /// The requested conversation, or the workspace's own.
+    #[schemars(with = "texts::Id")]
     pub conversation_id: String,
-    /// Names the document with the workspace's summary, once there is one.
+    /// The name of the document with the workspace's summary; absent until there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary_ref: Option<String>,
-    /// The newest first.
+    /// The entries, newest first.
     pub events: Vec<FeedEvent>,
 }
 
 /// One entry of a [`NarratorFeed`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct FeedEvent {
-    /// Its id.
+    /// The id of its line in the narrator's log.
     pub id: String,
     /// When it happened: RFC 3339, UTC, milliseconds.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Timestamp"))]
+    #[schemars(with = "texts::Timestamp")]
     pub timestamp: String,
-    /// What it is.
+    /// What the entry reports.
     #[serde(rename = "type")]
     pub kind: FeedEventType,
-    /// In a few words.
+    /// A short form of the text.
     pub headline: String,
-    /// In full.
+    /// The whole text.
     pub detail: String,
-    /// How much it matters.
+    /// How serious the entry is.
     pub severity: FeedSeverity,
-    /// Who says it.
+    /// The author.
     pub source: NarrationSource,
-    /// The playbook that it follows, where the relay named one.
+    /// The playbook that the narration follows, if the relay named one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub playbook_id: Option<String>,
 }
 
-/// What a [`FeedEvent`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+/// What a [`FeedEvent`] reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "kebab-case")]
 pub enum FeedEventType {
-    /// Something was said: by the narrator, or to it (`source` is then `user`).
+    /// A narration, or a message to the narrator (`source` is then `user`).
     Narration,
-    /// An agent goes on.
+    /// The progress of an agent.
     AgentUpdate,
-    /// An agent has something to show.
+    /// A result of an agent.
     AgentResult,
-    /// Something that the narrator would have said.
+    /// A narration that was logged but not published.
     Suppressed,
-    /// The summary was written anew.
+    /// A new version of the summary.
     Summary,
-    /// Something failed.
+    /// A failure.
     Error,
 }
 
-/// How much a [`FeedEvent`] matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+/// How serious a [`FeedEvent`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "snake_case")]
 pub enum FeedSeverity {
     /// As expected.
     Info,
-    /// Worth a look.
+    /// Unexpected, but no failure.
     Warning,
-    /// A fault.
+    /// A failure.
     Error,
 }
 
-/// Body of an error of the relay: an [`ErrorBody`](crate::ErrorBody) that says the code as `error` too, as the host application reads it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+/// Body of a relay's error: an [`ErrorBody`](crate::ErrorBody) with the code as `error` too, for the host application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct RelayErrorBody {
     /// `relay_failed` or `relay_timeout`.
     pub error: ErrorCode,
     /// In words, for people.
     pub detail: String,
-    /// As `error`.
+    /// The same as `error`.
     pub code: ErrorCode,
 }
 
 impl RelayErrorBody {
-    /// A body that says one code under both names.
+    /// Creates a body with one code under both names.
     #[must_use]
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
         Self {

@@ -1,7 +1,7 @@
-//! Reads bodies that are JSON objects.
+//! Parses bodies that are JSON objects.
 //!
-//! What serde derives takes an array for a struct too, field by field. Nobody means that, and no document says it: here an array is
-//! refused wherever an object is due.
+//! The readers that serde derives accept an array for a struct too, field by field. No client means that and no
+//! document allows it, so an array is refused here wherever an object is expected.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer};
 use crate::ProtocolError;
 use crate::error::shortened_reason;
 
-/// Reads a body.
+/// Parses a body.
 pub(crate) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ProtocolError> {
     let read = serde_json::from_slice::<Object<T>>(body);
     read.map(|object| object.0).map_err(|error| ProtocolError::Malformed {
@@ -21,7 +21,7 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Protocol
     })
 }
 
-/// An object, and nothing else.
+/// Deserialises `T` from a JSON object and from nothing else.
 pub(crate) struct Object<T>(pub(crate) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {

@@ -1,76 +1,52 @@
-//! Generation options: what a client may say ([`OptionsPatch`]) and what a turn runs with ([`EffectiveOptions`]).
+//! Generation options: those that a client may send ([`OptionsPatch`]) and those of a turn ([`EffectiveOptions`]).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
+use ts_rs::TS;
 
 use crate::ProtocolError;
-use crate::fields::{Field, Fields, Key, Table};
-#[cfg(any(test, feature = "schema"))]
-use crate::schema;
+use crate::fields::{Field, Fields};
+use crate::keys::{self, OPTIONS};
+use crate::limits::{MAX_MODEL_BYTES, MAX_NEW_TOKENS, MAX_STOP_STRING_BYTES, MAX_STOP_STRINGS};
+use crate::texts;
 use crate::whole::{MAX_EXACT, Whole};
 
-/// The most tokens that one answer may ask for: minutes of generation, not hours.
-pub(crate) const MAX_NEW_TOKENS: u32 = 8_192;
-/// Stop strings are searched after every token; more than this is a mistake.
-pub(crate) const MAX_STOP_STRINGS: u32 = 16;
-/// A stop string holds back this much of the answer while it may still match.
-pub(crate) const MAX_STOP_STRING_BYTES: u32 = 256;
-/// Above this every token is as likely as any other.
+/// Highest temperature, above which all tokens are about equally likely.
 const MAX_TEMPERATURE: f64 = 10.0;
-/// No vocabulary is larger.
+/// Highest `topK`, above the size of any vocabulary.
 const MAX_TOP_K: u32 = 1_000_000;
-/// Penalties outside of a tenth to ten times make every logit infinite or nothing.
+/// Penalties outside of this range make every logit infinite or zero.
 const REPEAT_PENALTY: std::ops::RangeInclusive<f64> = 0.1..=10.0;
-/// The largest whole number that every JSON reader keeps exactly.
+/// The largest whole number that every JSON parser keeps exactly.
 const MAX_SEED: u64 = MAX_EXACT;
-/// A model's name: `openai:` and the longest that a hub allows, with room to spare.
-pub(crate) const MAX_MODEL_BYTES: usize = 256;
 /// The largest context that models are trained for.
 const MAX_CACHE_TOKENS: u32 = 131_072;
 
-/// The keys of an options object.
-pub(crate) const OPTIONS: Table = Table {
-    keys: &[
-        Key::new(&["temperature"]),
-        Key::new(&["topP", "top_p"]),
-        Key::new(&["topK", "top_k"]),
-        Key::new(&["minP", "min_p"]),
-        Key::new(&["repeatPenalty", "repeat_penalty"]),
-        Key::new(&["seed"]),
-        Key::new(&["maxNewTokens", "max_new_tokens"]),
-        Key::new(&["stop"]),
-        Key::new(&["sinkTokens", "sink_tokens"]),
-        Key::new(&["windowTokens", "window_tokens"]),
-        Key::new(&["model"]),
-    ],
-    options: None,
-    closed: true,
-};
-
-/// What one layer says of one option.
+/// One option in one layer.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Setting<T> {
-    /// Nothing: the layer below decides.
+    /// Not set: the layer below decides.
     #[default]
     Absent,
-    /// `null`: back to the default, whatever the layers below say.
+    /// `null`: the default, whichever values the layers below have.
     Default,
     /// This value, which is in range.
     Value(T),
 }
 
 impl<T> Setting<T> {
-    /// Whether the layer says nothing.
+    /// Returns true if the layer doesn't set the option.
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
 
-    /// This setting where it says something, `lower` where it doesn't.
+    /// Returns this setting, or `lower` if this one is absent.
     #[must_use]
     pub fn over(self, lower: Self) -> Self {
         if self.is_absent() { lower } else { self }
     }
 
-    /// The value, or `default` without one.
+    /// Returns the value, or `default` if there is none.
     pub fn unwrap_or(self, default: T) -> T {
         match self {
             Self::Value(value) => value,
@@ -89,60 +65,69 @@ impl<T: Serialize> Serialize for Setting<T> {
 }
 
 /// Options of one layer: an agent's, a socket's or a message's. Every value in it is in range.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
-#[cfg_attr(any(test, feature = "schema"), schemars(deny_unknown_fields, transform = schema::option_spellings))]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema, TS)]
+#[schemars(deny_unknown_fields, transform = keys::add_option_spellings)]
 #[serde(rename_all = "camelCase")]
 pub struct OptionsPatch {
     /// Softmax temperature, 0 to 10; 0 is greedy.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<f32>", range(min = 0, max = 10)), ts(as = "Option<f32>", optional = nullable))]
+    #[schemars(with = "Option<f32>", range(min = 0, max = 10))]
+    #[ts(as = "Option<f32>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub temperature: Setting<f32>,
     /// Keeps the smallest set of tokens whose probability reaches this, above 0 and at most 1.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<f32>", range(max = 1), extend("exclusiveMinimum" = 0)), ts(as = "Option<f32>", optional = nullable))]
+    #[schemars(with = "Option<f32>", range(max = 1), extend("exclusiveMinimum" = 0))]
+    #[ts(as = "Option<f32>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub top_p: Setting<f32>,
     /// Keeps this many most probable tokens; 0 is off.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<u32>", range(max = MAX_TOP_K)), ts(as = "Option<u32>", optional = nullable))]
+    #[schemars(with = "Option<u32>", range(max = MAX_TOP_K))]
+    #[ts(as = "Option<u32>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub top_k: Setting<u32>,
     /// Drops tokens less probable than this share of the most probable one, 0 and up, below 1.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<f32>", range(min = 0), extend("exclusiveMaximum" = 1)), ts(as = "Option<f32>", optional = nullable))]
+    #[schemars(with = "Option<f32>", range(min = 0), extend("exclusiveMaximum" = 1))]
+    #[ts(as = "Option<f32>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub min_p: Setting<f32>,
     /// Divides the logits of tokens seen lately, 0.1 to 10; 1 is off.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<f32>", range(min = 0.1, max = 10)), ts(as = "Option<f32>", optional = nullable))]
+    #[schemars(with = "Option<f32>", range(min = 0.1, max = 10))]
+    #[ts(as = "Option<f32>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub repeat_penalty: Setting<f32>,
     /// Seed of the turn, below 2^53; a random one by default.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<u64>", range(max = MAX_SEED)), ts(as = "Option<u64>", optional = nullable))]
+    #[schemars(with = "Option<u64>", range(max = MAX_SEED))]
+    #[ts(as = "Option<u64>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub seed: Setting<u64>,
     /// The answer ends after this many tokens, 1 to 8,192.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<u32>", range(min = 1, max = MAX_NEW_TOKENS)), ts(as = "Option<u32>", optional = nullable))]
+    #[schemars(with = "Option<u32>", range(min = 1, max = MAX_NEW_TOKENS))]
+    #[ts(as = "Option<u32>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub max_new_tokens: Setting<u32>,
     /// The answer ends before any of these; at most 16 of at most 256 bytes, none empty.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<Vec<schema::StopString>>", length(max = MAX_STOP_STRINGS)), ts(as = "Option<Vec<String>>", optional = nullable))]
+    #[schemars(with = "Option<Vec<texts::StopString>>", length(max = MAX_STOP_STRINGS))]
+    #[ts(as = "Option<Vec<String>>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub stop: Setting<Vec<String>>,
     /// Attention sinks at the least, at most 131,072.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<u32>", range(max = MAX_CACHE_TOKENS)), ts(as = "Option<u32>", optional = nullable))]
+    #[schemars(with = "Option<u32>", range(max = MAX_CACHE_TOKENS))]
+    #[ts(as = "Option<u32>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub sink_tokens: Setting<u32>,
     /// Tokens of the rolling window, 1 to 131,072.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<u32>", range(min = 1, max = MAX_CACHE_TOKENS)), ts(as = "Option<u32>", optional = nullable))]
+    #[schemars(with = "Option<u32>", range(min = 1, max = MAX_CACHE_TOKENS))]
+    #[ts(as = "Option<u32>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub window_tokens: Setting<u32>,
     /// The model that answers, one of those that the server allows.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::ModelName>"), ts(as = "Option<String>", optional = nullable))]
+    #[schemars(with = "Option<texts::ModelName>")]
+    #[ts(as = "Option<String>", optional = nullable)]
     #[serde(skip_serializing_if = "Setting::is_absent")]
     pub model: Setting<String>,
 }
 
-/// The options that a turn runs with; its seed is beside them in the `user` event.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+/// The options of a turn; its seed is a field of its own in the `user` event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct EffectiveOptions {
     /// As in [`OptionsPatch`].
@@ -159,17 +144,17 @@ pub struct EffectiveOptions {
     pub max_new_tokens: u32,
     /// As in [`OptionsPatch`].
     pub stop: Vec<String>,
-    /// Attention sinks asked for; the system part counts even when it is longer.
+    /// Requested number of attention sinks; a longer system part has precedence.
     pub sink_tokens: u32,
-    /// Window asked for; `started` says the one in force.
+    /// Requested window; `started` names the one in force.
     pub window_tokens: u32,
-    /// The model asked for; `started` says the one that answers. Empty in logs of before there was a choice.
+    /// Requested model; `started` names the one that answers. Empty in logs from before there was a choice.
     #[serde(default)]
     pub model: String,
 }
 
 impl OptionsPatch {
-    /// Reads an options object, in either spelling.
+    /// Parses an options object, in either spelling.
     ///
     /// # Errors
     /// [`ProtocolError`] naming the key: unknown, given twice, of the wrong type, or out of range.
@@ -177,7 +162,7 @@ impl OptionsPatch {
         Self::from_fields(&Fields::parse(text, &OPTIONS)?)
     }
 
-    /// These options over those of the layer below, key by key.
+    /// Overrides the options of the layer below by these, key by key.
     #[must_use]
     pub fn over(self, lower: Self) -> Self {
         Self {
@@ -235,7 +220,7 @@ fn real(
     in_range: impl Fn(f64) -> bool,
 ) -> Result<Setting<f32>, ProtocolError> {
     setting(fields, name, |field| {
-        // What was written counts: 1e-300 is above 0, though the nearest `f32` isn't.
+        // The range applies to the number as it was written: 1e-300 is above 0, though the nearest `f32` isn't.
         let value: f64 = field.read(expected)?;
         if !in_range(value) {
             return Err(field.wrong(expected));
@@ -281,7 +266,7 @@ fn read_model(field: &Field<'_>) -> Result<String, ProtocolError> {
 
 fn read_stop(field: &Field<'_>) -> Result<Vec<String>, ProtocolError> {
     let expected = format!("a list of at most {MAX_STOP_STRINGS} strings of 1 to {MAX_STOP_STRING_BYTES} bytes");
-    // Room for the longest list with every byte escaped, and for white space; nothing larger is taken apart.
+    // Room for the longest list with each byte escaped, and for white space; a larger one isn't parsed.
     const LONGEST_LIST_BYTES: usize = 64 << 10;
     if field.raw.len() > LONGEST_LIST_BYTES {
         return Err(field.wrong(&expected));

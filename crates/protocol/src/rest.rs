@@ -1,50 +1,50 @@
-//! What is said over HTTP. Agents keep the `snake_case` of their first clients; everything else is `camelCase`.
+//! The HTTP bodies of agents, conversations, models and prompts.
+//!
+//! Agents keep the `snake_case` of their first clients; all other keys are `camelCase`.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use serde_json::value::RawValue;
+use ts_rs::TS;
 
-#[cfg(any(test, feature = "schema"))]
-use crate::schema;
-use crate::{EffectiveOptions, ErrorCode, ProtocolError, object};
+use crate::texts;
+use crate::{EffectiveOptions, Envelope, ErrorCode, ProtocolError, ServerEvent, object};
 
 /// An agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct Agent {
-    /// Its id, which is its file's name.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::AgentId"))]
+    /// The id, which is the name of the agent's file.
+    #[schemars(with = "texts::AgentId")]
     pub id: String,
-    /// Its name, for people.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::VisibleText"))]
+    /// The name, for people.
+    #[schemars(with = "texts::VisibleText")]
     pub name: String,
-    /// Who it is and how it answers.
+    /// Who the agent is and how it answers.
     pub system_prompt: String,
-    /// What it knows, as Markdown.
+    /// What the agent knows, as Markdown.
     pub markdown_context: String,
 }
 
 /// Answer of `GET /agents`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct AgentList {
-    /// All of them, by id.
+    /// All agents, by id.
     pub agents: Vec<Agent>,
 }
 
 /// Body of `PUT /agents/{id}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 pub struct AgentDraft {
-    /// Equals the path's when it is there.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::AgentId>"))]
+    /// Equals the path's id, if present.
+    #[schemars(with = "Option<texts::AgentId>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// As in [`Agent`].
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::VisibleText"))]
+    #[schemars(with = "texts::VisibleText")]
     pub name: String,
     /// As in [`Agent`].
     pub system_prompt: String,
@@ -53,7 +53,7 @@ pub struct AgentDraft {
 }
 
 impl AgentDraft {
-    /// Reads a body.
+    /// Parses a body.
     ///
     /// # Errors
     /// [`ProtocolError`] naming the field that is missing, repeated or of the wrong type.
@@ -63,185 +63,189 @@ impl AgentDraft {
 }
 
 /// Body of every error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct ErrorBody {
     /// In words, for people.
     pub detail: String,
-    /// What kind of fault.
+    /// The kind of error.
     pub code: ErrorCode,
 }
 
-/// One line of `GET /conversations`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+/// One conversation of `GET /conversations`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationSummary {
-    /// Its id.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    /// The conversation's id.
+    #[schemars(with = "texts::Id")]
     pub conversation_id: String,
     /// When its first turn began: RFC 3339, UTC, milliseconds.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Timestamp"))]
+    #[schemars(with = "texts::Timestamp")]
     pub created_at: String,
     /// When its newest event was logged.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Timestamp"))]
+    #[schemars(with = "texts::Timestamp")]
     pub updated_at: String,
     /// The turn that the next one follows.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<texts::Id>")]
     pub head_turn_id: Option<String>,
     /// The last `seq` of its log.
     pub last_seq: u64,
 }
 
 /// Answer of `GET /conversations`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationPage {
-    /// The newest first.
+    /// The conversations, newest first.
     pub conversations: Vec<ConversationSummary>,
-    /// What to ask for next, as `?cursor=`; `null` at the end.
+    /// The next page's `?cursor=`; `null` at the end.
     pub next_cursor: Option<String>,
 }
 
 /// Answer of `GET /conversations/{id}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Conversation {
     /// The conversation itself.
     #[serde(flatten)]
     pub summary: ConversationSummary,
-    /// Its turns, the oldest first: a tree by `parentTurnId`.
+    /// Its turns, oldest first: a tree by `parentTurnId`.
     pub turns: Vec<Turn>,
-    /// What to ask for next, as `?cursor=`; `null` at the end.
+    /// The next page's `?cursor=`; `null` at the end.
     pub next_cursor: Option<String>,
 }
 
 /// One turn.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Turn {
-    /// Its id.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    /// The turn's id.
+    #[schemars(with = "texts::Id")]
     pub turn_id: String,
     /// The turn that it follows.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<texts::Id>")]
     pub parent_turn_id: Option<String>,
-    /// Where it stands.
+    /// The turn's progress.
     pub state: TurnState,
     /// The agent that answers.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::AgentId"))]
+    #[schemars(with = "texts::AgentId")]
     pub agent_id: String,
-    /// Hash of that agent as it was.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Sha256"))]
+    /// Hash of that agent as it was when the turn began.
+    #[schemars(with = "texts::Sha256")]
     pub agent_hash: String,
-    /// What the user said.
+    /// The user's message.
     pub user_text: String,
     /// The answer so far.
     pub answer_text: String,
     /// The options in force.
     pub options: EffectiveOptions,
-    /// Its seed.
+    /// The seed.
     pub seed: u64,
     /// The `seq` of its `user` event.
     pub first_seq: u64,
     /// When it began: RFC 3339, UTC, milliseconds.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Timestamp"))]
+    #[schemars(with = "texts::Timestamp")]
     pub created_at: String,
     /// When it ended.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Timestamp>"))]
+    #[schemars(with = "Option<texts::Timestamp>")]
     pub ended_at: Option<String>,
 }
 
-/// Where a turn stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+/// The progress of a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "snake_case")]
 pub enum TurnState {
     /// On disk; nothing is generated yet.
     Pending,
-    /// Being answered.
+    /// The answer is being generated.
     Streaming,
-    /// Answered.
+    /// The answer is complete.
     Done,
-    /// Stopped; what was generated is kept.
+    /// Stopped; the text generated before is kept.
     Cancelled,
     /// Ended in an error.
     Failed,
-    /// Cut off by a crash or a stop of the server.
+    /// Cut off by a crash or a shutdown of the server.
     Interrupted,
 }
 
 /// Answer of `GET /conversations/{id}/events`.
-#[derive(Debug, Clone, Serialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, Serialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct EventPage {
-    /// Frames exactly as a socket would send them, in order.
-    #[cfg_attr(
-        any(test, feature = "schema"),
-        schemars(with = "Vec<schema::LoggedFrame>"),
-        ts(type = "Array<ServerEvent & Envelope>")
-    )]
+    /// The events as the frames that a socket would send, in order.
+    #[schemars(with = "Vec<LoggedFrame>")]
+    #[ts(type = "Array<ServerEvent & Envelope>")]
     pub events: Vec<Box<RawValue>>,
-    /// The last `seq` of the log; more events follow while it is above the last one here.
+    /// The last `seq` of the log; more events follow while it is above that of the last event here.
     pub last_seq: u64,
 }
 
+/// The schema of a logged event's frame.
+struct LoggedFrame;
+
+impl JsonSchema for LoggedFrame {
+    fn schema_name() -> Cow<'static, str> {
+        "LoggedFrame".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let parts = [
+            json!(generator.subschema_for::<ServerEvent>()),
+            json!(generator.subschema_for::<Envelope>()),
+        ];
+        json_schema!({
+            "description": "An event of a conversation's log, as a socket sends it.",
+            "allOf": parts,
+            "required": ["seq", "conversationId", "at"],
+        })
+    }
+}
+
 /// Answer of `GET /healthz` and `GET /health`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
-    /// Always `ok`: a process that can't say so says nothing.
+    /// Always `ok`: a process that doesn't serve sends no answer.
     pub status: String,
     /// The server's version.
     pub version: String,
-    /// Changes when the server starts anew.
+    /// Changes with each start of the server.
     pub boot_id: String,
 }
 
 /// Answer of `GET /readyz`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct Readiness {
     /// Always `ready`.
     pub status: String,
-    /// What answers when nobody asks for another.
+    /// The default model.
     pub model: String,
 }
 
 /// Answer of `GET /models`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelList {
-    /// What answers when nobody asks for another.
+    /// The model that answers unless an agent or a message names another.
     pub default_model: String,
-    /// Every model that a message may ask for, the default first, then those that the drivers' servers have.
+    /// All models that a message may ask for, the default first, then those that the drivers' servers have.
     pub models: Vec<Model>,
 }
 
 /// One model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Model {
-    /// Its name, as an agent's `model` and `options.model` say it.
+    /// The name, as in an agent's `model` and in `options.model`.
     pub model: String,
-    /// What runs it: `local`, `ollama` or `openai`.
+    /// The driver that runs it: `local`, `ollama` or `openai`.
     pub driver: String,
-    /// Whether a message may ask for it; another one answers only for agents that name it.
+    /// True if a message may ask for it; otherwise it answers only for agents that name it.
     pub allowed: bool,
-    /// Whether it is there: its files are read, or its server has it.
+    /// True if its files are loaded, or its server has it.
     pub available: bool,
-    /// Whether it is in memory, where that can be known.
+    /// True if it is in memory; absent if that is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loaded: Option<bool>,
     /// Why it isn't available.
@@ -249,73 +253,67 @@ pub struct Model {
     pub reason: Option<String>,
 }
 
-/// Answer of `GET /conversations/{id}/prompt?turn=`: what the model saw of one turn.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+/// Answer of `GET /conversations/{id}/prompt?turn=`: the prompt that the model saw for one turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Prompt {
     /// The conversation.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    #[schemars(with = "texts::Id")]
     pub conversation_id: String,
     /// The turn.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    #[schemars(with = "texts::Id")]
     pub turn_id: String,
-    /// Fingerprint of the model that answered; `null` when none has begun to.
+    /// Fingerprint of the model that answered; `null` if no answer was started.
     pub model: Option<String>,
-    /// Whether the model that is loaded now is that one. When not, ids are this model's rendering of the same words.
+    /// True if that model is loaded now. Otherwise the ids are the loaded model's rendering of the same text.
     pub same_model: bool,
-    /// The turn's own segment: its message, with the template's words around it.
+    /// The turn's own segment: its message, with the template's text around it.
     pub segment: PromptPart,
-    /// The turn that the epoch began with: replaying from there rebuilds the whole prompt.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    /// The first turn of the epoch: replaying from there rebuilds the whole prompt.
+    #[schemars(with = "Option<texts::Id>")]
     pub epoch_turn_id: Option<String>,
     /// Which tokens of the epoch's prompt are in view when the answer begins.
     pub window: PromptWindow,
-    /// The whole prompt's parts, without their words.
+    /// The parts of the whole prompt, without their text.
     pub parts: Vec<PromptPart>,
     /// sha256 of the epoch's prompt as text up to the answer, hexadecimal.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Sha256"))]
+    #[schemars(with = "texts::Sha256")]
     pub text_sha256: String,
     /// sha256 of its token ids, each as 4 bytes little endian, hexadecimal.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Sha256"))]
+    #[schemars(with = "texts::Sha256")]
     pub ids_sha256: String,
     /// The agent as the turn saw it.
     pub agent: Agent,
 }
 
 /// One part of a prompt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct PromptPart {
-    /// What it is.
+    /// The content of the part.
     pub kind: PromptPartKind,
-    /// Its turn; absent for the system part.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    /// The turn; absent for the system part.
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
-    /// Place of its first token in the epoch's prompt.
+    /// Index of the first token in the epoch's prompt.
     pub start: u64,
-    /// Place after its last token.
+    /// Index after the last token.
     pub end: u64,
-    /// Its words, special tokens spelled out; only of the turn that was asked for.
+    /// The text, special tokens spelled out; only for the requested turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Its token ids; only of the turn that was asked for.
+    /// The token ids; only for the requested turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ids: Option<Vec<u32>>,
 }
 
-/// What a [`PromptPart`] holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+/// The content of a [`PromptPart`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "snake_case")]
 pub enum PromptPartKind {
-    /// The agent's words, which never leave the view.
+    /// The system part, which is never evicted.
     System,
     /// A user's message.
     User,
@@ -326,14 +324,13 @@ pub enum PromptPartKind {
 }
 
 /// Which tokens of a prompt are in view: the sinks, and `start..end`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct PromptWindow {
-    /// Tokens at the beginning that never leave: the system part, at least.
+    /// Tokens at the beginning that are never evicted: at least the system part.
     pub sink_tokens: u64,
-    /// Place of the window's first token.
+    /// Index of the window's first token.
     pub start: u64,
-    /// Place after its last one: the prompt's length.
+    /// Index after its last token: the prompt's length.
     pub end: u64,
 }

@@ -1,33 +1,33 @@
-//! What the server says on the socket, and what a conversation's log holds.
+//! The events that the server sends on the socket, most of which a conversation's log holds.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
-#[cfg(any(test, feature = "schema"))]
-use crate::schema;
+use crate::texts;
 use crate::{EffectiveOptions, ErrorCode, Limits, Narration, Reasoning, Step, Summary, Tool, ToolOutput};
 
-/// One event. What the log holds of it is its own fields; `seq` and the like are the frame's [`Envelope`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+/// One event. The log holds its own fields; the frame's [`Envelope`] adds `seq` and the ids.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum ServerEvent {
     /// Answers a socket's first frame. Not logged.
     Ready(Ready),
-    /// The turn waits behind others. Not logged; told again when it changes.
+    /// The turn waits behind others. Not logged; sent again when the number changes.
     Queued(Queued),
     /// A user's turn is on disk.
     User(User),
-    /// The model has begun to read the prompt.
+    /// The model has begun to prefill the prompt.
     Started(Started),
     /// More text of the answer.
     Token(Token),
-    /// More of what the model thinks before it answers; no part of the answer.
+    /// More of the model's reasoning, which is no part of the answer.
     Reasoning(Reasoning),
-    /// The model, or a controller, asks for a tool.
+    /// The model, or a controller, calls a tool.
     Tool(Tool),
-    /// What a tool gave.
+    /// The output of a tool.
     ToolOutput(ToolOutput),
-    /// A step begins: a round of the model with the tools that it asks for, or one that a controller names.
+    /// A step begins: an answer of the model with the calls of tools in it, or a controller's step.
     StepStart(Step),
     /// A step goes on.
     Step(Step),
@@ -37,53 +37,48 @@ pub enum ServerEvent {
     Summary(Summary),
     /// A narrator's remark.
     Narration(Narration),
-    /// Tokens have left the model's view for good.
+    /// Tokens were evicted from the model's view and won't return.
     Evicted(Evicted),
-    /// The turn is over.
+    /// The turn is complete.
     Done(Done),
     /// The turn failed; without a `seq`, a frame was refused.
     Error(ErrorEvent),
     /// Answers a `ping`. Not logged.
     Pong(Pong),
-    /// The reader asked for more than there is. Not logged.
+    /// The client resumed after a `seq` that the log doesn't have. Not logged.
     Reset(Reset),
 }
 
-/// What a frame carries beside its event's own fields. Logged events have all four.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+/// The keys of a frame beside its event's own fields. Logged events have all four.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Envelope {
-    /// The event's number in its conversation's log: 1, 2, 3 and so on.
+    /// The event's number in its conversation's log, counted from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     /// The conversation.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
     /// The turn.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    #[schemars(with = "Option<texts::Id>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
-    /// When it was logged: RFC 3339, UTC, milliseconds.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Timestamp>"))]
+    /// When the event was logged: RFC 3339, UTC, milliseconds.
+    #[schemars(with = "Option<texts::Timestamp>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
 }
 
 /// Own fields of `ready`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Ready {
     /// [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION).
     pub protocol: u32,
-    /// The agent that the socket is bound to, if it is.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::AgentId>"))]
+    /// The agent that the socket is bound to, if there is one.
+    #[schemars(with = "Option<texts::AgentId>")]
     pub agent_id: Option<String>,
     /// The model's name.
     pub model: String,
@@ -91,87 +86,78 @@ pub struct Ready {
     pub limits: Limits,
     /// The last `seq` of the socket's conversation; 0 without one.
     pub last_seq: u64,
-    /// Changes when the server starts anew.
+    /// Changes with each start of the server.
     pub boot_id: String,
 }
 
 /// Own fields of `user`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
-    /// What the user said.
+    /// The user's message.
     pub text: String,
     /// The agent that answers.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::AgentId"))]
+    #[schemars(with = "texts::AgentId")]
     pub agent_id: String,
-    /// Hash of the agent as it was: sha256, hexadecimal.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Sha256"))]
+    /// Hash of the agent as it was when the turn began: sha256, hexadecimal.
+    #[schemars(with = "texts::Sha256")]
     pub agent_hash: String,
     /// The options in force.
     pub options: EffectiveOptions,
     /// The turn's seed, below 2^53.
     pub seed: u64,
-    /// The turn that it follows; `null` for a conversation's first.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Option<schema::Id>"))]
+    /// The turn that this one follows; `null` for a conversation's first turn.
+    #[schemars(with = "Option<texts::Id>")]
     pub parent_turn_id: Option<String>,
 }
 
 /// Own fields of `queued`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Queued {
-    /// Turns of the conversation that run or wait before it.
+    /// Turns of the conversation that run or wait before this one.
     pub ahead: u32,
 }
 
 /// Own fields of `started`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Started {
     /// The model's name.
     pub model: String,
-    /// Tokens that this turn adds to the prompt, or brings back into it.
+    /// Prompt tokens that have to be prefilled.
     pub prompt_tokens: u64,
-    /// Tokens in view that needed no work.
+    /// Tokens in view that were cached.
     pub cached_tokens: u64,
-    /// The window in force; smaller than asked for when the model's trained context is.
+    /// The window in force; smaller than requested if the model's trained context is.
     pub window_tokens: u64,
 }
 
 /// Own fields of `token`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Token {
-    /// Whole characters, never none.
+    /// Whole characters, never empty.
     pub token: String,
-    /// When several events were joined for a slow reader: the first one's `seq`; the frame's `seq` is the last one's.
+    /// The first event's `seq` if several were joined for a slow reader; the frame's `seq` is then the last one's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_seq: Option<u64>,
 }
 
 /// Own fields of `evicted`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Evicted {
-    /// How many tokens, since the last such event.
+    /// Tokens evicted since the last such event.
     pub tokens: u64,
-    /// The turns of which nothing is left in view, oldest first.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "Vec<schema::Id>"))]
+    /// The turns without any token left in view, oldest first.
+    #[schemars(with = "Vec<texts::Id>")]
     pub turns: Vec<String>,
 }
 
 /// Own fields of `done`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Done {
     /// Why the answer ended.
@@ -183,11 +169,10 @@ pub struct Done {
 }
 
 /// Why an answer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
-    /// The model ended it, or a stop string was met.
+    /// The model ended it, or a stop string matched.
     Stop,
     /// `maxNewTokens` was reached, or the context is full.
     Length,
@@ -196,8 +181,7 @@ pub enum FinishReason {
 }
 
 /// Counts of tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
     /// As in `started`.
@@ -217,8 +201,7 @@ pub struct Usage {
 }
 
 /// Durations, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Timings {
     /// From the request to its prefill.
@@ -234,20 +217,19 @@ pub struct Timings {
 }
 
 /// Own fields of `error`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorEvent {
-    /// What kind of fault.
+    /// The kind of error.
     pub code: ErrorCode,
     /// In words, for people.
     pub message: String,
-    /// Whether the same request may work later.
+    /// True if the same request may succeed later.
     pub retryable: bool,
 }
 
 impl ErrorEvent {
-    /// An error with the code's own `retryable`.
+    /// Creates an error with the `retryable` of its code.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
@@ -259,22 +241,17 @@ impl ErrorEvent {
 }
 
 /// Own fields of `pong`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Pong {
-    /// The ping's.
+    /// The id of the ping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
 }
 
 /// Own fields of `reset`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Reset {
     /// The last `seq` of the conversation's log.
@@ -282,7 +259,7 @@ pub struct Reset {
 }
 
 impl ServerEvent {
-    /// The event's name on the wire and in the log.
+    /// Returns the event's name on the wire and in the log.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -307,7 +284,7 @@ impl ServerEvent {
         }
     }
 
-    /// The event's own fields as a JSON object: what the log holds.
+    /// Returns the event's own fields as a JSON object, as the log holds them.
     #[must_use]
     pub fn fields(&self) -> String {
         match self {
@@ -330,14 +307,20 @@ impl ServerEvent {
         }
     }
 
-    /// The event as a text frame.
+    /// Returns the event as a text frame.
     #[must_use]
     pub fn frame(&self, envelope: &Envelope) -> String {
         frame(self.kind(), &self.fields(), envelope)
     }
 }
 
-/// Joins an event's name, its own fields (a JSON object) and its envelope to a text frame, without parsing anything.
+/// Returns true if a logged event of this kind ends its turn.
+#[must_use]
+pub fn is_terminal(kind: &str) -> bool {
+    matches!(kind, "done" | "error")
+}
+
+/// Joins an event's name, its own fields (a JSON object) and its envelope to a text frame, without parsing them.
 #[must_use]
 pub fn frame(kind: &str, fields: &str, envelope: &Envelope) -> String {
     let envelope = json(envelope);

@@ -1,11 +1,11 @@
-//! What the wire promises.
+//! Tests of the wire protocol.
 
 mod controllers;
 mod document;
 mod events;
 mod frames;
 mod generated;
-mod kit;
 mod logged;
 mod options;
+mod recorded;
 mod tools;

@@ -1,51 +1,42 @@
-//! Tools that a model may ask for, as an agent's file or a message names them.
+//! The tools that a model may call, as an agent's file or a message defines them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use ts_rs::TS;
 
 use crate::ProtocolError;
 use crate::error::shortened;
 use crate::object::Object;
-#[cfg(any(test, feature = "schema"))]
-use crate::schema;
+use crate::texts;
 
-/// Every tool is part of every prompt; more of them than this drown the conversation.
+/// Most tools of a turn, each of which is part of every prompt; more of them leave little room for the conversation.
 pub(crate) const MAX_TOOLS: usize = 64;
-/// What OpenAI's interface allows, and so what every server understands.
+/// Longest name of a tool that OpenAI's interface allows, and so every server accepts.
 const MAX_NAME_BYTES: usize = 64;
 
-/// A tool that a model may ask for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(
-    any(test, feature = "schema"),
-    derive(schemars::JsonSchema, ts_rs::TS),
-    ts(optional_fields)
-)]
+/// A tool that a model may call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ToolDefinition {
     /// `[A-Za-z0-9_-]{1,64}`, unique among a turn's tools.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::ToolName"))]
+    #[schemars(with = "texts::ToolName")]
     pub name: String,
-    /// What it does, in words for the model.
-    #[cfg_attr(
-        any(test, feature = "schema"),
-        schemars(skip_serializing_if = "String::is_empty"),
-        ts(as = "Option<String>")
-    )]
+    /// What the tool does, in words for the model.
+    #[schemars(skip_serializing_if = "String::is_empty")]
+    #[ts(as = "Option<String>")]
     #[serde(default)]
     pub description: String,
-    /// JSON Schema of its arguments, an object; none by default.
-    #[cfg_attr(
-        any(test, feature = "schema"),
-        schemars(skip_serializing_if = "Map::is_empty"),
-        ts(type = "Record<string, unknown>", optional)
-    )]
+    /// JSON Schema of the arguments, an object; without arguments by default.
+    #[schemars(skip_serializing_if = "Map::is_empty")]
+    #[ts(type = "Record<string, unknown>", optional)]
     #[serde(default)]
     pub parameters: Map<String, Value>,
 }
 
 impl ToolDefinition {
-    /// Reads a list of tools, as JSON text; `key` is what an error calls it.
+    /// Parses a list of tools from JSON text; errors refer to it as `key`.
     ///
     /// # Errors
     /// [`ProtocolError`] naming `key`, and the tool that is wrong.

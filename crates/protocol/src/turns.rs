@@ -1,41 +1,40 @@
-//! What is said over HTTP to begin turns, to stop and answer them, and to switch between them.
+//! The HTTP bodies that start turns, answer their calls of tools, and switch between them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use ts_rs::TS;
 
-#[cfg(any(test, feature = "schema"))]
-use crate::schema;
+use crate::texts;
 use crate::{ProtocolError, check_turn_id, object};
 
 /// Answer of `POST /conversations/{id}/turns`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnAccepted {
     /// The conversation.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    #[schemars(with = "texts::Id")]
     pub conversation_id: String,
     /// The turn.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    #[schemars(with = "texts::Id")]
     pub turn_id: String,
-    /// The `seq` of its `user` event: what comes of it is at and after that.
+    /// The `seq` of the turn's `user` event, which is its first.
     pub first_seq: u64,
 }
 
 /// Body of `POST /conversations/{id}/turns/{turnId}/tool-output`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct CallOutput {
     /// The call that this answers.
     pub call_id: String,
-    /// What the tool gave; anything, `null` too.
-    #[cfg_attr(any(test, feature = "schema"), ts(type = "unknown"))]
+    /// The tool's output: any JSON value, also `null`.
+    #[ts(type = "unknown")]
     pub output: Value,
 }
 
 impl CallOutput {
-    /// Reads a body.
+    /// Parses a body.
     ///
     /// # Errors
     /// [`ProtocolError`] naming the field that is missing, repeated or of the wrong type.
@@ -45,20 +44,19 @@ impl CallOutput {
 }
 
 /// Body of `PUT /conversations/{id}/head`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct HeadChoice {
     /// The turn that the next message follows.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    #[schemars(with = "texts::Id")]
     pub turn_id: String,
 }
 
 impl HeadChoice {
-    /// Reads a body.
+    /// Parses a body.
     ///
     /// # Errors
-    /// [`ProtocolError`] naming the field that is missing or no id.
+    /// [`ProtocolError`] naming the field that is missing or not an id.
     pub fn parse(body: &[u8]) -> Result<Self, ProtocolError> {
         let parsed: Self = object::read(body)?;
         check_turn_id(&parsed.turn_id)?;
@@ -67,15 +65,14 @@ impl HeadChoice {
 }
 
 /// Answer of `POST /conversations/import`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema, ts_rs::TS))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationImported {
-    /// The conversation, under its new id if it was given one.
-    #[cfg_attr(any(test, feature = "schema"), schemars(with = "schema::Id"))]
+    /// The conversation's id, which is the new one if one was given.
+    #[schemars(with = "texts::Id")]
     pub conversation_id: String,
-    /// How many turns it has.
+    /// Number of its turns.
     pub turns: u64,
-    /// How many events its log has.
+    /// Number of the events in its log.
     pub events: u64,
 }

@@ -1,4 +1,4 @@
-//! Whole numbers as JSON Schema has them: 3.0 is one, which some languages' writers say for 3.
+//! Whole numbers as JSON Schema defines them: 3.0 is one, as some languages write 3.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub(crate) struct Whole(pub(crate) u64);
 
 impl<'de> Deserialize<'de> for Whole {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        // By its own type: a reader that was asked for an integer would refuse 3.0 before it gets here.
+        // `deserialize_u64` would make the parser refuse 3.0 before the visitor sees it.
         json.deserialize_any(WholeVisitor).map(Self)
     }
 }
@@ -37,7 +37,7 @@ impl Visitor<'_> for WholeVisitor {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<u64, E> {
-        // Above that, what was meant can't be told.
+        // Above that, the number that was meant is unknown.
         if number.fract() == 0.0 && (0.0..=MAX_EXACT as f64).contains(&number) {
             return Ok(number as u64);
         }

@@ -1,4 +1,4 @@
-//! Tells a workspace's narrator something, and prints what every reader is told and what the feed shows.
+//! Sends a message to a workspace's narrator, and prints the published events and the feed.
 //!
 //! `cargo run -p streaming-llm-relay --example narrate`
 
@@ -19,7 +19,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let folder = env::temp_dir().join(format!("narrate-example-{}", process::id()));
     let store = ConversationStore::open(&folder)?;
     let answer = RelayAnswer::text("Two of three steps are done; the tests still run.");
-    let relay = FakeRelay::new([FakeAnswer::Says(answer, Duration::ZERO)]);
+    let relay = FakeRelay::new([FakeAnswer::Answer(answer, Duration::ZERO)]);
     let stores = NarratorStores {
         conversations: store.clone(),
         log_dir: folder.clone(),

@@ -1,4 +1,4 @@
-//! The time: one clock that only goes forward, for leases, and the one on the wall, for people.
+//! Two clocks: a monotonic one for leases, and the wall clock for display.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 
-/// Where the time comes from. Clones are the same clock.
+/// The source of time. Clones share the clock.
 #[derive(Clone)]
 pub struct Clock {
     forward: Arc<dyn Fn() -> Duration + Send + Sync>,
@@ -15,7 +15,8 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock of these two: time since some start, never going back; and milliseconds since 1970, UTC, which may jump.
+    /// Creates a clock from the monotonic time since some start, and the wall time in milliseconds since 1970, UTC,
+    /// which may jump.
     pub fn new(
         forward: impl Fn() -> Duration + Send + Sync + 'static,
         wall_ms: impl Fn() -> i64 + Send + Sync + 'static,
@@ -26,7 +27,7 @@ impl Clock {
         }
     }
 
-    /// The system's clocks.
+    /// Returns the system's clocks.
     #[must_use]
     pub fn system() -> Self {
         let start = Instant::now();
@@ -37,13 +38,13 @@ impl Clock {
         Self::new(move || start.elapsed(), wall_ms)
     }
 
-    /// Time since the start; what ends a lease.
+    /// Returns the monotonic time since the start, by which leases end.
     #[must_use]
     pub fn forward(&self) -> Duration {
         (self.forward)()
     }
 
-    /// Milliseconds since 1970, UTC; only ever shown.
+    /// Returns the wall time in milliseconds since 1970, UTC, which is only displayed.
     #[must_use]
     pub fn wall_ms(&self) -> i64 {
         (self.wall_ms)()
@@ -62,9 +63,9 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// A time in milliseconds since 1970 as RFC 3339, UTC, with milliseconds.
+/// Formats milliseconds since 1970 as RFC 3339, UTC, with milliseconds.
 pub(crate) fn rfc3339(at_ms: i64) -> String {
-    /// Milliseconds, always all three digits.
+    /// Prints milliseconds with three digits.
     const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
     let time = Timestamp::from_millisecond(at_ms).unwrap_or(if at_ms < 0 { Timestamp::MIN } else { Timestamp::MAX });
     PRINTER.timestamp_to_string(&time)

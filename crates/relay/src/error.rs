@@ -1,4 +1,4 @@
-//! Why a relay gave no answer, a lease was refused, or a message to the narrator came to nothing.
+//! The errors of relays, of leases, and of messages to the narrator.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,27 +14,27 @@ use crate::clock::rfc3339;
 /// Why a relay gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RelayError {
-    /// It could not be asked, or what it said is no answer.
+    /// The relay could not be reached, or its answer is invalid.
     #[error("{detail}")]
     Failed {
         /// One sentence for people.
         detail: String,
     },
-    /// It didn't answer in time.
+    /// The relay didn't answer in time.
     #[error("the relay didn't answer within {} s", after.as_secs_f64())]
     Timeout {
-        /// How long it was waited for.
+        /// The time limit.
         after: Duration,
     },
 }
 
 impl RelayError {
-    /// A failure with these words.
+    /// Creates a failure with this message.
     pub fn failed(detail: impl Into<String>) -> Self {
         Self::Failed { detail: detail.into() }
     }
 
-    /// The code that the wire says.
+    /// Returns the error's code on the wire.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
@@ -44,13 +44,13 @@ impl RelayError {
     }
 }
 
-/// Why a lease was not given, kept or believed.
+/// Why a lease was not granted, renewed or accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum LeaseError {
     /// An id is blank or too long.
     #[error("key {key:?} must have 1 to {limit} bytes and a visible character")]
     BadId {
-        /// The key that the wire calls it.
+        /// The id's key on the wire.
         key: &'static str,
         /// The most that is allowed.
         limit: usize,
@@ -58,12 +58,12 @@ pub enum LeaseError {
     /// The lease would be too short or too long.
     #[error("key \"ttlSeconds\" must be 1 to {most}, not {seconds}")]
     BadTtl {
-        /// What was asked for.
+        /// The requested duration.
         seconds: u64,
-        /// The most that is allowed.
+        /// The longest that is allowed.
         most: u64,
     },
-    /// Someone else holds it.
+    /// Another controller holds the lease.
     #[error(
         "agent {agent:?}{} has a controller until {}: wait, or show that lease's token to take it over",
         of_workspace(workspace.as_deref()),
@@ -72,29 +72,29 @@ pub enum LeaseError {
     Held {
         /// The agent.
         agent: String,
-        /// The workspace; all of them when absent.
+        /// The workspace; all of them if absent.
         workspace: Option<String>,
-        /// When the lease ends unless it is kept alive, in milliseconds since 1970.
+        /// When the lease ends unless it is renewed, in milliseconds since 1970.
         until_ms: i64,
     },
-    /// All leases that may live at once do.
+    /// The limit of active leases is reached.
     #[error("there are {limit} controllers, which is the limit")]
     Full {
         /// The limit.
         limit: usize,
     },
-    /// The token is missing, or another's.
+    /// The token is missing, or that of another lease.
     #[error("the token is not that of registration {registration:?}")]
     WrongToken {
         /// The registration.
         registration: String,
     },
-    /// The lease is over, or there never was such a one.
+    /// The lease is over, or never existed.
     #[error("{}", over(registration, *ended_ms))]
     Over {
         /// The registration.
         registration: String,
-        /// When it ended, in milliseconds since 1970, where that is known.
+        /// When it ended, in milliseconds since 1970, if known.
         ended_ms: Option<i64>,
     },
     /// No controller holds the lease that a message needs.
@@ -104,13 +104,13 @@ pub enum LeaseError {
         agent: String,
         /// The workspace.
         workspace: String,
-        /// When the last lease ended, in milliseconds since 1970, where there was one.
+        /// When the last lease ended, in milliseconds since 1970, if there was one.
         ended_ms: Option<i64>,
     },
 }
 
 impl LeaseError {
-    /// The code that the wire says.
+    /// Returns the error's code on the wire.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
@@ -123,13 +123,13 @@ impl LeaseError {
     }
 }
 
-/// Why a message to the narrator, a look at its log, or a controller's event came to nothing.
+/// Why a message to the narrator, a query of its log, or a controller's event failed.
 #[derive(Debug, Error)]
 pub enum NarratorError {
     /// The message has no visible character.
     #[error("message is required")]
     BlankMessage,
-    /// The message is over its limit.
+    /// The message exceeds its limit.
     #[error("the message has {bytes} bytes, and {limit} are allowed")]
     MessageTooLarge {
         /// Its size as UTF-8.
@@ -137,7 +137,7 @@ pub enum NarratorError {
         /// The most that is allowed.
         limit: usize,
     },
-    /// An id is wrong.
+    /// An id is malformed.
     #[error(transparent)]
     InvalidRequest(#[from] ProtocolError),
     /// Too many messages are being answered.
@@ -146,26 +146,26 @@ pub enum NarratorError {
         /// The limit.
         limit: usize,
     },
-    /// A lease is missing, over or another's.
+    /// A lease is missing, over or held by another controller.
     #[error(transparent)]
     Lease(#[from] LeaseError),
     /// The relay failed.
     #[error(transparent)]
     Relay(#[from] RelayError),
-    /// The conversations' store refused or failed.
+    /// The store of the conversations refused a command or failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The narrator's log or a summary can't be read or written.
     #[error("cannot {what} {path:?}")]
     File {
-        /// What was tried.
+        /// The failed operation.
         what: &'static str,
         /// The file.
         path: PathBuf,
         /// Why.
         source: Arc<io::Error>,
     },
-    /// The script of a fake relay makes no sense.
+    /// The script of a fake relay is invalid.
     #[error("the fake relay's script {path:?} can't be used: {reason}")]
     BadScript {
         /// The file.
@@ -173,7 +173,7 @@ pub enum NarratorError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The relay's address makes no sense, or there is no TLS to be had.
+    /// The relay's address is invalid, or TLS isn't available.
     #[error("the relay {url:?} can't be used: {reason}")]
     BadRelay {
         /// The address.
@@ -181,13 +181,13 @@ pub enum NarratorError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A task of the narrator is gone; only when the runtime is being shut down, or by a fault of the relay.
+    /// A task of the narrator ended without a result: the runtime is shutting down, or the relay panicked.
     #[error("the narrator's task is gone")]
     Gone,
 }
 
 impl NarratorError {
-    /// The code that the wire says of it; `None` where the store's error says it itself.
+    /// Returns the error's code on the wire; `None` for a store's error, which the caller maps itself.
     #[must_use]
     pub fn code(&self) -> Option<ErrorCode> {
         match self {

@@ -1,6 +1,7 @@
-//! A relay that answers from a script: for tests, and for hosts that try their own side without a model.
+//! A relay that answers from a script, for tests, and for hosts that test their side without a model.
 //!
-//! It remembers what it was told, and may be held until a test lets it answer. After the end of its script it echoes.
+//! It keeps the messages that it received, and may be held until a test releases an answer. After the end of its script
+//! it echoes.
 
 mod script;
 
@@ -15,23 +16,23 @@ use tokio::sync::{Semaphore, watch};
 use crate::error::{NarratorError, RelayError};
 use crate::relay::{Relay, RelayAnswer, RelayFuture, RelayMessage};
 
-/// Messages that are remembered, the newest: more than a test sends, and no leak in a process that runs on.
-const REMEMBERED: usize = 1_024;
+/// How many of the newest messages are kept: more than a test sends, and no leak in a long-running process.
+const MAX_KEPT_MESSAGES: usize = 1_024;
 
 /// What a [`FakeRelay`] does with one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FakeAnswer {
-    /// Answers after a while.
-    Says(RelayAnswer, Duration),
-    /// Fails with these words.
-    Fails(String),
+    /// Answers after a delay.
+    Answer(RelayAnswer, Duration),
+    /// Fails with this message.
+    Fail(String),
     /// Never answers.
-    Hangs,
-    /// Answers `echo: ` and the message; what comes after the end of a script.
-    Echoes,
+    Hang,
+    /// Answers `echo: ` and the message, as after the end of a script.
+    Echo,
 }
 
-/// Answers from a script. Clones are the same relay.
+/// Answers from a script. Clones share the relay.
 #[derive(Debug, Clone)]
 pub struct FakeRelay {
     shared: Arc<Shared>,
@@ -41,45 +42,46 @@ pub struct FakeRelay {
 struct Shared {
     script: Mutex<VecDeque<FakeAnswer>>,
     messages: watch::Sender<Vec<RelayMessage>>,
-    /// Answers that may be given; `None`: nothing is held.
+    /// How many answers may be given; `None` if the relay isn't held.
     permits: Option<Semaphore>,
 }
 
 impl FakeRelay {
-    /// Gives these answers in order, and then echoes.
+    /// Creates a relay that gives these answers in order, and then echoes.
     #[must_use]
     pub fn new(script: impl IntoIterator<Item = FakeAnswer>) -> Self {
         Self::with(script, None)
     }
 
-    /// The same, but every answer waits for [`FakeRelay::release`].
+    /// Creates a relay whose answers also wait for [`FakeRelay::release`].
     #[must_use]
     pub fn held(script: impl IntoIterator<Item = FakeAnswer>) -> Self {
         Self::with(script, Some(Semaphore::new(0)))
     }
 
-    /// Reads a script: a JSON list of `{"answer": "…", "headline"?, "delayMs"?}`, `{"error": "…"}` and `{"hang": true}`.
+    /// Reads a script from a file: a JSON list of `{"answer": "…", "headline"?, "delayMs"?}`, `{"error": "…"}` and
+    /// `{"hang": true}`.
     ///
     /// # Errors
-    /// [`NarratorError::BadScript`] naming the file and what is wrong with it.
+    /// [`NarratorError::BadScript`] naming the file and its error.
     pub fn from_file(path: &Path) -> Result<Self, NarratorError> {
         script::read(path).map(Self::new)
     }
 
-    /// The messages so far, the newest thousand of them, the oldest first.
+    /// Returns the messages received so far, at most the newest 1,024, oldest first.
     #[must_use]
     pub fn messages(&self) -> Vec<RelayMessage> {
         self.shared.messages.borrow().clone()
     }
 
-    /// Waits until it has been told so many messages.
-    pub async fn told(&self, messages: usize) {
-        let mut told = self.shared.messages.subscribe();
-        // The sender lives as long as this relay.
-        let _never_closed = told.wait_for(|told| told.len() >= messages).await;
+    /// Waits until it has received this many messages.
+    pub async fn received(&self, n_messages: usize) {
+        let mut messages = self.shared.messages.subscribe();
+        // The channel isn't closed while this relay exists.
+        let _never_closed = messages.wait_for(|messages| messages.len() >= n_messages).await;
     }
 
-    /// Lets so many answers of a held relay through.
+    /// Releases this many answers of a held relay.
     pub fn release(&self, answers: usize) {
         if let Some(permits) = &self.shared.permits {
             permits.add_permits(answers);
@@ -98,10 +100,10 @@ impl FakeRelay {
 
     async fn answer(&self, message: RelayMessage) -> Result<RelayAnswer, RelayError> {
         let echo = RelayAnswer::text(format!("echo: {}", message.message));
-        let next = self.script().pop_front().unwrap_or(FakeAnswer::Echoes);
-        self.shared.messages.send_modify(|told| {
-            told.drain(..(told.len() + 1).saturating_sub(REMEMBERED));
-            told.push(message);
+        let next = self.script().pop_front().unwrap_or(FakeAnswer::Echo);
+        self.shared.messages.send_modify(|messages| {
+            messages.drain(..(messages.len() + 1).saturating_sub(MAX_KEPT_MESSAGES));
+            messages.push(message);
         });
         if let Some(permits) = &self.shared.permits {
             let permit = permits.acquire().await;
@@ -110,17 +112,17 @@ impl FakeRelay {
                 .forget();
         }
         match next {
-            FakeAnswer::Says(answer, delay) => {
+            FakeAnswer::Answer(answer, delay) => {
                 tokio::time::sleep(delay).await;
                 Ok(answer)
             }
-            FakeAnswer::Fails(detail) => Err(RelayError::Failed { detail }),
-            FakeAnswer::Hangs => pending().await,
-            FakeAnswer::Echoes => Ok(echo),
+            FakeAnswer::Fail(detail) => Err(RelayError::Failed { detail }),
+            FakeAnswer::Hang => pending().await,
+            FakeAnswer::Echo => Ok(echo),
         }
     }
 
-    /// A panic elsewhere can't leave the script half changed.
+    /// Locks the script. A poisoned lock is fine, since each change is a single `pop_front`.
     fn script(&self) -> MutexGuard<'_, VecDeque<FakeAnswer>> {
         self.shared.script.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,9 +1,9 @@
-//! A relay that asks another process over HTTP: a message as JSON out, remarks as JSON in.
+//! A relay that sends messages to another process over HTTP: a message as JSON out, remarks as JSON in.
 //!
-//! The body of the `POST` is `{workspaceId, conversationId, eventId, taskId, agentId, message}`. It follows no redirect, reads a bounded
-//! answer, and waits as long as its caller does.
+//! The body of the `POST` is `{workspaceId, conversationId, eventId, taskId, agentId, message}`. The relay follows no
+//! redirect, reads a bounded answer, and waits as long as its caller does.
 
-mod answer;
+mod answer_body;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,23 +16,23 @@ use serde::Serialize;
 use crate::error::{NarratorError, RelayError};
 use crate::relay::{Relay, RelayAnswer, RelayFuture, RelayMessage};
 
-/// Largest answer: a narration is some sentences, and this is a book.
+/// Most bytes of an answer: a narration has some sentences, and this is a book.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 
-/// Silence of an address that isn't there; a network answers within a second.
+/// Limit for connecting to an unreachable address; a network answers within a second.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Asks one address.
+/// A relay at one address.
 #[derive(Clone)]
 pub struct HttpRelay {
     client: Client,
     url: Url,
 }
 
-/// What is posted.
+/// The body of a request.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Question<'a> {
+struct RequestBody<'a> {
     workspace_id: &'a str,
     conversation_id: &'a str,
     event_id: &'a str,
@@ -42,10 +42,10 @@ struct Question<'a> {
 }
 
 impl HttpRelay {
-    /// A relay at an `http://` or `https://` address. Nothing is asked yet.
+    /// Creates a relay at an `http://` or `https://` address, without sending a request.
     ///
     /// # Errors
-    /// [`NarratorError::BadRelay`] when the address is none, or TLS can't be had.
+    /// [`NarratorError::BadRelay`] if the address is invalid, or TLS isn't available.
     pub fn new(url: &str) -> Result<Self, NarratorError> {
         let bad = |reason: String| NarratorError::BadRelay {
             url: without_password(url),
@@ -55,12 +55,12 @@ impl HttpRelay {
         if !matches!(address.scheme(), "http" | "https") {
             return Err(bad("expected an http:// or https:// address".to_owned()));
         }
-        let client = client(&address).map_err(|error| bad(in_words(&error)))?;
+        let client = client(&address).map_err(|error| bad(error_chain(&error)))?;
         Ok(Self { client, url: address })
     }
 
     async fn post(&self, message: RelayMessage) -> Result<RelayAnswer, RelayError> {
-        let question = Question {
+        let body = RequestBody {
             workspace_id: &message.workspace_id,
             conversation_id: &message.conversation_id,
             event_id: &message.event_id,
@@ -68,18 +68,18 @@ impl HttpRelay {
             agent_id: &message.agent_id,
             message: &message.message,
         };
-        let asked = self.client.post(self.url.clone()).json(&question).send().await;
+        let asked = self.client.post(self.url.clone()).json(&body).send().await;
         let response = asked.map_err(|error| failed("the relay can't be asked", error))?;
         if !response.status().is_success() {
             return Err(refused(response).await);
         }
         let kind = response.headers().get(CONTENT_TYPE).cloned();
-        let (body, is_whole) = read(response, MAX_ANSWER_BYTES).await?;
-        if !is_whole {
+        let (body, is_complete) = read(response, MAX_ANSWER_BYTES).await?;
+        if !is_complete {
             let detail = format!("the relay's answer is larger than {MAX_ANSWER_BYTES} bytes");
             return Err(RelayError::Failed { detail });
         }
-        answer::parse(&body).map_err(|wrong| {
+        answer_body::parse(&body).map_err(|wrong| {
             let kind = kind
                 .as_ref()
                 .and_then(|kind| kind.to_str().ok())
@@ -103,7 +103,7 @@ impl Relay for HttpRelay {
     }
 }
 
-/// The address may hold a password.
+/// Shows only the host, since the address may contain a password.
 impl fmt::Debug for HttpRelay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = self.url.host_str();
@@ -111,23 +111,23 @@ impl fmt::Debug for HttpRelay {
     }
 }
 
-/// The one place where a client is made.
+/// Creates the HTTP client.
 fn client(address: &Url) -> reqwest::Result<Client> {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // Whoever installs one at the same moment installs one as good.
-        let _already_there = rustls::crypto::ring::default_provider().install_default();
+        // Another thread may install an equivalent provider at the same moment.
+        let _already_installed = rustls::crypto::ring::default_provider().install_default();
     }
     let mut builder = Client::builder()
         .redirect(redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
-        // A connection is cheap against an answer, and one that is kept may have died with the relay since.
+        // Connecting is cheap compared with an answer, and an idle connection may have been closed by the relay.
         .pool_max_idle_per_host(0);
     if address.scheme() == "http" {
-        // No certificate is ever looked at; a container without any must do.
+        // No certificate is needed, so a container without any will do.
         builder = builder.tls_certs_only([]);
     }
     if is_loopback(address) {
-        // No proxy leads back to this machine.
+        // The loopback address of a proxy is on another computer.
         builder = builder.no_proxy();
     }
     builder.build()
@@ -139,11 +139,11 @@ fn is_loopback(address: &Url) -> bool {
     host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// What another status than success says, with the beginning of its words.
+/// Returns the error of an unsuccessful status, with the beginning of its body.
 async fn refused(response: Response) -> RelayError {
-    /// Enough for one sentence of an error.
+    /// Bytes read: enough for one sentence.
     const QUOTED_BYTES: usize = 512;
-    /// Of which so many are said on.
+    /// Characters shown.
     const QUOTED_CHARS: usize = 200;
     let status = response.status();
     let (body, _) = read(response, QUOTED_BYTES).await.unwrap_or_default();
@@ -156,7 +156,7 @@ async fn refused(response: Response) -> RelayError {
     RelayError::failed(format!("the relay answered {status}{colon}{quoted}"))
 }
 
-/// The beginning of a body, and whether that is all of it.
+/// Reads at most `limit` bytes of a body; returns true with them if they are the whole body.
 async fn read(mut response: Response, limit: usize) -> Result<(Vec<u8>, bool), RelayError> {
     let mut body = Vec::new();
     while let Some(piece) = response
@@ -174,11 +174,11 @@ async fn read(mut response: Response, limit: usize) -> Result<(Vec<u8>, bool), R
 }
 
 fn failed(what: &str, error: reqwest::Error) -> RelayError {
-    RelayError::failed(format!("{what}: {}", in_words(&error.without_url())))
+    RelayError::failed(format!("{what}: {}", error_chain(&error.without_url())))
 }
 
-/// An error and what it comes from, on one line.
-fn in_words(error: &dyn std::error::Error) -> String {
+/// Returns the messages of an error and of its causes, on one line.
+fn error_chain(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -188,7 +188,7 @@ fn in_words(error: &dyn std::error::Error) -> String {
     words
 }
 
-/// An address as an error may say it.
+/// Returns an address without its credentials.
 fn without_password(url: &str) -> String {
     match url.rsplit_once('@') {
         Some((_, host)) => format!("…@{host}"),

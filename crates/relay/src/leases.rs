@@ -1,7 +1,7 @@
-//! The leases of controllers: who may publish for an agent, and for how long.
+//! The leases of controllers: which controller may publish for an agent, and for how long.
 //!
-//! One holder an agent and workspace. A lease ends by itself unless it is kept alive, by a clock that never goes back; the wall's
-//! time is only shown. Pure but for the clock: nothing is stored, and a restart of the process ends every lease.
+//! Each pair of agent and workspace has at most one holder. A lease ends by the monotonic clock unless it is renewed;
+//! the wall time is only displayed. Nothing is stored, so a restart of the process ends all leases.
 
 mod token;
 
@@ -13,48 +13,50 @@ use crate::clock::{Clock, rfc3339};
 use crate::error::LeaseError;
 use token::TokenHash;
 
-/// Leases at once: a machine has a handful, and each costs less than 2 KiB.
+/// Most leases at once: a computer has a handful of controllers, and each lease takes less than 2 KiB.
 const MAX_LEASES: usize = 1_024;
 
-/// The longest lease: a controller that is gone is missed within the hour.
+/// Longest lease: a dead controller is replaced within the hour.
 const MAX_TTL_SECONDS: u64 = 3_600;
 
-/// The lease of a controller that names no length.
+/// Duration of a lease if the controller names none.
 const DEFAULT_TTL_SECONDS: u64 = 60;
 
-/// The leases. Clones are the same leases.
+/// The leases of all controllers. Clones share the leases.
 #[derive(Debug, Clone)]
 pub struct Leases {
     clock: Clock,
+    /// The agent of the built-in lease, if there is one.
     built_in: Option<String>,
+    /// Active leases, and ended ones whose room isn't needed yet.
     held: Arc<Mutex<HashMap<Scope, Lease>>>,
 }
 
-/// Asks for a lease.
+/// A request for a lease.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LeaseRequest {
     /// The agent.
     pub agent_id: String,
-    /// The workspace; all of them when absent, but for those that have a lease of their own.
+    /// The workspace; if absent, all workspaces without a lease of their own.
     pub workspace_id: Option<String>,
-    /// How long it lasts; 60 when absent.
+    /// Duration of the lease; 60 if absent.
     pub ttl_seconds: Option<u64>,
-    /// The token of the lease that lives: with it, a controller that was restarted takes its own lease over.
+    /// The token of the active lease, with which a restarted controller takes its own lease over.
     pub token: Option<String>,
 }
 
-/// A lease that was given.
+/// A granted lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Granted {
-    /// Names the registration.
+    /// Identifies the registration.
     pub registration_id: String,
-    /// Shown by its holder; kept nowhere but there.
+    /// The holder's secret, of which only a hash is kept here.
     pub token: String,
-    /// When it ends by the wall's clock: RFC 3339.
+    /// When it ends by the wall clock: RFC 3339.
     pub expires_at: String,
 }
 
-/// Whoever holds a lease that lives.
+/// The holder of an active lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// The registration; absent for the built-in lease.
@@ -63,7 +65,7 @@ pub struct Holder {
     pub agent_id: String,
     /// The workspace; absent for all of them.
     pub workspace_id: Option<String>,
-    /// When it ends by the wall's clock: RFC 3339; absent for the built-in lease.
+    /// When it ends by the wall clock: RFC 3339; absent for the built-in lease.
     pub expires_at: Option<String>,
 }
 
@@ -73,18 +75,20 @@ struct Scope {
     workspace: Option<String>,
 }
 
-/// One that is over stays until its place is needed, so that it can be said when it ended.
+/// A lease. An ended one is kept until its room is needed, so that errors can name when it ended.
 #[derive(Debug)]
 struct Lease {
     registration: String,
     token: TokenHash,
     ttl: Duration,
+    /// When it ends by the monotonic clock.
     ends: Duration,
-    shown_end_ms: i64,
+    /// When it ends by the wall clock, for display.
+    wall_end_ms: i64,
 }
 
 impl Leases {
-    /// No leases, and the clock that ends them.
+    /// Creates an empty set of leases, which end by this clock.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         Self {
@@ -94,7 +98,7 @@ impl Leases {
         }
     }
 
-    /// Holds the lease of an agent in every workspace, for ever, as long as nobody else wants it.
+    /// Adds a built-in lease of an agent in all workspaces, which has no end, and which any other lease replaces.
     #[must_use]
     pub fn with_built_in(self, agent: impl Into<String>) -> Self {
         Self {
@@ -103,10 +107,10 @@ impl Leases {
         }
     }
 
-    /// Gives a lease, also in place of the built-in one, or of the one whose token is shown.
+    /// Grants a lease, also in place of the built-in one, or of the one whose token is given.
     ///
     /// # Errors
-    /// `Held` while another's lives, `BadId`, `BadTtl`, `Full`.
+    /// `Held` while another lease is active, `BadId`, `BadTtl`, `Full`.
     pub fn register(&self, request: LeaseRequest) -> Result<Granted, LeaseError> {
         check_agent(&request.agent_id)?;
         request.workspace_id.as_deref().map_or(Ok(()), check_workspace)?;
@@ -121,14 +125,14 @@ impl Leases {
         };
         let now = self.clock.forward();
         let mut held = self.lock();
-        let lives = held.get(&scope).filter(|lease| lease.lives(now));
-        if let Some(lease) = lives
+        let active = held.get(&scope).filter(|lease| lease.is_active(now));
+        if let Some(lease) = active
             && !request.token.is_some_and(|token| lease.token.is_of(&token))
         {
             return Err(LeaseError::Held {
                 agent: scope.agent,
                 workspace: scope.workspace,
-                until_ms: lease.shown_end_ms,
+                until_ms: lease.wall_end_ms,
             });
         }
         make_room(&mut held, &scope, now)?;
@@ -138,29 +142,29 @@ impl Leases {
             token: TokenHash::of(&token),
             ttl: Duration::from_secs(seconds),
             ends: now,
-            shown_end_ms: 0,
+            wall_end_ms: 0,
         };
         lease.extend(&self.clock, now);
         let granted = Granted {
             registration_id: lease.registration.clone(),
             token,
-            expires_at: rfc3339(lease.shown_end_ms),
+            expires_at: rfc3339(lease.wall_end_ms),
         };
         held.insert(scope, lease);
         Ok(granted)
     }
 
-    /// Lets a lease begin anew; when it ends now.
+    /// Renews a lease, and returns its new end.
     ///
     /// # Errors
     /// `Over`, `WrongToken`.
     pub fn keep_alive(&self, registration: &str, token: &str) -> Result<String, LeaseError> {
         let now = self.clock.forward();
         let mut held = self.lock();
-        let lease = authentic(&mut held, registration, token)?.1;
-        lease.check_lives(now)?;
+        let lease = find_authenticated(&mut held, registration, token)?.1;
+        lease.check_active(now)?;
         lease.extend(&self.clock, now);
-        Ok(rfc3339(lease.shown_end_ms))
+        Ok(rfc3339(lease.wall_end_ms))
     }
 
     /// Ends a lease.
@@ -170,29 +174,30 @@ impl Leases {
     pub fn release(&self, registration: &str, token: &str) -> Result<(), LeaseError> {
         let now = self.clock.forward();
         let mut held = self.lock();
-        let lease = authentic(&mut held, registration, token)?.1;
-        lease.check_lives(now)?;
+        let lease = find_authenticated(&mut held, registration, token)?.1;
+        lease.check_active(now)?;
         lease.ends = now;
-        lease.shown_end_ms = self.clock.wall_ms();
+        lease.wall_end_ms = self.clock.wall_ms();
         Ok(())
     }
 
-    /// Checks that a registration may act now.
+    /// Checks that a registration's lease is active.
     ///
     /// # Errors
     /// `Over`, `WrongToken`.
     pub fn check(&self, registration: &str, token: &str) -> Result<Holder, LeaseError> {
         let now = self.clock.forward();
         let mut held = self.lock();
-        let (scope, lease) = authentic(&mut held, registration, token)?;
-        lease.check_lives(now)?;
+        let (scope, lease) = find_authenticated(&mut held, registration, token)?;
+        lease.check_active(now)?;
         Ok(holder(scope, lease))
     }
 
-    /// Who holds the lease of an agent in a workspace: its own, one for all workspaces, or the built-in one.
+    /// Returns the holder of an agent's lease in a workspace: of its own, of one for all workspaces, or of the built-in
+    /// one.
     ///
     /// # Errors
-    /// `NotRegistered`, which says when the last one ended.
+    /// `NotRegistered`, which names when the last one ended.
     pub fn holder(&self, agent: &str, workspace: &str) -> Result<Holder, LeaseError> {
         let now = self.clock.forward();
         let held = self.lock();
@@ -202,10 +207,10 @@ impl Leases {
             let Some((scope, lease)) = held.get_key_value(&Scope { agent, workspace }) else {
                 continue;
             };
-            if lease.lives(now) {
+            if lease.is_active(now) {
                 return Ok(holder(scope, lease));
             }
-            ended_ms = ended_ms.max(Some(lease.shown_end_ms));
+            ended_ms = ended_ms.max(Some(lease.wall_end_ms));
         }
         self.built_in(agent).ok_or_else(|| LeaseError::NotRegistered {
             agent: agent.to_owned(),
@@ -214,16 +219,16 @@ impl Leases {
         })
     }
 
-    /// Everyone whose lease lives, by agent and workspace; the built-in lease first.
+    /// Returns the holders of all active leases, by agent and workspace; that of the built-in lease first.
     #[must_use]
     pub fn list(&self) -> Vec<Holder> {
         let now = self.clock.forward();
         let held = self.lock();
-        let mut living: Vec<_> = held.iter().filter(|(_, lease)| lease.lives(now)).collect();
-        living.sort_unstable_by_key(|(scope, _)| *scope);
+        let mut active: Vec<_> = held.iter().filter(|(_, lease)| lease.is_active(now)).collect();
+        active.sort_unstable_by_key(|(scope, _)| *scope);
         let built_in = self.built_in.as_deref().and_then(|agent| self.built_in(agent));
-        let living = living.into_iter().map(|(scope, lease)| holder(scope, lease));
-        built_in.into_iter().chain(living).collect()
+        let active = active.into_iter().map(|(scope, lease)| holder(scope, lease));
+        built_in.into_iter().chain(active).collect()
     }
 
     fn built_in(&self, agent: &str) -> Option<Holder> {
@@ -236,31 +241,31 @@ impl Leases {
         })
     }
 
-    /// A panic elsewhere can't leave the map half changed: each change is one insert or the fields of one lease.
+    /// Locks the leases. A poisoned lock is fine, since each change is one insert or the fields of one lease.
     fn lock(&self) -> MutexGuard<'_, HashMap<Scope, Lease>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Lease {
-    fn lives(&self, now: Duration) -> bool {
+    fn is_active(&self, now: Duration) -> bool {
         now < self.ends
     }
 
-    fn check_lives(&self, now: Duration) -> Result<(), LeaseError> {
-        if self.lives(now) {
+    fn check_active(&self, now: Duration) -> Result<(), LeaseError> {
+        if self.is_active(now) {
             return Ok(());
         }
         Err(LeaseError::Over {
             registration: self.registration.clone(),
-            ended_ms: Some(self.shown_end_ms),
+            ended_ms: Some(self.wall_end_ms),
         })
     }
 
     fn extend(&mut self, clock: &Clock, now: Duration) {
         self.ends = now + self.ttl;
         let ttl_ms = i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX);
-        self.shown_end_ms = clock.wall_ms().saturating_add(ttl_ms);
+        self.wall_end_ms = clock.wall_ms().saturating_add(ttl_ms);
     }
 }
 
@@ -269,12 +274,12 @@ fn holder(scope: &Scope, lease: &Lease) -> Holder {
         registration_id: Some(lease.registration.clone()),
         agent_id: scope.agent.clone(),
         workspace_id: scope.workspace.clone(),
-        expires_at: Some(rfc3339(lease.shown_end_ms)),
+        expires_at: Some(rfc3339(lease.wall_end_ms)),
     }
 }
 
-/// The lease of a registration, whether or not it lives, if the token is its own.
-fn authentic<'a>(
+/// Returns the lease of a registration, active or ended, if the token belongs to it.
+fn find_authenticated<'a>(
     held: &'a mut HashMap<Scope, Lease>,
     registration: &str,
     token: &str,
@@ -292,26 +297,26 @@ fn authentic<'a>(
     })
 }
 
-/// Forgets the lease that ended first when all places are taken.
+/// Drops the lease that ended first if the limit is reached.
 fn make_room(held: &mut HashMap<Scope, Lease>, scope: &Scope, now: Duration) -> Result<(), LeaseError> {
     if held.len() < MAX_LEASES || held.contains_key(scope) {
         return Ok(());
     }
-    let over = held.iter().filter(|(_, lease)| !lease.lives(now));
+    let over = held.iter().filter(|(_, lease)| !lease.is_active(now));
     let first = over.min_by_key(|(_, lease)| lease.ends).map(|(scope, _)| scope.clone());
     let first = first.ok_or(LeaseError::Full { limit: MAX_LEASES })?;
     held.remove(&first);
     Ok(())
 }
 
-/// Checks an agent's id as far as it matters here: it may stand for an agent of another process.
+/// Checks the length of an agent's id, which may be an agent of another process.
 pub(crate) fn check_agent(agent: &str) -> Result<(), LeaseError> {
-    /// As long as the ids of our own agents.
+    /// The limit of the ids of our own agents.
     const MAX_AGENT_BYTES: usize = 64;
     check_id("agentId", agent, MAX_AGENT_BYTES)
 }
 
-/// Checks a workspace's id: the host application's own, and so any text.
+/// Checks the length of a workspace's id, which is any text of the host application.
 pub(crate) fn check_workspace(workspace: &str) -> Result<(), LeaseError> {
     /// A path or an address fits.
     const MAX_WORKSPACE_BYTES: usize = 1_024;

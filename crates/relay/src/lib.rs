@@ -1,10 +1,11 @@
 //! The narrator relay and the leases of controllers.
 //!
-//! A person's message to a workspace's narrator goes in ([`Narrator::tell`]); a [`Relay`] is asked, and what it answers comes out
-//! twice: as `narration` events in a conversation's log, where every reader of it sees them, and as lines of the workspace's own
-//! log, from which feed and summary are read. Controllers hold [`Leases`] and publish events of their own by them.
+//! A person's message to a workspace's narrator goes in ([`Narrator::tell`]); a [`Relay`] answers it, and the answer is
+//! written twice: as `narration` events in a conversation's log, for all its readers, and as lines of the workspace's
+//! own log, from which feed and summary are read. Controllers hold [`Leases`], with which they publish events of their
+//! own.
 //!
-//! Nothing here serves HTTP, runs a model, or knows how a turn works: narration and turns meet in the log.
+//! This crate serves no HTTP, runs no model, and doesn't know how a turn works: narration and turns meet in the log.
 
 mod clock;
 mod error;

@@ -1,11 +1,11 @@
-//! The narrator's log: JSON Lines, one file a workspace, read from its end.
+//! The narrator's log: JSON Lines, one file for each workspace, read from its end.
 //!
-//! A line is appended by one write. Lines are not synced one by one: they outlive this process, and a power cut may take the newest;
-//! what was said to readers is in their conversation's log, which is synced. A line that a crash tore off stays as it is, is never read,
-//! and the next one begins on a line of its own. A file that is full becomes the workspace's older one, and the one before is dropped.
+//! A line is appended by one write, without fsync: it outlives this process, but a power cut may take the newest lines.
+//! Published narration is in its conversation's log, which is synced. A line that a crash cut off stays in the file but
+//! is never read, and the next one starts on a new line. A full file replaces the workspace's older file.
 
-pub(crate) mod backwards;
 mod line;
+pub(crate) mod reverse_lines;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -17,27 +17,27 @@ pub(crate) use line::{Line, LineType, headline, shortened};
 
 use crate::error::NarratorError;
 use crate::safe_name::file_name;
-use backwards::Backwards;
+use reverse_lines::ReverseLines;
 
-/// A workspace's log is at most twice this: years of narration, and still a file that one can open.
+/// Most bytes of a file, of which a workspace has two: years of narration, and still a file that an editor opens.
 const MAX_FILE_BYTES: u64 = 64 << 20;
 
-/// How far back one look goes: the longest lines there are, and thousands of usual ones, in some milliseconds.
+/// Most bytes that one query reads: the longest lines, or thousands of usual ones, in some milliseconds.
 const MAX_SCAN_BYTES: usize = 8 << 20;
 
-/// The logs of all workspaces. Its calls block on the disk. Clones are the same logs.
+/// The logs of all workspaces. Calls block on the disk. Clones share the logs.
 #[derive(Debug, Clone)]
 pub(crate) struct NarratorLog {
     folder: PathBuf,
     max_file_bytes: u64,
-    /// One append at a time, as each first looks at how the file ends.
+    /// Serialises appends, each of which first reads the end of the file.
     appending: Arc<Mutex<()>>,
 }
 
 impl NarratorLog {
-    /// Logs in a folder, which is made when it isn't there.
+    /// Opens the logs in a folder, which is created if it is missing.
     pub(crate) fn open(folder: PathBuf) -> Result<Self, NarratorError> {
-        fs::create_dir_all(&folder).map_err(failed("make the folder", &folder))?;
+        fs::create_dir_all(&folder).map_err(file_error("make the folder", &folder))?;
         Ok(Self {
             folder,
             max_file_bytes: MAX_FILE_BYTES,
@@ -45,7 +45,7 @@ impl NarratorLog {
         })
     }
 
-    /// The same with smaller files.
+    /// Limits the size of the files.
     #[cfg(test)]
     pub(crate) fn with_max_file_bytes(self, max_file_bytes: u64) -> Self {
         Self { max_file_bytes, ..self }
@@ -56,24 +56,24 @@ impl NarratorLog {
         let path = self.path(&line.workspace_id);
         let _one_at_a_time = self.appending.lock().unwrap_or_else(PoisonError::into_inner);
         let appended = self.append_to(&path, &line.json());
-        appended.map_err(failed("append to", &path))
+        appended.map_err(file_error("append to", &path))
     }
 
-    /// Shows whole lines, the newest first, to `look` until it has seen enough; at most [`MAX_SCAN_BYTES`] of them.
+    /// Calls `visit` with complete lines, newest first, until it breaks or [`MAX_SCAN_BYTES`] have been read.
     pub(crate) fn newest(
         &self,
         workspace: &str,
-        mut look: impl FnMut(&str, Line) -> ControlFlow<()>,
+        mut visit: impl FnMut(&str, Line) -> ControlFlow<()>,
     ) -> Result<(), NarratorError> {
         let path = self.path(workspace);
-        let unreadable = failed("read", &path);
+        let unreadable = file_error("read", &path);
         let mut seen_bytes = 0;
         for file in self.open_to_read(&path).map_err(&unreadable)? {
-            for text in Backwards::new(file).map_err(&unreadable)? {
+            for text in ReverseLines::new(file).map_err(&unreadable)? {
                 let text = text.map_err(&unreadable)?;
                 seen_bytes += text.len() + 1;
                 if let Some(line) = Line::parse(&text)
-                    && look(&String::from_utf8_lossy(&text), line).is_break()
+                    && visit(&String::from_utf8_lossy(&text), line).is_break()
                 {
                     return Ok(());
                 }
@@ -85,9 +85,9 @@ impl NarratorLog {
         Ok(())
     }
 
-    /// The files of a workspace that there are, the newer first; both as they are at one moment.
+    /// Opens the existing files of a workspace, newer first, while no append can rename them.
     fn open_to_read(&self, path: &Path) -> io::Result<Vec<File>> {
-        let _none_is_moved = self.appending.lock().unwrap_or_else(PoisonError::into_inner);
+        let _no_append = self.appending.lock().unwrap_or_else(PoisonError::into_inner);
         let mut files = Vec::new();
         for path in [path, &older(path)] {
             match File::open(path) {
@@ -99,7 +99,7 @@ impl NarratorLog {
         Ok(files)
     }
 
-    /// The file of a workspace.
+    /// Returns the path of a workspace's newer file.
     pub(crate) fn path(&self, workspace: &str) -> PathBuf {
         self.folder.join(format!("{}.jsonl", file_name(workspace)))
     }
@@ -121,7 +121,7 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).append(true).create(true).open(path)
 }
 
-/// Whether the last line was cut off.
+/// Returns true if the last line was cut off.
 fn ends_torn(file: &mut File) -> io::Result<bool> {
     if file.metadata()?.len() == 0 {
         return Ok(false);
@@ -136,8 +136,8 @@ fn older(path: &Path) -> PathBuf {
     path.with_extension("1.jsonl")
 }
 
-/// Names what was tried with a file of the narrator's.
-pub(crate) fn failed(what: &'static str, path: &Path) -> impl Fn(io::Error) -> NarratorError {
+/// Returns a function that wraps an I/O error with the failed operation and the file's path.
+pub(crate) fn file_error(what: &'static str, path: &Path) -> impl Fn(io::Error) -> NarratorError {
     move |source| NarratorError::File {
         what,
         path: path.to_owned(),

@@ -1,13 +1,13 @@
-//! The narrator: a person's message in, the relay asked, and what it answers said to every reader of a conversation.
+//! The narrator: forwards a person's message to the relay, and publishes its answer to all readers of a conversation.
 //!
-//! The way of one message: the lease of the agent that is asked, `USER_MESSAGE` in the workspace's log, the relay, `narration`
-//! in the conversation's log and `NARRATION` in the workspace's, and once in a while a summary. A message that has been taken is worked
-//! on to its end, whether or not anyone waits for it.
+//! The steps of one message: it checks the lease of the agent, writes `USER_MESSAGE` to the workspace's log, asks the
+//! relay, writes `narration` to the conversation's log and `NARRATION` to the workspace's, and now and then a summary.
+//! An accepted message is processed to its end even if its caller doesn't wait.
 
+mod checked_message;
 mod feed;
 mod journal;
 mod publishing;
-mod question;
 mod task;
 
 use std::path::PathBuf;
@@ -25,17 +25,17 @@ use crate::error::NarratorError;
 use crate::leases::Leases;
 use crate::relay::Relay;
 use crate::safe_name::conversation_id;
+use checked_message::CheckedMessage;
 use journal::Journal;
-use question::Question;
-use task::Task;
+use task::MessageTask;
 
-/// Messages that are being answered at once, over all workspaces: each waits for a relay, and a machine's people are few.
+/// Most messages answered at once, over all workspaces: each waits for a relay, and the users of a computer are few.
 const MAX_TASKS: usize = 64;
 
-/// The agent that is asked when a message names none.
+/// The agent that answers if a message names none.
 const DEFAULT_AGENT: &str = "controller";
 
-/// Answers messages to workspaces' narrators. Clones are the same narrator.
+/// Answers messages to workspaces' narrators. Clones share the narrator.
 #[derive(Debug, Clone)]
 pub struct Narrator {
     shared: Arc<Shared>,
@@ -44,7 +44,7 @@ pub struct Narrator {
 /// Where a narrator reads and writes.
 #[derive(Debug, Clone)]
 pub struct NarratorStores {
-    /// The conversations that it narrates into.
+    /// The store of the conversations that receive the narration.
     pub conversations: ConversationStore,
     /// The folder in which `narrator/` holds a log for each workspace.
     pub log_dir: PathBuf,
@@ -52,19 +52,20 @@ pub struct NarratorStores {
     pub summary_dir: PathBuf,
 }
 
-/// What the host decides for all messages.
+/// The settings of a narrator.
 #[derive(Debug, Clone)]
 pub struct NarratorSettings {
     /// How long a relay may take.
     pub relay_limit: Duration,
-    /// After so many things that narrator and agents have said, a workspace's summary is written anew; at least 1.
+    /// Number of narrations and agents' updates after which a workspace's summary is refreshed; at least 1.
     pub summary_refresh: u32,
-    /// Where the time comes from.
+    /// The source of time.
     pub clock: Clock,
 }
 
 impl Default for NarratorSettings {
-    /// 45 s, below the minute after which proxies give up; a summary for five narrations; the system's clock.
+    /// Returns 45 s, below the minute after which proxies give up; a summary for each five narrations; the system's
+    /// clock.
     fn default() -> Self {
         Self {
             relay_limit: Duration::from_secs(45),
@@ -74,7 +75,7 @@ impl Default for NarratorSettings {
     }
 }
 
-/// Whether whoever tells the narrator something waits until it has been answered.
+/// How long the sender of a message waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waits {
     /// Until the narration is in the conversation's log.
@@ -94,10 +95,10 @@ struct Shared {
 }
 
 impl Narrator {
-    /// A narrator that asks this relay.
+    /// Opens a narrator that forwards messages to this relay.
     ///
     /// # Errors
-    /// A folder that can't be made.
+    /// [`NarratorError::File`] if a folder can't be created.
     pub fn open(
         relay: Arc<dyn Relay>,
         leases: Leases,
@@ -119,29 +120,30 @@ impl Narrator {
         })
     }
 
-    /// Tells the narrator something. The work on it is a task of the runtime that this is called in.
+    /// Sends a message to the narrator, which processes it in a task of the current runtime.
     ///
     /// # Errors
-    /// Before the message is in the workspace's log: a key that is wrong, `Busy`, a lease that is missing, a conversation that was
-    /// deleted. After it, for those who wait: what the relay or a store failed with, and a lease that has ended meanwhile.
+    /// Before the message is in the workspace's log: a wrong key, `Busy`, a missing lease, a deleted conversation.
+    /// After that, with [`Waits::ForTheAnswer`]: the error of the relay or a store, or a lease that has ended
+    /// meanwhile.
     pub async fn tell(&self, message: NarratorMessage, waits: Waits) -> Result<NarratorAccepted, NarratorError> {
-        let question = Question::check(message)?;
-        let place = Arc::clone(&self.shared.tasks).try_acquire_owned();
-        let place = place.map_err(|_| NarratorError::Busy { limit: MAX_TASKS })?;
-        let task = Task::begin(&self.shared, question).await?;
+        let message = CheckedMessage::check(message)?;
+        let permit = Arc::clone(&self.shared.tasks).try_acquire_owned();
+        let permit = permit.map_err(|_| NarratorError::Busy { limit: MAX_TASKS })?;
+        let task = MessageTask::begin(&self.shared, message).await?;
         let accepted = task.accepted();
-        let work = tokio::spawn(async move {
+        let running = tokio::spawn(async move {
             let outcome = task.run().await;
-            drop(place);
+            drop(permit);
             outcome
         });
         if waits == Waits::ForTheAnswer {
-            work.await.map_err(|_| NarratorError::Gone)??;
+            running.await.map_err(|_| NarratorError::Gone)??;
         }
         Ok(accepted)
     }
 
-    /// The leases of controllers.
+    /// Returns the leases of controllers.
     #[must_use]
     pub fn leases(&self) -> &Leases {
         &self.shared.leases
@@ -149,9 +151,10 @@ impl Narrator {
 }
 
 impl Shared {
-    /// The conversation of a workspace and an agent: always the same one, until it is deleted; then the next one.
+    /// Returns the id of the conversation of a workspace and an agent: always the same one until it is deleted, then
+    /// the next one.
     async fn own_conversation(&self, workspace: &str, agent: &str) -> Result<String, NarratorError> {
-        /// Times that a workspace's conversation may be deleted; nobody does that a hundred times.
+        /// How often a workspace's conversation may be deleted: more often than any user does.
         const MAX_GENERATIONS: u32 = 100;
         let first = conversation_id(workspace, agent);
         let mut id = first.clone();

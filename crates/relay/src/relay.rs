@@ -1,4 +1,4 @@
-//! What every relay stands behind: a message in, remarks out.
+//! The trait of all relays: a message in, remarks out.
 
 use std::fmt;
 use std::future::Future;
@@ -6,18 +6,18 @@ use std::pin::Pin;
 
 use crate::RelayError;
 
-/// An answer on its way. Dropping it gives the question up.
+/// The future of an answer. Dropping it cancels the request.
 pub type RelayFuture<'a> = Pin<Box<dyn Future<Output = Result<RelayAnswer, RelayError>> + Send + 'a>>;
 
-/// Whoever answers what is said to a narrator.
+/// Answers messages to a narrator.
 pub trait Relay: Send + Sync + fmt::Debug {
-    /// What logs call it.
+    /// Returns the relay's name in logs.
     fn name(&self) -> &str;
 
-    /// Whether a controller must hold the lease of the agent that is asked.
+    /// Returns true if a controller must hold the lease of the agent that answers.
     fn needs_lease(&self) -> bool;
 
-    /// Asks it. How long may be waited is the caller's to decide.
+    /// Sends a message and returns its answer. The caller limits the time.
     fn ask(&self, message: RelayMessage) -> RelayFuture<'_>;
 }
 
@@ -26,19 +26,19 @@ pub trait Relay: Send + Sync + fmt::Debug {
 pub struct RelayMessage {
     /// The workspace.
     pub workspace_id: String,
-    /// The conversation whose readers get the narration.
+    /// The conversation that receives the narration.
     pub conversation_id: String,
-    /// The message's own line in the narrator's log.
+    /// The id of the message's line in the narrator's log.
     pub event_id: String,
-    /// The work on it.
+    /// The id of the task that answers the message.
     pub task_id: String,
-    /// The agent that is asked.
+    /// The agent that answers.
     pub agent_id: String,
-    /// What was said; not blank.
+    /// The text; not blank.
     pub message: String,
 }
 
-/// What a relay answers: at least one remark, in order.
+/// The answer of a relay: at least one remark, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelayAnswer {
     /// The remarks.
@@ -46,7 +46,7 @@ pub struct RelayAnswer {
 }
 
 impl RelayAnswer {
-    /// An answer of one remark.
+    /// Creates an answer of one remark.
     pub fn text(text: impl Into<String>) -> Self {
         let remark = Remark {
             text: text.into(),
@@ -59,12 +59,12 @@ impl RelayAnswer {
 /// One remark.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Remark {
-    /// What is said; not blank.
+    /// The text; not blank.
     pub text: String,
-    /// The same in a few words.
+    /// A short form of the text.
     pub headline: Option<String>,
-    /// The playbook that it follows.
+    /// The playbook that the remark follows.
     pub playbook_id: Option<String>,
-    /// It is for the narrator's log alone, and not to be said.
+    /// True if it is only logged by the narrator, and not published.
     pub suppressed: bool,
 }

@@ -1,26 +1,27 @@
-//! Names for files and conversations, made from ids that may hold anything.
+//! Derives names of files and conversations from ids of any content.
 //!
-//! A readable beginning of letters and digits, then a hash of the id itself. So no id can leave its folder, meet another's file (not
-//! on a file system that takes `a` and `A` for the same, nor by a look-alike), be a device's name, or be too long.
+//! A name is a readable beginning of letters and digits, then a hash of the id. So no id can leave its folder, share
+//! the file of another (not even on a file system that ignores case, or by a look-alike), be a device's name, or be too
+//! long.
 
 use sha2::{Digest, Sha256};
 
-/// Readable characters before the hash: enough to know a workspace by, and with the hash far below any limit of a name.
+/// Most readable characters before the hash: enough to recognise a workspace, and with the hash below all limits.
 const READABLE_CHARS: usize = 40;
 
-/// A name for the file of an id: `[a-z0-9-]`, at most 105 bytes.
+/// Returns the file name of an id: `[a-z0-9-]`, at most 105 bytes.
 pub(crate) fn file_name(id: &str) -> String {
     joined(id, &hash(&[id]))
 }
 
-/// An id for the conversation of a workspace and an agent, by the rule of conversations' ids.
+/// Returns the id of the conversation of a workspace and an agent.
 pub(crate) fn conversation_id(workspace: &str, agent: &str) -> String {
     /// Hexadecimal digits of the hash: 128 bits, as a UUID has.
     const DIGITS: usize = 32;
     format!("narrator-{}", joined(workspace, &hash(&[workspace, agent])[..DIGITS]))
 }
 
-/// sha256 of the parts, each with its length before it, in hexadecimal.
+/// Returns the SHA-256 of the parts, each preceded by its length, in hexadecimal.
 fn hash(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {

@@ -1,4 +1,4 @@
-//! What the relay crate promises.
+//! Tests of the narrator, its relays, and the leases.
 
 mod fake;
 #[cfg(feature = "http")]
@@ -24,14 +24,14 @@ use crate::{Clock, Granted, LeaseRequest, Leases, Look, Narrator, NarratorSettin
 /// 2026-01-01T00:00:00Z.
 const NEW_YEAR_MS: i64 = 1_767_225_600_000;
 
-/// A clock that a test moves.
+/// A clock that a test advances.
 #[derive(Clone)]
-struct Hands {
+struct TestClock {
     forward_s: Arc<AtomicU64>,
     wall_ms: Arc<AtomicI64>,
 }
 
-impl Hands {
+impl TestClock {
     fn new() -> Self {
         Self {
             forward_s: Arc::default(),
@@ -47,27 +47,27 @@ impl Hands {
         )
     }
 
-    /// Lets both clocks go on.
-    fn pass(&self, seconds: u64) {
+    /// Advances both clocks.
+    fn advance(&self, seconds: u64) {
         self.forward_s.fetch_add(seconds, Ordering::SeqCst);
         self.jump(i64::try_from(seconds).expect("a test is short"));
     }
 
-    /// Sets the wall's clock, forward or back.
+    /// Sets the wall clock forward or back.
     fn jump(&self, seconds: i64) {
         self.wall_ms.fetch_add(seconds * 1_000, Ordering::SeqCst);
     }
 }
 
-/// A narrator with folders and a clock of its own.
-struct Desk {
+/// A narrator with its own store, folders and clock.
+struct Setup {
     narrator: Narrator,
     store: ConversationStore,
-    hands: Hands,
+    clock: TestClock,
     folder: TempDir,
 }
 
-impl Desk {
+impl Setup {
     fn new(relay: impl Relay + 'static) -> Self {
         Self::with(relay, |_| {})
     }
@@ -75,9 +75,9 @@ impl Desk {
     fn with(relay: impl Relay + 'static, change: impl FnOnce(&mut NarratorSettings)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let store = ConversationStore::open(&folder.path().join("data")).expect("a store can be opened");
-        let hands = Hands::new();
+        let clock = TestClock::new();
         let mut settings = NarratorSettings {
-            clock: hands.clock(),
+            clock: clock.clock(),
             ..NarratorSettings::default()
         };
         change(&mut settings);
@@ -86,12 +86,12 @@ impl Desk {
             log_dir: folder.path().join("logs"),
             summary_dir: folder.path().join("summaries"),
         };
-        let leases = Leases::new(hands.clock());
+        let leases = Leases::new(clock.clock());
         let narrator = Narrator::open(Arc::new(relay), leases, stores, settings).expect("folders can be made");
         Self {
             narrator,
             store,
-            hands,
+            clock,
             folder,
         }
     }
@@ -101,7 +101,7 @@ impl Desk {
         register(self.narrator.leases(), None)
     }
 
-    /// The log of a conversation, as `kind json`.
+    /// Returns the log of a conversation, as `kind json`.
     async fn logged(&self, conversation: &str) -> Vec<String> {
         let events = self
             .store
@@ -114,7 +114,7 @@ impl Desk {
             .collect()
     }
 
-    /// The feed of workspace `w`, the oldest first, as `type source headline: detail`.
+    /// Returns the feed of workspace `w`, oldest first, as `type source headline: detail`.
     async fn feed(&self) -> Vec<String> {
         let feed = self.narrator.feed(look("w")).await.expect("the feed can be read");
         let shown = feed.events.into_iter().rev().map(|event| {
@@ -126,7 +126,7 @@ impl Desk {
         shown.collect()
     }
 
-    /// The types of the lines of workspace `w`, the oldest first.
+    /// Returns the types of the lines of workspace `w`, oldest first.
     async fn line_types(&self) -> Vec<String> {
         let raw = self.narrator.raw(look("w")).await.expect("the log can be read");
         let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).expect("a line is JSON");
@@ -161,8 +161,8 @@ fn register(leases: &Leases, workspace: Option<&str>) -> Granted {
     leases.register(request).expect("the lease is free")
 }
 
-/// Said in workspace `w`, to be narrated in conversation `c`.
-fn said(message: &str) -> NarratorMessage {
+/// Returns a message in workspace `w`, to be narrated in conversation `c`.
+fn user_message(message: &str) -> NarratorMessage {
     NarratorMessage {
         workspace_id: Some("w".to_owned()),
         message: Some(message.to_owned()),

@@ -1,9 +1,9 @@
-//! Takes an event stream apart that arrives in pieces of any size: what every answer of a model server goes through.
+//! Splits an event stream into its events, which arrive in pieces of any size, as an answer of a model server does.
 
 use streaming_llm_upstream::{Framing, LineReader, UpstreamError};
 
 fn main() -> Result<(), UpstreamError> {
-    let body = ": a comment, which says nothing\n\nevent: message\ndata: {\"text\":\"caf\u{e9}\"}\r\n\r\ndata: [DONE]";
+    let body = ": a comment, which is ignored\n\nevent: message\ndata: {\"text\":\"caf\u{e9}\"}\r\n\r\ndata: [DONE]";
     let mut lines = LineReader::new(Framing::Events);
     // Three bytes at a time, so that lines and even characters are cut.
     for bytes in body.as_bytes().chunks(3) {

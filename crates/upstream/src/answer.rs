@@ -1,7 +1,7 @@
-//! The task that reads one answer: it asks, waits, reads, tells, and ends in exactly one `Finished` or `Failed`.
+//! The task that requests one answer, reads it, and sends its events, ending in exactly one `Finished` or `Failed`.
 //!
-//! Nothing else holds the connection: when the task stops reading, for whatever reason, the connection closes and the
-//! server becomes idle.
+//! Only this task holds the connection: when it stops reading, for any reason, the connection closes and the server
+//! becomes idle.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use engine::{Emitter, EngineError, EngineEvent, FinishReason, Finished, NotSent,
 use reqwest::Response;
 use tokio::time::{Instant, timeout_at};
 
-use crate::clock::Clock;
 use crate::server::cause;
-use crate::{Chunk, Decoder, End, LineReader, Report, Server, UpstreamError, Wire};
+use crate::timer::AnswerTimer;
+use crate::{AnswerEnd, Chunk, Decoder, LineReader, Measurements, Server, UpstreamError, Wire};
 
-/// The most that one answer may have, framing included: some thousand times the longest that is allowed to be asked for.
+/// Most bytes of one answer, framing included: about a thousand times the longest answer that may be requested.
 const ANSWER_BYTES: usize = 64 << 20;
 
-/// One answer on its way.
+/// One answer while it is read.
 pub(crate) struct Answer<W> {
     server: Server,
     wire: Arc<W>,
@@ -24,15 +24,15 @@ pub(crate) struct Answer<W> {
     model: String,
     request: Request,
     emitter: Emitter,
-    clock: Clock,
+    timer: AnswerTimer,
     started: bool,
 }
 
 /// Why reading stopped before the end of an answer.
 enum Stopped {
-    /// Nobody is there to read it.
+    /// The reader was dropped.
     ReaderGone,
-    /// It can't be completed.
+    /// The answer can't be completed.
     Failed(EngineError),
 }
 
@@ -43,7 +43,7 @@ impl From<EngineError> for Stopped {
 }
 
 impl From<NotSent> for Stopped {
-    /// A send that waits fails only when the reader is gone.
+    /// A send that waits fails only if the reader was dropped.
     fn from(_: NotSent) -> Self {
         Self::ReaderGone
     }
@@ -57,16 +57,16 @@ impl<W: Wire> Answer<W> {
             model,
             request,
             emitter,
-            clock: Clock::start(),
+            timer: AnswerTimer::start(),
             started: false,
         }
     }
 
-    /// Reads it to its end, which may be that nobody wants it any more.
+    /// Reads the answer until it ends, is cancelled, or its reader is dropped.
     pub(crate) async fn run(mut self) {
         let emitter = self.emitter.clone();
-        // All that waits is inside: connecting, tries, silence, and a reader that is behind. The losing branch is dropped
-        // before anything else happens, and the connection with it.
+        // `read` contains all that waits: connecting, retries, silence, and a reader that is behind. If it loses, it is
+        // dropped first, and the connection with it.
         let read = tokio::select! {
             biased;
             () = emitter.closed() => return,
@@ -84,18 +84,20 @@ impl<W: Wire> Answer<W> {
         if matches!(last, EngineEvent::Finished(_)) && self.start().await.is_err() {
             return;
         }
-        // A reader that leaves now has missed nothing that it waits for.
-        let _gone = self.emitter.send(last).await;
+        // A reader that was dropped doesn't need the last event.
+        let _reader_dropped = self.emitter.send(last).await;
     }
 
-    fn cancelled(&self) -> Result<End, Stopped> {
-        Ok(End {
+    /// Returns the end of a cancelled answer, which the server has not measured.
+    fn cancelled(&self) -> Result<AnswerEnd, Stopped> {
+        Ok(AnswerEnd {
             reason: FinishReason::Cancelled,
-            report: Report::default(),
+            measurements: Measurements::default(),
         })
     }
 
-    async fn read(&mut self) -> Result<End, Stopped> {
+    /// Requests the answer and forwards its events; returns its end.
+    async fn read(&mut self) -> Result<AnswerEnd, Stopped> {
         if let Some(tag) = self.request.continues_from {
             return Err(EngineError::NotCached { tag }.into());
         }
@@ -104,8 +106,8 @@ impl<W: Wire> Answer<W> {
             return Err(EngineError::InvalidRequest { reason }.into());
         }
         let body = self.wire.body(&self.request)?;
-        let first_byte = self.clock.asked() + self.server.settings().timeouts.first_byte;
-        let response = self.server.ask(W::PATH, &body, &self.model, first_byte).await?;
+        let first_byte = self.timer.sent_at() + self.server.settings().timeouts.first_byte;
+        let response = self.server.send(W::PATH, &body, &self.model, first_byte).await?;
         let mut response = self.server.streaming(response, W::FRAMING).await?;
         let mut lines = LineReader::new(W::FRAMING);
         let mut decoder = self.wire.decoder();
@@ -123,26 +125,26 @@ impl<W: Wire> Answer<W> {
                 Err(error) => return self.broke_off(&mut decoder, error).await,
             };
             for piece in &pieces {
-                let chunks = decoder.read(piece).map_err(|error| self.failure(&error))?;
-                if let Some(end) = self.tell(chunks).await? {
+                let chunks = decoder.read(piece).map_err(|error| self.malformed_answer(&error))?;
+                if let Some(end) = self.forward(chunks).await? {
                     return Ok(end);
                 }
             }
-            taken.map_err(|error| self.failure(&error))?;
+            taken.map_err(|error| self.malformed_answer(&error))?;
             if !pieces.is_empty() {
                 deadline = Instant::now() + self.server.settings().timeouts.silence;
             }
         }
     }
 
-    /// More bytes of the body; `None` at its end.
+    /// Waits for more bytes of the body; returns `None` at its end.
     async fn bytes(&self, response: &mut Response, deadline: Instant) -> Result<Option<Vec<u8>>, EngineError> {
         let timeouts = &self.server.settings().timeouts;
         match timeout_at(deadline, response.chunk()).await {
             Ok(Ok(bytes)) => Ok(bytes.map(Into::into)),
             Ok(Err(error)) => Err(self.server.failed(format!("its answer broke off: {}", cause(&error)))),
-            Err(_) if self.started => Err(self.server.too_slow("nothing more of its answer", timeouts.silence)),
-            Err(_) => Err(self.server.too_slow("no answer", timeouts.first_byte)),
+            Err(_) if self.started => Err(self.server.timed_out("nothing more of its answer", timeouts.silence)),
+            Err(_) => Err(self.server.timed_out("no answer", timeouts.first_byte)),
         }
     }
 
@@ -150,40 +152,40 @@ impl<W: Wire> Answer<W> {
         if answer_bytes <= ANSWER_BYTES {
             return Ok(());
         }
-        Err(self.failure(&UpstreamError::AnswerTooLong {
+        Err(self.malformed_answer(&UpstreamError::AnswerTooLong {
             limit_bytes: ANSWER_BYTES,
         }))
     }
 
-    /// A body may end without the end of its last line, which is a whole piece all the same, or the half of one.
-    async fn body_ended(&mut self, lines: &mut LineReader, decoder: &mut W::Decoder) -> Result<End, Stopped> {
-        let last = lines.finish().map_err(|error| self.failure(&error))?;
+    /// Handles the end of the body. Its last line may lack a line end, and be a whole piece or half of one.
+    async fn body_ended(&mut self, lines: &mut LineReader, decoder: &mut W::Decoder) -> Result<AnswerEnd, Stopped> {
+        let last = lines.finish().map_err(|error| self.malformed_answer(&error))?;
         if let Some(piece) = last {
             match decoder.read(&piece) {
                 Ok(chunks) => {
-                    if let Some(end) = self.tell(chunks).await? {
+                    if let Some(end) = self.forward(chunks).await? {
                         return Ok(end);
                     }
                 }
-                Err(UpstreamError::NotUnderstood { source, .. }) if source.is_eof() => {}
-                Err(error) => return Err(self.failure(&error).into()),
+                Err(UpstreamError::Malformed { source, .. }) if source.is_eof() => {}
+                Err(error) => return Err(self.malformed_answer(&error).into()),
             }
         }
-        let unfinished = self.failure(&UpstreamError::Unfinished);
+        let unfinished = self.malformed_answer(&UpstreamError::Unfinished);
         self.broke_off(decoder, unfinished).await
     }
 
-    /// The answer may be whole nevertheless; else `error` is how it ends.
-    async fn broke_off(&mut self, decoder: &mut W::Decoder, error: EngineError) -> Result<End, Stopped> {
-        let Some(rest) = decoder.finish().map_err(|error| self.failure(&error))? else {
+    /// Ends an answer that broke off: it may be complete nevertheless, otherwise it fails with `error`.
+    async fn broke_off(&mut self, decoder: &mut W::Decoder, error: EngineError) -> Result<AnswerEnd, Stopped> {
+        let Some(rest) = decoder.finish().map_err(|error| self.malformed_answer(&error))? else {
             return Err(error.into());
         };
-        self.tell(rest).await?.ok_or(Stopped::Failed(error))
+        self.forward(rest).await?.ok_or(Stopped::Failed(error))
     }
 
-    /// Passes on what a piece says; gives the end if it says so.
-    async fn tell(&mut self, chunks: Vec<Chunk>) -> Result<Option<End>, Stopped> {
-        self.clock.piece();
+    /// Sends the events of decoded chunks; returns the answer's end if they contain it.
+    async fn forward(&mut self, chunks: Vec<Chunk>) -> Result<Option<AnswerEnd>, Stopped> {
+        self.timer.record_piece();
         self.start().await?;
         for chunk in chunks {
             let event = match chunk {
@@ -198,12 +200,12 @@ impl<W: Wire> Answer<W> {
             };
             // Counted once it is sent: an answer may be cancelled while its reader is behind.
             self.emitter.send(event).await?;
-            self.clock.token();
+            self.timer.record_token();
         }
         Ok(None)
     }
 
-    /// Says that the answer has begun, once.
+    /// Sends `Started`, once.
     async fn start(&mut self) -> Result<(), NotSent> {
         if self.started {
             return Ok(());
@@ -220,16 +222,16 @@ impl<W: Wire> Answer<W> {
         self.emitter.send(EngineEvent::Started(started)).await
     }
 
-    fn finished(&self, End { reason, report }: End) -> EngineEvent {
+    fn finished(&self, AnswerEnd { reason, measurements }: AnswerEnd) -> EngineEvent {
         EngineEvent::Finished(Finished {
             reason,
             answer_ids: Vec::new(),
-            usage: self.clock.usage(&report, self.server.settings().context_tokens),
-            timings: self.clock.timings(&report),
+            usage: self.timer.usage(&measurements, self.server.settings().context_tokens),
+            timings: self.timer.timings(&measurements),
         })
     }
 
-    fn failure(&self, error: &UpstreamError) -> EngineError {
+    fn malformed_answer(&self, error: &UpstreamError) -> EngineError {
         self.server.failed(error.to_string())
     }
 }

@@ -1,8 +1,8 @@
-//! What can go wrong between a model server and this crate, before it is told as an [`engine::EngineError`].
+//! The errors between a model server and this crate, before they become an [`engine::EngineError`].
 
 use thiserror::Error;
 
-/// Why a server can't be asked, or what is wrong with what it said.
+/// Why a server can't be used, or what is wrong with its answer.
 #[derive(Debug, Error)]
 pub enum UpstreamError {
     /// The address of a server can't be used.
@@ -13,10 +13,10 @@ pub enum UpstreamError {
         /// Why not.
         reason: String,
     },
-    /// A key that no HTTP header can hold. The key itself is not named.
+    /// The key can't be sent in an HTTP header. The error doesn't contain it.
     #[error("the API key has characters that no HTTP header can hold")]
     Key,
-    /// The HTTP client can't be made, for example since the system has no certificates to check a server's by.
+    /// The HTTP client can't be created, for example since the system has no root certificates.
     #[error("an HTTP client for {server} can't be made")]
     Client {
         /// The server.
@@ -25,52 +25,52 @@ pub enum UpstreamError {
         #[source]
         source: reqwest::Error,
     },
-    /// A line without an end.
+    /// A line of the answer exceeds its limit.
     #[error("a line of its answer has more than {limit_bytes} bytes")]
     LineTooLong {
-        /// The most that a line may have.
+        /// Most bytes of a line.
         limit_bytes: usize,
     },
-    /// An answer without an end.
+    /// The answer exceeds its limit.
     #[error("its answer has more than {limit_bytes} bytes")]
     AnswerTooLong {
-        /// The most that an answer may have.
+        /// Most bytes of an answer.
         limit_bytes: usize,
     },
-    /// Bytes that are no text.
+    /// The answer is not UTF-8.
     #[error("its answer isn't UTF-8")]
     NotUtf8 {
-        /// Where.
+        /// Where it isn't.
         #[source]
         source: std::string::FromUtf8Error,
     },
-    /// A line that its protocol doesn't have.
+    /// A line of the answer doesn't follow the server's protocol.
     #[error("its answer has a line that makes no sense ({source}): {line}")]
-    NotUnderstood {
+    Malformed {
         /// The beginning of the line.
         line: String,
         /// Why.
         #[source]
         source: serde_json::Error,
     },
-    /// The server says itself that it failed.
-    #[error("{words}")]
-    Said {
-        /// Its words.
-        words: String,
+    /// The server reports an error.
+    #[error("{message}")]
+    Reported {
+        /// The server's message.
+        message: String,
     },
-    /// The answer stopped, and nothing says that it was whole.
+    /// The answer ended without a sign that it is complete.
     #[error("its answer ended before its last chunk")]
     Unfinished,
 }
 
 impl UpstreamError {
-    /// A line that its protocol doesn't have.
+    /// Creates the error of a line that doesn't follow the server's protocol.
     #[must_use]
-    pub fn not_understood(line: &str, source: serde_json::Error) -> Self {
+    pub fn malformed(line: &str, source: serde_json::Error) -> Self {
         /// Enough to recognise a line by, without filling a log with it.
         const LINE_CHARS: usize = 200;
-        Self::NotUnderstood {
+        Self::Malformed {
             line: line.chars().take(LINE_CHARS).collect(),
             source,
         }

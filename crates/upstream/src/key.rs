@@ -1,18 +1,18 @@
-//! A secret that opens a server, which never shows itself.
+//! The API key of a server, which no output shows.
 
 use std::fmt;
 
 use crate::UpstreamError;
 
-/// An API key. It has no `Display`, its `Debug` shows nothing of it, and a server that repeats it in an error is censored.
+/// An API key. It has no `Display`, its `Debug` hides it, and it is redacted in a server's error messages.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey(String);
 
 impl ApiKey {
-    /// Takes a key as the user wrote it, without the spaces around it.
+    /// Takes a key as the user wrote it, without surrounding spaces.
     ///
     /// # Errors
-    /// [`UpstreamError::Key`] if it is empty or has anything but visible ASCII.
+    /// [`UpstreamError::Key`] if it is empty or has other characters than visible ASCII.
     pub fn new(key: &str) -> Result<Self, UpstreamError> {
         let key = key.trim();
         if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -21,14 +21,14 @@ impl ApiKey {
         Ok(Self(key.to_owned()))
     }
 
-    /// The key itself, for the one header that carries it.
+    /// Returns the key itself, for the one header that holds it.
     pub(crate) fn secret(&self) -> &str {
         &self.0
     }
 
-    /// A server's words without the key, should they repeat it.
-    pub(crate) fn censor(&self, words: &str) -> String {
-        words.replace(&self.0, "[API key]")
+    /// Replaces the key wherever it occurs in a text.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        text.replace(&self.0, "[API key]")
     }
 }
 

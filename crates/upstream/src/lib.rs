@@ -1,13 +1,12 @@
 //! Reads one streaming answer from a model server over HTTP.
 //!
-//! In goes an [`engine::Request`]; out come the answer's [`EngineEvent`](engine::EngineEvent)s. What every such server has
-//! in common is here: connecting, time-outs, tries, lines, limits, cancelling. How one kind of server puts a request and an
-//! answer is a [`Wire`], of which each driver crate has one. Of anyone's JSON, only `error` is known here, and how tools
-//! are offered.
+//! An [`engine::Request`] goes in, the answer's [`EngineEvent`](engine::EngineEvent)s come out. This crate holds what
+//! all such servers have in common: connections, time-outs, retries, lines, limits and cancellation. The format of one
+//! kind of server's requests and answers is a [`Wire`], which each driver crate implements. Of the servers' JSON, this
+//! crate knows only errors and the definitions of tools.
 
 mod answer;
 mod body;
-mod clock;
 mod error;
 mod key;
 mod lines;
@@ -19,14 +18,15 @@ mod status;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod timer;
 mod wire;
 
-pub use body::{OfferedTool, json_text, offered_tools, readable_json};
+pub use body::{AnsweredCall, ChatMessage, OfferedTool, chat_messages, offered_tools, to_json, to_pretty_json};
 pub use error::UpstreamError;
 pub use key::ApiKey;
 pub use lines::{Framing, LineReader};
 pub use remote_engine::RemoteEngine;
 pub use server::{Server, ServerModel};
 pub use settings::{Settings, Timeouts};
-pub use status::{is_error, words_of};
-pub use wire::{Chunk, Decoder, End, Report, Wire, json_object, server_seed};
+pub use status::{error_message, reports_error};
+pub use wire::{AnswerEnd, Chunk, Decoder, Measurements, Wire, json_object, server_seed};

@@ -1,31 +1,31 @@
-//! Bytes go in as they arrive, the lines of an answer come out; never more than one line is held.
+//! Splits an answer into lines or events as its bytes arrive; never holds more than one of them.
 
 use crate::UpstreamError;
 
-/// How a server sets the pieces of an answer apart.
+/// How the pieces of an answer are separated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Framing {
-    /// One JSON object a line (`application/x-ndjson`); empty lines mean nothing.
+    /// One JSON object a line (`application/x-ndjson`); empty lines are ignored.
     Lines,
-    /// Server-sent events (`text/event-stream`): the `data` of each; comments and other fields mean nothing.
+    /// Server-sent events (`text/event-stream`): the `data` of each; comments and other fields are ignored.
     Events,
 }
 
-/// Takes an answer apart into its pieces.
+/// Splits an answer into its pieces.
 #[derive(Debug)]
 pub struct LineReader {
     framing: Framing,
-    /// A line whose end hasn't come.
+    /// The line whose end hasn't arrived.
     line: Vec<u8>,
-    /// The data of an event whose end hasn't come.
+    /// The data of the event whose end hasn't arrived.
     event: Option<String>,
 }
 
 impl LineReader {
-    /// The most that one piece may have. Tokens take hundreds of bytes; a tool call that writes a file may take this much.
+    /// Most bytes of one piece. Tokens take hundreds of bytes; a call of a tool that writes a file may take this many.
     pub const LONGEST_LINE_BYTES: usize = 1 << 20;
 
-    /// Nothing read yet.
+    /// Creates a reader at the start of an answer.
     #[must_use]
     pub fn new(framing: Framing) -> Self {
         Self {
@@ -35,8 +35,8 @@ impl LineReader {
         }
     }
 
-    /// Takes bytes as they arrived, cut anywhere, and adds the pieces that they complete to `pieces`: also those before an error, so
-    /// that what is read of an answer doesn't depend on how the network cut it.
+    /// Takes the next bytes, cut anywhere, and appends the pieces that they complete to `pieces`, also those before an
+    /// error, so that the pieces of an answer don't depend on how the network cut it.
     ///
     /// # Errors
     /// [`UpstreamError::LineTooLong`] and [`UpstreamError::NotUtf8`].
@@ -49,7 +49,7 @@ impl LineReader {
         self.extend(bytes)
     }
 
-    /// Takes the end of the body, and gives the piece that it may complete.
+    /// Takes the end of the body, and returns the piece that it completes, if any.
     ///
     /// # Errors
     /// [`UpstreamError::LineTooLong`] and [`UpstreamError::NotUtf8`].
@@ -85,7 +85,7 @@ impl LineReader {
         })
     }
 
-    /// One line of an event: `data: …` is kept, everything else means nothing to an answer.
+    /// Takes one line of an event: `data: …` is kept, all other fields are ignored.
     fn read_field(&mut self, line: &str) {
         let (name, value) = line.split_once(':').unwrap_or((line, ""));
         if name != "data" {

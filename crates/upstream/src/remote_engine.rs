@@ -1,4 +1,4 @@
-//! A server's model as an [`Engine`]: what is the same for every kind of server.
+//! A server's model as an [`Engine`], for all kinds of servers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,19 +10,19 @@ use engine::{
 use crate::answer::Answer;
 use crate::{Server, Wire};
 
-/// Events between a server's answer and its reader: a reader that is behind by more slows the server, not this process.
+/// Capacity of the channel between an answer and its reader; a reader that is further behind slows the server down.
 const CHANNEL_EVENTS: usize = 64;
 
-/// One model of a server.
+/// An engine that answers with one model of a server.
 pub struct RemoteEngine<W> {
     server: Server,
     wire: Arc<W>,
-    /// The name that users know it by.
+    /// The model's name, as users know it.
     name: String,
 }
 
 impl<W: Wire> RemoteEngine<W> {
-    /// The model that `wire` is set for, shown as `name`. Nothing is sent yet.
+    /// Creates an engine for the model of `wire`, shown as `name`, without sending a request.
     #[must_use]
     pub fn new(server: Server, wire: W, name: String) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl<W: Wire> Engine for RemoteEngine<W> {
         let context_tokens = self.server.settings().context_tokens;
         ModelInfo {
             name: self.name.clone(),
-            // A server may change the weights behind a name; no token ids are ever kept from it that would notice.
+            // A server may change the weights behind a name; no token ids from it are kept that would become invalid.
             fingerprint: self.name.clone(),
             context_tokens,
             sink_tokens: 0,
@@ -48,7 +48,7 @@ impl<W: Wire> Engine for RemoteEngine<W> {
         }
     }
 
-    /// A server isn't watched: whether it answers is found out by asking.
+    /// Returns `Ready` always: servers aren't monitored, and a request shows whether one answers.
     fn readiness(&self) -> Readiness {
         Readiness::Ready
     }

@@ -1,22 +1,22 @@
-//! What whoever starts the process decides about a server.
+//! The settings of a server.
 
 use std::time::Duration;
 
 use crate::ApiKey;
 
-/// How to talk with one server.
+/// How to use one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Sent as `Authorization: Bearer …`; `None` sends no such header.
     pub key: Option<ApiKey>,
-    /// The context of its models, in tokens: a prompt and its answer fit in it.
+    /// The context of its models, in tokens, which a prompt and its answer must fit.
     pub context_tokens: u64,
-    /// How long to wait for what.
+    /// How long to wait.
     pub timeouts: Timeouts,
 }
 
 impl Default for Settings {
-    /// No key, and a context that every model of today has and that Ollama, too, starts with.
+    /// Returns settings without a key, and with a context that all current models support and Ollama has by default.
     fn default() -> Self {
         Self {
             key: None,
@@ -26,33 +26,33 @@ impl Default for Settings {
     }
 }
 
-/// How long to wait for a server, each for one thing.
+/// How long to wait for a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Until there is a connection.
+    /// Limit for connecting.
     pub connect: Duration,
-    /// From the request to the first piece of the answer: the server may load a model and reads the prompt meanwhile.
+    /// Limit from the request to the first piece of the answer; the server may load a model and prefills the prompt.
     pub first_byte: Duration,
-    /// Between two pieces of the answer. A server's comments that only keep the connection open don't count.
+    /// Limit between two pieces of the answer. Comments that only keep the connection open don't count as pieces.
     pub silence: Duration,
-    /// For a list of models, altogether.
+    /// Limit for the whole list of models.
     pub list: Duration,
-    /// Before a busy server is asked again, unless it names a time itself; doubled each time.
+    /// Wait before the first retry with a busy server that names no time itself; doubled for each further one.
     pub back_off: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
-            // One lost packet is sent again after 1 s and then 2 s; a server that is there has answered by then.
+            // A lost packet is sent again after 1 s and then 2 s; a reachable server has answered by then.
             connect: Duration::from_secs(5),
-            // A large model comes from a slow disk in a minute, and its prompt takes as long on a CPU.
+            // A large model takes a minute to load from a slow disk, and its prefill as long on a CPU.
             first_byte: Duration::from_secs(120),
-            // A server under full load still gives a token in a few seconds.
+            // A server under full load still sends a token within a few seconds.
             silence: Duration::from_secs(60),
-            // Nothing is computed for it, and a person looks at the page that waits.
+            // Nothing is computed for it, and a person waits for the page.
             list: Duration::from_secs(5),
-            // Short against any answer, long enough for a slot to become free.
+            // Short compared with any answer, and long enough for a slot to become free.
             back_off: Duration::from_millis(250),
         }
     }

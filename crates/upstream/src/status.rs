@@ -1,102 +1,91 @@
-//! An HTTP status that isn't success: what it means for the answer, and what the server says about it.
+//! Classifies an unsuccessful HTTP status, and finds the message in an error's body.
 
 use std::time::Duration;
 
-use engine::EngineError;
+use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
-use crate::Server;
+/// Most bytes of a server's message in an error: a paragraph, not a page.
+const MESSAGE_BYTES: usize = 2 << 10;
 
-/// The most of a server's words that an error carries: a paragraph, not a page.
-const WORDS_BYTES: usize = 2 << 10;
-
-/// The most of an error's body that is read to find its words in.
-const BODY_BYTES: usize = 64 << 10;
-
-/// Why a server gives no answer.
+/// Why a server gives no answer, with the server's own reason.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// It may give one soon; `after` is when, if it says so.
-    Busy {
-        after: Option<Duration>,
-        error: EngineError,
-    },
-    /// It won't.
-    Final(EngineError),
+    /// It may answer soon; `after` is its `Retry-After`.
+    Busy { after: Option<Duration>, reason: String },
+    /// It doesn't have the model.
+    NotFound { reason: String },
+    /// It refuses the request for its content.
+    InvalidRequest { reason: String },
+    /// It failed, or refuses all requests.
+    Failed { reason: String },
 }
 
-/// Reads what a refusal means; `model` is the name that its error shows.
-pub(crate) async fn refusal(server: &Server, model: &str, mut response: Response) -> Refusal {
-    let status = response.status();
-    let headers = response.headers().clone();
-    let body = server.read_some(&mut response, BODY_BYTES).await;
-    let words = server.censor(&words_of(&String::from_utf8_lossy(&body)));
-    let said = said(status, &words);
-    let name = server.name();
-    if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
-        let after = retry_after(&headers);
-        let error = EngineError::UpstreamBusy {
-            server: name.to_owned(),
-            reason: said,
-        };
-        return Refusal::Busy { after, error };
-    }
-    Refusal::Final(if status.is_redirection() {
-        server.failed(redirect(status, &headers))
-    } else if status == StatusCode::NOT_FOUND {
-        server.unavailable(model, format!("{name} says: {said}"))
-    } else if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
-        server.failed(format!("the API key was refused: {said}"))
-    } else if is_fault_of_the_request(status) {
-        EngineError::InvalidRequest {
-            reason: format!("{name} refuses the request: {said}"),
+impl Refusal {
+    /// Classifies an unsuccessful response; `message` is the message in its body.
+    pub(crate) fn of(status: StatusCode, headers: &HeaderMap, message: &str) -> Self {
+        let reason = with_status(status, message);
+        match status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Self::Busy {
+                after: retry_after(headers),
+                reason,
+            },
+            StatusCode::NOT_FOUND => Self::NotFound { reason },
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Self::Failed {
+                reason: format!("the API key was refused: {reason}"),
+            },
+            StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
+                Self::InvalidRequest { reason }
+            }
+            _ if status.is_redirection() => Self::Failed {
+                reason: redirect(status, headers),
+            },
+            _ => Self::Failed { reason },
         }
-    } else {
-        server.failed(said)
-    })
+    }
 }
 
-/// The message in an error's body, at most 2 KiB of it: of JSON with `error`, `message` or `detail` that text, else all.
+/// Returns at most 2 KiB of the message in an error's body: the `error`, `message` or `detail` of JSON that has one,
+/// otherwise the whole body.
 #[must_use]
-pub fn words_of(body: &str) -> String {
+pub fn error_message(body: &str) -> String {
     let body = body.trim();
     if body.starts_with('<') {
         return "an HTML page".to_owned();
     }
     let json: Option<Value> = serde_json::from_str(body).ok();
-    let words = json.as_ref().and_then(message).unwrap_or(body);
-    words[..words.floor_char_boundary(WORDS_BYTES)].to_owned()
+    let message = json.as_ref().and_then(message_field).unwrap_or(body);
+    message[..message.floor_char_boundary(MESSAGE_BYTES)].to_owned()
 }
 
-/// Whether the field `error` of an answer reports one: some servers always send it, empty.
+/// Returns true if the field `error` of an answer reports an error: some servers always send the field, empty.
 #[must_use]
-pub fn is_error(field: &Value) -> bool {
+pub fn reports_error(field: &Value) -> bool {
     match field {
         Value::Null => false,
         Value::Bool(flag) => *flag,
-        Value::String(words) => !words.is_empty(),
+        Value::String(text) => !text.is_empty(),
         Value::Number(_) | Value::Array(_) | Value::Object(_) => true,
     }
 }
 
-/// Where the known servers put their words: Ollama in `error`, OpenAI's likes in `error.message`, FastAPI in `detail`.
-fn message(json: &Value) -> Option<&str> {
+/// Finds the message of the known servers: Ollama's `error`, OpenAI's `error.message`, FastAPI's `detail`.
+fn message_field(json: &Value) -> Option<&str> {
     match json {
-        Value::String(words) => Some(words),
+        Value::String(text) => Some(text),
         Value::Object(fields) => ["error", "message", "detail"]
             .iter()
-            .find_map(|&name| fields.get(name).and_then(message)),
+            .find_map(|&name| fields.get(name).and_then(message_field)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
     }
 }
 
-fn said(status: StatusCode, words: &str) -> String {
-    if words.is_empty() {
+fn with_status(status: StatusCode, message: &str) -> String {
+    if message.is_empty() {
         format!("status {status}")
     } else {
-        format!("{words} (status {})", status.as_u16())
+        format!("{message} (status {})", status.as_u16())
     }
 }
 
@@ -109,16 +98,7 @@ fn redirect(status: StatusCode, headers: &HeaderMap) -> String {
     )
 }
 
-fn is_fault_of_the_request(status: StatusCode) -> bool {
-    [
-        StatusCode::BAD_REQUEST,
-        StatusCode::PAYLOAD_TOO_LARGE,
-        StatusCode::UNPROCESSABLE_ENTITY,
-    ]
-    .contains(&status)
-}
-
-/// `Retry-After` in seconds. As a date it isn't understood: the clocks of two machines differ by more than the wait.
+/// Returns `Retry-After` in seconds. A date is ignored, since the clocks of two computers differ by more than the wait.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))

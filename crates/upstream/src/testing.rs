@@ -1,15 +1,17 @@
-//! What the tests of the drivers share: a scripted model server, real ones in Python, and a reader of whole answers.
+//! Test support for the drivers: a scripted model server, real ones in Python, and a reader of whole answers.
 //!
-//! Behind the feature `testing`. It waits for events, never for time, and `expect`s what only a broken test breaks.
+//! It is behind the feature `testing`. It waits for events, never for time, and panics where only a broken test fails.
 
 mod fixtures;
-mod judge;
+mod official_client;
+mod outcome;
 mod python;
-mod reader;
+mod real_model;
 mod scripted_server;
 
-pub use fixtures::{Recorded, file_below_root, recorded, told};
-pub use judge::disagreements;
+pub use fixtures::{Recorded, file_below_root, read_recorded, recorded};
+pub use official_client::disagreements;
+pub use outcome::{Outcome, full_request, request};
 pub use python::PythonServer;
-pub use reader::{Outcome, full_request, request};
-pub use scripted_server::{Asked, ScriptedServer, Step};
+pub use real_model::{check_next_turn, complete_answer, events_without_text, short_request, start_long_answer};
+pub use scripted_server::{ReceivedRequest, ScriptedServer, Step};

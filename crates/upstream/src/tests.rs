@@ -1,4 +1,4 @@
-//! Answers of a scripted server, whole and broken, through a language that has only what every one has.
+//! Complete and broken answers of a scripted server, in a minimal wire format.
 
 mod cancel;
 mod failures;
@@ -14,10 +14,11 @@ use tokio::runtime::Handle;
 
 use crate::testing::{Outcome, ScriptedServer, Step, request};
 use crate::{
-    Chunk, Decoder, End, Framing, RemoteEngine, Report, Server, Settings, Timeouts, UpstreamError, Wire, words_of,
+    AnswerEnd, Chunk, Decoder, Framing, Measurements, RemoteEngine, Server, Settings, Timeouts, UpstreamError, Wire,
+    error_message,
 };
 
-/// Lines of `{"say": …}` and `{"think": …}`, then `{"end": "stop"}`; `{"error": …}` is a failure.
+/// Reads lines of `{"say": …}` and `{"think": …}`, then `{"end": "stop"}`; `{"error": …}` reports an error.
 struct TestWire;
 
 struct TestDecoder;
@@ -44,20 +45,24 @@ impl Wire for TestWire {
 
 impl Decoder for TestDecoder {
     fn read(&mut self, piece: &str) -> Result<Vec<Chunk>, UpstreamError> {
-        let value: Value =
-            serde_json::from_str(piece).map_err(|source| UpstreamError::not_understood(piece, source))?;
+        let value: Value = serde_json::from_str(piece).map_err(|source| UpstreamError::malformed(piece, source))?;
         let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
         if value.get("error").is_some() {
-            return Err(UpstreamError::Said { words: words_of(piece) });
+            return Err(UpstreamError::Reported {
+                message: error_message(piece),
+            });
         }
         let end = text("end").map(|_| {
-            Chunk::End(End {
+            Chunk::End(AnswerEnd {
                 reason: FinishReason::Stop,
-                report: Report::default(),
+                measurements: Measurements::default(),
             })
         });
-        let said = text("say").map(Chunk::Text).into_iter();
-        Ok(said.chain(text("think").map(Chunk::Reasoning)).chain(end).collect())
+        let text_chunk = text("say").map(Chunk::Text).into_iter();
+        Ok(text_chunk
+            .chain(text("think").map(Chunk::Reasoning))
+            .chain(end)
+            .collect())
     }
 
     fn finish(&mut self) -> Result<Option<Vec<Chunk>>, UpstreamError> {
@@ -65,7 +70,7 @@ impl Decoder for TestDecoder {
     }
 }
 
-/// Times that no test reaches unless it is about them, when they are `SHORT`.
+/// Time-outs that no test reaches; a test of a time-out sets that one to `SHORT`.
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(60),
     first_byte: Duration::from_secs(60),
@@ -74,7 +79,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     back_off: Duration::from_millis(1),
 };
 
-/// For the one time that a test waits for.
+/// The time-out that a test waits for.
 const SHORT: Duration = Duration::from_millis(50);
 
 fn settings(timeouts: Timeouts) -> Settings {
@@ -93,12 +98,12 @@ fn head() -> Step {
     Step::head("200 OK", "application/x-ndjson")
 }
 
-/// A whole answer, `fine`.
+/// Returns the script of a complete answer, `fine`.
 fn fine() -> Vec<Step> {
     vec![head(), Step::send("{\"say\":\"fine\"}\n{\"end\":\"stop\"}\n")]
 }
 
-/// Asks once and reads to the end; the server's address is shown as `URL`.
+/// Sends one request and reads the answer to its end; the verdict shows the server's address as `URL`.
 async fn ask(engine: &impl Engine, server: &ScriptedServer) -> (Outcome, String) {
     let mut generation = engine.generate(request("hello")).expect("a server's queue is its own");
     let outcome = Outcome::read(&mut generation).await;
@@ -106,20 +111,24 @@ async fn ask(engine: &impl Engine, server: &ScriptedServer) -> (Outcome, String)
     (outcome, verdict)
 }
 
-/// The scripts are one connection each; the answer to the first request is this text and verdict, and the next turn, whose
-/// script is added, is fine.
+/// Plays one script for each connection and checks the text and verdict of the first answer, and that the next turn
+/// succeeds with a script that is added.
 async fn check(timeouts: Timeouts, mut scripts: Vec<Vec<Step>>, text: &str, verdict: &str) {
     scripts.push(fine());
     let server = ScriptedServer::start(scripts).await;
     let engine = engine(server.url(), settings(timeouts));
-    let (outcome, said) = ask(&engine, &server).await;
-    assert_eq!((outcome.text.as_str(), said.as_str()), (text, verdict));
-    // Where a time is short for the test's sake, a busy machine may need more for the next turn.
+    let (outcome, found) = ask(&engine, &server).await;
+    assert_eq!((outcome.text.as_str(), found.as_str()), (text, verdict));
+    // A time-out that is short for the test may be too short for the next turn on a busy computer.
     let next_engine = if timeouts == TIMEOUTS {
         engine
     } else {
         self::engine(server.url(), settings(TIMEOUTS))
     };
-    let (next, said) = ask(&next_engine, &server).await;
-    assert_eq!((next.text.as_str(), said.as_str()), ("fine", "Stop"), "after {verdict}");
+    let (next, found) = ask(&next_engine, &server).await;
+    assert_eq!(
+        (next.text.as_str(), found.as_str()),
+        ("fine", "Stop"),
+        "after {verdict}"
+    );
 }

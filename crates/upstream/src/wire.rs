@@ -1,104 +1,104 @@
-//! What one kind of server understands and says: the part that each driver crate brings.
+//! The format of one kind of server's requests and answers, which each driver crate implements.
 
 use engine::{EngineError, FinishReason, Request, ToolCall};
 use serde_json::value::RawValue;
 
 use crate::{Framing, UpstreamError};
 
-/// One kind of server, set for one of its models.
+/// The format of one kind of server, configured for one of its models.
 pub trait Wire: Send + Sync + 'static {
-    /// What reads its answers.
+    /// Decodes its answers.
     type Decoder: Decoder;
 
-    /// Where a chat is asked for, below the server's address.
+    /// The path of chat requests, below the server's address.
     const PATH: &'static str;
 
-    /// How its answers are cut into pieces.
+    /// How its answers are split into pieces.
     const FRAMING: Framing;
 
-    /// The body of the request, which asks for a stream, as JSON text.
+    /// Returns the body of a request for a streamed answer, as JSON text.
     ///
     /// # Errors
-    /// [`EngineError::InvalidRequest`] for what this kind of server can't be asked.
+    /// [`EngineError::InvalidRequest`] for a request that this kind of server can't serve.
     fn body(&self, request: &Request) -> Result<String, EngineError>;
 
-    /// The messages of the request for people to read, as indented JSON text.
+    /// Returns the messages of the request for people, as indented JSON text.
     ///
     /// # Errors
     /// As for [`Wire::body`].
     fn prompt(&self, request: &Request) -> Result<String, EngineError>;
 
-    /// Makes what reads one answer.
+    /// Creates the decoder of one answer.
     fn decoder(&self) -> Self::Decoder;
 }
 
-/// Reads the pieces of one answer, in order.
+/// Decodes the pieces of one answer, in order.
 pub trait Decoder: Send + 'static {
-    /// Reads one piece.
+    /// Decodes one piece.
     ///
     /// # Errors
-    /// [`UpstreamError::NotUnderstood`] for what the protocol doesn't have, [`UpstreamError::Said`] for the server's own
-    /// report of a failure.
+    /// [`UpstreamError::Malformed`] for a piece that the protocol doesn't define, [`UpstreamError::Reported`] for an
+    /// error that the server reports.
     fn read(&mut self, piece: &str) -> Result<Vec<Chunk>, UpstreamError>;
 
-    /// Called when nothing more comes: what is left to tell, ending in [`Chunk::End`], if the answer is whole although its
-    /// stream wasn't closed as it should be.
+    /// Ends the decoding when no more pieces follow. Returns the remaining chunks, ending in [`Chunk::End`], if the
+    /// answer is complete although its stream wasn't closed properly, and `None` if it isn't complete.
     ///
     /// # Errors
     /// As for [`Decoder::read`].
     fn finish(&mut self) -> Result<Option<Vec<Chunk>>, UpstreamError>;
 }
 
-/// What a piece of an answer says.
+/// One part of a decoded piece.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Chunk {
-    /// More of the answer; nothing if empty.
+    /// More text of the answer; ignored if empty.
     Text(String),
-    /// More of the model's thoughts; nothing if empty.
+    /// More of the model's reasoning; ignored if empty.
     Reasoning(String),
-    /// The model asks for a tool.
+    /// The model calls a tool.
     ToolCall(ToolCall),
-    /// The answer is whole. What comes after it isn't read.
-    End(End),
+    /// The answer is complete. Later pieces are not read.
+    End(AnswerEnd),
 }
 
-/// How an answer ended.
+/// The end of an answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct End {
-    /// Why.
+pub struct AnswerEnd {
+    /// Why the answer ended.
     pub reason: FinishReason,
-    /// What the server counted and measured.
-    pub report: Report,
+    /// The server's own counts and times.
+    pub measurements: Measurements,
 }
 
-/// What a server counted and measured itself; `None` where it says nothing.
+/// A server's own counts and times; `None` for those that it doesn't report.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Report {
-    /// Tokens of the prompt that weren't cached.
+pub struct Measurements {
+    /// Prompt tokens that weren't cached.
     pub prompt_tokens: Option<u64>,
-    /// Tokens of the prompt that were.
+    /// Prompt tokens that were cached.
     pub cached_tokens: Option<u64>,
     /// Tokens generated.
     pub completion_tokens: Option<u64>,
-    /// Before the prompt was read, for example to load the model, milliseconds.
+    /// Time before the prefill, for example to load the model, in milliseconds.
     pub queue_ms: Option<f64>,
-    /// Reading the prompt, milliseconds.
+    /// Time of the prefill, in milliseconds.
     pub prefill_ms: Option<f64>,
-    /// Generating, milliseconds.
+    /// Time of the generation, in milliseconds.
     pub decode_ms: Option<f64>,
 }
 
-/// A seed that every server takes: some read 31 bits of it, and some take all bits set for none.
+/// Folds a seed into one that all servers accept: some use only 31 bits, and some read a seed of all ones as none.
 #[must_use]
 pub fn server_seed(seed: u64) -> u32 {
     let folded = (seed ^ (seed >> 32)) & 0x7fff_ffff;
     u32::try_from(folded).unwrap_or_default()
 }
 
-/// Takes JSON text that has to be an object, kept as it was written.
+/// Checks that a JSON text is an object, and keeps it as it was written.
 ///
 /// # Errors
-/// [`EngineError::InvalidRequest`], naming `what` it is.
+/// [`EngineError::InvalidRequest`], which refers to the text as `what`.
 pub fn json_object(what: &str, text: &str) -> Result<Box<RawValue>, EngineError> {
     let invalid = |reason: String| EngineError::InvalidRequest {
         reason: format!("{what}: {reason}"),

@@ -7,32 +7,32 @@
 export type ClientMessage = { "type": "hello" } & Hello | { "type": "message" } & Message | { "type": "regenerate" } & Regenerate | { "type": "cancel" } & Cancel | { "type": "resume" } & Resume | { "type": "leave" } & Leave | { "type": "tool-output" } & ToolAnswer | { "type": "ping" } & Ping;
 
 /**
- * The first frame of a socket, without a message.
+ * The first frame of a socket, if it isn't a message.
  */
 export type Hello = { 
 /**
- * The agent that answers messages which name none.
+ * The agent that answers messages without an agent.
  */
 agentId?: string, 
 /**
- * The conversation of messages which name none.
+ * The conversation of messages without a conversation.
  */
 conversationId?: string, 
 /**
- * Options under those of every message.
+ * Options of all messages, which each message's own options override.
  */
 options?: OptionsPatch, 
 /**
- * The key, where one is set.
+ * The API key, if the server requires one.
  */
 apiKey?: string, };
 
 /**
- * A user's turn. As the first frame of a socket it is its hello too.
+ * Starts a user's turn. As the first frame of a socket it is also its hello.
  */
 export type Message = { 
 /**
- * What the user says.
+ * The user's text.
  */
 message: string, 
 /**
@@ -40,7 +40,7 @@ message: string,
  */
 agentId?: string, 
 /**
- * The conversation; a new one when neither this nor the hello names one.
+ * The conversation; a new one if neither this nor the hello names one.
  */
 conversationId?: string, 
 /**
@@ -48,95 +48,95 @@ conversationId?: string,
  */
 options?: OptionsPatch, 
 /**
- * The client's own name for the turn: sent again, it joins the turn instead of starting another.
+ * The turn's id, chosen by the client: sent again, it joins the turn instead of starting another.
  */
 turnId?: string, 
 /**
- * The turn that this one follows; the conversation's newest by default.
+ * The turn that this one follows; by default the conversation's head.
  */
 parentTurnId?: string, 
 /**
- * The turn that this one stands beside, with another text; in place of `parentTurnId`.
+ * The turn of which this one is a sibling, with another text; excludes `parentTurnId`.
  */
 editTurnId?: string, 
 /**
- * Tools that the model may ask for in this turn, in place of the agent's.
+ * Tools that the model may call in this turn, in place of the agent's.
  */
 tools?: Array<ToolDefinition>, 
 /**
- * The key, where one is set and this is the first frame.
+ * The API key, if the server requires one and this is the first frame.
  */
 apiKey?: string, };
 
 /**
- * Answers a user's words once more: a sibling of a turn, with the same text.
+ * Answers a user's message once more, in a sibling of its turn.
  */
 export type Regenerate = { 
 /**
- * The turn whose words are answered once more.
+ * The turn whose message is answered once more.
  */
 turnId: string, 
 /**
- * The turn's conversation; the socket's current one by default.
+ * The turn's conversation; by default the socket's current one.
  */
 conversationId?: string, 
 /**
- * The client's own name for the new turn: sent again, it joins that turn.
+ * The new turn's id, chosen by the client: sent again, it joins that turn.
  */
 newTurnId?: string, 
 /**
- * Options of the new turn, as those of a message.
+ * Options of the new turn, as in a message.
  */
 options?: OptionsPatch, 
 /**
- * Tools of the new turn, as those of a message.
+ * Tools of the new turn, as in a message.
  */
 tools?: Array<ToolDefinition>, 
 /**
- * The key, where one is set and this is the first frame.
+ * The API key, if the server requires one and this is the first frame.
  */
 apiKey?: string, };
 
 /**
- * Stops answers.
+ * Cancels turns.
  */
 export type Cancel = { 
 /**
- * The turn; all that the socket owns when none is named.
+ * The turn; all turns that the socket owns if absent.
  */
 turnId?: string, 
 /**
- * The turn's conversation; the socket's current one by default.
+ * The turn's conversation; by default the socket's current one.
  */
 conversationId?: string, };
 
 /**
- * Reads a log.
+ * Reads a conversation's log, then follows it.
  */
 export type Resume = { 
 /**
- * Whose log.
+ * The conversation.
  */
 conversationId: string, 
 /**
- * The last `seq` that was seen; from now on when absent.
+ * The last `seq` that the client has; only later events are sent. Absent: only new events.
  */
 after?: number, 
 /**
- * Whether to own the turns that run in it.
+ * True to own the turns that run in the conversation.
  */
 own?: boolean, 
 /**
- * The key, where one is set and this is the first frame.
+ * The API key, if the server requires one and this is the first frame.
  */
 apiKey?: string, };
 
 /**
- * Stops reading a log.
+ * Stops reading a conversation's log.
  */
 export type Leave = { 
 /**
- * Whose log.
+ * The conversation.
  */
 conversationId: string, };
 
@@ -145,7 +145,7 @@ conversationId: string, };
  */
 export type ToolAnswer = { 
 /**
- * The turn that asks.
+ * The turn of the call.
  */
 turnId: string, 
 /**
@@ -153,16 +153,16 @@ turnId: string,
  */
 callId: string, 
 /**
- * What the tool gave; anything, `null` too.
+ * The tool's output: any JSON value, also `null`.
  */
 output: unknown, 
 /**
- * The turn's conversation; the socket's current one by default.
+ * The turn's conversation; by default the socket's current one.
  */
 conversationId?: string, };
 
 /**
- * A tool that a model may ask for.
+ * A tool that a model may call.
  */
 export type ToolDefinition = { 
 /**
@@ -170,11 +170,11 @@ export type ToolDefinition = {
  */
 name: string, 
 /**
- * What it does, in words for the model.
+ * What the tool does, in words for the model.
  */
 description?: string, 
 /**
- * JSON Schema of its arguments, an object; none by default.
+ * JSON Schema of the arguments, an object; without arguments by default.
  */
 parameters?: Record<string, unknown>, };
 
@@ -183,7 +183,7 @@ parameters?: Record<string, unknown>, };
  */
 export type Ping = { 
 /**
- * Comes back in the `pong`.
+ * Returned in the `pong`.
  */
 id?: string, };
 
@@ -237,16 +237,16 @@ windowTokens?: number | null,
 model?: string | null, };
 
 /**
- * One event. What the log holds of it is its own fields; `seq` and the like are the frame's [`Envelope`].
+ * One event. The log holds its own fields; the frame's [`Envelope`] adds `seq` and the ids.
  */
 export type ServerEvent = { "type": "ready" } & Ready | { "type": "queued" } & Queued | { "type": "user" } & User | { "type": "started" } & Started | { "type": "token" } & Token | { "type": "reasoning" } & Reasoning | { "type": "tool" } & Tool | { "type": "tool-output" } & ToolOutput | { "type": "step-start" } & Step | { "type": "step" } & Step | { "type": "step-finish" } & Step | { "type": "summary" } & Summary | { "type": "narration" } & Narration | { "type": "evicted" } & Evicted | { "type": "done" } & Done | { "type": "error" } & ErrorEvent | { "type": "pong" } & Pong | { "type": "reset" } & Reset;
 
 /**
- * What a frame carries beside its event's own fields. Logged events have all four.
+ * The keys of a frame beside its event's own fields. Logged events have all four.
  */
 export type Envelope = { 
 /**
- * The event's number in its conversation's log: 1, 2, 3 and so on.
+ * The event's number in its conversation's log, counted from 1.
  */
 seq?: number, 
 /**
@@ -258,7 +258,7 @@ conversationId?: string,
  */
 turnId?: string, 
 /**
- * When it was logged: RFC 3339, UTC, milliseconds.
+ * When the event was logged: RFC 3339, UTC, milliseconds.
  */
 at?: string, };
 
@@ -271,7 +271,7 @@ export type Ready = {
  */
 protocol: number, 
 /**
- * The agent that the socket is bound to, if it is.
+ * The agent that the socket is bound to, if there is one.
  */
 agentId: string | null, 
 /**
@@ -287,7 +287,7 @@ limits: Limits,
  */
 lastSeq: number, 
 /**
- * Changes when the server starts anew.
+ * Changes with each start of the server.
  */
 bootId: string, };
 
@@ -296,7 +296,7 @@ bootId: string, };
  */
 export type Queued = { 
 /**
- * Turns of the conversation that run or wait before it.
+ * Turns of the conversation that run or wait before this one.
  */
 ahead: number, };
 
@@ -305,31 +305,31 @@ ahead: number, };
  */
 export type Limits = { 
 /**
- * Bytes of one WebSocket message.
+ * Most bytes of one WebSocket message.
  */
 frameBytes: number, 
 /**
- * Bytes of one user message, as UTF-8.
+ * Most bytes of one user message, as UTF-8.
  */
 messageBytes: number, 
 /**
- * Bytes of one HTTP body.
+ * Most bytes of one HTTP body.
  */
 bodyBytes: number, 
 /**
- * Conversations that one socket may read at a time.
+ * Most conversations that one socket may read at a time.
  */
 conversationsPerSocket: number, 
 /**
- * Turns of one conversation that may wait behind the running one.
+ * Most turns of one conversation that may wait behind the running one.
  */
 waitingTurns: number, 
 /**
- * Frames that may wait to be written to one socket.
+ * Most frames that may wait to be written to one socket.
  */
 outboundFrames: number, 
 /**
- * Bytes that may wait to be written to one socket.
+ * Most bytes that may wait to be written to one socket.
  */
 outboundBytes: number, 
 /**
@@ -341,15 +341,15 @@ helloTimeoutMs: number,
  */
 writeStallMs: number, 
 /**
- * Stop strings of one turn.
+ * Most stop strings of one turn.
  */
 stopStrings: number, 
 /**
- * Bytes of one stop string, as UTF-8.
+ * Most bytes of one stop string, as UTF-8.
  */
 stopStringBytes: number, 
 /**
- * The most that `maxNewTokens` may ask for.
+ * Highest value of `maxNewTokens`.
  */
 maxNewTokens: number, };
 
@@ -358,7 +358,7 @@ maxNewTokens: number, };
  */
 export type User = { 
 /**
- * What the user said.
+ * The user's message.
  */
 text: string, 
 /**
@@ -366,7 +366,7 @@ text: string,
  */
 agentId: string, 
 /**
- * Hash of the agent as it was: sha256, hexadecimal.
+ * Hash of the agent as it was when the turn began: sha256, hexadecimal.
  */
 agentHash: string, 
 /**
@@ -378,12 +378,12 @@ options: EffectiveOptions,
  */
 seed: number, 
 /**
- * The turn that it follows; `null` for a conversation's first.
+ * The turn that this one follows; `null` for a conversation's first turn.
  */
 parentTurnId: string | null, };
 
 /**
- * The options that a turn runs with; its seed is beside them in the `user` event.
+ * The options of a turn; its seed is a field of its own in the `user` event.
  */
 export type EffectiveOptions = { 
 /**
@@ -415,15 +415,15 @@ maxNewTokens: number,
  */
 stop: Array<string>, 
 /**
- * Attention sinks asked for; the system part counts even when it is longer.
+ * Requested number of attention sinks; a longer system part has precedence.
  */
 sinkTokens: number, 
 /**
- * Window asked for; `started` says the one in force.
+ * Requested window; `started` names the one in force.
  */
 windowTokens: number, 
 /**
- * The model asked for; `started` says the one that answers. Empty in logs of before there was a choice.
+ * Requested model; `started` names the one that answers. Empty in logs from before there was a choice.
  */
 model: string, };
 
@@ -436,15 +436,15 @@ export type Started = {
  */
 model: string, 
 /**
- * Tokens that this turn adds to the prompt, or brings back into it.
+ * Prompt tokens that have to be prefilled.
  */
 promptTokens: number, 
 /**
- * Tokens in view that needed no work.
+ * Tokens in view that were cached.
  */
 cachedTokens: number, 
 /**
- * The window in force; smaller than asked for when the model's trained context is.
+ * The window in force; smaller than requested if the model's trained context is.
  */
 windowTokens: number, };
 
@@ -453,11 +453,11 @@ windowTokens: number, };
  */
 export type Token = { 
 /**
- * Whole characters, never none.
+ * Whole characters, never empty.
  */
 token: string, 
 /**
- * When several events were joined for a slow reader: the first one's `seq`; the frame's `seq` is the last one's.
+ * The first event's `seq` if several were joined for a slow reader; the frame's `seq` is then the last one's.
  */
 firstSeq?: number, };
 
@@ -466,7 +466,7 @@ firstSeq?: number, };
  */
 export type Reasoning = { 
 /**
- * Whole characters, never none.
+ * Whole characters, never empty.
  */
 token: string, };
 
@@ -475,7 +475,7 @@ token: string, };
  */
 export type Tool = { 
 /**
- * Names the call within its turn; a `tool-output` answers it.
+ * Identifies the call within its turn; a `tool-output` answers it.
  */
 callId: string, 
 /**
@@ -483,7 +483,7 @@ callId: string,
  */
 name: string, 
 /**
- * Its arguments.
+ * The arguments.
  */
 payload: unknown, };
 
@@ -492,7 +492,7 @@ payload: unknown, };
  */
 export type ToolOutput = { 
 /**
- * The call that it answers.
+ * The call that this answers.
  */
 callId: string, 
 /**
@@ -500,7 +500,7 @@ callId: string,
  */
 name: string, 
 /**
- * What the tool gave.
+ * The tool's output.
  */
 payload: unknown, };
 
@@ -509,15 +509,15 @@ payload: unknown, };
  */
 export type Step = { 
 /**
- * Which step: 1, 2, 3 within a turn.
+ * The step's number within a turn, counted from 1.
  */
 step: number, 
 /**
- * What it is, for people.
+ * Title of the step, for people.
  */
 title?: string, 
 /**
- * What it is about, for programs.
+ * Content of the step, for programs.
  */
 payload?: unknown, };
 
@@ -526,11 +526,11 @@ payload?: unknown, };
  */
 export type Summary = { 
 /**
- * Markdown.
+ * The summary, as Markdown.
  */
 text: string, 
 /**
- * Names the document that holds it.
+ * The name of the document that holds it.
  */
 ref?: string, };
 
@@ -539,20 +539,20 @@ ref?: string, };
  */
 export type Narration = { 
 /**
- * What is said.
+ * The remark.
  */
 text: string, 
 /**
- * The same in a few words.
+ * A short form of the remark.
  */
 headline?: string, 
 /**
- * Who says it.
+ * The author.
  */
 source: NarrationSource, };
 
 /**
- * Who says a [`Narration`].
+ * The author of a [`Narration`].
  */
 export type NarrationSource = "narrator" | "agent" | "system" | "user";
 
@@ -561,11 +561,11 @@ export type NarrationSource = "narrator" | "agent" | "system" | "user";
  */
 export type Evicted = { 
 /**
- * How many tokens, since the last such event.
+ * Tokens evicted since the last such event.
  */
 tokens: number, 
 /**
- * The turns of which nothing is left in view, oldest first.
+ * The turns without any token left in view, oldest first.
  */
 turns: Array<string>, };
 
@@ -654,7 +654,7 @@ tokensPerSecond: number, };
  */
 export type ErrorEvent = { 
 /**
- * What kind of fault.
+ * The kind of error.
  */
 code: ErrorCode, 
 /**
@@ -662,7 +662,7 @@ code: ErrorCode,
  */
 message: string, 
 /**
- * Whether the same request may work later.
+ * True if the same request may succeed later.
  */
 retryable: boolean, };
 
@@ -671,7 +671,7 @@ retryable: boolean, };
  */
 export type Pong = { 
 /**
- * The ping's.
+ * The id of the ping.
  */
 id?: string, };
 
@@ -685,7 +685,7 @@ export type Reset = {
 lastSeq: number, };
 
 /**
- * What kind of thing went wrong. The list is closed: a client may match all of it.
+ * The kind of an error. The list is closed: a client may match it exhaustively.
  */
 export type ErrorCode = "invalid_request" | "unauthorised" | "forbidden" | "agent_not_found" | "conversation_not_found" | "gone" | "duplicate_turn" | "conflict" | "context_too_large" | "too_large" | "busy" | "draining" | "model_unavailable" | "upstream_failed" | "upstream_timeout" | "interrupted" | "slow_reader" | "controller_not_registered" | "relay_failed" | "relay_timeout" | "internal";
 
@@ -698,7 +698,7 @@ export type ErrorBody = {
  */
 detail: string, 
 /**
- * What kind of fault.
+ * The kind of error.
  */
 code: ErrorCode, };
 
@@ -707,19 +707,19 @@ code: ErrorCode, };
  */
 export type Agent = { 
 /**
- * Its id, which is its file's name.
+ * The id, which is the name of the agent's file.
  */
 id: string, 
 /**
- * Its name, for people.
+ * The name, for people.
  */
 name: string, 
 /**
- * Who it is and how it answers.
+ * Who the agent is and how it answers.
  */
 system_prompt: string, 
 /**
- * What it knows, as Markdown.
+ * What the agent knows, as Markdown.
  */
 markdown_context: string, };
 
@@ -728,7 +728,7 @@ markdown_context: string, };
  */
 export type AgentList = { 
 /**
- * All of them, by id.
+ * All agents, by id.
  */
 agents: Array<Agent>, };
 
@@ -737,7 +737,7 @@ agents: Array<Agent>, };
  */
 export type AgentDraft = { 
 /**
- * Equals the path's when it is there.
+ * Equals the path's id, if present.
  */
 id?: string, 
 /**
@@ -754,11 +754,11 @@ system_prompt: string,
 markdown_context: string, };
 
 /**
- * One line of `GET /conversations`.
+ * One conversation of `GET /conversations`.
  */
 export type ConversationSummary = { 
 /**
- * Its id.
+ * The conversation's id.
  */
 conversationId: string, 
 /**
@@ -783,11 +783,11 @@ lastSeq: number, };
  */
 export type ConversationPage = { 
 /**
- * The newest first.
+ * The conversations, newest first.
  */
 conversations: Array<ConversationSummary>, 
 /**
- * What to ask for next, as `?cursor=`; `null` at the end.
+ * The next page's `?cursor=`; `null` at the end.
  */
 nextCursor: string | null, };
 
@@ -796,15 +796,15 @@ nextCursor: string | null, };
  */
 export type Conversation = { 
 /**
- * Its turns, the oldest first: a tree by `parentTurnId`.
+ * Its turns, oldest first: a tree by `parentTurnId`.
  */
 turns: Array<Turn>, 
 /**
- * What to ask for next, as `?cursor=`; `null` at the end.
+ * The next page's `?cursor=`; `null` at the end.
  */
 nextCursor: string | null, 
 /**
- * Its id.
+ * The conversation's id.
  */
 conversationId: string, 
 /**
@@ -829,7 +829,7 @@ lastSeq: number, };
  */
 export type Turn = { 
 /**
- * Its id.
+ * The turn's id.
  */
 turnId: string, 
 /**
@@ -837,7 +837,7 @@ turnId: string,
  */
 parentTurnId: string | null, 
 /**
- * Where it stands.
+ * The turn's progress.
  */
 state: TurnState, 
 /**
@@ -845,11 +845,11 @@ state: TurnState,
  */
 agentId: string, 
 /**
- * Hash of that agent as it was.
+ * Hash of that agent as it was when the turn began.
  */
 agentHash: string, 
 /**
- * What the user said.
+ * The user's message.
  */
 userText: string, 
 /**
@@ -861,7 +861,7 @@ answerText: string,
  */
 options: EffectiveOptions, 
 /**
- * Its seed.
+ * The seed.
  */
 seed: number, 
 /**
@@ -878,7 +878,7 @@ createdAt: string,
 endedAt: string | null, };
 
 /**
- * Where a turn stands.
+ * The progress of a turn.
  */
 export type TurnState = "pending" | "streaming" | "done" | "cancelled" | "failed" | "interrupted";
 
@@ -895,7 +895,7 @@ conversationId: string,
  */
 turnId: string, 
 /**
- * The `seq` of its `user` event: what comes of it is at and after that.
+ * The `seq` of the turn's `user` event, which is its first.
  */
 firstSeq: number, };
 
@@ -908,7 +908,7 @@ export type CallOutput = {
  */
 callId: string, 
 /**
- * What the tool gave; anything, `null` too.
+ * The tool's output: any JSON value, also `null`.
  */
 output: unknown, };
 
@@ -926,15 +926,15 @@ turnId: string, };
  */
 export type ConversationImported = { 
 /**
- * The conversation, under its new id if it was given one.
+ * The conversation's id, which is the new one if one was given.
  */
 conversationId: string, 
 /**
- * How many turns it has.
+ * Number of its turns.
  */
 turns: number, 
 /**
- * How many events its log has.
+ * Number of the events in its log.
  */
 events: number, };
 
@@ -943,11 +943,11 @@ events: number, };
  */
 export type EventPage = { 
 /**
- * Frames exactly as a socket would send them, in order.
+ * The events as the frames that a socket would send, in order.
  */
 events: Array<ServerEvent & Envelope>, 
 /**
- * The last `seq` of the log; more events follow while it is above the last one here.
+ * The last `seq` of the log; more events follow while it is above that of the last event here.
  */
 lastSeq: number, };
 
@@ -956,7 +956,7 @@ lastSeq: number, };
  */
 export type Health = { 
 /**
- * Always `ok`: a process that can't say so says nothing.
+ * Always `ok`: a process that doesn't serve sends no answer.
  */
 status: string, 
 /**
@@ -964,7 +964,7 @@ status: string,
  */
 version: string, 
 /**
- * Changes when the server starts anew.
+ * Changes with each start of the server.
  */
 bootId: string, };
 
@@ -977,7 +977,7 @@ export type Readiness = {
  */
 status: string, 
 /**
- * What answers when nobody asks for another.
+ * The default model.
  */
 model: string, };
 
@@ -986,11 +986,11 @@ model: string, };
  */
 export type ModelList = { 
 /**
- * What answers when nobody asks for another.
+ * The model that answers unless an agent or a message names another.
  */
 defaultModel: string, 
 /**
- * Every model that a message may ask for, the default first, then those that the drivers' servers have.
+ * All models that a message may ask for, the default first, then those that the drivers' servers have.
  */
 models: Array<Model>, };
 
@@ -999,23 +999,23 @@ models: Array<Model>, };
  */
 export type Model = { 
 /**
- * Its name, as an agent's `model` and `options.model` say it.
+ * The name, as in an agent's `model` and in `options.model`.
  */
 model: string, 
 /**
- * What runs it: `local`, `ollama` or `openai`.
+ * The driver that runs it: `local`, `ollama` or `openai`.
  */
 driver: string, 
 /**
- * Whether a message may ask for it; another one answers only for agents that name it.
+ * True if a message may ask for it; otherwise it answers only for agents that name it.
  */
 allowed: boolean, 
 /**
- * Whether it is there: its files are read, or its server has it.
+ * True if its files are loaded, or its server has it.
  */
 available: boolean, 
 /**
- * Whether it is in memory, where that can be known.
+ * True if it is in memory; absent if that is unknown.
  */
 loaded?: boolean, 
 /**
@@ -1024,7 +1024,7 @@ loaded?: boolean,
 reason?: string, };
 
 /**
- * Answer of `GET /conversations/{id}/prompt?turn=`: what the model saw of one turn.
+ * Answer of `GET /conversations/{id}/prompt?turn=`: the prompt that the model saw for one turn.
  */
 export type Prompt = { 
 /**
@@ -1036,19 +1036,19 @@ conversationId: string,
  */
 turnId: string, 
 /**
- * Fingerprint of the model that answered; `null` when none has begun to.
+ * Fingerprint of the model that answered; `null` if no answer was started.
  */
 model: string | null, 
 /**
- * Whether the model that is loaded now is that one. When not, ids are this model's rendering of the same words.
+ * True if that model is loaded now. Otherwise the ids are the loaded model's rendering of the same text.
  */
 sameModel: boolean, 
 /**
- * The turn's own segment: its message, with the template's words around it.
+ * The turn's own segment: its message, with the template's text around it.
  */
 segment: PromptPart, 
 /**
- * The turn that the epoch began with: replaying from there rebuilds the whole prompt.
+ * The first turn of the epoch: replaying from there rebuilds the whole prompt.
  */
 epochTurnId: string | null, 
 /**
@@ -1056,7 +1056,7 @@ epochTurnId: string | null,
  */
 window: PromptWindow, 
 /**
- * The whole prompt's parts, without their words.
+ * The parts of the whole prompt, without their text.
  */
 parts: Array<PromptPart>, 
 /**
@@ -1077,32 +1077,32 @@ agent: Agent, };
  */
 export type PromptPart = { 
 /**
- * What it is.
+ * The content of the part.
  */
 kind: PromptPartKind, 
 /**
- * Its turn; absent for the system part.
+ * The turn; absent for the system part.
  */
 turnId?: string, 
 /**
- * Place of its first token in the epoch's prompt.
+ * Index of the first token in the epoch's prompt.
  */
 start: number, 
 /**
- * Place after its last token.
+ * Index after the last token.
  */
 end: number, 
 /**
- * Its words, special tokens spelled out; only of the turn that was asked for.
+ * The text, special tokens spelled out; only for the requested turn.
  */
 text?: string, 
 /**
- * Its token ids; only of the turn that was asked for.
+ * The token ids; only for the requested turn.
  */
 ids?: Array<number>, };
 
 /**
- * What a [`PromptPart`] holds.
+ * The content of a [`PromptPart`].
  */
 export type PromptPartKind = "system" | "user" | "assistant" | "tool";
 
@@ -1111,15 +1111,15 @@ export type PromptPartKind = "system" | "user" | "assistant" | "tool";
  */
 export type PromptWindow = { 
 /**
- * Tokens at the beginning that never leave: the system part, at least.
+ * Tokens at the beginning that are never evicted: at least the system part.
  */
 sinkTokens: number, 
 /**
- * Place of the window's first token.
+ * Index of the window's first token.
  */
 start: number, 
 /**
- * Place after its last one: the prompt's length.
+ * Index after its last token: the prompt's length.
  */
 end: number, };
 
@@ -1128,19 +1128,19 @@ end: number, };
  */
 export type NarratorMessage = { 
 /**
- * The workspace; equals the path's when both name one.
+ * The workspace; equals the path's if both name one.
  */
 workspaceId?: string, 
 /**
- * What is said to the narrator; not blank.
+ * The message to the narrator; not blank.
  */
 message?: string, 
 /**
- * Where the narration goes; the workspace's own conversation when absent.
+ * The conversation that receives the narration; the workspace's own if absent.
  */
 conversationId?: string, 
 /**
- * The agent that is asked; `controller` when absent.
+ * The agent that answers; `controller` if absent.
  */
 agentId?: string, };
 
@@ -1153,15 +1153,15 @@ export type NarratorAccepted = {
  */
 workspaceId: string, 
 /**
- * The conversation whose readers get the narration.
+ * The conversation that receives the narration.
  */
 conversationId: string, 
 /**
- * The message's own line in the narrator's log.
+ * The id of the message's line in the narrator's log.
  */
 eventId: string, 
 /**
- * The work on it: every line of the log that comes of it has this id.
+ * The id of the task that answers the message; all its lines in the log have this id.
  */
 taskId: string, };
 
@@ -1174,15 +1174,15 @@ export type NarratorFeed = {
  */
 workspaceId: string, 
 /**
- * The conversation that was asked for, or the workspace's own.
+ * The requested conversation, or the workspace's own.
  */
 conversationId: string, 
 /**
- * Names the document with the workspace's summary, once there is one.
+ * The name of the document with the workspace's summary; absent until there is one.
  */
 summaryRef?: string, 
 /**
- * The newest first.
+ * The entries, newest first.
  */
 events: Array<FeedEvent>, };
 
@@ -1191,7 +1191,7 @@ events: Array<FeedEvent>, };
  */
 export type FeedEvent = { 
 /**
- * Its id.
+ * The id of its line in the narrator's log.
  */
 id: string, 
 /**
@@ -1199,42 +1199,42 @@ id: string,
  */
 timestamp: string, 
 /**
- * What it is.
+ * What the entry reports.
  */
 type: FeedEventType, 
 /**
- * In a few words.
+ * A short form of the text.
  */
 headline: string, 
 /**
- * In full.
+ * The whole text.
  */
 detail: string, 
 /**
- * How much it matters.
+ * How serious the entry is.
  */
 severity: FeedSeverity, 
 /**
- * Who says it.
+ * The author.
  */
 source: NarrationSource, 
 /**
- * The playbook that it follows, where the relay named one.
+ * The playbook that the narration follows, if the relay named one.
  */
 playbookId?: string, };
 
 /**
- * What a [`FeedEvent`] is.
+ * What a [`FeedEvent`] reports.
  */
 export type FeedEventType = "narration" | "agent-update" | "agent-result" | "suppressed" | "summary" | "error";
 
 /**
- * How much a [`FeedEvent`] matters.
+ * How serious a [`FeedEvent`] is.
  */
 export type FeedSeverity = "info" | "warning" | "error";
 
 /**
- * Body of an error of the relay: an [`ErrorBody`](crate::ErrorBody) that says the code as `error` too, as the host application reads it.
+ * Body of a relay's error: an [`ErrorBody`](crate::ErrorBody) with the code as `error` too, for the host application.
  */
 export type RelayErrorBody = { 
 /**
@@ -1246,7 +1246,7 @@ error: ErrorCode,
  */
 detail: string, 
 /**
- * As `error`.
+ * The same as `error`.
  */
 code: ErrorCode, };
 
@@ -1255,15 +1255,15 @@ code: ErrorCode, };
  */
 export type ControllerRegistration = { 
 /**
- * The agent that the controller speaks for.
+ * The agent that the controller publishes for.
  */
 agentId: string, 
 /**
- * Its workspace; every workspace when absent.
+ * The agent's workspace; every workspace if absent.
  */
 workspaceId?: string, 
 /**
- * How long the lease lasts unless it is kept alive, in seconds: 1 to 3,600; 60 when absent.
+ * Duration of the lease unless it is kept alive, in seconds: 1 to 3,600; 60 if absent.
  */
 ttlSeconds?: number, };
 
@@ -1272,11 +1272,11 @@ ttlSeconds?: number, };
  */
 export type ControllerLease = { 
 /**
- * Names the registration in paths.
+ * Identifies the registration in paths.
  */
 registrationId: string, 
 /**
- * Shown as `X-Controller-Token` by its holder. It is told only here.
+ * The holder's secret, sent as `X-Controller-Token`. Returned only here.
  */
 token: string, 
 /**
@@ -1293,7 +1293,7 @@ export type ControllerKeptAlive = {
  */
 registrationId: string, 
 /**
- * When the lease ends now.
+ * The lease's new end: RFC 3339, UTC, milliseconds.
  */
 expiresAt: string, };
 
@@ -1302,16 +1302,16 @@ expiresAt: string, };
  */
 export type ControllerList = { 
 /**
- * Those whose lease lives, by agent and workspace.
+ * Controllers with an active lease, by agent and workspace.
  */
 controllers: Array<Controller>, };
 
 /**
- * A controller whose lease lives.
+ * A controller with an active lease.
  */
 export type Controller = { 
 /**
- * The registration; absent for the server's own lease, which gives way to any other.
+ * The registration; absent for the server's own lease, which any other replaces.
  */
 registrationId?: string, 
 /**
@@ -1319,11 +1319,11 @@ registrationId?: string,
  */
 agentId: string, 
 /**
- * Its workspace; absent for all of them.
+ * The agent's workspace; absent for all of them.
  */
 workspaceId?: string, 
 /**
- * When the lease ends; absent for the server's own, which doesn't.
+ * When the lease ends; absent for the server's own, which doesn't end.
  */
 expiresAt?: string, };
 
@@ -1332,20 +1332,20 @@ expiresAt?: string, };
  */
 export type ControllerEvents = { 
 /**
- * The conversation; made when it is new.
+ * The conversation, which is created if it is new.
  */
 conversationId: string, 
 /**
- * The turn that the events are about, also one that is over.
+ * The turn that the events belong to, which may be over.
  */
 turnId?: string, 
 /**
- * 1 to 64 of them, in order. All are logged, or none.
+ * 1 to 64 events, in order. All are logged, or none.
  */
 events: Array<ControllerEvent>, };
 
 /**
- * What a controller may publish; as the [`ServerEvent`] of the same name.
+ * An event that a controller may publish; the same as the [`ServerEvent`] of that name.
  */
 export type ControllerEvent = { "type": "step-start" } & Step | { "type": "step" } & Step | { "type": "step-finish" } & Step | { "type": "tool" } & Tool | { "type": "tool-output" } & ToolOutput | { "type": "summary" } & Summary | { "type": "narration" } & Narration;
 
@@ -1354,10 +1354,10 @@ export type ControllerEvent = { "type": "step-start" } & Step | { "type": "step"
  */
 export type ControllerPublished = { 
 /**
- * The first event's number in the conversation's log.
+ * The first event's `seq` in the conversation's log.
  */
 firstSeq: number, 
 /**
- * The last one's.
+ * The last event's `seq`.
  */
 lastSeq: number, };

@@ -1,11 +1,13 @@
 use std::sync::Arc;
 
-use engine::{Engine, EngineError, EngineEvent, FinishReason, Finished, Generation, Message, Request, TurnTag};
-use upstream::testing::{Outcome, PythonServer, request};
+use engine::{Engine, EngineError, EngineEvent, FinishReason, Message, TurnTag};
+use upstream::testing::{
+    PythonServer, check_next_turn, complete_answer, events_without_text, request, short_request, start_long_answer,
+};
 
 use super::server;
 
-/// llama.cpp with the real model, and Ollama's wire in front of it.
+/// llama.cpp with the real model, and a server with Ollama's interface in front of it.
 struct Real {
     llama_cpp: PythonServer,
     ollama: PythonServer,
@@ -23,41 +25,6 @@ impl Real {
     }
 }
 
-fn long_story() -> Request {
-    let mut request = request("Tell me a very long story about a fox.");
-    request.options.max_new_tokens = 2_000;
-    request
-}
-
-/// Waits until the model has said something.
-async fn speaking(engine: &dyn Engine) -> Generation {
-    let mut generation = engine.generate(long_story()).expect("a server's queue is its own");
-    assert!(matches!(generation.next().await, Some(EngineEvent::Started(_))));
-    assert!(matches!(generation.next().await, Some(EngineEvent::Token { .. })));
-    generation
-}
-
-/// A few tokens: what this small model says isn't the point, and it may have to say it on a busy machine.
-fn short(text: &str) -> Request {
-    let mut request = request(text);
-    request.options.max_new_tokens = 6;
-    request
-}
-
-/// A whole answer.
-async fn answer(engine: &dyn Engine, request: Request) -> (String, Finished) {
-    let mut generation = engine.generate(request).expect("a server's queue is its own");
-    let outcome = Outcome::read(&mut generation).await;
-    match outcome.last {
-        EngineEvent::Finished(finished) if !outcome.text.is_empty() => (outcome.text, finished),
-        last => unreachable!("text and an end, not {last:?}"),
-    }
-}
-
-async fn check_next_turn(engine: &dyn Engine) {
-    answer(engine, short("What is the capital of France?")).await;
-}
-
 #[tokio::test]
 async fn real_model_reads_the_whole_conversation() {
     let real = Real::start();
@@ -67,11 +34,11 @@ async fn real_model_reads_the_whole_conversation() {
         models.iter().any(|model| model.name == "local/smollm2:135m"),
         "{models:?}"
     );
-    let mut request = short("My name is Ada. Say hello to me.");
+    let mut request = short_request("My name is Ada. Say hello to me.");
     request.system = Some("You are a friendly assistant.".to_owned());
     let mut prompt_tokens = 0;
     for question in ["What is my name?", "Say it again.", "Thank you."] {
-        let (text, finished) = answer(&*engine, request.clone()).await;
+        let (text, finished) = complete_answer(&*engine, request.clone()).await;
         let usage = finished.usage;
         let read = usage.prompt_tokens + usage.cached_tokens;
         assert!(
@@ -88,7 +55,7 @@ async fn real_model_reads_the_whole_conversation() {
 async fn real_model_becomes_idle_when_its_answer_is_cancelled() {
     let real = Real::start();
     let engine = real.engine();
-    let mut generation = speaking(&*engine).await;
+    let mut generation = start_long_answer(&*engine).await;
     generation.canceller().cancel();
     let verdict = loop {
         match generation.next().await.expect("an answer has an end") {
@@ -108,17 +75,17 @@ async fn real_model_becomes_idle_when_its_answer_is_cancelled() {
 async fn real_model_that_dies_fails_one_turn() {
     let mut real = Real::start();
     let engine = real.engine();
-    let mut generation = speaking(&*engine).await;
+    let mut generation = start_long_answer(&*engine).await;
     let port = real.ollama.port();
     real.ollama.kill();
-    let failures = drain(&mut generation).await;
+    let failures = events_without_text(&mut generation).await;
     assert!(
         matches!(&failures[..], [EngineEvent::Failed(EngineError::UpstreamFailed { .. })]),
         "{failures:?}"
     );
-    // Nobody is there now.
+    // The server is gone now.
     let mut generation = engine.generate(request("Hello")).expect("never busy");
-    let failures = drain(&mut generation).await;
+    let failures = events_without_text(&mut generation).await;
     assert!(
         matches!(
             &failures[..],
@@ -134,22 +101,11 @@ async fn real_model_that_dies_fails_one_turn() {
 async fn real_model_behind_a_server_that_lives_fails_one_turn() {
     let mut real = Real::start();
     let engine = real.engine();
-    let mut generation = speaking(&*engine).await;
+    let mut generation = start_long_answer(&*engine).await;
     let port = real.llama_cpp.port();
     real.llama_cpp.kill();
-    let failures = drain(&mut generation).await;
+    let failures = events_without_text(&mut generation).await;
     assert!(matches!(&failures[..], [EngineEvent::Failed(_)]), "{failures:?}");
     real.llama_cpp = PythonServer::llama_cpp(port);
     check_next_turn(&*engine).await;
-}
-
-/// Everything but text, to the end.
-async fn drain(generation: &mut Generation) -> Vec<EngineEvent> {
-    let mut events = Vec::new();
-    while let Some(event) = generation.next().await {
-        if !matches!(event, EngineEvent::Token { .. }) {
-            events.push(event);
-        }
-    }
-    events
 }

@@ -1,17 +1,17 @@
 use expect_test::expect;
-use upstream::testing::{disagreements, recorded, told};
+use upstream::testing::{disagreements, read_recorded, recorded};
 
 use super::engine;
 
-/// Recorded answers of which the official client thinks otherwise, and why we don't.
+/// Recorded answers that the official client reads differently, and why ours is right.
 const DIFFERING: [(&str, &str); 2] = [
     (
         "chunks_without_end",
-        "the answer is whole with `done`, and what comes after it isn't read",
+        "the answer is complete with `done`, and later lines aren't read",
     ),
     (
         "no_end",
-        "without `done` nobody knows whether the answer is whole: a server that was killed looks the same",
+        "without `done` it is unknown whether the answer is complete: a server that was killed looks the same",
     ),
 ];
 
@@ -19,7 +19,7 @@ const DIFFERING: [(&str, &str); 2] = [
 async fn recorded_answers_are_read() {
     let mut lines = String::new();
     for answer in recorded("ollama") {
-        lines += &told(&answer, engine).await.1;
+        lines += &read_recorded(&answer, engine).await.1;
     }
     expect![[r#"
         bad_request: Ollama at URL refuses the request: smollm2:135m does not support tools (status 400)

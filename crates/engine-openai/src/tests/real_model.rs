@@ -1,42 +1,9 @@
-use engine::{Engine, EngineError, EngineEvent, FinishReason, Finished, Generation, Message, Request, TurnTag};
-use upstream::testing::{Outcome, PythonServer, request};
+use engine::{EngineError, EngineEvent, FinishReason, Message, TurnTag};
+use upstream::testing::{
+    PythonServer, check_next_turn, complete_answer, events_without_text, request, short_request, start_long_answer,
+};
 
 use super::{engine, server};
-
-fn long_story() -> Request {
-    let mut request = request("Tell me a very long story about a fox.");
-    request.options.max_new_tokens = 2_000;
-    request
-}
-
-/// Waits until the model has said something.
-async fn speaking(engine: &dyn Engine) -> Generation {
-    let mut generation = engine.generate(long_story()).expect("a server's queue is its own");
-    assert!(matches!(generation.next().await, Some(EngineEvent::Started(_))));
-    assert!(matches!(generation.next().await, Some(EngineEvent::Token { .. })));
-    generation
-}
-
-/// A few tokens: what this small model says isn't the point, and it may have to say it on a busy machine.
-fn short(text: &str) -> Request {
-    let mut request = request(text);
-    request.options.max_new_tokens = 6;
-    request
-}
-
-/// A whole answer.
-async fn answer(engine: &dyn Engine, request: Request) -> (String, Finished) {
-    let mut generation = engine.generate(request).expect("a server's queue is its own");
-    let outcome = Outcome::read(&mut generation).await;
-    match outcome.last {
-        EngineEvent::Finished(finished) if !outcome.text.is_empty() => (outcome.text, finished),
-        last => unreachable!("text and an end, not {last:?}"),
-    }
-}
-
-async fn check_next_turn(engine: &dyn Engine) {
-    answer(engine, short("What is the capital of France?")).await;
-}
 
 #[tokio::test]
 async fn real_model_reads_the_whole_conversation() {
@@ -44,11 +11,11 @@ async fn real_model_reads_the_whole_conversation() {
     let models = server(&llama_cpp.url()).models().await.expect("it lists its models");
     assert!(models.iter().any(|model| model.name == "smollm2:135m"), "{models:?}");
     let engine = engine(&llama_cpp.url());
-    let mut request = short("My name is Ada. Say hello to me.");
+    let mut request = short_request("My name is Ada. Say hello to me.");
     request.system = Some("You are a friendly assistant.".to_owned());
     let mut prompt_tokens = 0;
     for question in ["What is my name?", "Say it again.", "Thank you."] {
-        let (text, finished) = answer(&*engine, request.clone()).await;
+        let (text, finished) = complete_answer(&*engine, request.clone()).await;
         let usage = finished.usage;
         let read = usage.prompt_tokens + usage.cached_tokens;
         assert!(
@@ -56,7 +23,7 @@ async fn real_model_reads_the_whole_conversation() {
             "the prompt grows with the conversation: {usage:?}"
         );
         prompt_tokens = read;
-        // What was said before is the beginning of what is asked now: the server has it in its cache.
+        // The prompt begins with the previous turn's prompt and answer, which the server has in its cache.
         assert!(usage.cached_tokens > 0 || request.messages.len() == 1, "{usage:?}");
         assert!(finished.timings.tokens_per_second > 0.0, "{:?}", finished.timings);
         request.messages.push(Message::assistant(TurnTag(7), text));
@@ -68,7 +35,7 @@ async fn real_model_reads_the_whole_conversation() {
 async fn real_model_becomes_idle_when_its_answer_is_cancelled() {
     let llama_cpp = PythonServer::llama_cpp(0);
     let engine = engine(&llama_cpp.url());
-    let mut generation = speaking(&*engine).await;
+    let mut generation = start_long_answer(&*engine).await;
     generation.canceller().cancel();
     let verdict = loop {
         match generation.next().await.expect("an answer has an end") {
@@ -88,17 +55,17 @@ async fn real_model_becomes_idle_when_its_answer_is_cancelled() {
 async fn real_model_that_dies_fails_one_turn() {
     let mut llama_cpp = PythonServer::llama_cpp(0);
     let engine = engine(&llama_cpp.url());
-    let mut generation = speaking(&*engine).await;
+    let mut generation = start_long_answer(&*engine).await;
     let port = llama_cpp.port();
     llama_cpp.kill();
-    let failures = drain(&mut generation).await;
+    let failures = events_without_text(&mut generation).await;
     assert!(
         matches!(&failures[..], [EngineEvent::Failed(EngineError::UpstreamFailed { .. })]),
         "{failures:?}"
     );
-    // Nobody is there now.
+    // The server is gone now.
     let mut generation = engine.generate(request("Hello")).expect("never busy");
-    let failures = drain(&mut generation).await;
+    let failures = events_without_text(&mut generation).await;
     assert!(
         matches!(
             &failures[..],
@@ -108,15 +75,4 @@ async fn real_model_that_dies_fails_one_turn() {
     );
     let _restarted = PythonServer::llama_cpp(port);
     check_next_turn(&*engine).await;
-}
-
-/// Everything but text, to the end.
-async fn drain(generation: &mut Generation) -> Vec<EngineEvent> {
-    let mut events = Vec::new();
-    while let Some(event) = generation.next().await {
-        if !matches!(event, EngineEvent::Token { .. }) {
-            events.push(event);
-        }
-    }
-    events
 }

@@ -1,35 +1,35 @@
 use expect_test::expect;
-use upstream::testing::{disagreements, recorded, told};
+use upstream::testing::{disagreements, read_recorded, recorded};
 
 use super::engine;
 
-const NO_END: &str = "without a reason of its end nobody knows whether the answer is whole: a server that was killed looks \
-                      the same";
+const NO_END: &str = "without a finish reason it is unknown whether the answer is complete: a server that was killed \
+                      looks the same";
 
-/// Recorded answers of which the official client thinks otherwise, and why we don't.
+/// Recorded answers that the official client reads differently, and why ours is right.
 const DIFFERING: [(&str, &str); 9] = [
     (
         "content_filter",
-        "the answer isn't whole, and none of our reasons of an end says why",
+        "the answer isn't complete, and none of our finish reasons says why",
     ),
     ("cut_in_line", NO_END),
     ("done_alone", NO_END),
-    ("finish_reason_error", "the server says itself that it failed"),
+    ("finish_reason_error", "the server itself reports an error"),
     ("html_page", NO_END),
     ("json_without_stream", NO_END),
     ("no_end", NO_END),
     (
         "tool_call_cut_by_length",
-        "half of a call's arguments is no call; that the answer was cut is told",
+        "a call with half of its arguments is no call; the answer's end reports that it was cut",
     ),
-    ("tool_call_no_object", "a tool's arguments are an object"),
+    ("tool_call_no_object", "a tool's arguments must be an object"),
 ];
 
 #[tokio::test]
 async fn recorded_answers_are_read() {
     let mut lines = String::new();
     for answer in recorded("openai") {
-        lines += &told(&answer, engine).await.1;
+        lines += &read_recorded(&answer, engine).await.1;
     }
     expect![[r#"
         bad_gateway: OpenAI-compatible server at URL/v1 failed: an HTML page (status 502)

@@ -34,9 +34,9 @@ async fn models_are_listed_with_the_key() {
         loaded: None,
     };
     assert_eq!(server.models().await, Ok(vec![model("smollm2:135m"), model("b")]));
-    let asked = scripted.asked().await;
-    assert_eq!(asked.line, "GET /v1/models");
-    assert!(asked.headers.contains("authorization: Bearer sk-secret"));
+    let sent = scripted.next_request().await;
+    assert_eq!(sent.line, "GET /v1/models");
+    assert!(sent.headers.contains("authorization: Bearer sk-secret"));
     let error = server.models().await.expect_err("the key is refused");
     let name = format!("OpenAI-compatible server at {}/v1", scripted.url());
     assert_eq!(

@@ -1,11 +1,11 @@
-//! What a message asks a scripted model for: the convention of `fixtures/protocol/README.md`.
+//! Chooses a script by the text of a message, by the convention of `fixtures/protocol/README.md`.
 //!
-//! A server in another language can be tried with the same exchanges, as long as its model keeps to this.
+//! A server in another language can be tested with the same exchanges if its model follows this convention.
 
 use super::{Script, words};
 use crate::{EngineError, ToolCall};
 
-/// The script that a message asks for; [`Script::Echo`] when it asks for nothing.
+/// Returns the script that a message names; [`Script::Echo`] if it names none.
 pub(super) fn script(message: &str) -> Script {
     let command = message.strip_prefix('/').and_then(|rest| rest.split_once(' '));
     let Some((name, rest)) = command else {
@@ -30,7 +30,7 @@ fn call(name: &str, arguments: &str) -> ToolCall {
     }
 }
 
-/// The error that ends in this code on the wire; a code that none has is a fault of the engine.
+/// Returns the error that has this code on the wire; an internal one for an unknown code.
 fn error(code: &str) -> EngineError {
     let server = "the scripted model".to_owned();
     let reason = "the message asked for it".to_owned();

@@ -1,48 +1,8 @@
-//! Frames from their keys: the table of all keys in, one frame out, or what is wrong with it.
+//! Builds frames from their parsed keys: the fields of an object in, one frame or the error that names a key out.
 
 use super::{ApiKey, Cancel, Hello, Leave, Message, Ping, Regenerate, Resume, ToolAnswer};
-use crate::fields::{Fields, Key, Table};
-use crate::options::OPTIONS;
+use crate::fields::Fields;
 use crate::{OptionsPatch, ProtocolError, ToolDefinition};
-
-/// Every key of every frame. `user_message` is how an older client spells `message`.
-pub(crate) const FRAME: Table = Table {
-    keys: &[
-        Key::new(&["type"]),
-        Key::new(&["message", "user_message", "userMessage"]),
-        Key::new(&["agentId", "agent_id"]),
-        Key::new(&["conversationId", "conversation_id"]),
-        Key::new(&["turnId", "turn_id"]),
-        Key::new(&["parentTurnId", "parent_turn_id"]),
-        Key::new(&["editTurnId", "edit_turn_id"]),
-        Key::new(&["newTurnId", "new_turn_id"]),
-        Key::new(&["apiKey", "api_key"]),
-        Key::new(&["after"]),
-        Key::new(&["own"]),
-        Key::new(&["id"]),
-        Key::new(&["tools"]),
-        Key::new(&["callId", "call_id"]),
-        Key::new(&["output"]),
-        Key {
-            spellings: &["options"],
-            holds_options: true,
-        },
-    ],
-    options: Some(&OPTIONS),
-    closed: false,
-};
-
-/// The keys that say what a frame is about.
-pub(super) const SUBJECT: Table = Table {
-    keys: &[
-        Key::new(&["type"]),
-        Key::new(&["newTurnId", "new_turn_id"]),
-        Key::new(&["conversationId", "conversation_id"]),
-        Key::new(&["turnId", "turn_id"]),
-    ],
-    options: None,
-    closed: false,
-};
 
 pub(super) fn text_of(body: &[u8]) -> Result<&str, ProtocolError> {
     std::str::from_utf8(body).map_err(|error| ProtocolError::Malformed {
@@ -75,7 +35,7 @@ pub(super) fn message(fields: &Fields<'_>) -> Result<Message, ProtocolError> {
     })
 }
 
-/// `turn_id` stands where the fields name no turn.
+/// Builds a `regenerate`; `turn_id` is used if the fields name no turn.
 pub(super) fn regenerate(fields: &Fields<'_>, turn_id: Option<&str>) -> Result<Regenerate, ProtocolError> {
     let named = fields.id("turnId")?.or_else(|| turn_id.map(str::to_owned));
     Ok(Regenerate {

@@ -1,7 +1,7 @@
-//! `asyncapi.json` (3.0): the socket `/ws/chat`, its frames and its events, each a message.
+//! Generates `asyncapi.json` (3.0): the socket `/ws/chat`, with each of its frames and events as a message.
 //!
-//! Every message is a variant of [`ClientMessage`] or [`ServerEvent`], so none can be forgotten. AsyncAPI reads schemas as draft 7,
-//! where nothing counts beside a reference: parts are joined by `allOf`.
+//! Each message is a variant of [`ClientMessage`] or [`ServerEvent`], so none can be missing. AsyncAPI reads schemas as
+//! draft 7, which ignores keywords beside a reference, so parts are joined by `allOf`.
 
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
@@ -10,10 +10,10 @@ use super::definitions::generator;
 use super::written;
 use crate::{ClientMessage, Envelope, ServerEvent};
 
-/// Frames whose `type` may be absent: with a message it is one, and without it a hello.
+/// Frames whose `type` may be absent: a frame with the key `message` is a message, and any other one a hello.
 const WITHOUT_TYPE: [&str; 2] = ["hello", "message"];
 
-/// The socket as an AsyncAPI document.
+/// Returns the AsyncAPI document of the socket.
 #[must_use]
 pub fn asyncapi() -> String {
     let mut generator = generator("/components/schemas");
@@ -34,15 +34,15 @@ pub fn asyncapi() -> String {
         "sendEvents": operation("send", "What the server sends", &events),
     });
     let messages: Map<String, Value> = frames.into_iter().chain(events).collect();
-    let referred = messages
+    let references = messages
         .keys()
         .map(|key| (key.clone(), reference("components/messages", key)));
-    let referred: Map<String, Value> = referred.collect();
+    let references: Map<String, Value> = references.collect();
     written(&json!({
         "asyncapi": "3.0.0",
         "info": {
             "title": "streaming-llm-sidecar",
-            "description": "Keys are sent in camelCase and understood in the spellings of `x-aliases` too: one key in two spellings has equal values. A key that is `null` is as absent, but for those of `options`. HTTP is in /openapi.json.",
+            "description": "Keys are written in camelCase, and the spellings in `x-aliases` are accepted too; a key in two spellings must have equal values. A key that is `null` counts as absent, except in `options`. The HTTP routes are in /openapi.json.",
             "version": env!("CARGO_PKG_VERSION"),
             "license": { "name": "MIT OR Apache-2.0" },
         },
@@ -51,11 +51,11 @@ pub fn asyncapi() -> String {
             "local": {
                 "host": "localhost:8000",
                 "protocol": "ws",
-                "description": "Where it listens unless it is told otherwise",
+                "description": "The default address",
                 "security": [{ "$ref": "#/components/securitySchemes/key" }],
             },
         },
-        "channels": { "chat": channel(&referred) },
+        "channels": { "chat": channel(&references) },
         "operations": operations,
         "components": {
             "messages": messages,
@@ -64,7 +64,7 @@ pub fn asyncapi() -> String {
                 "key": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "Wanted where the server has a key set; the first frame's `apiKey` may bring it instead.",
+                    "description": "Required if the server has a key set; the first frame's `apiKey` may hold it instead.",
                 },
             },
         },
@@ -91,18 +91,19 @@ fn operation(action: &str, summary: &str, messages: &[(String, Value)]) -> Value
     })
 }
 
-fn reference(place: &str, name: &str) -> Value {
-    json!({ "$ref": format!("#/{place}/{name}") })
+fn reference(path: &str, name: &str) -> Value {
+    json!({ "$ref": format!("#/{path}/{name}") })
 }
 
-/// The variants of a tagged enum, and no longer the enum itself.
+/// Returns the schemas of a tagged enum's variants, and removes the definition of the enum itself.
 fn variants<T: schemars::JsonSchema>(generator: &mut SchemaGenerator, name: &str) -> Vec<Value> {
     generator.subschema_for::<T>();
     let definition = generator.definitions_mut().remove(name).unwrap_or_default();
     definition["oneOf"].as_array().cloned().unwrap_or_default()
 }
 
-/// A message for each variant, by its key. `payload` gets its name, the property `type`, and the reference to its own fields.
+/// Returns a message for each variant, with its key. `payload` is called with the variant's name, its property `type`,
+/// and the reference to its own fields.
 fn messages(side: &str, variants: Vec<Value>, payload: impl Fn(&str, &Value, Value) -> Value) -> Vec<(String, Value)> {
     let message = |variant: Value| {
         let name = variant["properties"]["type"]["const"].as_str().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The types as JSON Schema (2020-12), each under its name.
+//! Generates the JSON Schema (2020-12) of the wire types, each under its name.
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::transform_subschemas;
@@ -13,7 +13,7 @@ use crate::{
     Readiness, RelayErrorBody, TurnAccepted,
 };
 
-/// Every wire type as one JSON Schema document: none is its root, each is one of its definitions.
+/// Returns one JSON Schema document without a root schema, which has each wire type as a definition.
 #[must_use]
 pub fn json_schema() -> String {
     let mut generator = generator("/$defs");
@@ -22,23 +22,23 @@ pub fn json_schema() -> String {
     }
     written(&json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "What is said on the sidecar's wire",
-        "description": "Keys with `x-aliases` are understood in those spellings too.",
+        "title": "The sidecar's wire types",
+        "description": "The spellings in `x-aliases` are accepted for a key too.",
         "$defs": generator.take_definitions(true),
     }))
 }
 
-/// Makes a reference to a type, and sees to its definition.
+/// A function that returns a reference to a type's schema and adds its definition to the generator.
 pub(super) type Refer = fn(&mut SchemaGenerator) -> Schema;
 
-/// As [`Refer`].
+/// Returns a reference to the schema of `T` and adds its definition to the generator.
 pub(super) fn refer<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
-/// A generator whose references are to definitions below `path`.
+/// Creates a generator whose references point to definitions below `path`.
 ///
-/// A key that may be left out is marked where its type is declared, so requests and answers need no schemas of their own.
+/// An optional key is declared as such in its type, so requests and answers share their schemas.
 pub(super) fn generator(path: &'static str) -> SchemaGenerator {
     let settings = SchemaSettings::draft2020_12().for_serialize();
     settings
@@ -47,7 +47,7 @@ pub(super) fn generator(path: &'static str) -> SchemaGenerator {
         .into_generator()
 }
 
-/// Takes the marks of a link in Rust's documentation away, whose target nobody has here.
+/// Replaces rustdoc links by their text in all descriptions, since their targets don't exist outside of rustdoc.
 pub(super) fn without_links(schema: &mut Schema) {
     transform_subschemas(&mut without_links, schema);
     let Some(Value::String(text)) = schema.get_mut("description") else {
@@ -63,7 +63,7 @@ pub(super) fn without_links(schema: &mut Schema) {
     }
 }
 
-/// Types that bring all others along.
+/// Returns the types from which all others are reached.
 fn roots() -> [Refer; 25] {
     [
         refer::<ClientMessage>,

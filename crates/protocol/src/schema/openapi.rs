@@ -1,7 +1,7 @@
-//! `openapi.json` (3.1): the routes of HTTP, assembled from tables of operations.
+//! Generates `openapi.json` (3.1): the HTTP routes, assembled from tables of operations.
 //!
-//! A table says what is particular about an operation; what is the same everywhere (who may enter, a body that is too large, the
-//! name of a request) is added here.
+//! A table holds what is particular to an operation; what all operations share (authentication, a body that is too
+//! large, the request id) is added here.
 
 mod agents;
 mod controllers;
@@ -17,15 +17,15 @@ use serde_json::{Map, Value, json};
 
 use super::definitions::{generator, without_links};
 use super::written;
-use operation::{Answer, Body, Content, Link, Operation, Parameter, Place};
+use operation::{Answer, Body, Content, Link, Location, Operation, Parameter};
 
-/// Bodies of JSON; their limits and times are those of the sidecar's reader.
+/// The media type of JSON bodies.
 const JSON: &str = "application/json";
 
-/// The name that every answer gives its request.
+/// The header of all answers that identifies the request.
 const REQUEST_ID: &str = "X-Request-Id";
 
-/// The routes of HTTP as an OpenAPI document.
+/// Returns the OpenAPI document of the HTTP routes.
 #[must_use]
 pub fn openapi() -> String {
     let mut generator = generator("/components/schemas");
@@ -46,17 +46,17 @@ pub fn openapi() -> String {
         "openapi": "3.1.0",
         "info": {
             "title": "streaming-llm-sidecar",
-            "description": "Streaming chat with agents, for the programs of one machine. What is said on the WebSocket is in /asyncapi.json.",
+            "description": "Streaming chat with agents, for the programs of one computer. The WebSocket is described in /asyncapi.json.",
             "version": env!("CARGO_PKG_VERSION"),
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
-        "servers": [{ "url": "/", "description": "Where this document came from" }],
+        "servers": [{ "url": "/", "description": "The server of this document" }],
         "security": [{ "key": [] }],
         "tags": tags(),
         "paths": paths,
         "components": {
             "securitySchemes": {
-                "key": { "type": "http", "scheme": "bearer", "description": "Wanted where the server has a key set." },
+                "key": { "type": "http", "scheme": "bearer", "description": "Required if the server has a key set." },
             },
             "responses": common_answers(&mut generator),
             "headers": {
@@ -73,12 +73,12 @@ pub fn openapi() -> String {
 
 fn tags() -> Value {
     json!([
-        { "name": "server", "description": "The process itself" },
-        { "name": "agents", "description": "Who answers" },
-        { "name": "conversations", "description": "What was said" },
+        { "name": "server", "description": "The server itself" },
+        { "name": "agents", "description": "The agents that answer" },
+        { "name": "conversations", "description": "Conversations and their logs" },
         { "name": "turns", "description": "Turns without a socket" },
         { "name": "narrator", "description": "A workspace's narrator" },
-        { "name": "controllers", "description": "Programs that speak for agents" },
+        { "name": "controllers", "description": "Programs that publish for agents" },
     ])
 }
 
@@ -107,10 +107,10 @@ fn described(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
 fn parameter(parameter: &Parameter, generator: &mut SchemaGenerator) -> Value {
     json!({
         "name": parameter.name,
-        "in": match parameter.place {
-            Place::Path => "path",
-            Place::Query => "query",
-            Place::Header => "header",
+        "in": match parameter.location {
+            Location::Path => "path",
+            Location::Query => "query",
+            Location::Header => "header",
         },
         "required": parameter.is_required,
         "description": parameter.description,
@@ -133,7 +133,8 @@ fn body(body: &Body, generator: &mut SchemaGenerator) -> Value {
     })
 }
 
-/// The schema of a body's type, less the keys that the path says already, and with those that this route needs.
+/// Returns the schema of a body's type without the keys that the path holds, and with those required that the route
+/// needs.
 fn adapted(body: &Body, reference: &Schema, generator: &SchemaGenerator) -> Schema {
     let reference = reference.get("$ref").and_then(Value::as_str).unwrap_or_default();
     let name = reference.rsplit('/').next().unwrap_or_default();
@@ -143,7 +144,7 @@ fn adapted(body: &Body, reference: &Schema, generator: &SchemaGenerator) -> Sche
     }
     for key in body.needs {
         let property = &mut schema["properties"][*key];
-        // A key that may be left out may be null too; one that is needed may not.
+        // An optional key may be null too; a required one may not.
         if let Some(value) = property["anyOf"].get(0).cloned() {
             *property = value;
         }
@@ -157,7 +158,7 @@ fn adapted(body: &Body, reference: &Schema, generator: &SchemaGenerator) -> Sche
     schema
 }
 
-/// The answers of a table, then those that are the same everywhere.
+/// Returns the answers of the table, and those that all operations share.
 fn answers(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
     let own = operation.answers.iter();
     let mut answers: Map<_, _> = own.map(|own| (own.status.to_owned(), answer(own, generator))).collect();
@@ -176,11 +177,11 @@ fn answers(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
     Value::Object(answers)
 }
 
-/// Answers that have the same reasons everywhere, by their names as components.
+/// Answers that operations share, by their names as components.
 const COMMON: [(&str, Answer); 7] = [
     (
         "Wrong",
-        Answer::error("400", "A parameter or the body is wrong; the detail names what."),
+        Answer::error("400", "A parameter or the body is wrong; the detail names it."),
     ),
     (
         "Unauthorised",
@@ -188,15 +189,15 @@ const COMMON: [(&str, Answer); 7] = [
     ),
     (
         "Forbidden",
-        Answer::error("403", "The `Host` or the `Origin` isn't allowed here."),
+        Answer::error("403", "The `Host` or the `Origin` isn't allowed."),
     ),
-    ("TooSlow", Answer::error("408", "The body didn't come in time.")),
+    ("TooSlow", Answer::error("408", "The body didn't arrive in time.")),
     ("TooLarge", Answer::error("413", "The body is too large.")),
     (
         "TooOften",
-        Answer::error("429", "Too many wrong keys came from this address.").with(&["Retry-After"]),
+        Answer::error("429", "Too many wrong keys were sent from this address.").with(&["Retry-After"]),
     ),
-    ("Internal", Answer::error("500", "A fault of the server.")),
+    ("Internal", Answer::error("500", "An internal fault of the server.")),
 ];
 
 fn applies(common: &str, operation: &Operation) -> bool {

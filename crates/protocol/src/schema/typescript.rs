@@ -1,4 +1,4 @@
-//! The TypeScript types, generated from the Rust ones.
+//! Generates the TypeScript types from the Rust ones.
 
 use ts_rs::{Config, TS};
 
@@ -13,7 +13,7 @@ use crate::{
     Timings, Token, Tool, ToolAnswer, ToolDefinition, ToolOutput, Turn, TurnAccepted, TurnState, Usage, User,
 };
 
-/// Every wire type as one TypeScript module. Whole numbers are `number`: none of them exceeds 2^53 - 1.
+/// Returns one TypeScript module with all wire types. Whole numbers are `number`, as none of them exceeds 2^53 - 1.
 #[must_use]
 pub fn typescript() -> String {
     let config = Config::new().with_large_int("number");

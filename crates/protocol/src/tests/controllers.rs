@@ -1,6 +1,6 @@
 use crate::{ControllerEvents, ControllerRegistration, NarratorMessage, RelayErrorBody, ServerEvent};
 
-/// The kinds of the events of a body, or what is wrong with it.
+/// Checks the kinds of a body's events, or its error.
 #[track_caller]
 fn check(body: &str, expected: &str) {
     let shown = match ControllerEvents::parse(body.as_bytes()) {
@@ -18,7 +18,7 @@ fn body(events: &str) -> String {
 }
 
 #[test]
-fn what_a_controller_may_publish_is_understood() {
+fn events_of_a_controller_are_parsed() {
     let all = [
         r#"{"type":"step-start","step":1}"#,
         r#"{"type":"step","step":1,"title":"t","payload":null}"#,
@@ -35,7 +35,7 @@ fn what_a_controller_may_publish_is_understood() {
 }
 
 #[test]
-fn what_a_controller_may_not_publish_is_named() {
+fn other_events_are_refused_by_name() {
     let kinds = "`step-start`, `step`, `step-finish`, `tool`, `tool-output`, `summary`, `narration`";
     for kind in ["done", "token", "user", "error"] {
         let refused = ControllerEvents::parse(body(&format!(r#"{{"type":"{kind}"}}"#)).as_bytes());
@@ -60,7 +60,7 @@ fn what_a_controller_may_not_publish_is_named() {
 }
 
 #[test]
-fn bodies_name_what_they_miss() {
+fn wrong_fields_of_bodies_are_named() {
     let missing = ControllerRegistration::parse(b"{}")
         .expect_err("an agent is needed")
         .to_string();
@@ -78,7 +78,7 @@ fn bodies_name_what_they_miss() {
 }
 
 #[test]
-fn a_relays_error_says_its_code_twice() {
+fn a_relays_error_has_its_code_under_two_names() {
     let body = serde_json::to_string(&RelayErrorBody::new(crate::ErrorCode::RelayFailed, "no luck"));
     assert_eq!(
         body.expect("a body can be written"),
@@ -86,9 +86,9 @@ fn a_relays_error_says_its_code_twice() {
     );
 }
 
-/// What serde derives would take both for the fields in order.
+/// The readers that serde derives would take both for the fields in order.
 #[test]
-fn an_array_is_no_object() {
+fn an_array_is_refused_in_place_of_an_object() {
     let no_object = "not a valid JSON object: invalid type: sequence, expected an object at line 1 column ";
     check(r#"["c",null,[]]"#, &format!("{no_object}0"));
     check(&body(r#"["step",1]"#), &format!("{no_object}32"));
@@ -98,7 +98,7 @@ fn an_array_is_no_object() {
 }
 
 #[test]
-fn numbers_that_not_every_reader_keeps_are_refused() {
+fn numbers_above_2_to_the_53_are_refused() {
     let body = body(r#"{"type":"step","step":9007199254740992}"#);
     let refused = ControllerEvents::parse(body.as_bytes()).expect_err("it is too large");
     assert!(

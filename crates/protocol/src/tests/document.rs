@@ -1,10 +1,10 @@
-//! PROTOCOL.md's tables say what the types say.
+//! PROTOCOL.md's tables agree with the types.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::options::OPTIONS;
+use crate::keys::OPTIONS;
 use crate::{
     Done, ErrorCode, ErrorEvent, Evicted, FinishReason, Limits, Narration, NarrationSource, OptionsPatch, Pong, Queued,
     Ready, Reasoning, Reset, ServerEvent, Started, Step, Summary, Timings, Token, Tool, ToolOutput, Usage, User,
@@ -12,7 +12,7 @@ use crate::{
 
 const DOCUMENT: &str = include_str!("../../PROTOCOL.md");
 
-/// The cells of each row of the table under a heading, but for the table's own head.
+/// Returns the cells of each row of the table under a heading, without the table's own head.
 #[track_caller]
 fn rows(heading: &str) -> Vec<Vec<&'static str>> {
     let section = DOCUMENT
@@ -27,12 +27,12 @@ fn rows(heading: &str) -> Vec<Vec<&'static str>> {
         .collect()
 }
 
-/// The first cells of the table under a heading, without backticks.
+/// Returns the first cells of the table under a heading, without backticks.
 pub(super) fn first_words(heading: &str) -> BTreeSet<String> {
     rows(heading).into_iter().flat_map(|row| words(row[0])).collect()
 }
 
-/// What a cell has in backticks, without question marks.
+/// Returns the words of a cell that are in backticks, without question marks.
 fn words(cell: &str) -> BTreeSet<String> {
     cell.split('`')
         .skip(1)
@@ -51,7 +51,7 @@ fn keys(fields: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// One of each, with every field that may be left out.
+/// Returns one event of each type, with all optional fields.
 fn events() -> Vec<ServerEvent> {
     let options = serde_json::from_str(
         r#"{"temperature":0,"topP":1,"topK":0,"minP":0,"repeatPenalty":1,"maxNewTokens":1,"stop":[],"sinkTokens":4,"windowTokens":9,"model":"m"}"#,
@@ -132,7 +132,7 @@ fn step() -> Step {
 }
 
 #[test]
-fn error_codes_are_the_list() {
+fn error_codes_agree_with_the_document() {
     let close = |code: ErrorCode| code.close_code().map_or("–".to_owned(), |close| close.to_string());
     let retryable = |code: ErrorCode| if code.retryable() { "yes" } else { "no" }.to_owned();
     let coded = ErrorCode::ALL.map(|code| (format!("`{}`", code.as_str()), close(code), retryable(code)));
@@ -144,7 +144,7 @@ fn error_codes_are_the_list() {
 }
 
 #[test]
-fn a_code_is_written_as_it_is_named() {
+fn a_code_is_serialised_as_its_name() {
     for code in ErrorCode::ALL {
         assert_eq!(
             serde_json::to_string(&code).expect("a code is a string"),
@@ -154,7 +154,7 @@ fn a_code_is_written_as_it_is_named() {
 }
 
 #[test]
-fn events_have_the_fields() {
+fn events_agree_with_the_document() {
     let documented: Vec<_> = rows("What the server sends")
         .into_iter()
         .map(|row| (row[0], words(row[1])))
@@ -170,7 +170,7 @@ fn events_have_the_fields() {
 }
 
 #[test]
-fn options_are_the_list() {
+fn options_agree_with_the_document() {
     let documented: Vec<_> = rows("Options")
         .into_iter()
         .map(|row| row[0].trim_matches('`'))
@@ -183,7 +183,7 @@ fn options_are_the_list() {
 }
 
 #[test]
-fn limits_are_the_list() {
+fn limits_agree_with_the_document() {
     let documented: BTreeSet<String> = rows("Limits").into_iter().flat_map(|row| words(row[0])).collect();
     let limits = serde_json::to_string(&Limits::default()).expect("limits can be written");
     assert_eq!(documented, keys(&limits));

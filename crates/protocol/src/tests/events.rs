@@ -1,9 +1,9 @@
-//! Events become frames by joining text, which must be the same as writing them whole.
+//! Frames are joined from text, which must equal serialising the whole event.
 
 use expect_test::{Expect, expect};
 use serde_json::Value;
 
-use crate::{Envelope, ErrorCode, ErrorEvent, Pong, ServerEvent, Token, frame};
+use crate::{Envelope, ErrorCode, ErrorEvent, Pong, ServerEvent, Token, frame, is_terminal};
 
 fn envelope() -> Envelope {
     Envelope {
@@ -48,7 +48,7 @@ fn a_logged_event_has_its_envelope() {
 }
 
 #[test]
-fn an_event_may_be_alone() {
+fn an_event_may_have_no_envelope() {
     check(
         ServerEvent::Pong(Pong { id: None }),
         &Envelope::default(),
@@ -62,7 +62,7 @@ fn an_event_may_be_alone() {
 }
 
 #[test]
-fn a_short_event_of_another_server_can_be_read() {
+fn optional_fields_may_be_missing() {
     let event: ServerEvent = serde_json::from_str(r#"{"type":"token","token":"x"}"#).expect("a token needs no more");
     assert_eq!(
         event,
@@ -71,4 +71,13 @@ fn a_short_event_of_another_server_can_be_read() {
             first_seq: None
         })
     );
+}
+
+#[test]
+fn done_and_error_end_a_turn() {
+    let done = ["done", "error"].map(is_terminal);
+    assert_eq!(done, [true, true]);
+    for kind in ["token", "step-finish", "tool-output", "reset", ""] {
+        assert!(!is_terminal(kind), "{kind:?}");
+    }
 }

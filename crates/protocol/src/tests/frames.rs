@@ -1,4 +1,4 @@
-//! Client frames: what is understood, and what is refused by name.
+//! Client frames: those that are parsed, and those that are refused with an error that names the key.
 
 use crate::{
     ApiKey, Cancel, ClientMessage, Hello, Leave, Message, OptionsPatch, Ping, ProtocolError, Regenerate, Resume,
@@ -11,9 +11,9 @@ fn check(text: &str, expected: ClientMessage) {
 }
 
 #[track_caller]
-fn refuse(text: &str, said: &str) {
+fn refuse(text: &str, expected: &str) {
     let error = ClientMessage::parse(text).expect_err("the frame is wrong").to_string();
-    assert!(error.contains(said), "{error:?} doesn't say {said:?}");
+    assert!(error.contains(expected), "{error:?} doesn't contain {expected:?}");
     assert!(error.len() < 500, "an error is short: {error:?}");
 }
 
@@ -25,7 +25,7 @@ fn message(text: &str) -> Message {
 }
 
 #[test]
-fn frames_are_understood() {
+fn frames_are_parsed() {
     check(
         r#"{"type":"message","message":"hi"}"#,
         ClientMessage::Message(message("hi")),
@@ -222,7 +222,7 @@ fn wrong_ids_are_refused_by_name() {
 }
 
 #[test]
-fn what_no_frame_has_is_harmless() {
+fn unknown_keys_are_ignored() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     check(
         &format!(r#"{{"x":{deep},"message":"a"}}"#),
@@ -244,15 +244,15 @@ fn what_no_frame_has_is_harmless() {
 }
 
 #[test]
-fn every_fault_is_an_invalid_request() {
+fn every_error_is_an_invalid_request() {
     let error = ClientMessage::parse("{}x").expect_err("there is more after the object");
     assert!(matches!(error, ProtocolError::Malformed { .. }));
     assert_eq!(error.code().as_str(), "invalid_request");
 }
 
-/// Nothing that is nearly a frame does harm: every frame cut off anywhere, and with any byte replaced.
+/// Cuts frames off at each byte, and replaces each byte.
 #[test]
-fn damaged_frames_are_refused_shortly() {
+fn damaged_frames_are_refused_with_a_short_error() {
     let frames = [
         r#"{"type":"message","message":"h\u0069 é","agent_id":"a","options":{"topP":0.5,"stop":["x"],"seed":null}}"#,
         r#"{"type":"resume","conversationId":"c","after":7,"own":true,"x":{"y":[1,2]}}"#,
@@ -276,7 +276,7 @@ fn damaged_frames_are_refused_shortly() {
 }
 
 #[test]
-fn a_frame_that_is_refused_still_says_what_it_is_about() {
+fn the_subject_of_a_refused_frame_is_found() {
     let names =
         |conversation: Option<&str>, turn: Option<&str>| (conversation.map(str::to_owned), turn.map(str::to_owned));
     let cases = [
@@ -311,7 +311,7 @@ fn a_frame_that_is_refused_still_says_what_it_is_about() {
 }
 
 #[test]
-fn a_body_of_regenerate_names_its_turn_or_leaves_that_to_the_path() {
+fn a_body_of_regenerate_may_leave_the_turn_to_the_path() {
     let expected = |turn_id: &str, new_turn_id: Option<&str>| Regenerate {
         turn_id: turn_id.to_owned(),
         new_turn_id: new_turn_id.map(str::to_owned),

@@ -1,4 +1,4 @@
-//! The generated files are what this crate's types give.
+//! The generated files are up to date; with `UPDATE_GENERATED=1` these tests write them.
 
 use std::{env, fs, path::Path};
 

@@ -1,16 +1,16 @@
-//! Events of a log that was written elsewhere.
+//! Events of an imported log.
 
 use crate::{Envelope, ServerEvent, Token, check_logged, frame};
 
 #[track_caller]
-fn refuse(kind: &str, fields: &str, said: &str) {
+fn refuse(kind: &str, fields: &str, expected: &str) {
     let error = check_logged(kind, fields).expect_err("it is no event").to_string();
-    assert!(error.contains(said), "{error:?} doesn't say {said:?}");
+    assert!(error.contains(expected), "{error:?} doesn't contain {expected:?}");
     assert!(error.len() < 500, "an error is short: {error:?}");
 }
 
 #[test]
-fn what_is_logged_here_passes() {
+fn valid_events_are_accepted() {
     let token = Token {
         token: "\r\n\u{2028}\"type\":".to_owned(),
         first_seq: Some(3),
@@ -28,7 +28,7 @@ fn what_is_logged_here_passes() {
 }
 
 #[test]
-fn what_could_pass_for_another_event_is_refused() {
+fn events_that_could_pass_for_others_are_refused() {
     let long = "x".repeat(33);
     for kind in ["", "Token", "token\ndata: {}", "token ", "tökén", "a\0", &long] {
         refuse(kind, "{}", "\"kind\"");
@@ -48,7 +48,7 @@ fn what_could_pass_for_another_event_is_refused() {
     ] {
         refuse("token", fields, "envelope");
     }
-    // What nobody asks for may be as deep as it likes.
+    // Values that are never parsed may be of any depth.
     let deep = format!("{{\"x\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
     assert_eq!(check_logged("step", &deep), Ok(()));
 }

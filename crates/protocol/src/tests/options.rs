@@ -1,4 +1,4 @@
-//! Options: in range, or refused by name; never clamped.
+//! Options are in range, or refused by name; they are never clamped.
 
 use crate::{OptionsPatch, Setting};
 
@@ -39,7 +39,7 @@ fn every_option_has_two_spellings() {
 }
 
 #[test]
-fn null_is_not_nothing() {
+fn null_sets_the_default() {
     let patch = OptionsPatch {
         temperature: Setting::Default,
         ..OptionsPatch::default()
@@ -140,9 +140,9 @@ fn unknown_options_are_refused_by_name() {
     refuse("temperature", "1,\"temperature\":1");
 }
 
-/// `f32` has no number between these and the bound that they are within.
+/// `f32` has no number between these and their bound.
 #[test]
-fn numbers_beside_a_bound_stay_within_it() {
+fn numbers_next_to_a_bound_stay_within_it() {
     let read = |text: &str| OptionsPatch::parse(text).expect("it is in range");
     let top_p = read(r#"{"topP":1e-300}"#).top_p.unwrap_or(0.0);
     assert!(top_p > 0.0, "{top_p}");

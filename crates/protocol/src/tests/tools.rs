@@ -1,13 +1,13 @@
-//! Tools as a message offers them, and their outputs as a client sends them.
+//! The tools of a message, and the outputs of tools.
 
 use serde_json::json;
 
 use crate::{ClientMessage, ToolAnswer};
 
 #[track_caller]
-fn refuse(text: &str, said: &str) {
+fn refuse(text: &str, expected: &str) {
     let error = ClientMessage::parse(text).expect_err("the frame is wrong").to_string();
-    assert!(error.contains(said), "{error:?} doesn't say {said:?}");
+    assert!(error.contains(expected), "{error:?} doesn't contain {expected:?}");
     assert!(error.len() < 500, "an error is short: {error:?}");
 }
 
@@ -16,7 +16,7 @@ fn offering(tools: &serde_json::Value) -> String {
 }
 
 #[test]
-fn tools_are_understood() {
+fn tools_are_parsed() {
     let schema = json!({ "type": "object", "properties": { "city": { "type": "string" } } });
     let text =
         offering(&json!([{ "name": "weather", "description": "of a city", "parameters": schema }, { "name": "now" }]));
@@ -30,7 +30,7 @@ fn tools_are_understood() {
 
 #[test]
 fn wrong_tools_are_named() {
-    for (tools, said) in [
+    for (tools, expected) in [
         (json!({}), "\"tools\""),
         (json!([["a", "d", {}]]), "expected an object"),
         (json!([{ "description": "x" }]), "missing field `name`"),
@@ -45,12 +45,12 @@ fn wrong_tools_are_named() {
             "at most 64",
         ),
     ] {
-        refuse(&offering(&tools), said);
+        refuse(&offering(&tools), expected);
     }
 }
 
 #[test]
-fn an_output_is_any_json() {
+fn an_output_may_be_any_json() {
     for output in ["null", "\"sunny\"", "{\"degrees\":21.5}", "[1,2]"] {
         let text = format!(r#"{{"type":"tool-output","turn_id":"t","callId":"c","output":{output}}}"#);
         let expected = ToolAnswer {

@@ -1,4 +1,4 @@
-//! The file of a fake relay's script.
+//! Reads the script of a fake relay from a file.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,16 +11,16 @@ use super::FakeAnswer;
 use crate::error::NarratorError;
 use crate::relay::{RelayAnswer, Remark};
 
-/// Largest script: thousands of answers.
+/// Most bytes of a script: thousands of answers.
 const MAX_SCRIPT_BYTES: u64 = 1 << 20;
 
-/// Longest delay: beyond any limit that a relay is given.
+/// Longest delay: beyond any limit of a relay.
 const MAX_DELAY_MS: u64 = 3_600_000;
 
-/// One answer as the file says it. Which keys go together is checked when it is read.
+/// One answer as the file has it. [`answer`] checks which keys are combined.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Entry {
+struct ScriptedAnswer {
     answer: Option<String>,
     headline: Option<String>,
     delay_ms: Option<u64>,
@@ -28,7 +28,7 @@ struct Entry {
     hang: Option<bool>,
 }
 
-/// Reads a script.
+/// Reads and checks a script.
 pub(super) fn read(path: &Path) -> Result<Vec<FakeAnswer>, NarratorError> {
     let bad = |reason: String| NarratorError::BadScript {
         path: path.to_owned(),
@@ -41,35 +41,37 @@ pub(super) fn read(path: &Path) -> Result<Vec<FakeAnswer>, NarratorError> {
     if text.len() as u64 > MAX_SCRIPT_BYTES {
         return Err(bad(format!("it is larger than {MAX_SCRIPT_BYTES} bytes")));
     }
-    let entries: Vec<Entry> = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
-    let numbered = (1..).zip(entries);
-    let answers = numbered.map(|(number, entry)| answer(entry).map_err(|wrong| format!("answer {number} {wrong}")));
-    answers.collect::<Result<_, _>>().map_err(bad)
+    let answers: Vec<ScriptedAnswer> = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+    let numbered = (1..).zip(answers);
+    let checked =
+        numbered.map(|(number, scripted)| answer(scripted).map_err(|wrong| format!("answer {number} {wrong}")));
+    checked.collect::<Result<_, _>>().map_err(bad)
 }
 
-fn answer(entry: Entry) -> Result<FakeAnswer, String> {
-    match entry {
-        Entry {
+/// Converts one answer, or returns why its keys can't be combined.
+fn answer(scripted: ScriptedAnswer) -> Result<FakeAnswer, String> {
+    match scripted {
+        ScriptedAnswer {
             answer: Some(text),
             headline,
             delay_ms,
             error: None,
             hang: None,
-        } => says(text, headline, delay_ms.unwrap_or(0)),
-        Entry {
+        } => delayed_answer(text, headline, delay_ms.unwrap_or(0)),
+        ScriptedAnswer {
             answer: None,
             headline: None,
             delay_ms: None,
             error: Some(detail),
             hang: None,
-        } => Ok(FakeAnswer::Fails(detail)),
-        Entry {
+        } => Ok(FakeAnswer::Fail(detail)),
+        ScriptedAnswer {
             answer: None,
             headline: None,
             delay_ms: None,
             error: None,
             hang: Some(true),
-        } => Ok(FakeAnswer::Hangs),
+        } => Ok(FakeAnswer::Hang),
         _ => Err(
             "must be {\"answer\": …} with headline and delayMs if wanted, {\"error\": …} or {\"hang\": true}"
                 .to_owned(),
@@ -77,7 +79,7 @@ fn answer(entry: Entry) -> Result<FakeAnswer, String> {
     }
 }
 
-fn says(text: String, headline: Option<String>, delay_ms: u64) -> Result<FakeAnswer, String> {
+fn delayed_answer(text: String, headline: Option<String>, delay_ms: u64) -> Result<FakeAnswer, String> {
     if delay_ms > MAX_DELAY_MS {
         return Err(format!("has a delayMs of {delay_ms}, and {MAX_DELAY_MS} is the most"));
     }
@@ -87,5 +89,5 @@ fn says(text: String, headline: Option<String>, delay_ms: u64) -> Result<FakeAns
         ..Remark::default()
     };
     let answer = RelayAnswer { remarks: vec![remark] };
-    Ok(FakeAnswer::Says(answer, Duration::from_millis(delay_ms)))
+    Ok(FakeAnswer::Answer(answer, Duration::from_millis(delay_ms)))
 }

@@ -1,16 +1,16 @@
-//! The secret of a lease: 122 random bits, told once, kept only as a hash.
+//! The secret of a lease: 122 random bits, returned once and kept only as a hash.
 
 use std::hint::black_box;
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// A new token.
+/// Creates a token.
 pub(super) fn new() -> String {
     Uuid::new_v4().simple().to_string()
 }
 
-/// What is kept of a token.
+/// The hash of a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TokenHash([u8; 32]);
 
@@ -19,10 +19,10 @@ impl TokenHash {
         Self(Sha256::digest(token.as_bytes()).into())
     }
 
-    /// Whether it is that token's, in a time that doesn't depend on how alike they are.
+    /// Returns true if it is the hash of this token, comparing in constant time.
     pub(super) fn is_of(&self, token: &str) -> bool {
-        let shown = Self::of(token);
-        let pairs = self.0.iter().zip(shown.0);
+        let other = Self::of(token);
+        let pairs = self.0.iter().zip(other.0);
         pairs.fold(0, |difference, (a, b)| black_box(difference | (a ^ b))) == 0
     }
 }

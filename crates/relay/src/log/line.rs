@@ -1,34 +1,34 @@
-//! One line of the narrator's log, and what the feed makes of it.
+//! One line of the narrator's log, and its conversion to an event of the feed.
 
 use protocol::{FeedEvent, FeedEventType, FeedSeverity, NarrationSource};
 use serde::{Deserialize, Serialize};
 
-/// Characters of a headline that is made from a text: one line of a list.
+/// Most characters of a headline that is derived from a text: one line of a list.
 const HEADLINE_CHARS: usize = 80;
 
-/// What a line is about.
+/// What a line reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum LineType {
-    /// Said to the narrator.
+    /// A message to the narrator.
     UserMessage,
-    /// Said by the narrator, or by a controller.
+    /// A narration of the narrator or a controller.
     Narration,
-    /// Not said.
+    /// A narration that was logged but not published.
     NarrationSuppressed,
-    /// An agent goes on.
+    /// The progress of an agent.
     AgentUpdate,
-    /// An agent has something to show.
+    /// A result of an agent.
     AgentResult,
-    /// The summary was written anew.
+    /// A new version of the summary.
     SummaryRefresh,
-    /// A message came to nothing.
+    /// The failure of a message.
     Error,
-    /// The work on a message is over, whatever came of it. No part of the feed.
+    /// The end of a message's task, in success or failure. No part of the feed.
     WorkspaceNarratorCompleted,
 }
 
-/// A line.
+/// One line of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Line {
@@ -50,17 +50,17 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Reads a line; one that was cut off, or that another program wrote, is none.
+    /// Parses a line; returns `None` for one that was cut off, or that another program wrote.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         serde_json::from_slice(text).ok()
     }
 
-    /// The line without its line feed: JSON has none inside.
+    /// Returns the line as JSON, which contains no line feed.
     pub(crate) fn json(&self) -> String {
         serde_json::to_string(self).expect("a line has string keys only")
     }
 
-    /// The line as the feed shows it, if it does.
+    /// Converts the line to an event of the feed; returns `None` for a line that isn't part of it.
     pub(crate) fn feed_event(self) -> Option<FeedEvent> {
         let kind = match self.kind {
             LineType::UserMessage | LineType::Narration => FeedEventType::Narration,
@@ -84,13 +84,13 @@ impl Line {
     }
 }
 
-/// A text in a few words: the beginning of its first line that has any.
+/// Returns the beginning of a text's first line that isn't blank.
 pub(crate) fn headline(text: &str) -> String {
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     shortened(first, HEADLINE_CHARS)
 }
 
-/// The beginning of a text on one line, with a mark where more follows.
+/// Returns the beginning of a text on one line, with an ellipsis if more follows.
 pub(crate) fn shortened(text: &str, chars: usize) -> String {
     let mut words = String::new();
     for word in text.split_whitespace() {

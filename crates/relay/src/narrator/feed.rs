@@ -1,4 +1,4 @@
-//! The workspace's log as it is read: the feed, and its raw lines, the newest first.
+//! Queries of a workspace's log: the feed and the raw lines, newest first.
 
 use std::ops::ControlFlow;
 
@@ -9,14 +9,14 @@ use crate::error::NarratorError;
 use crate::leases::check_workspace;
 use crate::summary::Summaries;
 
-/// What is wanted of a workspace's log.
+/// A query of a workspace's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Look {
     /// The workspace.
     pub workspace: String,
-    /// Only what belongs to this conversation.
+    /// Restricts the result to this conversation.
     pub conversation: Option<String>,
-    /// At most so many events or lines.
+    /// Most events or lines returned.
     pub limit: usize,
 }
 
@@ -33,10 +33,10 @@ impl Look {
 }
 
 impl Narrator {
-    /// The newest events of a workspace; none of one that was never heard of. Looks some MiB back, no further.
+    /// Returns the newest events of a workspace; none for an unknown one. Reads only the last MiBs of the log.
     ///
     /// # Errors
-    /// A key that is wrong, or a file that can't be read.
+    /// A wrong key, or a file that can't be read.
     pub async fn feed(&self, look: Look) -> Result<NarratorFeed, NarratorError> {
         look.check()?;
         let own = self.shared.own_conversation(&look.workspace, DEFAULT_AGENT).await?;
@@ -48,7 +48,7 @@ impl Narrator {
                     if look.wants(&line.conversation_id) {
                         events.extend(line.feed_event());
                     }
-                    go_on_below(look.limit, events.len())
+                    continue_below(look.limit, events.len())
                 })?;
                 let has_summary = journal.summaries.exists(&look.workspace);
                 Ok(NarratorFeed {
@@ -61,7 +61,7 @@ impl Narrator {
             .await
     }
 
-    /// The newest lines of a workspace as they are in its log, each with its line feed.
+    /// Returns the newest lines of a workspace's log, each with its line feed.
     ///
     /// # Errors
     /// As [`Narrator::feed`].
@@ -77,7 +77,7 @@ impl Narrator {
                         text.push_str(json);
                         text.push('\n');
                     }
-                    go_on_below(look.limit, lines)
+                    continue_below(look.limit, lines)
                 })?;
                 Ok(text)
             })
@@ -85,7 +85,7 @@ impl Narrator {
     }
 }
 
-fn go_on_below(limit: usize, found: usize) -> ControlFlow<()> {
+fn continue_below(limit: usize, found: usize) -> ControlFlow<()> {
     if found < limit {
         ControlFlow::Continue(())
     } else {

@@ -1,4 +1,4 @@
-//! What the narrator writes down of a workspace: lines of its log, and its summary. The disk is only touched where that may block.
+//! Writes a workspace's log and summary, on threads that may block.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,43 +9,43 @@ use super::{NarratorSettings, NarratorStores};
 use crate::clock::{Clock, rfc3339};
 use crate::error::NarratorError;
 use crate::log::{Line, LineType, NarratorLog, headline};
-use crate::summary::{SUMMARY_EVENTS, Summaries, is_said, is_summed_up, markdown};
+use crate::summary::{SUMMARY_EVENTS, Summaries, belongs_in_summary, counts_towards_summary, markdown};
 
-/// The folder of the logs, in the host's folder of logs.
+/// The folder of the narrator's logs, in the host's folder of logs.
 const FOLDER: &str = "narrator";
 
-/// Logs and summaries. Clones are the same journal.
+/// The logs and summaries of all workspaces. Clones share the journal.
 #[derive(Debug, Clone)]
 pub(super) struct Journal {
     pub(super) log: NarratorLog,
     pub(super) summaries: Summaries,
     pub(super) clock: Clock,
     summary_refresh: u32,
-    /// One summary at a time: whoever comes second finds it written.
+    /// Serialises summaries, so that a second caller finds the first one's summary written.
     refreshing: Arc<Mutex<()>>,
 }
 
-/// What all lines of one message, or of one controller's call, have in common.
+/// The fields that all lines of one message, or of one controller's call, share.
 #[derive(Debug, Clone)]
-pub(super) struct Origin {
+pub(super) struct LineContext {
     pub(super) workspace: String,
     pub(super) conversation: String,
     pub(super) task: Option<String>,
     pub(super) agent: String,
 }
 
-/// What a line says of its own.
+/// The fields of a single line.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(super) struct LineContent {
     pub(super) kind: LineType,
     pub(super) source: NarrationSource,
-    /// Made from the detail when absent.
+    /// Derived from the detail if absent.
     pub(super) headline: Option<String>,
     pub(super) detail: String,
     pub(super) playbook: Option<String>,
 }
 
-impl Entry {
+impl LineContent {
     pub(super) fn new(kind: LineType, source: NarrationSource, detail: impl Into<String>) -> Self {
         Self {
             kind,
@@ -75,9 +75,16 @@ impl Journal {
         })
     }
 
-    /// Writes lines, in order; the ids that they were given.
-    pub(super) async fn write(&self, origin: &Origin, entries: Vec<Entry>) -> Result<Vec<String>, NarratorError> {
-        let lines: Vec<Line> = entries.into_iter().map(|entry| self.line(origin, entry)).collect();
+    /// Writes lines in order, and returns their ids.
+    pub(super) async fn write(
+        &self,
+        context: &LineContext,
+        contents: Vec<LineContent>,
+    ) -> Result<Vec<String>, NarratorError> {
+        let lines: Vec<Line> = contents
+            .into_iter()
+            .map(|content| self.line(context, content))
+            .collect();
         self.blocking(move |journal| {
             let write = |line: Line| journal.log.append(&line).map(|()| line.id);
             lines.into_iter().map(write).collect()
@@ -85,20 +92,20 @@ impl Journal {
         .await
     }
 
-    /// Writes lines of what has happened already: that can't be taken back when the disk is full, so that is only logged.
-    pub(super) async fn note(&self, origin: &Origin, entries: Vec<Entry>) {
-        if let Err(error) = self.write(origin, entries).await {
-            tracing::error!(%error, conversation = origin.conversation, "the narrator's log misses a line");
+    /// Writes lines that report past events. A failure is only logged, since the events can't be undone.
+    pub(super) async fn note(&self, context: &LineContext, contents: Vec<LineContent>) {
+        if let Err(error) = self.write(context, contents).await {
+            tracing::error!(%error, conversation = context.conversation, "the narrator's log misses a line");
         }
     }
 
-    /// Writes the summary anew if enough was said since the last one; its text if so.
-    pub(super) async fn refresh_summary(&self, origin: &Origin) -> Result<Option<String>, NarratorError> {
-        let origin = origin.clone();
-        self.blocking(move |journal| journal.refresh(&origin)).await
+    /// Refreshes the summary if enough lines were written since the last one; returns its text if so.
+    pub(super) async fn refresh_summary(&self, context: &LineContext) -> Result<Option<String>, NarratorError> {
+        let context = context.clone();
+        self.blocking(move |journal| journal.refresh(&context)).await
     }
 
-    /// Does what may block where it may.
+    /// Runs a closure on a thread that may block.
     pub(super) async fn blocking<T, F>(&self, work: F) -> Result<T, NarratorError>
     where
         T: Send + 'static,
@@ -109,39 +116,39 @@ impl Journal {
         worked.map_err(|_| NarratorError::Gone)?
     }
 
-    fn refresh(&self, origin: &Origin) -> Result<Option<String>, NarratorError> {
+    fn refresh(&self, context: &LineContext) -> Result<Option<String>, NarratorError> {
         let _one_at_a_time = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut said, mut refreshed, mut newest) = (0, false, Vec::new());
-        self.log.newest(&origin.workspace, |_, line| {
+        let (mut new_lines, mut refreshed, mut newest) = (0, false, Vec::new());
+        self.log.newest(&context.workspace, |_, line| {
             refreshed |= line.kind == LineType::SummaryRefresh;
-            said += u32::from(!refreshed && is_said(line.kind));
-            if refreshed && said < self.summary_refresh {
+            new_lines += u32::from(!refreshed && counts_towards_summary(line.kind));
+            if refreshed && new_lines < self.summary_refresh {
                 return ControlFlow::Break(());
             }
-            if is_summed_up(line.kind) && newest.len() < SUMMARY_EVENTS {
+            if belongs_in_summary(line.kind) && newest.len() < SUMMARY_EVENTS {
                 newest.push(line);
             }
-            let is_enough = said >= self.summary_refresh && newest.len() == SUMMARY_EVENTS;
+            let is_enough = new_lines >= self.summary_refresh && newest.len() == SUMMARY_EVENTS;
             if is_enough {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
             }
         })?;
-        if said < self.summary_refresh {
+        if new_lines < self.summary_refresh {
             return Ok(None);
         }
-        let text = markdown(&origin.workspace, &rfc3339(self.clock.wall_ms()), &newest);
-        self.summaries.replace(&origin.workspace, &text)?;
-        let reference = Summaries::reference(&origin.workspace);
-        let entry = Entry::new(LineType::SummaryRefresh, NarrationSource::System, reference);
+        let text = markdown(&context.workspace, &rfc3339(self.clock.wall_ms()), &newest);
+        self.summaries.replace(&context.workspace, &text)?;
+        let reference = Summaries::reference(&context.workspace);
+        let content = LineContent::new(LineType::SummaryRefresh, NarrationSource::System, reference);
         self.log
-            .append(&self.line(origin, entry.with_headline("Summary refreshed")))?;
+            .append(&self.line(context, content.with_headline("Summary refreshed")))?;
         Ok(Some(text))
     }
 
-    fn line(&self, origin: &Origin, entry: Entry) -> Line {
-        let severity = match entry.kind {
+    fn line(&self, context: &LineContext, content: LineContent) -> Line {
+        let severity = match content.kind {
             LineType::Error => FeedSeverity::Error,
             LineType::NarrationSuppressed => FeedSeverity::Warning,
             LineType::UserMessage
@@ -154,16 +161,16 @@ impl Journal {
         Line {
             id: uuid::Uuid::now_v7().to_string(),
             timestamp: rfc3339(self.clock.wall_ms()),
-            kind: entry.kind,
-            workspace_id: origin.workspace.clone(),
-            conversation_id: origin.conversation.clone(),
-            task_id: origin.task.clone(),
-            agent_id: origin.agent.clone(),
-            headline: entry.headline.unwrap_or_else(|| headline(&entry.detail)),
-            detail: entry.detail,
+            kind: content.kind,
+            workspace_id: context.workspace.clone(),
+            conversation_id: context.conversation.clone(),
+            task_id: context.task.clone(),
+            agent_id: context.agent.clone(),
+            headline: content.headline.unwrap_or_else(|| headline(&content.detail)),
+            detail: content.detail,
             severity,
-            source: entry.source,
-            playbook_id: entry.playbook,
+            source: content.source,
+            playbook_id: content.playbook,
         }
     }
 }

@@ -1,21 +1,21 @@
-//! What controllers publish: events in, numbers in a conversation's log out, and lines in the log of the lease's workspace.
+//! Publishes controllers' events in a conversation's log, and reports them in the log of the lease's workspace.
 
 use protocol::{ControllerEvent, ControllerEvents, ControllerPublished, NarrationSource, ServerEvent, Step, Summary};
 use serde_json::Value;
 
 use super::Narrator;
-use super::journal::{Entry, Origin};
+use super::journal::{LineContent, LineContext};
 use crate::error::NarratorError;
 use crate::log::{LineType, shortened};
 
-/// Characters of a payload in the workspace's log: enough to know it by. The conversation's log has all of it.
+/// Most characters of a payload in the workspace's log, enough to recognise it. The conversation's log has all of it.
 const PAYLOAD_CHARS: usize = 400;
 
 impl Narrator {
     /// Publishes a controller's events in a conversation: all of them, or none.
     ///
     /// # Errors
-    /// A lease that is over or another's; a turn that isn't there; a conversation that was deleted.
+    /// A lease that is over or belongs to another token; an unknown turn; a deleted conversation.
     pub async fn publish(
         &self,
         registration: &str,
@@ -23,21 +23,21 @@ impl Narrator {
         call: ControllerEvents,
     ) -> Result<ControllerPublished, NarratorError> {
         let holder = self.shared.leases.check(registration, token)?;
-        let entries: Vec<Entry> = call.events.iter().map(entry).collect();
+        let contents: Vec<LineContent> = call.events.iter().map(content).collect();
         let events: Vec<ServerEvent> = call.events.into_iter().map(ServerEvent::from).collect();
         let seqs = self
             .shared
             .publish(&call.conversation_id, call.turn_id, &events)
             .await?;
         if let Some(workspace) = holder.workspace_id {
-            let origin = Origin {
+            let context = LineContext {
                 workspace,
                 conversation: call.conversation_id,
                 task: None,
                 agent: holder.agent_id,
             };
-            self.shared.journal.note(&origin, entries).await;
-            self.shared.refresh_summary(&origin).await;
+            self.shared.journal.note(&context, contents).await;
+            self.shared.refresh_summary(&context).await;
         }
         Ok(ControllerPublished {
             first_seq: seqs.first,
@@ -46,7 +46,7 @@ impl Narrator {
     }
 }
 
-fn entry(event: &ControllerEvent) -> Entry {
+fn content(event: &ControllerEvent) -> LineContent {
     match event {
         ControllerEvent::StepStart(own) => step(LineType::AgentUpdate, own, "begins"),
         ControllerEvent::Step(own) => step(LineType::AgentUpdate, own, "goes on"),
@@ -56,14 +56,14 @@ fn entry(event: &ControllerEvent) -> Entry {
         ControllerEvent::ToolOutput(own) => agent(LineType::AgentResult, payload(&own.payload))
             .with_headline(format!("Output of {}", shortened(&own.name, PAYLOAD_CHARS))),
         ControllerEvent::Summary(Summary { text, .. }) => agent(LineType::AgentResult, text.clone()),
-        ControllerEvent::Narration(own) => Entry {
+        ControllerEvent::Narration(own) => LineContent {
             headline: own.headline.clone(),
-            ..Entry::new(LineType::Narration, own.source, own.text.clone())
+            ..LineContent::new(LineType::Narration, own.source, own.text.clone())
         },
     }
 }
 
-fn step(kind: LineType, step: &Step, what: &str) -> Entry {
+fn step(kind: LineType, step: &Step, what: &str) -> LineContent {
     let headline = match &step.title {
         Some(title) => shortened(title, PAYLOAD_CHARS),
         None => format!("Step {} {what}", step.step),
@@ -72,8 +72,8 @@ fn step(kind: LineType, step: &Step, what: &str) -> Entry {
     agent(kind, detail).with_headline(headline)
 }
 
-fn agent(kind: LineType, detail: String) -> Entry {
-    Entry::new(kind, NarrationSource::Agent, detail)
+fn agent(kind: LineType, detail: String) -> LineContent {
+    LineContent::new(kind, NarrationSource::Agent, detail)
 }
 
 fn payload(payload: &Value) -> String {

@@ -1,4 +1,4 @@
-//! The work on one message, from the lease to the summary.
+//! The task that processes one message, from the lease to the summary.
 
 use std::sync::Arc;
 
@@ -7,110 +7,112 @@ use protocol::{Narration, NarrationSource, NarratorAccepted, ServerEvent, Summar
 use uuid::Uuid;
 
 use super::Shared;
-use super::journal::{Entry, Origin};
-use super::question::Question;
+use super::checked_message::CheckedMessage;
+use super::journal::{LineContent, LineContext};
 use crate::error::{NarratorError, RelayError};
 use crate::log::{LineType, headline};
 use crate::relay::{RelayAnswer, RelayMessage, Remark};
 use crate::summary::Summaries;
 
-/// A message that is in the workspace's log.
-pub(super) struct Task {
+/// A message that is in the workspace's log and has to be answered.
+pub(super) struct MessageTask {
     shared: Arc<Shared>,
-    origin: Origin,
+    context: LineContext,
     task_id: String,
     event_id: String,
     message: String,
 }
 
-impl Task {
-    /// Takes a message: from here on it is worked on.
-    pub(super) async fn begin(shared: &Arc<Shared>, question: Question) -> Result<Self, NarratorError> {
-        let Question { workspace, agent, .. } = question;
+impl MessageTask {
+    /// Checks the lease and the conversation, and writes the message to the workspace's log.
+    pub(super) async fn begin(shared: &Arc<Shared>, message: CheckedMessage) -> Result<Self, NarratorError> {
+        let CheckedMessage { workspace, agent, .. } = message;
         if shared.relay.needs_lease() {
             shared.leases.holder(&agent, &workspace)?;
         }
-        let conversation = match question.conversation {
+        let conversation = match message.conversation {
             Some(id) => {
-                // One that was deleted is refused before anyone is asked.
+                // A deleted conversation is refused before the relay is asked.
                 shared.conversations.conversation(&id).await?;
                 id
             }
             None => shared.own_conversation(&workspace, &agent).await?,
         };
         let task_id = Uuid::now_v7().to_string();
-        let origin = Origin {
+        let context = LineContext {
             workspace,
             conversation,
             task: Some(task_id.clone()),
             agent,
         };
-        let entry = Entry::new(LineType::UserMessage, NarrationSource::User, question.message.clone());
-        let written = shared.journal.write(&origin, vec![entry]).await?;
+        let content = LineContent::new(LineType::UserMessage, NarrationSource::User, message.message.clone());
+        let written = shared.journal.write(&context, vec![content]).await?;
         Ok(Self {
             shared: Arc::clone(shared),
-            origin,
+            context,
             task_id,
             event_id: written.concat(),
-            message: question.message,
+            message: message.message,
         })
     }
 
-    /// What whoever said it is told.
+    /// Returns the reply to the caller.
     pub(super) fn accepted(&self) -> NarratorAccepted {
         NarratorAccepted {
-            workspace_id: self.origin.workspace.clone(),
-            conversation_id: self.origin.conversation.clone(),
+            workspace_id: self.context.workspace.clone(),
+            conversation_id: self.context.conversation.clone(),
             event_id: self.event_id.clone(),
             task_id: self.task_id.clone(),
         }
     }
 
-    /// Works on it to its end, which is in the workspace's log too.
+    /// Processes the message to its end, which is written to the workspace's log too.
     pub(super) async fn run(self) -> Result<(), NarratorError> {
         let outcome = self.narrate().await;
         let mut ending = Vec::new();
         if let Err(error) = &outcome {
             let (relay, code) = (self.shared.relay.name(), error.code());
-            let conversation = &self.origin.conversation;
+            let conversation = &self.context.conversation;
             tracing::warn!(%error, relay, conversation, task = self.task_id, "a message to the narrator came to nothing");
-            let entry = Entry::new(LineType::Error, NarrationSource::System, error.to_string());
-            ending.push(entry.with_headline(code.map_or("store_failed", |code| code.as_str())));
+            let content = LineContent::new(LineType::Error, NarrationSource::System, error.to_string());
+            ending.push(content.with_headline(code.map_or("store_failed", |code| code.as_str())));
         }
         let completed = LineType::WorkspaceNarratorCompleted;
-        ending.push(Entry::new(completed, NarrationSource::System, self.event_id.clone()).with_headline("Completed"));
-        self.shared.journal.note(&self.origin, ending).await;
+        ending.push(
+            LineContent::new(completed, NarrationSource::System, self.event_id.clone()).with_headline("Completed"),
+        );
+        self.shared.journal.note(&self.context, ending).await;
         outcome
     }
 
     async fn narrate(&self) -> Result<(), NarratorError> {
         let remarks = checked(self.ask().await?)?;
         if self.shared.relay.needs_lease()
-            && let Err(error) = self.shared.leases.holder(&self.origin.agent, &self.origin.workspace)
+            && let Err(error) = self.shared.leases.holder(&self.context.agent, &self.context.workspace)
         {
             let suppressed = remarks.into_iter().map(suppressed).collect();
-            self.shared.journal.note(&self.origin, suppressed).await;
+            self.shared.journal.note(&self.context, suppressed).await;
             return Err(error.into());
         }
-        let said: Vec<_> = remarks.iter().filter(|remark| !remark.suppressed).collect();
-        if !said.is_empty() {
-            self.publish(said.into_iter().map(narration).collect()).await?;
+        let published: Vec<_> = remarks.iter().filter(|remark| !remark.suppressed).collect();
+        if !published.is_empty() {
+            self.publish(published.into_iter().map(narration).collect()).await?;
         }
         self.shared
             .journal
-            .note(&self.origin, remarks.into_iter().map(entry).collect())
+            .note(&self.context, remarks.into_iter().map(content).collect())
             .await;
-        self.shared.refresh_summary(&self.origin).await;
+        self.shared.refresh_summary(&self.context).await;
         Ok(())
     }
 
     async fn ask(&self) -> Result<RelayAnswer, RelayError> {
         let message = RelayMessage {
-            workspace_id: self.origin.workspace.clone(),
-            conversation_id: self.origin.conversation.clone(),
+            workspace_id: self.context.workspace.clone(),
+            conversation_id: self.context.conversation.clone(),
             event_id: self.event_id.clone(),
             task_id: self.task_id.clone(),
-            agent_id: self.origin.agent.clone(),
+            agent_id: self.context.agent.clone(),
             message: self.message.clone(),
         };
         let after = self.shared.relay_limit;
@@ -119,13 +121,13 @@ impl Task {
     }
 
     async fn publish(&self, events: Vec<ServerEvent>) -> Result<(), NarratorError> {
-        self.shared.publish(&self.origin.conversation, None, &events).await?;
+        self.shared.publish(&self.context.conversation, None, &events).await?;
         Ok(())
     }
 }
 
 impl Shared {
-    /// Says events to every reader of a conversation.
+    /// Appends events to a conversation's log, where all readers receive them.
     pub(super) async fn publish(
         &self,
         conversation: &str,
@@ -142,26 +144,26 @@ impl Shared {
         Ok(self.conversations.publish(publish).await?)
     }
 
-    /// Writes and says the summary if one is due. What was narrated stays narrated when that fails.
-    pub(super) async fn refresh_summary(&self, origin: &Origin) {
+    /// Writes and publishes the summary if one is due. A failure is only logged, and the narration stays published.
+    pub(super) async fn refresh_summary(&self, context: &LineContext) {
         let refreshed = async {
-            let Some(text) = self.journal.refresh_summary(origin).await? else {
+            let Some(text) = self.journal.refresh_summary(context).await? else {
                 return Ok(());
             };
             let summary = ServerEvent::Summary(Summary {
                 text,
-                reference: Some(Summaries::reference(&origin.workspace)),
+                reference: Some(Summaries::reference(&context.workspace)),
             });
-            self.publish(&origin.conversation, None, &[summary]).await.map(drop)
+            self.publish(&context.conversation, None, &[summary]).await.map(drop)
         };
         if let Err(error) = refreshed.await {
             let error: NarratorError = error;
-            tracing::error!(%error, conversation = origin.conversation, "a summary could not be refreshed");
+            tracing::error!(%error, conversation = context.conversation, "a summary could not be refreshed");
         }
     }
 }
 
-/// An answer that says something.
+/// Returns the remarks of an answer, or an error if there is none or one is blank.
 fn checked(answer: RelayAnswer) -> Result<Vec<Remark>, RelayError> {
     let blank = answer.remarks.iter().any(|remark| remark.text.trim().is_empty());
     if answer.remarks.is_empty() || blank {
@@ -178,21 +180,21 @@ fn narration(remark: &Remark) -> ServerEvent {
     })
 }
 
-fn entry(remark: Remark) -> Entry {
+fn content(remark: Remark) -> LineContent {
     if remark.suppressed {
         return suppressed(remark);
     }
-    Entry {
+    LineContent {
         headline: remark.headline,
         playbook: remark.playbook_id,
-        ..Entry::new(LineType::Narration, NarrationSource::Narrator, remark.text)
+        ..LineContent::new(LineType::Narration, NarrationSource::Narrator, remark.text)
     }
 }
 
-fn suppressed(remark: Remark) -> Entry {
-    Entry {
+fn suppressed(remark: Remark) -> LineContent {
+    LineContent {
         headline: remark.headline,
         playbook: remark.playbook_id,
-        ..Entry::new(LineType::NarrationSuppressed, NarrationSource::Narrator, remark.text)
+        ..LineContent::new(LineType::NarrationSuppressed, NarrationSource::Narrator, remark.text)
     }
 }

@@ -1,4 +1,4 @@
-//! A relay over HTTP, against a server that says exactly what a test wants.
+//! A relay over HTTP, with a server that sends the bytes of a test.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use super::{Desk, said};
+use super::{Setup, user_message};
 use crate::{HttpRelay, NarratorError, Relay, RelayError, RelayMessage, Waits};
 
 fn message() -> RelayMessage {
@@ -21,7 +21,7 @@ fn message() -> RelayMessage {
     }
 }
 
-/// Reads one request to its end; its whole text.
+/// Reads one request to its end and returns its text.
 async fn read(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     loop {
@@ -42,14 +42,14 @@ async fn read(stream: &mut TcpStream) -> String {
     }
 }
 
-/// A server that answers one request with these bytes, and closes. What it was asked comes out of the task.
+/// Starts a server that answers one request with these bytes, and closes. Its task returns the request.
 async fn server(answer: Vec<u8>) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let url = format!("http://{}/relay", listener.local_addr().expect("it is bound"));
     let served = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.expect("the relay connects");
         let asked = read(&mut stream).await;
-        // The relay may have had enough before all is written.
+        // The relay may close the connection before all is written.
         let _ = stream.write_all(&answer).await;
         asked
     });
@@ -62,7 +62,7 @@ fn response(status: &str, kind: &str, body: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// Asks a server that answers so; what the relay makes of it.
+/// Checks the relay's result for a server that answers with these bytes.
 async fn check(answer: Vec<u8>, expected: Expect) {
     let (url, served) = server(answer).await;
     let relay = HttpRelay::new(&url).expect("the address is valid");
@@ -91,7 +91,7 @@ async fn a_message_is_posted_as_json() {
 }
 
 #[tokio::test]
-async fn answers_are_understood() {
+async fn answers_are_parsed() {
     check(
         json(r#"{"text": "Well."}"#),
         expect![[r#"[Remark { text: "Well.", headline: None, playbook_id: None, suppressed: false }]"#]],
@@ -110,7 +110,7 @@ async fn answers_are_understood() {
 }
 
 #[tokio::test]
-async fn what_is_no_answer_is_named() {
+async fn invalid_answers_are_named() {
     check(
         response("200 OK", "text/html", "<html>hello</html>"),
         expect!["the relay's answer (text/html) can't be used: expected value at line 1 column 1"],
@@ -155,7 +155,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn what_breaks_off_is_named() {
+async fn broken_connections_are_named() {
     for answer in [
         "",
         "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"text\"",
@@ -175,31 +175,31 @@ async fn what_breaks_off_is_named() {
     let url = format!("http://{}/", listener.local_addr().expect("it is bound"));
     drop(listener);
     let refused = HttpRelay::new(&url).expect("the address is valid").ask(message()).await;
-    let refused = refused.expect_err("nobody listens").to_string();
+    let refused = refused.expect_err("the port is closed").to_string();
     assert!(refused.starts_with("the relay can't be asked: "), "{refused}");
 }
 
 #[tokio::test]
-async fn one_that_hangs_is_given_up() {
+async fn a_hanging_relay_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let relay = HttpRelay::new(&format!("http://{}", listener.local_addr().expect("it is bound")));
-    let desk = Desk::with(relay.expect("the address is valid"), |settings| {
+    let setup = Setup::with(relay.expect("the address is valid"), |settings| {
         settings.relay_limit = Duration::from_millis(50);
     });
-    desk.register();
-    let given_up = desk.narrator.tell(said("Hello?"), Waits::ForTheAnswer).await;
+    setup.register();
+    let given_up = setup.narrator.tell(user_message("Hello?"), Waits::ForTheAnswer).await;
     assert!(
         matches!(given_up, Err(NarratorError::Relay(RelayError::Timeout { .. }))),
         "{given_up:?}"
     );
     assert_eq!(
-        desk.line_types().await,
+        setup.line_types().await,
         ["USER_MESSAGE", "ERROR", "WORKSPACE_NARRATOR_COMPLETED"]
     );
 }
 
 #[test]
-fn an_address_that_is_none_is_named_without_its_password() {
+fn an_invalid_address_is_named_without_its_password() {
     for url in ["", "relay", "ftp://host/", "http://"] {
         assert!(
             matches!(HttpRelay::new(url), Err(NarratorError::BadRelay { .. })),
@@ -207,9 +207,9 @@ fn an_address_that_is_none_is_named_without_its_password() {
         );
     }
     let refused = HttpRelay::new("ftp://user:secret@host/")
-        .expect_err("it is none")
+        .expect_err("it is invalid")
         .to_string();
     assert!(!refused.contains("secret"), "{refused}");
-    let relay = HttpRelay::new("https://user:secret@host/").expect("it is one");
+    let relay = HttpRelay::new("https://user:secret@host/").expect("it is valid");
     assert!(!format!("{relay:?}").contains("secret"));
 }

@@ -1,11 +1,11 @@
-//! Who holds a lease, until when, and who may say so.
+//! Leases: their holders, their ends and their tokens.
 
-use super::{Hands, register};
+use super::{TestClock, register};
 use crate::{LeaseError, LeaseRequest, Leases};
 
-fn leases() -> (Leases, Hands) {
-    let hands = Hands::new();
-    (Leases::new(hands.clock()), hands)
+fn leases() -> (Leases, TestClock) {
+    let clock = TestClock::new();
+    (Leases::new(clock.clock()), clock)
 }
 
 fn request(workspace: Option<&str>, token: Option<&str>) -> LeaseRequest {
@@ -17,31 +17,31 @@ fn request(workspace: Option<&str>, token: Option<&str>) -> LeaseRequest {
     }
 }
 
-/// Checks who holds `controller` in workspace `w`: `own`, `all`, `built-in` or `nobody`.
+/// Checks which lease of `controller` holds in workspace `w`: `own`, `all`, `built-in` or `none`.
 #[track_caller]
 fn check(leases: &Leases, expected: &str) {
     let found = match leases.holder("controller", "w") {
         Ok(holder) if holder.registration_id.is_none() => "built-in",
         Ok(holder) if holder.workspace_id.is_some() => "own",
         Ok(_) => "all",
-        Err(_) => "nobody",
+        Err(_) => "none",
     };
     assert_eq!(found, expected);
 }
 
 #[test]
-fn a_lease_ends_unless_it_is_kept_alive() {
-    let (leases, hands) = leases();
+fn a_lease_ends_unless_it_is_renewed() {
+    let (leases, clock) = leases();
     let granted = register(&leases, Some("w"));
     assert_eq!(granted.expires_at, "2026-01-01T00:01:00.000Z");
-    hands.pass(59);
+    clock.advance(59);
     check(&leases, "own");
     let kept = leases.keep_alive(&granted.registration_id, &granted.token);
     assert_eq!(kept, Ok("2026-01-01T00:01:59.000Z".to_owned()));
-    hands.pass(59);
+    clock.advance(59);
     check(&leases, "own");
-    hands.pass(1);
-    check(&leases, "nobody");
+    clock.advance(1);
+    check(&leases, "none");
     let late = leases
         .keep_alive(&granted.registration_id, &granted.token)
         .expect_err("it is over");
@@ -55,22 +55,22 @@ fn a_lease_ends_unless_it_is_kept_alive() {
 }
 
 #[test]
-fn a_wall_clock_that_jumps_changes_nothing() {
-    let (leases, hands) = leases();
+fn jumps_of_the_wall_clock_do_not_end_a_lease() {
+    let (leases, clock) = leases();
     register(&leases, Some("w"));
-    hands.jump(-86_400);
-    hands.pass(59);
+    clock.jump(-86_400);
+    clock.advance(59);
     check(&leases, "own");
-    hands.jump(10 * 86_400);
+    clock.jump(10 * 86_400);
     check(&leases, "own");
-    hands.jump(-20 * 86_400);
-    hands.pass(1);
-    check(&leases, "nobody");
+    clock.jump(-20 * 86_400);
+    clock.advance(1);
+    check(&leases, "none");
 }
 
 #[test]
-fn one_holder_unless_the_old_token_is_shown() {
-    let (leases, hands) = leases();
+fn only_the_old_token_takes_a_lease_over() {
+    let (leases, clock) = leases();
     let first = register(&leases, Some("w"));
     let refused = leases.register(request(Some("w"), None)).expect_err("it is held");
     assert_eq!(
@@ -86,25 +86,25 @@ fn one_holder_unless_the_old_token_is_shown() {
     let old = leases.check(&first.registration_id, &first.token);
     assert!(matches!(old, Err(LeaseError::Over { ended_ms: None, .. })), "{old:?}");
     assert!(leases.check(&second.registration_id, &second.token).is_ok());
-    hands.pass(10);
+    clock.advance(10);
     leases.register(request(Some("w"), None)).expect("what is over is free");
 }
 
 #[test]
-fn a_workspaces_own_lease_wins() {
-    let (leases, hands) = leases();
+fn a_workspaces_own_lease_has_precedence() {
+    let (leases, clock) = leases();
     register(&leases, None);
     check(&leases, "all");
     leases.register(request(Some("w"), None)).expect("it is another lease");
     check(&leases, "own");
-    hands.pass(10);
+    clock.advance(10);
     check(&leases, "all");
-    hands.pass(50);
-    check(&leases, "nobody");
+    clock.advance(50);
+    check(&leases, "none");
 }
 
 #[test]
-fn the_built_in_lease_gives_way_and_comes_back() {
+fn any_lease_replaces_the_built_in_one_while_it_is_active() {
     let (leases, _) = leases();
     let leases = leases.with_built_in("controller");
     check(&leases, "built-in");
@@ -121,15 +121,15 @@ fn the_built_in_lease_gives_way_and_comes_back() {
 
 #[test]
 fn only_the_token_ends_a_lease() {
-    let (leases, hands) = leases();
+    let (leases, clock) = leases();
     let granted = register(&leases, None);
     let wrong = leases.release(&granted.registration_id, "");
     assert!(matches!(wrong, Err(LeaseError::WrongToken { .. })), "{wrong:?}");
-    hands.pass(5);
+    clock.advance(5);
     leases
         .release(&granted.registration_id, &granted.token)
         .expect("it is ours");
-    check(&leases, "nobody");
+    check(&leases, "none");
     let again = leases
         .release(&granted.registration_id, &granted.token)
         .expect_err("it is over");
@@ -137,7 +137,7 @@ fn only_the_token_ends_a_lease() {
         again.to_string().contains("ended at 2026-01-01T00:00:05.000Z"),
         "{again}"
     );
-    let unknown = leases.check("nobody's", &granted.token);
+    let unknown = leases.check("unknown", &granted.token);
     assert!(
         matches!(unknown, Err(LeaseError::Over { ended_ms: None, .. })),
         "{unknown:?}"
@@ -145,9 +145,9 @@ fn only_the_token_ends_a_lease() {
 }
 
 #[test]
-fn whoever_is_missing_is_told_how_to_come() {
-    let (leases, hands) = leases();
-    let never = leases.holder("controller", "w").expect_err("nobody registered");
+fn the_error_of_a_missing_lease_explains_how_to_register() {
+    let (leases, clock) = leases();
+    let never = leases.holder("controller", "w").expect_err("there was no lease");
     assert_eq!(
         never.to_string(),
         "no controller is registered for agent \"controller\" in workspace \"w\": there has been none. Register one with \
@@ -155,7 +155,7 @@ fn whoever_is_missing_is_told_how_to_come() {
          with PUT /controllers/{registrationId}/keepalive"
     );
     register(&leases, None);
-    hands.pass(60);
+    clock.advance(60);
     let ended = leases.holder("controller", "w").expect_err("it is over");
     assert!(
         ended
@@ -166,7 +166,7 @@ fn whoever_is_missing_is_told_how_to_come() {
 }
 
 #[test]
-fn what_is_out_of_range_is_named() {
+fn values_out_of_range_are_refused() {
     let (leases, _) = leases();
     for seconds in [0, 3_601, u64::MAX] {
         let request = LeaseRequest {
@@ -196,14 +196,14 @@ fn what_is_out_of_range_is_named() {
 }
 
 #[test]
-fn there_are_only_so_many_and_the_oldest_that_is_over_makes_room() {
-    let (leases, hands) = leases();
+fn leases_are_limited_and_ended_ones_make_room() {
+    let (leases, clock) = leases();
     for workspace in 0..1_024 {
         register(&leases, Some(&workspace.to_string()));
     }
     let refused = leases.register(request(None, None));
     assert_eq!(refused, Err(LeaseError::Full { limit: 1_024 }));
-    hands.pass(60);
+    clock.advance(60);
     leases
         .register(request(None, None))
         .expect("one that is over makes room");
@@ -211,7 +211,7 @@ fn there_are_only_so_many_and_the_oldest_that_is_over_makes_room() {
 }
 
 #[test]
-fn tokens_are_long_random_and_not_shown() {
+fn tokens_are_long_random_and_hidden() {
     let (leases, _) = leases();
     let (a, b) = (register(&leases, Some("a")), register(&leases, Some("b")));
     assert_ne!(a.token, b.token);

@@ -1,4 +1,4 @@
-//! The log on disk: whole lines, whatever was torn, whatever the id.
+//! The log on disk: complete lines, also after torn writes, and for ids of any content.
 
 use std::fs;
 use std::io::Cursor;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::log::{Line, LineType, NarratorLog, headline};
 
-use crate::log::backwards::Backwards;
+use crate::log::reverse_lines::ReverseLines;
 
 fn open() -> (NarratorLog, TempDir) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -39,7 +39,7 @@ fn append(log: &NarratorLog, detail: &str) {
     log.append(&line("w", detail)).expect("a line can be written");
 }
 
-/// What workspace `w` has said, the newest first.
+/// Returns the details of workspace `w`, newest first.
 #[track_caller]
 fn details(log: &NarratorLog, limit: usize) -> Vec<String> {
     let mut details = Vec::new();
@@ -55,7 +55,7 @@ fn details(log: &NarratorLog, limit: usize) -> Vec<String> {
     details
 }
 
-/// Cuts so many bytes off the log of `w`.
+/// Cuts bytes off the end of the log of `w`.
 fn tear(log: &NarratorLog, bytes: usize) {
     let path = log.path("w");
     let text = fs::read(&path).expect("there is a log");
@@ -63,13 +63,9 @@ fn tear(log: &NarratorLog, bytes: usize) {
 }
 
 #[test]
-fn lines_come_back_newest_first() {
+fn lines_are_read_newest_first() {
     let (log, _folder) = open();
-    assert_eq!(
-        details(&log, 9),
-        [""; 0],
-        "a workspace that was never heard of has none"
-    );
+    assert_eq!(details(&log, 9), [""; 0], "an unknown workspace has none");
     for detail in ["a", "b\nb", "\u{2028} \u{0} \"", "d"] {
         append(&log, detail);
     }
@@ -78,7 +74,7 @@ fn lines_come_back_newest_first() {
 }
 
 #[test]
-fn a_torn_line_costs_itself_only() {
+fn a_torn_line_loses_only_itself() {
     let (log, _folder) = open();
     let whole = line("w", "torn").json().len();
     for torn in 1..=whole {
@@ -87,7 +83,7 @@ fn a_torn_line_costs_itself_only() {
         tear(&log, torn);
         assert_eq!(details(&log, 1), ["before"], "{torn} bytes are missing");
         append(&log, "after");
-        // A line that lacks only its line feed is whole again by the next one's.
+        // A line that lacks only its line feed is completed by the next append.
         let expected: &[&str] = if torn == 1 {
             &["after", "torn", "before"]
         } else {
@@ -98,7 +94,7 @@ fn a_torn_line_costs_itself_only() {
 }
 
 #[test]
-fn what_others_wrote_is_left_out() {
+fn lines_of_other_programs_are_skipped() {
     let (log, _folder) = open();
     append(&log, "a");
     let path = log.path("w");
@@ -117,7 +113,7 @@ fn a_full_file_becomes_the_older_one() {
     for number in 0..10 {
         append(&log, &format!("{number:02}"));
     }
-    // Three in the older file, one in the newer, and six dropped.
+    // Three lines are in the older file, one is in the newer, and six were dropped.
     assert_eq!(details(&log, 99), ["09", "08", "07", "06"]);
     let files = fs::read_dir(folder.path().join("narrator"))
         .expect("the folder is there")
@@ -132,7 +128,7 @@ fn a_full_file_becomes_the_older_one() {
 }
 
 #[test]
-fn workspaces_that_look_alike_have_logs_of_their_own() {
+fn workspaces_with_similar_ids_have_separate_logs() {
     let (log, folder) = open();
     let long = "x".repeat(10_000);
     let workspaces = ["..", "../..", "a\0", "con", "w", "W", "\u{e9}", "e\u{301}", &long];
@@ -156,7 +152,7 @@ fn workspaces_that_look_alike_have_logs_of_their_own() {
 }
 
 #[test]
-fn one_look_goes_only_so_far() {
+fn one_query_reads_a_bounded_part() {
     let (log, _folder) = open();
     let megabyte = "x".repeat(1 << 20);
     for _ in 0..12 {
@@ -166,7 +162,7 @@ fn one_look_goes_only_so_far() {
 }
 
 #[test]
-fn many_at_once_tear_nothing() {
+fn concurrent_appends_do_not_mix() {
     let (log, _folder) = open();
     std::thread::scope(|scope| {
         for writer in 0..4 {
@@ -178,7 +174,7 @@ fn many_at_once_tear_nothing() {
 }
 
 #[test]
-fn backwards_is_forwards_turned_round() {
+fn reverse_lines_agree_with_a_naive_version() {
     let mut state = 7_u64;
     let mut random = |below: u64| {
         state = state
@@ -190,11 +186,11 @@ fn backwards_is_forwards_turned_round() {
         let length = random(60);
         let text: Vec<u8> = (0..length).map(|_| b"ab\n"[random(3) as usize]).collect();
         let mut naive: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
-        // What follows the last line feed is no line yet.
+        // Text after the last line feed is no line yet.
         naive.pop();
         naive.reverse();
         for block in [1, 2, 3, 7, 64] {
-            let lines = Backwards::with_block(Cursor::new(&text), block).expect("memory can be read");
+            let lines = ReverseLines::with_block(Cursor::new(&text), block).expect("memory can be read");
             let lines: Vec<Vec<u8>> = lines.map(|line| line.expect("memory can be read")).collect();
             assert_eq!(
                 lines,

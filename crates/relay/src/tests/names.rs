@@ -1,4 +1,4 @@
-//! Names that any id may be turned into.
+//! Names that are derived from ids.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use protocol::check_conversation_id;
 
 use crate::safe_name::{conversation_id, file_name};
 
-/// Ids that have been trouble elsewhere.
+/// Returns ids that cause problems as file names.
 fn hostile() -> Vec<String> {
     let long = "x".repeat(10_000);
     let ids = [
@@ -61,7 +61,7 @@ fn no_two_ids_share_a_file_and_no_file_leaves_its_folder() {
 }
 
 #[test]
-fn a_name_can_be_read() {
+fn a_name_is_readable() {
     assert!(file_name("Team A / build #7").starts_with("team-a-build-7-"));
 }
 

@@ -1,25 +1,25 @@
-//! The way of one message, whole and cut off.
+//! The processing of one message, complete and interrupted.
 
 use std::time::Duration;
 
 use expect_test::expect;
 use protocol::NarratorMessage;
 
-use super::{Desk, look, said};
+use super::{Setup, look, user_message};
 use crate::{FakeAnswer, FakeRelay, LeaseError, Look, NarratorError, RelayAnswer, RelayError, Remark, Waits};
 
-fn says(text: &str) -> FakeAnswer {
-    FakeAnswer::Says(RelayAnswer::text(text), Duration::ZERO)
+fn answer(text: &str) -> FakeAnswer {
+    FakeAnswer::Answer(RelayAnswer::text(text), Duration::ZERO)
 }
 
 #[tokio::test]
-async fn a_message_is_answered_to_every_reader() {
-    let relay = FakeRelay::new([says("All is well.\nReally.")]);
-    let desk = Desk::new(relay.clone());
-    desk.register();
-    let accepted = desk
+async fn an_answer_is_published_to_all_readers() {
+    let relay = FakeRelay::new([answer("All is well.\nReally.")]);
+    let setup = Setup::new(relay.clone());
+    setup.register();
+    let accepted = setup
         .narrator
-        .tell(said("How is it?"), Waits::ForTheAnswer)
+        .tell(user_message("How is it?"), Waits::ForTheAnswer)
         .await
         .expect("it is answered");
     assert_eq!(
@@ -27,18 +27,18 @@ async fn a_message_is_answered_to_every_reader() {
         ("w", "c")
     );
     expect![[r#"narration {"text":"All is well.\nReally.","headline":"All is well.","source":"narrator"}"#]]
-        .assert_eq(&desk.logged("c").await.join("\n"));
+        .assert_eq(&setup.logged("c").await.join("\n"));
     expect![[r#"
         narration user How is it?: How is it?
         narration narrator All is well.: All is well.
         Really."#]]
-    .assert_eq(&desk.feed().await.join("\n"));
-    let told = relay.messages();
+    .assert_eq(&setup.feed().await.join("\n"));
+    let messages = relay.messages();
     assert_eq!(
-        (&told[0].task_id, &told[0].event_id),
+        (&messages[0].task_id, &messages[0].event_id),
         (&accepted.task_id, &accepted.event_id)
     );
-    let raw = desk.narrator.raw(look("w")).await.expect("the log can be read");
+    let raw = setup.narrator.raw(look("w")).await.expect("the log can be read");
     let of_task = raw.lines().filter(|line| line.contains(&accepted.task_id)).count();
     assert_eq!(
         (of_task, raw.lines().count()),
@@ -53,28 +53,28 @@ async fn a_message_is_answered_to_every_reader() {
 }
 
 #[tokio::test]
-async fn without_a_lease_nothing_is_asked_or_written() {
+async fn without_a_lease_no_relay_is_asked_and_nothing_is_written() {
     let relay = FakeRelay::new([]);
-    let desk = Desk::new(relay.clone());
-    let refused = desk.narrator.tell(said("Hello?"), Waits::ForTheAnswer).await;
+    let setup = Setup::new(relay.clone());
+    let refused = setup.narrator.tell(user_message("Hello?"), Waits::ForTheAnswer).await;
     assert!(
         matches!(refused, Err(NarratorError::Lease(LeaseError::NotRegistered { .. }))),
         "{refused:?}"
     );
-    assert_eq!((relay.messages().len(), desk.feed().await.len()), (0, 0));
+    assert_eq!((relay.messages().len(), setup.feed().await.len()), (0, 0));
 }
 
 #[tokio::test]
-async fn a_lease_that_ends_meanwhile_silences_the_answer() {
-    let relay = FakeRelay::held([says("Too late.")]);
-    let desk = Desk::new(relay.clone());
-    desk.register();
-    let (narrator, told) = (desk.narrator.clone(), relay.clone());
-    let telling = tokio::spawn(async move { narrator.tell(said("Hello?"), Waits::ForTheAnswer).await });
-    told.told(1).await;
-    desk.hands.pass(60);
+async fn a_lease_that_ends_meanwhile_suppresses_the_answer() {
+    let relay = FakeRelay::held([answer("Too late.")]);
+    let setup = Setup::new(relay.clone());
+    setup.register();
+    let narrator = setup.narrator.clone();
+    let sending = tokio::spawn(async move { narrator.tell(user_message("Hello?"), Waits::ForTheAnswer).await });
+    relay.received(1).await;
+    setup.clock.advance(60);
     relay.release(1);
-    let refused = telling.await.expect("it is told");
+    let refused = sending.await.expect("the task ends");
     assert!(
         matches!(refused, Err(NarratorError::Lease(LeaseError::NotRegistered { .. }))),
         "{refused:?}"
@@ -85,49 +85,45 @@ async fn a_lease_that_ends_meanwhile_silences_the_answer() {
         "ERROR",
         "WORKSPACE_NARRATOR_COMPLETED",
     ];
-    assert_eq!(desk.line_types().await, types);
+    assert_eq!(setup.line_types().await, types);
     assert!(
-        desk.store.conversation("c").await.expect("readable").is_none(),
-        "nobody is told"
+        setup.store.conversation("c").await.expect("readable").is_none(),
+        "nothing is published"
     );
 }
 
 #[tokio::test]
-async fn a_lease_that_is_taken_over_meanwhile_is_one() {
+async fn a_lease_that_is_taken_over_meanwhile_is_valid() {
     let relay = FakeRelay::held([]);
-    let desk = Desk::new(relay.clone());
-    let old = desk.register();
-    let (narrator, told) = (desk.narrator.clone(), relay.clone());
-    let telling = tokio::spawn(async move { narrator.tell(said("Hello?"), Waits::ForTheAnswer).await });
-    told.told(1).await;
+    let setup = Setup::new(relay.clone());
+    let old = setup.register();
+    let narrator = setup.narrator.clone();
+    let sending = tokio::spawn(async move { narrator.tell(user_message("Hello?"), Waits::ForTheAnswer).await });
+    relay.received(1).await;
     let request = crate::LeaseRequest {
         agent_id: "controller".to_owned(),
         token: Some(old.token),
         ..crate::LeaseRequest::default()
     };
-    desk.narrator.leases().register(request).expect("the token is right");
+    setup.narrator.leases().register(request).expect("the token is right");
     relay.release(1);
-    telling.await.expect("it is told").expect("and answered");
+    sending.await.expect("the task ends").expect("and answered");
 }
 
 #[tokio::test]
-async fn what_the_relay_fails_with_is_told_and_written() {
-    let blank = FakeAnswer::Says(RelayAnswer::text(" \n"), Duration::ZERO);
-    let nothing = FakeAnswer::Says(RelayAnswer { remarks: Vec::new() }, Duration::ZERO);
-    let desk = Desk::new(FakeRelay::new([
-        FakeAnswer::Fails("no luck".to_owned()),
-        blank,
-        nothing,
-    ]));
-    desk.register();
+async fn the_relays_error_is_returned_and_logged() {
+    let blank = FakeAnswer::Answer(RelayAnswer::text(" \n"), Duration::ZERO);
+    let nothing = FakeAnswer::Answer(RelayAnswer { remarks: Vec::new() }, Duration::ZERO);
+    let setup = Setup::new(FakeRelay::new([FakeAnswer::Fail("no luck".to_owned()), blank, nothing]));
+    setup.register();
     for detail in [
         "no luck",
         "the relay's answer has no visible character",
         "the relay's answer has no visible character",
     ] {
-        let failed = desk
+        let failed = setup
             .narrator
-            .tell(said("Hello?"), Waits::ForTheAnswer)
+            .tell(user_message("Hello?"), Waits::ForTheAnswer)
             .await
             .expect_err("it fails");
         assert!(
@@ -135,7 +131,7 @@ async fn what_the_relay_fails_with_is_told_and_written() {
             "{failed:?}"
         );
         assert_eq!(failed.to_string(), detail);
-        let feed = desk.feed().await;
+        let feed = setup.feed().await;
         assert_eq!(
             feed.last().map(String::as_str),
             Some(format!("error system relay_failed: {detail}").as_str())
@@ -144,73 +140,75 @@ async fn what_the_relay_fails_with_is_told_and_written() {
 }
 
 #[tokio::test]
-async fn a_relay_that_hangs_is_given_up() {
-    let desk = Desk::with(FakeRelay::new([FakeAnswer::Hangs]), |settings| {
+async fn a_hanging_relay_times_out() {
+    let setup = Setup::with(FakeRelay::new([FakeAnswer::Hang]), |settings| {
         settings.relay_limit = Duration::from_millis(10);
     });
-    desk.register();
-    let given_up = desk
+    setup.register();
+    let given_up = setup
         .narrator
-        .tell(said("Hello?"), Waits::ForTheAnswer)
+        .tell(user_message("Hello?"), Waits::ForTheAnswer)
         .await
         .expect_err("it hangs");
     assert_eq!(given_up.to_string(), "the relay didn't answer within 0.01 s");
-    desk.narrator
-        .tell(said("Hello?"), Waits::ForTheAnswer)
-        .await
-        .expect("the next one is tried afresh");
-}
-
-#[tokio::test]
-async fn whoever_does_not_wait_is_answered_in_the_log() {
-    let relay = FakeRelay::held([says("Later.")]);
-    let desk = Desk::new(relay.clone());
-    desk.register();
-    let mut tail = desk.store.tail("c");
-    let accepted = desk
+    setup
         .narrator
-        .tell(said("Hello?"), Waits::ForNothing)
+        .tell(user_message("Hello?"), Waits::ForTheAnswer)
         .await
-        .expect("it is taken");
+        .expect("the next message is answered");
+}
+
+#[tokio::test]
+async fn without_waiting_the_answer_is_in_the_log() {
+    let relay = FakeRelay::held([answer("Later.")]);
+    let setup = Setup::new(relay.clone());
+    setup.register();
+    let mut tail = setup.store.tail("c");
+    let accepted = setup
+        .narrator
+        .tell(user_message("Hello?"), Waits::ForNothing)
+        .await
+        .expect("it is accepted");
     assert_eq!(accepted.conversation_id, "c");
-    relay.told(1).await;
-    assert_eq!(desk.line_types().await, ["USER_MESSAGE"]);
+    relay.received(1).await;
+    assert_eq!(setup.line_types().await, ["USER_MESSAGE"]);
     relay.release(1);
     tail.changed().await.expect("it is narrated");
-    assert_eq!(desk.logged("c").await.len(), 1);
+    assert_eq!(setup.logged("c").await.len(), 1);
 }
 
 #[tokio::test]
-async fn work_goes_on_when_nobody_waits_any_more() {
+async fn a_message_is_processed_although_its_caller_has_gone() {
     let relay = FakeRelay::held([]);
-    let desk = Desk::new(relay.clone());
-    desk.register();
-    let mut tail = desk.store.tail("c");
-    let (narrator, told) = (desk.narrator.clone(), relay.clone());
-    let telling = tokio::spawn(async move { narrator.tell(said("Hello?"), Waits::ForTheAnswer).await });
-    told.told(1).await;
-    telling.abort();
+    let setup = Setup::new(relay.clone());
+    setup.register();
+    let mut tail = setup.store.tail("c");
+    let narrator = setup.narrator.clone();
+    let sending = tokio::spawn(async move { narrator.tell(user_message("Hello?"), Waits::ForTheAnswer).await });
+    relay.received(1).await;
+    sending.abort();
     relay.release(1);
     tail.changed().await.expect("it is narrated");
 }
 
 #[tokio::test]
-async fn only_so_many_are_worked_on_at_once() {
+async fn concurrent_messages_are_limited() {
     let relay = FakeRelay::held([]);
-    let desk = Desk::new(relay.clone());
-    desk.register();
+    let setup = Setup::new(relay.clone());
+    setup.register();
     for _ in 0..64 {
-        desk.narrator
-            .tell(said("Hello?"), Waits::ForNothing)
+        setup
+            .narrator
+            .tell(user_message("Hello?"), Waits::ForNothing)
             .await
             .expect("there is room");
     }
-    let refused = desk.narrator.tell(said("Hello?"), Waits::ForNothing).await;
+    let refused = setup.narrator.tell(user_message("Hello?"), Waits::ForNothing).await;
     assert!(matches!(refused, Err(NarratorError::Busy { limit: 64 })), "{refused:?}");
 }
 
 #[tokio::test]
-async fn several_remarks_and_some_that_are_not_said() {
+async fn suppressed_remarks_are_logged_but_not_published() {
     let remark = |text: &str, suppressed| Remark {
         text: text.to_owned(),
         headline: Some(text.to_uppercase()),
@@ -218,26 +216,27 @@ async fn several_remarks_and_some_that_are_not_said() {
         suppressed,
     };
     let remarks = vec![remark("a", false), remark("b", true), remark("c", false)];
-    let desk = Desk::new(FakeRelay::new([
-        FakeAnswer::Says(RelayAnswer { remarks }, Duration::ZERO),
-        FakeAnswer::Says(
+    let setup = Setup::new(FakeRelay::new([
+        FakeAnswer::Answer(RelayAnswer { remarks }, Duration::ZERO),
+        FakeAnswer::Answer(
             RelayAnswer {
                 remarks: vec![remark("d", true)],
             },
             Duration::ZERO,
         ),
     ]));
-    desk.register();
+    setup.register();
     for _ in 0..2 {
-        desk.narrator
-            .tell(said("Hello?"), Waits::ForTheAnswer)
+        setup
+            .narrator
+            .tell(user_message("Hello?"), Waits::ForTheAnswer)
             .await
             .expect("it is answered");
     }
     expect![[r#"
         narration {"text":"a","headline":"A","source":"narrator"}
         narration {"text":"c","headline":"C","source":"narrator"}"#]]
-    .assert_eq(&desk.logged("c").await.join("\n"));
+    .assert_eq(&setup.logged("c").await.join("\n"));
     expect![[r#"
         narration user Hello?: Hello?
         narration narrator A: a
@@ -245,35 +244,35 @@ async fn several_remarks_and_some_that_are_not_said() {
         narration narrator C: c
         narration user Hello?: Hello?
         suppressed narrator D: d"#]]
-    .assert_eq(&desk.feed().await.join("\n"));
+    .assert_eq(&setup.feed().await.join("\n"));
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_named() {
-    let desk = Desk::new(FakeRelay::new([]));
-    desk.register();
+async fn invalid_messages_are_refused() {
+    let setup = Setup::new(FakeRelay::new([]));
+    setup.register();
     let check = async |message: NarratorMessage, expected: &str| {
-        let refused = desk
+        let refused = setup
             .narrator
             .tell(message, Waits::ForTheAnswer)
             .await
-            .expect_err("it makes no sense");
+            .expect_err("it is invalid");
         assert_eq!(refused.to_string(), expected);
     };
     let message = NarratorMessage {
         message: None,
-        ..said("")
+        ..user_message("")
     };
     check(message, "message is required").await;
-    check(said(" \n\u{2003}"), "message is required").await;
+    check(user_message(" \n\u{2003}"), "message is required").await;
     check(
-        said(&"x".repeat(262_145)),
+        user_message(&"x".repeat(262_145)),
         "the message has 262145 bytes, and 262144 are allowed",
     )
     .await;
     let message = NarratorMessage {
         workspace_id: None,
-        ..said("a")
+        ..user_message("a")
     };
     check(
         message,
@@ -282,7 +281,7 @@ async fn what_makes_no_sense_is_named() {
     .await;
     let message = NarratorMessage {
         agent_id: Some(String::new()),
-        ..said("a")
+        ..user_message("a")
     };
     check(
         message,
@@ -292,76 +291,78 @@ async fn what_makes_no_sense_is_named() {
     let conversation_id = Some("../x".to_owned());
     let message = NarratorMessage {
         conversation_id,
-        ..said("a")
+        ..user_message("a")
     };
-    let refused = desk.narrator.tell(message, Waits::ForTheAnswer).await;
+    let refused = setup.narrator.tell(message, Waits::ForTheAnswer).await;
     assert!(matches!(refused, Err(NarratorError::InvalidRequest(_))), "{refused:?}");
-    assert_eq!(desk.feed().await.len(), 0);
+    assert_eq!(setup.feed().await.len(), 0);
 }
 
 #[tokio::test]
-async fn a_workspace_has_a_conversation_of_its_own_also_after_it_was_deleted() {
+async fn a_workspace_gets_a_new_conversation_after_its_own_was_deleted() {
     let relay = FakeRelay::new([]);
-    let desk = Desk::new(relay.clone());
-    desk.register();
+    let setup = Setup::new(relay.clone());
+    setup.register();
     let message = || NarratorMessage {
         conversation_id: None,
-        ..said("Hello?")
+        ..user_message("Hello?")
     };
-    let first = desk
+    let first = setup
         .narrator
         .tell(message(), Waits::ForTheAnswer)
         .await
         .expect("it is answered");
-    let again = desk
+    let again = setup
         .narrator
         .tell(message(), Waits::ForTheAnswer)
         .await
         .expect("it is answered");
     assert_eq!(first.conversation_id, again.conversation_id);
-    desk.store
+    setup
+        .store
         .delete(&first.conversation_id)
         .await
         .expect("it can be deleted");
-    let next = desk
+    let next = setup
         .narrator
         .tell(message(), Waits::ForTheAnswer)
         .await
         .expect("it is answered");
     assert_eq!(next.conversation_id, format!("{}-2", first.conversation_id));
-    let feed = desk.narrator.feed(look("w")).await.expect("the feed can be read");
+    let feed = setup.narrator.feed(look("w")).await.expect("the feed can be read");
     assert_eq!(feed.conversation_id, next.conversation_id);
     let named = NarratorMessage {
         conversation_id: Some(first.conversation_id),
-        ..said("Hello?")
+        ..user_message("Hello?")
     };
-    let gone = desk.narrator.tell(named, Waits::ForTheAnswer).await;
+    let gone = setup.narrator.tell(named, Waits::ForTheAnswer).await;
     assert!(matches!(gone, Err(NarratorError::Store(_))), "{gone:?}");
     assert_eq!(
         relay.messages().len(),
         3,
-        "nobody is asked in a conversation that was deleted"
+        "no relay is asked for a deleted conversation"
     );
 }
 
 #[tokio::test]
-async fn a_conversation_that_is_deleted_meanwhile_ends_in_an_error() {
+async fn a_conversation_that_is_deleted_meanwhile_is_an_error() {
     let relay = FakeRelay::held([]);
-    let desk = Desk::new(relay.clone());
-    desk.register();
+    let setup = Setup::new(relay.clone());
+    setup.register();
     relay.release(1);
-    desk.narrator
-        .tell(said("one"), Waits::ForTheAnswer)
+    setup
+        .narrator
+        .tell(user_message("one"), Waits::ForTheAnswer)
         .await
         .expect("it is answered");
-    let (narrator, told) = (desk.narrator.clone(), relay.clone());
-    let telling = tokio::spawn(async move { narrator.tell(said("two"), Waits::ForTheAnswer).await });
-    told.told(2).await;
-    desk.store.delete("c").await.expect("it can be deleted");
+    let narrator = setup.narrator.clone();
+    let sending = tokio::spawn(async move { narrator.tell(user_message("two"), Waits::ForTheAnswer).await });
+    relay.received(2).await;
+    setup.store.delete("c").await.expect("it can be deleted");
     relay.release(1);
-    let gone = telling.await.expect("it is told");
+    let gone = sending.await.expect("the task ends");
     assert!(matches!(gone, Err(NarratorError::Store(_))), "{gone:?}");
-    let feed = desk.feed().await;
+    let feed = setup.feed().await;
     assert_eq!(
         feed.last().map(String::as_str),
         Some("error system store_failed: conversation \"c\" was deleted")
@@ -369,22 +370,23 @@ async fn a_conversation_that_is_deleted_meanwhile_ends_in_an_error() {
 }
 
 #[tokio::test]
-async fn a_feed_is_limited_and_may_be_of_one_conversation() {
-    let desk = Desk::new(FakeRelay::new([]));
-    desk.register();
+async fn a_feed_can_be_limited_to_a_number_and_a_conversation() {
+    let setup = Setup::new(FakeRelay::new([]));
+    setup.register();
     for conversation in ["c", "d"] {
         let conversation_id = Some(conversation.to_owned());
         let message = NarratorMessage {
             conversation_id,
-            ..said(conversation)
+            ..user_message(conversation)
         };
-        desk.narrator
+        setup
+            .narrator
             .tell(message, Waits::ForTheAnswer)
             .await
             .expect("it is answered");
     }
     let details = async |look: Look| -> Vec<String> {
-        let feed = desk.narrator.feed(look).await.expect("the feed can be read");
+        let feed = setup.narrator.feed(look).await.expect("the feed can be read");
         feed.events.into_iter().map(|event| event.detail).collect()
     };
     assert_eq!(

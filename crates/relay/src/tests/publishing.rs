@@ -1,9 +1,9 @@
-//! What controllers publish by their leases.
+//! Events that controllers publish.
 
 use expect_test::expect;
 use protocol::ControllerEvents;
 
-use super::{Desk, register};
+use super::{Setup, register};
 use crate::{FakeRelay, LeaseError, NarratorError};
 
 fn events() -> ControllerEvents {
@@ -21,9 +21,9 @@ fn events() -> ControllerEvents {
 
 #[tokio::test]
 async fn a_controllers_events_reach_readers_and_the_workspace() {
-    let desk = Desk::with(FakeRelay::new([]), |settings| settings.summary_refresh = 9);
-    let lease = register(desk.narrator.leases(), Some("w"));
-    let published = desk
+    let setup = Setup::with(FakeRelay::new([]), |settings| settings.summary_refresh = 9);
+    let lease = register(setup.narrator.leases(), Some("w"));
+    let published = setup
         .narrator
         .publish(&lease.registration_id, &lease.token, events())
         .await;
@@ -37,7 +37,7 @@ async fn a_controllers_events_reach_readers_and_the_workspace() {
         step-finish {"step":1,"payload":{"ok":true}}
         summary {"text":"It builds."}
         narration {"text":"It builds!","source":"agent"}"#]]
-    .assert_eq(&desk.logged("c").await.join("\n"));
+    .assert_eq(&setup.logged("c").await.join("\n"));
     expect![[r#"
         agent-update agent Build: Build
         agent-update agent Step 1 goes on: Step 1 goes on
@@ -46,51 +46,52 @@ async fn a_controllers_events_reach_readers_and_the_workspace() {
         agent-result agent Step 1 is over: {"ok":true}
         agent-result agent It builds.: It builds.
         narration agent It builds!: It builds!"#]]
-    .assert_eq(&desk.feed().await.join("\n"));
+    .assert_eq(&setup.feed().await.join("\n"));
 }
 
 #[tokio::test]
-async fn without_a_workspace_only_readers_are_told() {
-    let desk = Desk::new(FakeRelay::new([]));
-    let lease = desk.register();
-    desk.narrator
+async fn without_a_workspace_only_the_conversation_has_the_events() {
+    let setup = Setup::new(FakeRelay::new([]));
+    let lease = setup.register();
+    setup
+        .narrator
         .publish(&lease.registration_id, &lease.token, events())
         .await
         .expect("the token is right");
-    assert_eq!((desk.logged("c").await.len(), desk.feed().await.len()), (7, 0));
+    assert_eq!((setup.logged("c").await.len(), setup.feed().await.len()), (7, 0));
 }
 
 #[tokio::test]
-async fn only_whoever_holds_the_lease_may_publish() {
-    let desk = Desk::new(FakeRelay::new([]));
-    let lease = desk.register();
-    let publish = async |token: &str| desk.narrator.publish(&lease.registration_id, token, events()).await;
+async fn only_the_holder_of_the_lease_may_publish() {
+    let setup = Setup::new(FakeRelay::new([]));
+    let lease = setup.register();
+    let publish = async |token: &str| setup.narrator.publish(&lease.registration_id, token, events()).await;
     let wrong = publish("guessed").await;
     assert!(
         matches!(wrong, Err(NarratorError::Lease(LeaseError::WrongToken { .. }))),
         "{wrong:?}"
     );
-    desk.hands.pass(60);
+    setup.clock.advance(60);
     let late = publish(&lease.token).await;
     assert!(
         matches!(late, Err(NarratorError::Lease(LeaseError::Over { .. }))),
         "{late:?}"
     );
-    assert!(desk.store.conversation("c").await.expect("readable").is_none());
+    assert!(setup.store.conversation("c").await.expect("readable").is_none());
 }
 
 #[tokio::test]
-async fn a_turn_that_is_not_there_is_refused() {
-    let desk = Desk::new(FakeRelay::new([]));
-    let lease = register(desk.narrator.leases(), Some("w"));
+async fn an_unknown_turn_is_refused() {
+    let setup = Setup::new(FakeRelay::new([]));
+    let lease = register(setup.narrator.leases(), Some("w"));
     let events = ControllerEvents {
         turn_id: Some("t".to_owned()),
         ..events()
     };
-    let refused = desk
+    let refused = setup
         .narrator
         .publish(&lease.registration_id, &lease.token, events)
         .await;
     assert!(matches!(refused, Err(NarratorError::Store(_))), "{refused:?}");
-    assert_eq!(desk.feed().await.len(), 0, "and the workspace isn't told of it");
+    assert_eq!(setup.feed().await.len(), 0, "and the workspace's log doesn't have them");
 }

@@ -1,38 +1,41 @@
-//! The rolling summary: when it is written, what is in it, whom it reaches.
+//! The rolling summary: when it is written, its content, and its publication.
 
 use std::fs;
 
 use expect_test::expect;
 use serde_json::Value;
 
-use super::{Desk, look, said};
+use super::{Setup, look, user_message};
 use crate::{FakeRelay, Waits};
 
-async fn tell(desk: &Desk, times: usize) {
+async fn send_messages(setup: &Setup, times: usize) {
     for number in 0..times {
-        let told = desk
+        let answered = setup
             .narrator
-            .tell(said(&format!("{number}\n# x")), Waits::ForTheAnswer)
+            .tell(user_message(&format!("{number}\n# x")), Waits::ForTheAnswer)
             .await;
-        told.expect("it is answered");
+        answered.expect("it is answered");
     }
 }
 
-/// The summary files.
-fn files(desk: &Desk) -> Vec<std::path::PathBuf> {
-    let entries = fs::read_dir(desk.summary_dir().join("summaries")).expect("the folder is there");
+/// Returns the summary files.
+fn files(setup: &Setup) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(setup.summary_dir().join("summaries")).expect("the folder is there");
     entries.map(|entry| entry.expect("it can be listed").path()).collect()
 }
 
 #[tokio::test]
-async fn it_is_written_after_so_many_narrations() {
-    let desk = Desk::with(FakeRelay::new([]), |settings| settings.summary_refresh = 2);
-    desk.register();
-    tell(&desk, 1).await;
-    assert_eq!(files(&desk).len(), 0);
-    assert_eq!(desk.narrator.feed(look("w")).await.expect("readable").summary_ref, None);
-    tell(&desk, 1).await;
-    let path = files(&desk).pop().expect("a summary was written");
+async fn it_is_written_after_a_number_of_narrations() {
+    let setup = Setup::with(FakeRelay::new([]), |settings| settings.summary_refresh = 2);
+    setup.register();
+    send_messages(&setup, 1).await;
+    assert_eq!(files(&setup).len(), 0);
+    assert_eq!(
+        setup.narrator.feed(look("w")).await.expect("readable").summary_ref,
+        None
+    );
+    send_messages(&setup, 1).await;
+    let path = files(&setup).pop().expect("a summary was written");
     expect![[r#"
         # w
 
@@ -45,18 +48,20 @@ async fn it_is_written_after_so_many_narrations() {
     "#]]
     .assert_eq(&fs::read_to_string(&path).expect("it can be read"));
 
-    let logged = desk.logged("c").await;
+    let logged = setup.logged("c").await;
     assert_eq!(logged.len(), 3);
-    let summary = logged[2].strip_prefix("summary ").expect("the summary is said too");
+    let summary = logged[2]
+        .strip_prefix("summary ")
+        .expect("the summary is published too");
     let summary: Value = serde_json::from_str(summary).expect("fields are JSON");
     let name = path.file_name().and_then(|name| name.to_str());
     assert_eq!(summary["ref"].as_str(), name);
     assert!(summary["text"].as_str().is_some_and(|text| text.starts_with("# w\n")));
-    let feed = desk.narrator.feed(look("w")).await.expect("readable");
+    let feed = setup.narrator.feed(look("w")).await.expect("readable");
     assert_eq!(feed.summary_ref.as_deref(), name);
 
-    tell(&desk, 3).await;
-    let kinds: Vec<_> = desk
+    send_messages(&setup, 3).await;
+    let kinds: Vec<_> = setup
         .logged("c")
         .await
         .into_iter()
@@ -66,15 +71,15 @@ async fn it_is_written_after_so_many_narrations() {
         kinds.join(" "),
         "narration narration summary narration narration summary narration"
     );
-    assert_eq!(files(&desk).len(), 1, "no temporary file is left");
+    assert_eq!(files(&setup).len(), 1, "no temporary file is left");
 }
 
 #[tokio::test]
-async fn it_holds_the_newest_only() {
-    let desk = Desk::with(FakeRelay::new([]), |settings| settings.summary_refresh = 1);
-    desk.register();
-    tell(&desk, 40).await;
-    let text = fs::read_to_string(files(&desk).pop().expect("a summary was written")).expect("it can be read");
+async fn it_holds_only_the_newest_events() {
+    let setup = Setup::with(FakeRelay::new([]), |settings| settings.summary_refresh = 1);
+    setup.register();
+    send_messages(&setup, 40).await;
+    let text = fs::read_to_string(files(&setup).pop().expect("a summary was written")).expect("it can be read");
     assert_eq!(text.lines().filter(|line| line.starts_with("- ")).count(), 50);
     assert!(
         text.contains("**narrator** echo: 39") && !text.contains("echo: 14 "),
@@ -83,11 +88,11 @@ async fn it_holds_the_newest_only() {
 }
 
 #[tokio::test]
-async fn a_narration_stays_said_when_the_summary_fails() {
-    let desk = Desk::with(FakeRelay::new([]), |settings| settings.summary_refresh = 1);
-    desk.register();
-    let folder = desk.summary_dir().join("summaries");
+async fn a_narration_stays_published_if_the_summary_fails() {
+    let setup = Setup::with(FakeRelay::new([]), |settings| settings.summary_refresh = 1);
+    setup.register();
+    let folder = setup.summary_dir().join("summaries");
     fs::remove_dir(&folder).expect("it is empty");
-    tell(&desk, 1).await;
-    assert_eq!(desk.logged("c").await.len(), 1);
+    send_messages(&setup, 1).await;
+    assert_eq!(setup.logged("c").await.len(), 1);
 }

@@ -1,4 +1,4 @@
-//! The recorded answers in `fixtures/upstreams`, which our drivers and the official clients both read.
+//! The recorded answers in `fixtures/upstreams`, which both our drivers and the official clients read.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use super::{Outcome, ScriptedServer, Step, request};
 /// One recorded answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
-    /// The file's name without its ending.
+    /// The file's name without its extension.
     pub name: String,
     /// The file.
     pub path: PathBuf,
 }
 
 impl Recorded {
-    /// Starts a server that gives this answer to whoever asks.
+    /// Starts a server that gives this answer to all requests.
     ///
     /// # Panics
     /// If the file can't be read.
@@ -28,11 +28,12 @@ impl Recorded {
     }
 }
 
-/// What an engine makes of a recorded answer; `engine` makes it for a server's address, which the line shows as `URL`.
+/// Reads a recorded answer with the engine that `engine` creates for a server's address; returns the outcome, and a
+/// line that shows it, with the address as `URL`.
 ///
 /// # Panics
-/// If the engine breaks its promises, or takes no request.
-pub async fn told(answer: &Recorded, engine: impl Fn(&str) -> Arc<dyn Engine>) -> (Outcome, String) {
+/// If the engine breaks its contract, or refuses the request.
+pub async fn read_recorded(answer: &Recorded, engine: impl Fn(&str) -> Arc<dyn Engine>) -> (Outcome, String) {
     let server = answer.serve().await;
     let mut generation = engine(server.url())
         .generate(request("Hello"))
@@ -42,7 +43,7 @@ pub async fn told(answer: &Recorded, engine: impl Fn(&str) -> Arc<dyn Engine>) -
     (outcome, line)
 }
 
-/// All recorded answers of one kind of server (`ollama`, `openai`), by name.
+/// Returns all recorded answers of one kind of server (`ollama`, `openai`), by name.
 ///
 /// # Panics
 /// If there are none.
@@ -63,7 +64,7 @@ pub fn recorded(kind: &str) -> Vec<Recorded> {
     answers
 }
 
-/// A file of the repository, by its path below the root.
+/// Returns the path of a file of the repository, from its path below the root.
 #[must_use]
 pub fn file_below_root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)

@@ -9,20 +9,20 @@ use tokio::runtime::Handle;
 use super::file_below_root;
 use crate::{Server, Settings};
 
-/// Names the Python that has `fixtures/upstreams/requirements.txt`.
+/// The environment variable that names the Python with the packages of `fixtures/upstreams/requirements.txt`.
 const PYTHON: &str = "SIDECAR_TEST_PYTHON";
 
-/// A model server in a process of its own, which ends with this value, or with the test, however that ends.
+/// A model server in a process of its own, which ends when this value is dropped, or with the test process.
 #[derive(Debug)]
 pub struct PythonServer {
-    /// Its standard input is a pipe from here: the server ends when that does.
+    /// The process. It ends when its standard input, a pipe from this process, is closed.
     child: Child,
     /// `HOST:PORT`.
     address: String,
 }
 
 impl PythonServer {
-    /// llama.cpp's server with the real model, on this port or (0) on a free one. Loads the model, which takes seconds.
+    /// Starts llama.cpp's server with the real model, on this port or (0) a free one. Loading the model takes seconds.
     ///
     /// # Panics
     /// If the model, Python or its packages are missing, or the server doesn't start.
@@ -37,7 +37,7 @@ impl PythonServer {
         Self::start("llama_cpp_server.py", &model.to_string_lossy(), port)
     }
 
-    /// A server with Ollama's wire in front of a `llama_cpp` one.
+    /// Starts a server with Ollama's interface in front of a `llama_cpp` one.
     ///
     /// # Panics
     /// As for [`PythonServer::llama_cpp`].
@@ -57,51 +57,51 @@ impl PythonServer {
         let output = child.stdout.take().expect("its standard output is a pipe");
         let mut lines = BufReader::new(output).lines().map_while(Result::ok);
         let address = lines.find_map(|line| line.strip_prefix("listening ").map(str::to_owned));
-        let address = address.expect("the server ends before it listens; its words are above");
+        let address = address.expect("the server ends before it listens; its output is above");
         Self { child, address }
     }
 
-    /// Its address, as a setting would have it.
+    /// Returns the server's URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Its port, to start another one on after [`PythonServer::kill`].
+    /// Returns the port, on which another server may be started after [`PythonServer::kill`].
     ///
     /// # Panics
-    /// If the server told no port.
+    /// If the server's address has no port.
     #[must_use]
     pub fn port(&self) -> u16 {
         let port = self.address.rsplit(':').next().and_then(|port| port.parse().ok());
         port.expect("an address ends in a port")
     }
 
-    /// Waits until a `llama_cpp` server computes nothing.
+    /// Waits until a `llama_cpp` server is idle.
     ///
     /// # Panics
-    /// If it goes on for 10 s, or tells nothing.
+    /// If it is busy for 10 s, or reports no metrics.
     pub async fn becomes_idle(&self) {
         /// Together 10 s: far more than one token takes, far less than the rest of an answer.
-        const LOOKS: u32 = 500;
-        const BETWEEN: Duration = Duration::from_millis(20);
+        const POLLS: u32 = 500;
+        const INTERVAL: Duration = Duration::from_millis(20);
         let settings = Settings::default();
-        let server = Server::new("llama.cpp", &self.url(), settings, Handle::current()).expect("it told its address");
-        let mut look = tokio::time::interval(BETWEEN);
-        for _ in 0..LOOKS {
-            let metrics = server.list("/metrics").await.expect("it tells what it does");
+        let server = Server::new("llama.cpp", &self.url(), settings, Handle::current()).expect("its address is valid");
+        let mut interval = tokio::time::interval(INTERVAL);
+        for _ in 0..POLLS {
+            let metrics = server.list("/metrics").await.expect("it reports metrics");
             if metrics.lines().any(|line| line == "llamacpp:requests_processing 0") {
                 return;
             }
-            look.tick().await;
+            interval.tick().await;
         }
-        unreachable!("llama.cpp goes on although nobody reads its answer");
+        unreachable!("llama.cpp is still busy 10 s after its answer was given up");
     }
 
-    /// Ends it at once, in the middle of whatever it does.
+    /// Kills the server at once.
     ///
     /// # Panics
-    /// If the system doesn't let it.
+    /// If the system refuses it.
     pub fn kill(&mut self) {
         self.child.kill().expect("one's own child can be ended");
         self.child.wait().expect("one's own child can be waited for");
@@ -110,7 +110,7 @@ impl PythonServer {
 
 impl Drop for PythonServer {
     fn drop(&mut self) {
-        // It may have ended before.
+        // The process may have ended before.
         let _ended = self.child.kill().and_then(|()| self.child.wait());
     }
 }

@@ -1,14 +1,15 @@
-//! A model server that sends what a test wrote, byte for byte, and tells what it was asked.
+//! A model server that sends the bytes of a test's script, and returns the requests that it received.
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::task::JoinHandle;
 
-/// More connections than any test makes.
-const SEEN_CONNECTIONS: usize = 64;
+/// Capacity of the channels of received requests and closed connections: more than any test opens.
+const MAX_CONNECTIONS: usize = 64;
 
 /// What the server does next on a connection, after it has read the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,18 +18,18 @@ pub enum Step {
     Send(Vec<u8>),
     /// Waits for [`ScriptedServer::go_on`].
     Wait,
-    /// Sends nothing until the client closes the connection, which [`ScriptedServer::client_left`] then tells.
+    /// Sends nothing until the client closes the connection, which ends [`ScriptedServer::client_left`].
     Hang,
 }
 
 impl Step {
-    /// Sends a text.
+    /// Creates a step that sends a text.
     #[must_use]
     pub fn send(text: impl Into<String>) -> Self {
         Self::Send(text.into().into_bytes())
     }
 
-    /// Sends a status line and headers; the body ends with the connection.
+    /// Creates a step that sends a status line and headers; the body ends with the connection.
     #[must_use]
     pub fn head(status: &str, content_type: &str) -> Self {
         Self::send(format!(
@@ -37,9 +38,9 @@ impl Step {
     }
 }
 
-/// A request as it came.
+/// A request as it was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct ReceivedRequest {
     /// `POST /api/chat`, for example.
     pub line: String,
     /// All headers, one a line.
@@ -48,45 +49,61 @@ pub struct Asked {
     pub body: String,
 }
 
-/// Listens on a free port of this machine until it is dropped.
+impl ReceivedRequest {
+    /// Returns the fields of a JSON body, each field and each element of its lists on a line.
+    ///
+    /// # Panics
+    /// If the body is not a JSON object.
+    #[must_use]
+    pub fn body_in_lines(&self) -> String {
+        let body: Map<String, Value> = serde_json::from_str(&self.body).expect("the body is a JSON object");
+        body.iter()
+            .fold(String::new(), |lines, (name, field)| match field.as_array() {
+                Some(list) => list.iter().fold(format!("{lines}{name}:\n"), |lines, element| {
+                    format!("{lines}  {element}\n")
+                }),
+                None => format!("{lines}{name}: {field}\n"),
+            })
+    }
+}
+
+/// A server on a free port, until it is dropped.
 #[derive(Debug)]
 pub struct ScriptedServer {
     url: String,
-    asked: Mutex<mpsc::Receiver<Asked>>,
+    requests: Mutex<mpsc::Receiver<ReceivedRequest>>,
     left: Mutex<mpsc::Receiver<()>>,
     go_on: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
 impl ScriptedServer {
-    /// Plays one script a connection, in order, and the last one again for every further one.
+    /// Plays one script for each connection, in order, and the last one for all further connections.
     ///
     /// # Panics
     /// If there is no script.
     pub async fn start(scripts: Vec<Vec<Step>>) -> Self {
         assert!(!scripts.is_empty(), "a server needs a script");
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("this machine has a free port");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("a bound socket has an address");
-        let (asked, asked_receiver) = mpsc::channel(SEEN_CONNECTIONS);
-        let (left, left_receiver) = mpsc::channel(SEEN_CONNECTIONS);
+        let (requests, received_requests) = mpsc::channel(MAX_CONNECTIONS);
+        let (left, left_receiver) = mpsc::channel(MAX_CONNECTIONS);
         let go_on = Arc::new(Notify::new());
-        let stage = Stage {
-            asked,
+        let signals = Signals {
+            requests,
             left,
             go_on: Arc::clone(&go_on),
         };
         Self {
             url: format!("http://{address}"),
-            asked: Mutex::new(asked_receiver),
+            requests: Mutex::new(received_requests),
             left: Mutex::new(left_receiver),
             go_on,
-            task: tokio::spawn(serve(listener, scripts, stage)),
+            task: tokio::spawn(serve(listener, scripts, signals)),
         }
     }
 
-    /// Its address, as a setting would have it.
+    /// Returns the server's URL.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -96,14 +113,14 @@ impl ScriptedServer {
     ///
     /// # Panics
     /// If the server has ended.
-    pub async fn asked(&self) -> Asked {
-        let mut asked = self.asked.lock().await;
-        asked.recv().await.expect("the server runs as long as the test")
+    pub async fn next_request(&self) -> ReceivedRequest {
+        let mut requests = self.requests.lock().await;
+        requests.recv().await.expect("the server runs as long as the test")
     }
 
-    /// How many requests have come that [`ScriptedServer::asked`] hasn't given.
-    pub async fn n_asked(&self) -> usize {
-        self.asked.lock().await.len()
+    /// Returns how many received requests [`ScriptedServer::next_request`] hasn't returned.
+    pub async fn n_requests(&self) -> usize {
+        self.requests.lock().await.len()
     }
 
     /// Ends one [`Step::Wait`].
@@ -123,26 +140,28 @@ impl Drop for ScriptedServer {
     }
 }
 
-/// What a connection tells and is told.
-struct Stage {
-    asked: mpsc::Sender<Asked>,
+/// The signals between the server's task and the test.
+struct Signals {
+    requests: mpsc::Sender<ReceivedRequest>,
+    /// Sends a value when a client has left during a [`Step::Hang`].
     left: mpsc::Sender<()>,
+    /// Ends a [`Step::Wait`].
     go_on: Arc<Notify>,
 }
 
-/// One connection at a time, as long as the listener lives. A client that goes away ends only its own script.
-async fn serve(listener: TcpListener, scripts: Vec<Vec<Step>>, stage: Stage) {
+/// Serves one connection at a time until the task is aborted. A client that closes its connection ends only its script.
+async fn serve(listener: TcpListener, scripts: Vec<Vec<Step>>, signals: Signals) {
     let mut scripts = scripts.into_iter().peekable();
     let mut script = Vec::new();
     while let Ok((mut connection, _)) = listener.accept().await {
         script = scripts.next().unwrap_or(script);
-        let Some(asked) = read_request(&mut connection).await else {
+        let Some(request) = read_request(&mut connection).await else {
             continue;
         };
-        // A test that doesn't ask what was asked has closed nothing: the receiver lives in the server.
-        let _told = stage.asked.send(asked).await;
+        // Fails only if the receiver, and with it the `ScriptedServer`, was dropped.
+        let _server_dropped = signals.requests.send(request).await;
         for step in &script {
-            if play(&mut connection, step, &stage).await.is_err() {
+            if play(&mut connection, step, &signals).await.is_err() {
                 break;
             }
         }
@@ -150,27 +169,27 @@ async fn serve(listener: TcpListener, scripts: Vec<Vec<Step>>, stage: Stage) {
     }
 }
 
-async fn play(connection: &mut TcpStream, step: &Step, stage: &Stage) -> std::io::Result<()> {
+async fn play(connection: &mut TcpStream, step: &Step, signals: &Signals) -> std::io::Result<()> {
     match step {
         Step::Send(bytes) => {
             connection.write_all(bytes).await?;
             connection.flush().await
         }
         Step::Wait => {
-            stage.go_on.notified().await;
+            signals.go_on.notified().await;
             Ok(())
         }
         Step::Hang => {
             let mut rest = [0; 64];
             while connection.read(&mut rest).await.is_ok_and(|bytes| bytes > 0) {}
-            let _told = stage.left.send(()).await;
+            let _server_dropped = signals.left.send(()).await;
             Ok(())
         }
     }
 }
 
-/// Reads one request with a `Content-Length`; `None` if the client goes away before its end.
-async fn read_request(connection: &mut TcpStream) -> Option<Asked> {
+/// Reads one request with a `Content-Length`; returns `None` if the client closes the connection before its end.
+async fn read_request(connection: &mut TcpStream) -> Option<ReceivedRequest> {
     const END_OF_HEAD: &str = "\r\n\r\n";
     let mut bytes = Vec::new();
     loop {
@@ -179,7 +198,7 @@ async fn read_request(connection: &mut TcpStream) -> Option<Asked> {
             && body.len() >= content_length(head)
         {
             let (line, headers) = head.split_once("\r\n").unwrap_or((head, ""));
-            return Some(Asked {
+            return Some(ReceivedRequest {
                 line: line.trim_end_matches(" HTTP/1.1").to_owned(),
                 headers: headers.replace("\r\n", "\n"),
                 body: body.to_owned(),

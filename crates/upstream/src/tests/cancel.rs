@@ -5,7 +5,7 @@ use crate::testing::{Outcome, ScriptedServer, Step, request};
 
 use super::{TIMEOUTS, TestWire, ask, engine, fine, head, settings};
 
-/// One answer that hangs after these steps, then fine ones.
+/// Starts an answer that hangs after these steps; all later answers are complete.
 async fn start(mut steps: Vec<Step>) -> (ScriptedServer, RemoteEngine<TestWire>, Generation) {
     steps.push(Step::Hang);
     let server = ScriptedServer::start(vec![steps, fine()]).await;
@@ -14,11 +14,11 @@ async fn start(mut steps: Vec<Step>) -> (ScriptedServer, RemoteEngine<TestWire>,
     (server, engine, generation)
 }
 
-fn said(text: &str) -> Step {
+fn text(text: &str) -> Step {
     Step::send(format!("{{\"say\":\"{text}\"}}\n"))
 }
 
-/// The server has noticed, and the next turn is fine.
+/// Checks that the connection was closed, and that the next turn succeeds.
 async fn check_idle(server: &ScriptedServer, engine: &RemoteEngine<TestWire>) {
     server.client_left().await;
     let (next, verdict) = ask(engine, server).await;
@@ -26,8 +26,8 @@ async fn check_idle(server: &ScriptedServer, engine: &RemoteEngine<TestWire>) {
 }
 
 #[tokio::test]
-async fn cancelling_a_silent_server_keeps_what_was_said() {
-    let (server, engine, mut generation) = start(vec![head(), said("a")]).await;
+async fn cancelling_a_silent_server_keeps_the_text_so_far() {
+    let (server, engine, mut generation) = start(vec![head(), text("a")]).await;
     let canceller = generation.canceller();
     assert!(matches!(generation.next().await, Some(EngineEvent::Started(_))));
     assert!(matches!(generation.next().await, Some(EngineEvent::Token { .. })));
@@ -43,7 +43,7 @@ async fn cancelling_a_silent_server_keeps_what_was_said() {
 #[tokio::test]
 async fn cancelling_before_the_first_byte_is_an_empty_answer() {
     let (server, engine, mut generation) = start(vec![]).await;
-    server.asked().await;
+    server.next_request().await;
     generation.canceller().cancel();
     let outcome = Outcome::read(&mut generation).await;
     assert_eq!((outcome.text.as_str(), outcome.verdict().as_str()), ("", "Cancelled"));
@@ -55,7 +55,7 @@ async fn cancelling_before_the_first_byte_is_an_empty_answer() {
 async fn cancelling_does_not_wait_for_a_busy_server() {
     let busy = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n";
     let (server, engine, mut generation) = start(vec![Step::send(busy)]).await;
-    server.asked().await;
+    server.next_request().await;
     generation.canceller().cancel();
     let outcome = Outcome::read(&mut generation).await;
     assert_eq!(outcome.verdict(), "Cancelled");
@@ -64,7 +64,7 @@ async fn cancelling_does_not_wait_for_a_busy_server() {
 
 #[tokio::test]
 async fn cancelling_does_not_wait_for_a_reader_that_is_behind() {
-    let (server, engine, mut generation) = start(vec![head(), said("a"), said(&"b".repeat(9)), Step::Wait]).await;
+    let (server, engine, mut generation) = start(vec![head(), text("a"), text(&"b".repeat(9)), Step::Wait]).await;
     assert!(matches!(generation.next().await, Some(EngineEvent::Started(_))));
     server.go_on();
     generation.canceller().cancel();
@@ -84,12 +84,12 @@ async fn a_full_channel_holds_the_server_back_until_the_end() {
 }
 
 #[tokio::test]
-async fn cancelling_ends_an_answer_that_nobody_reads() {
+async fn cancelling_ends_an_answer_that_is_not_read() {
     let many = (0..1_000).map(|_| "{\"say\":\"x\"}\n").collect::<String>();
     let (server, engine, mut generation) = start(vec![head(), Step::send(many)]).await;
     assert!(matches!(generation.next().await, Some(EngineEvent::Started(_))));
     generation.canceller().cancel();
-    // The connection closes before anyone reads on.
+    // The connection closes before the next event is read.
     server.client_left().await;
     assert!(read_rest(&mut generation).await.len() < 1_000);
     let (next, _) = ask(&engine, &server).await;
@@ -98,7 +98,7 @@ async fn cancelling_ends_an_answer_that_nobody_reads() {
 
 #[tokio::test]
 async fn a_reader_that_leaves_closes_the_connection() {
-    let (server, engine, mut generation) = start(vec![head(), said("a")]).await;
+    let (server, engine, mut generation) = start(vec![head(), text("a")]).await;
     assert!(matches!(generation.next().await, Some(EngineEvent::Started(_))));
     drop(generation);
     check_idle(&server, &engine).await;
@@ -107,12 +107,12 @@ async fn a_reader_that_leaves_closes_the_connection() {
 #[tokio::test]
 async fn a_reader_that_leaves_before_the_first_byte_closes_the_connection() {
     let (server, engine, generation) = start(vec![]).await;
-    server.asked().await;
+    server.next_request().await;
     drop(generation);
     check_idle(&server, &engine).await;
 }
 
-/// The text up to a cancelled end.
+/// Reads to a cancelled end and returns the text.
 async fn read_rest(generation: &mut Generation) -> String {
     let mut text = String::new();
     loop {

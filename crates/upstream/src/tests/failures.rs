@@ -3,18 +3,18 @@ use crate::{LineReader, Timeouts};
 
 use super::{SHORT, TIMEOUTS, ask, check, engine, fine, head, settings};
 
-/// After the head, these bytes.
+/// Checks an answer with this body.
 async fn check_body(body: impl Into<Vec<u8>>, text: &str, verdict: &str) {
     check(TIMEOUTS, vec![vec![head(), Step::Send(body.into())]], text, verdict).await;
 }
 
-/// This response, whole.
+/// Checks this response.
 async fn check_response(head: Step, body: &str, verdict: &str) {
     check(TIMEOUTS, vec![vec![head, Step::send(body)]], "", verdict).await;
 }
 
 #[tokio::test]
-async fn an_answer_is_read_to_its_end_and_says_where_it_belongs() {
+async fn an_answer_is_read_to_its_end() {
     let body =
         "{\"think\":\"hm\"}\n\r\n{\"say\":\"a\"}\n{\"say\":\"\"}\n{\"say\":\"b\",\"end\":\"\"}\n{\"say\":\"c\"}\n";
     let server = ScriptedServer::start(vec![vec![head(), Step::send(body)]]).await;
@@ -29,8 +29,8 @@ async fn an_answer_is_read_to_its_end_and_says_where_it_belongs() {
         unreachable!("the verdict is a reason");
     };
     assert_eq!(finished.usage.completion_tokens, 3);
-    let asked = server.asked().await;
-    assert_eq!((asked.line.as_str(), asked.body.as_str()), ("POST /chat", "hello"));
+    let sent = server.next_request().await;
+    assert_eq!((sent.line.as_str(), sent.body.as_str()), ("POST /chat", "hello"));
 }
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn a_last_line_needs_no_line_feed() {
 }
 
 #[tokio::test]
-async fn a_broken_body_is_no_end() {
+async fn a_body_that_breaks_off_is_a_failure() {
     let verdict = "Test at URL failed: its answer broke off: end of file before message length reached";
     for (length, body) in [
         (
@@ -68,7 +68,7 @@ async fn a_server_that_closes_at_once_has_failed() {
 }
 
 #[tokio::test]
-async fn an_error_in_the_stream_ends_it_in_the_servers_words() {
+async fn an_error_in_the_stream_ends_it_with_the_servers_message() {
     check_body(
         "{\"say\":\"a\"}\n{\"error\":\"out of memory\"}\n{\"say\":\"b\"}\n",
         "a",
@@ -84,7 +84,7 @@ async fn an_error_in_the_stream_ends_it_in_the_servers_words() {
 }
 
 #[tokio::test]
-async fn a_line_that_makes_no_sense_is_shown() {
+async fn a_malformed_line_is_shown() {
     check_body(
         "{\"say\":\"a\"}\nBad Gateway\n",
         "a",
@@ -94,13 +94,13 @@ async fn a_line_that_makes_no_sense_is_shown() {
 }
 
 #[tokio::test]
-async fn a_last_line_that_makes_no_sense_is_not_half_of_one() {
+async fn a_malformed_last_line_is_not_taken_for_half_a_line() {
     let verdict = "Test at URL failed: its answer has a line that makes no sense (expected value at line 1 column 1): upstream gone";
     check_body("upstream gone", "", verdict).await;
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_text_are_refused() {
+async fn bytes_that_are_not_utf8_are_refused() {
     check_body(
         b"{\"say\":\"a\"}\n{\"say\":\"\xff\"}\n",
         "a",
@@ -118,7 +118,7 @@ async fn an_endless_line_is_not_collected() {
 }
 
 #[tokio::test]
-async fn an_endless_answer_ends() {
+async fn an_endless_answer_is_ended() {
     let mib = vec![b'\n'; 1 << 20];
     let script = [vec![head()], vec![Step::Send(mib); 66]].concat();
     let verdict = "Test at URL failed: its answer has more than 67108864 bytes";
@@ -126,7 +126,7 @@ async fn an_endless_answer_ends() {
 }
 
 #[tokio::test]
-async fn a_page_is_no_answer() {
+async fn an_html_page_is_refused() {
     check_response(
         Step::head("200 OK", "text/html; charset=utf-8"),
         "<html>Sign in</html>",
@@ -144,11 +144,11 @@ async fn a_redirect_is_named_and_not_followed() {
         "Test at URL failed: it redirects to {location} (status 308), which isn't followed; name that address instead"
     );
     check_response(Step::send(head), "", &verdict).await;
-    assert_eq!(elsewhere.n_asked().await, 0);
+    assert_eq!(elsewhere.n_requests().await, 0);
 }
 
 #[tokio::test]
-async fn each_status_means_what_it_says() {
+async fn each_status_has_its_error() {
     let json = "{\"error\":{\"message\":\"no such model\",\"code\":404}}";
     let cases = [
         (
@@ -193,7 +193,7 @@ async fn each_status_means_what_it_says() {
 }
 
 #[tokio::test]
-async fn a_servers_words_are_bounded() {
+async fn a_servers_message_is_bounded() {
     let body = "ä".repeat(100_000);
     let verdict = format!("Test at URL refuses the request: {} (status 400)", "ä".repeat(1_024));
     check_response(Step::head("400 Bad Request", "text/plain"), &body, &verdict).await;
@@ -207,7 +207,7 @@ async fn a_slow_first_byte_is_a_time_out() {
     };
     let verdict = "Test at URL was too slow: no answer within 50ms";
     check(timeouts, vec![vec![Step::Hang]], "", verdict).await;
-    // A head alone, and comments, are no answer.
+    // A head and empty lines are no piece of an answer.
     check(
         timeouts,
         vec![vec![head(), Step::send("\n\n"), Step::Hang]],
@@ -218,7 +218,7 @@ async fn a_slow_first_byte_is_a_time_out() {
 }
 
 #[tokio::test]
-async fn an_answer_that_never_ends_is_a_time_out() {
+async fn silence_within_an_answer_is_a_time_out() {
     let timeouts = Timeouts {
         silence: SHORT,
         ..TIMEOUTS
@@ -229,8 +229,8 @@ async fn an_answer_that_never_ends_is_a_time_out() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_unavailable() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("this machine has a free port");
+async fn an_unreachable_server_is_unavailable() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("a bound socket has an address");
     drop(listener);
     let server = ScriptedServer::start(vec![fine()]).await;

@@ -1,6 +1,6 @@
 use crate::{Framing, LineReader};
 
-/// However the bytes are cut, these are the pieces.
+/// Checks the pieces of a body that arrives in chunks of different sizes.
 #[track_caller]
 fn check(framing: Framing, body: &str, pieces: &[&str]) {
     for size in [1, 2, 3, 5, 7, body.len()] {
@@ -15,7 +15,7 @@ fn check(framing: Framing, body: &str, pieces: &[&str]) {
 }
 
 #[test]
-fn lines_end_in_either_way_and_empty_ones_mean_nothing() {
+fn lines_have_either_line_end_and_empty_ones_are_ignored() {
     check(
         Framing::Lines,
         "{\"a\":1}\n\n{\"b\":\"ü\"}\r\n \r\nlast",
@@ -24,7 +24,7 @@ fn lines_end_in_either_way_and_empty_ones_mean_nothing() {
 }
 
 #[test]
-fn an_event_is_its_data() {
+fn the_data_of_events_is_read() {
     check(
         Framing::Events,
         ": comment\n\nevent: message\nid: 1\nretry: 10\ndata: {\"a\":\"👋\"}\n\ndata:no space\r\n\r\n: ping\n\nid: 2\n\ndata: [DONE]",
@@ -38,7 +38,7 @@ fn data_of_several_lines_is_joined() {
 }
 
 #[test]
-fn a_line_has_a_limit_however_it_comes() {
+fn a_line_has_a_limit_however_it_arrives() {
     let mut reader = LineReader::new(Framing::Events);
     let line = format!("data: {}\n", "x".repeat(1_000));
     let refused = (0..2_000).find_map(|_| reader.push(line.as_bytes(), &mut Vec::new()).err());
@@ -49,7 +49,7 @@ fn a_line_has_a_limit_however_it_comes() {
 }
 
 #[test]
-fn what_comes_before_a_broken_line_is_read_however_it_comes() {
+fn lines_before_a_broken_one_are_read_however_they_arrive() {
     let body = b"one\ntwo\n\xff\nthree\n";
     for size in [1, 2, 5, body.len()] {
         let (mut reader, mut read) = (LineReader::new(Framing::Lines), Vec::new());

@@ -8,7 +8,7 @@ fn busy(status: &str, retry_after: &str) -> Vec<Step> {
 }
 
 #[tokio::test]
-async fn a_busy_server_is_asked_three_times() {
+async fn a_busy_server_is_tried_three_times() {
     let unavailable = || busy("503 Service Unavailable", "");
     check(TIMEOUTS, vec![unavailable(), unavailable(), fine()], "fine", "Stop").await;
     let busy = vec![unavailable(), unavailable(), unavailable()];
@@ -16,22 +16,22 @@ async fn a_busy_server_is_asked_three_times() {
 }
 
 #[tokio::test]
-async fn a_time_to_come_back_is_kept() {
+async fn retry_after_is_honoured() {
     let limited = busy("429 Too Many Requests", "Retry-After: 0\r\n");
     check(TIMEOUTS, vec![limited, fine()], "fine", "Stop").await;
 }
 
 #[tokio::test]
-async fn a_server_that_wants_to_be_left_alone_is() {
+async fn a_long_retry_after_is_not_waited_for() {
     let limited = busy("429 Too Many Requests", "Retry-After: 6\r\n");
     check(TIMEOUTS, vec![limited], "", "Test at URL is busy: wait (status 429)").await;
 }
 
 #[tokio::test]
-async fn a_failure_is_not_tried_again() {
+async fn a_failure_is_not_retried() {
     let failed = busy("500 Internal Server Error", "");
     let server = ScriptedServer::start(vec![failed, fine()]).await;
     let engine = engine(server.url(), settings(TIMEOUTS));
     ask(&engine, &server).await;
-    assert_eq!(server.n_asked().await, 1);
+    assert_eq!(server.n_requests().await, 1);
 }

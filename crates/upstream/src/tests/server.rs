@@ -6,7 +6,7 @@ use crate::{ApiKey, Server, Settings, json_object, server_seed};
 
 use super::{TIMEOUTS, ask, engine, fine, settings};
 
-/// The name of a server with this address, or why there is none.
+/// Checks the name of a server with this address, or the address's error.
 #[track_caller]
 fn check_address(url: &str, name: &str) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime for tests");
@@ -40,8 +40,8 @@ fn a_password_in_an_address_is_refused_and_not_shown() {
 }
 
 #[tokio::test]
-async fn the_key_is_sent_and_never_shown() {
-    let key = ApiKey::new(" sk-12345\n").expect("a key in order");
+async fn the_key_is_sent_but_never_shown() {
+    let key = ApiKey::new(" sk-12345\n").expect("the key is valid");
     assert_eq!(format!("{key:?}"), "ApiKey(hidden)");
     let refusal = "HTTP/1.1 401 Unauthorized\r\n\r\n{\"error\":\"sk-12345 is no key\"}";
     let server = ScriptedServer::start(vec![fine(), vec![Step::send(refusal)]]).await;
@@ -55,7 +55,7 @@ async fn the_key_is_sent_and_never_shown() {
     assert_eq!(verdict, "Stop");
     assert!(
         server
-            .asked()
+            .next_request()
             .await
             .headers
             .contains("authorization: Bearer sk-12345\n")
@@ -79,7 +79,7 @@ fn a_key_that_no_header_can_hold_is_refused() {
 }
 
 #[tokio::test]
-async fn a_request_that_no_server_could_answer_is_not_sent() {
+async fn an_invalid_request_is_not_sent() {
     let server = ScriptedServer::start(vec![fine()]).await;
     let engine = engine(server.url(), settings(TIMEOUTS));
     let mut empty = request("x");
@@ -94,11 +94,11 @@ async fn a_request_that_no_server_could_answer_is_not_sent() {
         let outcome = Outcome::read(&mut generation).await;
         assert_eq!((outcome.verdict().as_str(), outcome.started), (verdict, None));
     }
-    assert_eq!(server.n_asked().await, 0);
+    assert_eq!(server.n_requests().await, 0);
 }
 
 #[tokio::test]
-async fn a_list_is_bounded_and_its_failures_are_the_servers() {
+async fn a_list_is_bounded_and_its_failures_name_the_server() {
     let long = vec![
         Step::head("200 OK", "application/json"),
         Step::Send(vec![b' '; (1 << 20) + 1]),
@@ -109,19 +109,19 @@ async fn a_list_is_bounded_and_its_failures_are_the_servers() {
         Server::new("Test", server.url(), settings(TIMEOUTS), Handle::current()).expect("the address is in order");
     let list = upstream.list("/list").await.expect("a list");
     assert_eq!(list, "{\"say\":\"fine\"}\n{\"end\":\"stop\"}\n");
-    assert_eq!(server.asked().await.line, "GET /list");
+    assert_eq!(server.next_request().await.line, "GET /list");
     for reason in [
         "Test at URL says: no such page (status 404)",
         "its list has more than 1048576 bytes",
     ] {
         let error = upstream.list("/list").await.expect_err("no list");
-        let said = error.to_string().replace(server.url(), "URL");
-        assert_eq!(said, format!("Test at URL failed: {reason}"));
+        let message = error.to_string().replace(server.url(), "URL");
+        assert_eq!(message, format!("Test at URL failed: {reason}"));
     }
 }
 
 #[test]
-fn a_seed_fits_every_server_and_keeps_what_tells_it_apart() {
+fn a_seed_is_folded_into_31_bits() {
     assert_eq!(server_seed(5), 5);
     assert_eq!(server_seed(u64::MAX), 0);
     assert_eq!(server_seed(7 << 32), 7);

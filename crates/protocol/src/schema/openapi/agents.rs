@@ -1,4 +1,4 @@
-//! `/agents`.
+//! The operations of `/agents`.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
@@ -32,10 +32,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
     },
     Operation {
         id: "getAgent",
-        summary: "Gives an agent",
+        summary: "Returns an agent",
         parameters: &[
             AGENT,
-            header("If-None-Match", "Versions that are known already.", any_tags),
+            header("If-None-Match", "Versions that the client has.", any_tags),
         ],
         answers: &[
             Answer::of("200", "The agent.", ONE).with(&["ETag"]),
@@ -67,7 +67,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             Answer::error("413", "There are too many agents."),
             Answer::error(
                 "422",
-                "The id is none, or a field is missing, blank, of the wrong type or too large to be stored.",
+                "The id is malformed, or a field is missing, blank, of the wrong type or too large to be stored.",
             ),
         ],
         ..PLAIN
@@ -77,7 +77,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         method: "delete",
         summary: "Deletes an agent",
         parameters: &[AGENT],
-        answers: &[Answer::empty("204", "The agent is gone."), NOT_FOUND],
+        answers: &[Answer::empty("204", "The agent was deleted."), NOT_FOUND],
         ..PLAIN
     },
 ];
@@ -89,7 +89,7 @@ const fn link(operation: &'static str) -> Link {
     }
 }
 
-/// What isn't an entity tag names no version.
+/// Returns the schema of a list of versions; a text that is no entity tag names none.
 fn any_tags(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string" })
 }

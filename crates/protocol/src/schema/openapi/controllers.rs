@@ -1,4 +1,4 @@
-//! `/controllers`.
+//! The operations of `/controllers`.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
@@ -19,14 +19,14 @@ const PLAIN: Operation = Operation {
 const TOKEN: Parameter = header("X-Controller-Token", "The token of the lease; without it 403.", token);
 
 const NOT_HELD: &[Answer] = &[
-    Answer::error("403", "The token is missing or another's."),
-    Answer::error("409", "The lease is over, or never was."),
+    Answer::error("403", "The token is missing or that of another lease."),
+    Answer::error("409", "The lease is over, or never existed."),
 ];
 
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         id: "listControllers",
-        summary: "Lists the controllers whose lease lives",
+        summary: "Lists the controllers with an active lease",
         answers: &[Answer::of(
             "200",
             "The controllers.",
@@ -37,16 +37,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         id: "registerController",
         method: "post",
-        summary: "Begins a lease, or takes one over with its token",
+        summary: "Grants a lease, or takes one over with its token",
         parameters: &[header(
             "X-Controller-Token",
             "The token of the lease that is taken over.",
             token,
         )],
-        body: Some(Body::json(
-            refer::<ControllerRegistration>,
-            "What the controller speaks for.",
-        )),
+        body: Some(Body::json(refer::<ControllerRegistration>, "The agent and workspace.")),
         answers: &[
             Answer::of("201", "The lease.", &[(JSON, Content::Type(refer::<ControllerLease>))])
                 .with(&["Location"])
@@ -55,7 +52,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
                     link("publishEvents"),
                     link("releaseController"),
                 ]),
-            Answer::error("409", "Another's lease lives."),
+            Answer::error("409", "Another controller holds the lease."),
             Answer::error("429", "There are too many controllers."),
         ],
         ..PLAIN
@@ -73,7 +70,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "keepControllerAlive",
         method: "put",
         path: "/controllers/{id}/keepalive",
-        summary: "Lets a lease begin anew",
+        summary: "Renews a lease",
         parameters: &[REGISTRATION, TOKEN],
         answers: &[
             Answer::of(

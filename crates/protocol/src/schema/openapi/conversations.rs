@@ -1,4 +1,4 @@
-//! `/conversations`: read, deleted, exported and imported.
+//! The operations of `/conversations` that read, delete, export and import.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
@@ -6,7 +6,7 @@ use super::JSON;
 use super::operation::{Answer, Body, Content, Operation, Parameter};
 use super::parameters::{CONVERSATION, LIMIT, cursor, header, query, seq, up_to_200};
 use crate::schema::definitions::refer;
-use crate::schema::values::Id;
+use crate::texts::Id;
 use crate::{Conversation, ConversationImported, ConversationPage, EventPage, Prompt};
 
 const PLAIN: Operation = Operation {
@@ -17,7 +17,7 @@ const PLAIN: Operation = Operation {
 
 const NOT_FOUND: Answer = Answer::error("404", "There is no such conversation.");
 const GONE: Answer = Answer::error("410", "The conversation was deleted.");
-const DELETED: &[Answer] = &[Answer::empty("204", "The conversation is gone."), NOT_FOUND, GONE];
+const DELETED: &[Answer] = &[Answer::empty("204", "The conversation was deleted."), NOT_FOUND, GONE];
 const ONE: &[Answer] = &[
     Answer::of(
         "200",
@@ -27,7 +27,7 @@ const ONE: &[Answer] = &[
     NOT_FOUND,
     GONE,
 ];
-const AFTER: Parameter = query("cursor", "The `nextCursor` of the page before.", seq);
+const AFTER: Parameter = query("cursor", "The `nextCursor` of the previous page.", seq);
 const TURNS: Parameter = query("limit", "How many turns at most; 100 by default.", up_to_200);
 const JSON_LINES: &str = "application/jsonl";
 
@@ -35,18 +35,18 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         id: "listConversations",
         path: "/conversations",
-        summary: "Lists the conversations, the newest first",
-        parameters: &[query("cursor", "The `nextCursor` of the page before.", cursor), LIMIT],
+        summary: "Lists the conversations, newest first",
+        parameters: &[query("cursor", "The `nextCursor` of the previous page.", cursor), LIMIT],
         answers: &[Answer::of(
             "200",
-            "A page of them.",
+            "A page of conversations.",
             &[(JSON, Content::Type(refer::<ConversationPage>))],
         )],
         ..PLAIN
     },
     Operation {
         id: "getConversation",
-        summary: "Gives a conversation with a page of its turns, the oldest first",
+        summary: "Returns a conversation with a page of its turns, oldest first",
         parameters: &[CONVERSATION, AFTER, TURNS],
         answers: ONE,
         ..PLAIN
@@ -54,7 +54,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         id: "deleteConversation",
         method: "delete",
-        summary: "Stops what runs in a conversation and deletes it",
+        summary: "Stops a conversation's turns and deletes it",
         parameters: &[CONVERSATION],
         answers: DELETED,
         ..PLAIN
@@ -62,7 +62,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         id: "getConversationImport",
         path: "/conversations/import",
-        summary: "As /conversations/{id}: a conversation may have the name `import`",
+        summary: "As /conversations/{id}, for a conversation with the id `import`",
         parameters: &[AFTER, TURNS],
         answers: ONE,
         ..PLAIN
@@ -78,13 +78,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         id: "listEvents",
         path: "/conversations/{id}/events",
-        summary: "Gives a part of the log, or with `Accept: text/event-stream` all of it and what is still to come",
+        summary: "Returns a part of the log, or with `Accept: text/event-stream` the whole log and all later events",
         parameters: &[
             CONVERSATION,
-            query("after", "The last `seq` that is known; 0 by default.", seq),
+            query("after", "The last `seq` that the client has; 0 by default.", seq),
             query(
                 "limit",
-                "How many events at most, but for a stream; 500 by default.",
+                "How many events at most, except in a stream; 500 by default.",
                 up_to_1_000,
             ),
             header("Last-Event-ID", "For a stream, in place of `after`.", seq),
@@ -108,7 +108,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         id: "getPrompt",
         path: "/conversations/{id}/prompt",
-        summary: "Gives what the model saw of a turn",
+        summary: "Returns the prompt that the model saw for a turn",
         parameters: &[
             CONVERSATION,
             Parameter {
@@ -120,7 +120,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             Answer::of("200", "The prompt.", &[(JSON, Content::Type(refer::<Prompt>))]),
             Answer::error("404", "There is no such conversation, or no such turn in it."),
             GONE,
-            Answer::error("413", "The epoch is longer than can be shown."),
+            Answer::error("413", "The epoch is too long to be shown."),
             Answer::error("503", "The model isn't loaded."),
         ],
         ..PLAIN
@@ -128,13 +128,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         id: "exportConversation",
         path: "/conversations/{id}/export",
-        summary: "Gives a whole conversation",
+        summary: "Exports a conversation",
         parameters: &[CONVERSATION],
         answers: &[
             Answer::of("200", "The conversation.", &[(JSON_LINES, Content::Text)]),
             NOT_FOUND,
             GONE,
-            Answer::error("429", "A turn of it runs or waits."),
+            Answer::error("429", "A turn of the conversation runs or waits."),
         ],
         ..PLAIN
     },
@@ -142,23 +142,24 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "importConversation",
         method: "post",
         path: "/conversations/import",
-        summary: "Takes what an export gave",
-        parameters: &[query("as", "The conversation's id, in place of its own.", refer::<Id>)],
+        summary: "Imports an exported conversation",
+        parameters: &[query(
+            "as",
+            "The conversation's new id, in place of its own.",
+            refer::<Id>,
+        )],
         body: Some(Body {
             media: JSON_LINES,
-            ..Body::json(
-                text,
-                "JSON Lines, as an export gives them: at most 1 GiB, and 16 MiB in a line.",
-            )
+            ..Body::json(text, "JSON Lines of an export: at most 1 GiB, and 16 MiB in a line.")
         }),
         answers: &[
             Answer::of(
                 "201",
-                "It is there.",
+                "The conversation was imported.",
                 &[(JSON, Content::Type(refer::<ConversationImported>))],
             )
             .with(&["Location"]),
-            Answer::error("409", "There is a conversation of that id."),
+            Answer::error("409", "A conversation has this id."),
             GONE,
         ],
         ..PLAIN

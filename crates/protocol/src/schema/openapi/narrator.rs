@@ -1,4 +1,4 @@
-//! `/narrator`, and the same below `/api/workspaces/{id}`.
+//! The operations of `/narrator`, and the same below `/api/workspaces/{id}`.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
@@ -6,7 +6,7 @@ use super::JSON;
 use super::operation::{Answer, Body, Content, Operation, Parameter};
 use super::parameters::{LIMIT, WORKSPACE, header, query};
 use crate::schema::definitions::refer;
-use crate::schema::values::{Id, WorkspaceId};
+use crate::texts::{Id, WorkspaceId};
 use crate::{NarratorAccepted, NarratorFeed, NarratorMessage, RelayErrorBody};
 
 const PLAIN: Operation = Operation {
@@ -18,23 +18,23 @@ const QUERIED: Parameter = Parameter {
     is_required: true,
     ..query("workspaceId", "The workspace.", refer::<WorkspaceId>)
 };
-const CONVERSATION: Parameter = query("conversationId", "One conversation of it.", refer::<Id>);
+const CONVERSATION: Parameter = query("conversationId", "One conversation of the workspace.", refer::<Id>);
 const PREFER: Parameter = header("Prefer", "`respond-async` doesn't wait for the answer.", preference);
 
 const RELAY_ERROR: &[(&str, Content)] = &[(JSON, Content::Type(refer::<RelayErrorBody>))];
 
-const TOLD: &[Answer] = &[
+const ACCEPTED: &[Answer] = &[
     Answer::of(
         "202",
-        "It was answered, or is worked on.",
+        "The message was answered, or is being answered.",
         &[(JSON, Content::Type(refer::<NarratorAccepted>))],
     )
     .with(&["Preference-Applied"]),
     Answer::error("409", "The agent has no controller."),
     Answer::error("410", "The conversation was deleted."),
-    Answer::error("429", "Too many messages are worked on, or came of late."),
-    Answer::of("502", "The relay has failed.", RELAY_ERROR),
-    Answer::error("503", "The server stops."),
+    Answer::error("429", "Too many messages are being answered, or were sent recently."),
+    Answer::of("502", "The relay failed.", RELAY_ERROR),
+    Answer::error("503", "The server is shutting down."),
     Answer::of("504", "The relay didn't answer in time.", RELAY_ERROR),
 ];
 
@@ -50,19 +50,19 @@ pub(super) const OPERATIONS: &[Operation] = &[
         id: "tellNarrator",
         method: "post",
         path: "/narrator/messages",
-        summary: "Says something to a workspace's narrator",
+        summary: "Sends a message to a workspace's narrator",
         parameters: &[PREFER],
         body: Some(Body {
             needs: &["workspaceId", "message"],
-            ..Body::json(refer::<NarratorMessage>, "What is said.")
+            ..Body::json(refer::<NarratorMessage>, "The message.")
         }),
-        answers: TOLD,
+        answers: ACCEPTED,
         ..PLAIN
     },
     Operation {
         id: "getNarratorFeed",
         path: "/narrator/feed",
-        summary: "Gives what a narrator has said, the newest first",
+        summary: "Returns the narrator's feed, newest first",
         parameters: &[QUERIED, CONVERSATION, LIMIT],
         answers: FEED,
         ..PLAIN
@@ -70,7 +70,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         id: "getNarratorLog",
         path: "/narrator/raw",
-        summary: "Gives the same as the log has it",
+        summary: "Returns the lines of the narrator's log, newest first",
         parameters: &[QUERIED, CONVERSATION, LIMIT],
         answers: RAW,
         ..PLAIN
@@ -86,10 +86,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
             needs: &["message"],
             ..Body::json(
                 refer::<NarratorMessage>,
-                "What is said. A `workspaceId` may be there if it equals the path's.",
+                "The message. A `workspaceId` may be present if it equals the path's.",
             )
         }),
-        answers: TOLD,
+        answers: ACCEPTED,
         ..PLAIN
     },
     Operation {
@@ -110,7 +110,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     },
 ];
 
-/// Any preference may be sent; one is known.
+/// Returns the schema of a preference; any may be sent, and one is known.
 fn preference(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "examples": ["respond-async"] })
 }

@@ -1,4 +1,4 @@
-//! What the tables are made of.
+//! The types of the tables: operations, parameters, bodies, answers and links.
 
 use serde_json::{Value, json};
 
@@ -18,22 +18,22 @@ pub(super) struct Operation {
     pub(super) parameters: &'static [Parameter],
     pub(super) body: Option<Body>,
     pub(super) answers: &'static [Answer],
-    /// Whether it needs no key.
+    /// True if it requires no key.
     pub(super) is_open: bool,
 }
 
-/// Where a parameter stands.
+/// The part of a request that holds a parameter.
 #[derive(Clone, Copy)]
-pub(super) enum Place {
+pub(super) enum Location {
     Path,
     Query,
     Header,
 }
 
-/// Something that a request says outside of its body.
+/// A parameter outside of a request's body.
 pub(super) struct Parameter {
     pub(super) name: &'static str,
-    pub(super) place: Place,
+    pub(super) location: Location,
     pub(super) is_required: bool,
     pub(super) description: &'static str,
     pub(super) schema: Refer,
@@ -45,15 +45,15 @@ pub(super) struct Body {
     pub(super) media: &'static str,
     pub(super) description: &'static str,
     pub(super) schema: Refer,
-    /// Keys of the type that have no place here.
+    /// Keys of the type that this body doesn't have.
     pub(super) leaves_out: &'static [&'static str],
-    /// Keys of the type that may not be left out here.
+    /// Optional keys of the type that this body requires.
     pub(super) needs: &'static [&'static str],
-    /// No body is the same as an empty object.
+    /// True if an empty body is the same as an empty object.
     pub(super) may_be_absent: bool,
 }
 
-/// What is in an answer, by media type.
+/// The content of an answer in one media type.
 #[derive(Clone, Copy)]
 pub(super) enum Content {
     Type(Refer),
@@ -66,21 +66,21 @@ pub(super) struct Answer {
     pub(super) status: &'static str,
     pub(super) description: &'static str,
     pub(super) content: &'static [(&'static str, Content)],
-    /// Beside the request's name.
+    /// Headers other than the request id.
     pub(super) headers: &'static [&'static str],
     pub(super) links: &'static [Link],
 }
 
-/// What may be asked for with what an answer says.
+/// An operation whose parameters are values of an answer.
 pub(super) struct Link {
     /// The operation's id, which is the link's name too.
     pub(super) operation: &'static str,
-    /// Parameters, and where their values are.
+    /// Parameters, and the expressions of their values.
     pub(super) parameters: &'static [(&'static str, &'static str)],
 }
 
 impl Operation {
-    /// An operation as most are: behind the key, with nothing particular.
+    /// The defaults of an operation: it requires the key, and has no parameters and no body.
     pub(super) const PLAIN: Self = Self {
         id: "",
         tag: "",
@@ -95,7 +95,7 @@ impl Operation {
 }
 
 impl Body {
-    /// A body of JSON.
+    /// Creates a JSON body.
     pub(super) const fn json(schema: Refer, description: &'static str) -> Self {
         Self {
             media: JSON,
@@ -109,7 +109,7 @@ impl Body {
 }
 
 impl Answer {
-    /// An answer without a body.
+    /// Creates an answer without a body.
     pub(super) const fn empty(status: &'static str, description: &'static str) -> Self {
         Self {
             status,
@@ -120,7 +120,7 @@ impl Answer {
         }
     }
 
-    /// An answer with a body of these media types.
+    /// Creates an answer with a body in these media types.
     pub(super) const fn of(
         status: &'static str,
         description: &'static str,
@@ -132,23 +132,23 @@ impl Answer {
         }
     }
 
-    /// A fault.
+    /// Creates an answer that reports an error.
     pub(super) const fn error(status: &'static str, description: &'static str) -> Self {
         Self::of(status, description, &[(JSON, Content::Type(refer::<ErrorBody>))])
     }
 
-    /// The same with more headers.
+    /// Adds headers to the answer.
     pub(super) const fn with(self, headers: &'static [&'static str]) -> Self {
         Self { headers, ..self }
     }
 
-    /// The same with links.
+    /// Adds links to the answer.
     pub(super) const fn leading_to(self, links: &'static [Link]) -> Self {
         Self { links, ..self }
     }
 }
 
-/// A header of an answer. `Retry-After` comes only where the time is known.
+/// Returns the description of an answer's header. `Retry-After` is sent only if the time is known.
 pub(super) fn header(name: &str) -> Value {
     let (description, is_required, schema) = match name {
         "Retry-After" => ("Seconds to wait.", false, json!({ "type": "integer", "minimum": 1 })),
@@ -157,14 +157,22 @@ pub(super) fn header(name: &str) -> Value {
             true,
             json!({ "type": "string", "pattern": "^\"[0-9a-f]{64}\"$" }),
         ),
-        "Location" => ("Where it is.", true, json!({ "type": "string", "pattern": "^/" })),
-        "WWW-Authenticate" => ("What is wanted.", true, json!({ "type": "string", "const": "Bearer" })),
+        "Location" => (
+            "The path of the resource.",
+            true,
+            json!({ "type": "string", "pattern": "^/" }),
+        ),
+        "WWW-Authenticate" => (
+            "The required scheme.",
+            true,
+            json!({ "type": "string", "const": "Bearer" }),
+        ),
         "Preference-Applied" => (
-            "Says that nobody waits for the answer.",
+            "Sent if the response doesn't wait for the answer.",
             false,
             json!({ "type": "string", "const": "respond-async" }),
         ),
-        "Cache-Control" => ("Nothing of a stream is kept.", false, json!({ "type": "string" })),
+        "Cache-Control" => ("A stream must not be cached.", false, json!({ "type": "string" })),
         _ => ("", false, json!({ "type": "string" })),
     };
     json!({ "description": description, "required": is_required, "schema": schema })

@@ -1,15 +1,15 @@
-//! Parameters that more than one operation has.
+//! Parameters that several operations share.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::operation::{Parameter, Place};
+use super::operation::{Location, Parameter};
 use crate::schema::definitions::refer;
-use crate::schema::values::{AgentId, Id, RegistrationId, WorkspaceId};
+use crate::texts::{AgentId, Id, RegistrationId, WorkspaceId};
 
 /// The agent in the path.
 pub(super) const AGENT: Parameter = Parameter {
     name: "id",
-    place: Place::Path,
+    location: Location::Path,
     is_required: true,
     description: "The agent.",
     schema: refer::<AgentId>,
@@ -43,10 +43,10 @@ pub(super) const WORKSPACE: Parameter = Parameter {
     ..AGENT
 };
 
-/// How many of a list.
+/// The length of a page.
 pub(super) const LIMIT: Parameter = query("limit", "How many at most; 50 by default.", up_to_200);
 
-/// A key of the query that may be left out.
+/// Creates an optional key of the query.
 pub(super) const fn query(
     name: &'static str,
     description: &'static str,
@@ -54,36 +54,36 @@ pub(super) const fn query(
 ) -> Parameter {
     Parameter {
         name,
-        place: Place::Query,
+        location: Location::Query,
         is_required: false,
         description,
         schema,
     }
 }
 
-/// A header that may be left out.
+/// Creates an optional header.
 pub(super) const fn header(
     name: &'static str,
     description: &'static str,
     schema: fn(&mut SchemaGenerator) -> Schema,
 ) -> Parameter {
     Parameter {
-        place: Place::Header,
+        location: Location::Header,
         ..query(name, description, schema)
     }
 }
 
-/// 1 to 200.
+/// Returns the schema of 1 to 200.
 pub(super) fn up_to_200(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "integer", "minimum": 1, "maximum": 200 })
 }
 
-/// A place in a log: 0 is before its first event.
+/// Returns the schema of a number in a log, 0 being before its first event.
 pub(super) fn seq(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "integer", "minimum": 0, "maximum": u64::MAX })
 }
 
-/// The place that an earlier page ended at.
+/// Returns the schema of the cursor at which a page ended.
 pub(super) fn cursor(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "integer", "minimum": 1, "maximum": i64::MAX })
 }

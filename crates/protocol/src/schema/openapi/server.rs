@@ -1,4 +1,4 @@
-//! The process itself: alive, ready, counted, documented.
+//! The operations of the server itself: health, readiness, metrics, models, documents and the socket.
 
 use super::JSON;
 use super::operation::{Answer, Content, Operation};
@@ -15,7 +15,7 @@ const OPEN: Operation = Operation {
     ..SERVER
 };
 
-const ALIVE: &[Answer] = &[Answer::of("200", "It serves.", &[json(refer::<Health>)])];
+const ALIVE: &[Answer] = &[Answer::of("200", "The process serves.", &[json(refer::<Health>)])];
 
 const DOCUMENT: &[Answer] = &[Answer::of("200", "The document.", &[(JSON, Content::Type(any_object))])];
 
@@ -23,7 +23,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         id: "getHealth",
         path: "/healthz",
-        summary: "Says that the process serves",
+        summary: "Reports that the process serves",
         answers: ALIVE,
         ..OPEN
     },
@@ -37,18 +37,21 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         id: "getReadiness",
         path: "/readyz",
-        summary: "Says whether a turn would be answered now",
+        summary: "Reports whether a turn would be answered now",
         answers: &[
-            Answer::of("200", "It would.", &[json(refer::<Readiness>)]),
-            Answer::error("503", "The model loads or can't be loaded, or the server stops."),
+            Answer::of("200", "A turn would be answered.", &[json(refer::<Readiness>)]),
+            Answer::error(
+                "503",
+                "The model is loading or can't be loaded, or the server is shutting down.",
+            ),
         ],
         ..OPEN
     },
     Operation {
         id: "getMetrics",
         path: "/metrics",
-        summary: "Gives the counts in Prometheus' text format",
-        answers: &[Answer::of("200", "The counts.", &[("text/plain", Content::Text)])],
+        summary: "Returns the metrics in Prometheus' text format",
+        answers: &[Answer::of("200", "The metrics.", &[("text/plain", Content::Text)])],
         ..SERVER
     },
     Operation {
@@ -61,26 +64,27 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         id: "getOpenApi",
         path: "/openapi.json",
-        summary: "Gives this document",
+        summary: "Returns this document",
         answers: DOCUMENT,
         ..SERVER
     },
     Operation {
         id: "getAsyncApi",
         path: "/asyncapi.json",
-        summary: "Gives the document of the WebSocket",
+        summary: "Returns the document of the WebSocket",
         answers: DOCUMENT,
         ..SERVER
     },
     Operation {
         id: "openSocket",
         path: "/ws/chat",
-        summary: "Upgrades to the WebSocket that /asyncapi.json describes; a key may come in its first frame instead",
+        summary: "Upgrades to the WebSocket that /asyncapi.json describes; its first frame may hold the key instead",
         answers: &[
             Answer::empty("101", "The socket is open.").with(&["Sec-WebSocket-Accept"]),
-            Answer::error("400", "The handshake is none."),
-            Answer::error("429", "There are too many sockets, or too many of late.").with(&["Retry-After"]),
-            Answer::error("503", "The server stops."),
+            Answer::error("400", "The request is not a WebSocket handshake."),
+            Answer::error("429", "There are too many sockets, or too many were opened recently.")
+                .with(&["Retry-After"]),
+            Answer::error("503", "The server is shutting down."),
         ],
         ..SERVER
     },

@@ -1,4 +1,4 @@
-//! `/conversations/{id}/turns`, and the path that the next turn follows.
+//! The operations of `/conversations/{id}/turns`, and of the head that the next turn follows.
 
 use super::JSON;
 use super::operation::{Answer, Body, Content, Link, Operation};
@@ -47,14 +47,14 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         id: "startTurn",
         path: "/conversations/{id}/turns",
-        summary: "Begins a turn, or joins the one of that `turnId`",
+        summary: "Starts a turn, or joins the one with that `turnId`",
         parameters: &[CONVERSATION],
         body: Some(Body {
             leaves_out: &["conversationId", "apiKey"],
             needs: &["agentId"],
             ..Body::json(
                 refer::<Message>,
-                "The message. A `conversationId` may be there if it equals the path's; `parentTurnId` and `editTurnId` exclude each other.",
+                "The message. A `conversationId` may be present if it equals the path's; `parentTurnId` and `editTurnId` exclude each other.",
             )
         }),
         answers: &[
@@ -66,24 +66,24 @@ pub(super) const OPERATIONS: &[Operation] = &[
             .with(&["Location"])
             .leading_to(BEGUN),
             Answer::error("404", "There is no such agent."),
-            Answer::error("409", "The `turnId` is that of another message."),
+            Answer::error("409", "The `turnId` belongs to another message."),
             GONE,
-            Answer::error("429", "Too many turns wait, or began of late."),
-            Answer::error("503", "The server stops."),
+            Answer::error("429", "Too many turns wait, or were started recently."),
+            Answer::error("503", "The server is shutting down."),
         ],
         ..PLAIN
     },
     Operation {
         id: "regenerateTurn",
         path: "/conversations/{id}/turns/{turnId}/regenerate",
-        summary: "Answers a turn's words once more, beside it",
+        summary: "Answers a turn's message once more, in a sibling",
         parameters: &[CONVERSATION, TURN],
         body: Some(Body {
             leaves_out: &["conversationId", "turnId", "apiKey"],
             may_be_absent: true,
             ..Body::json(
                 refer::<Regenerate>,
-                "What is different this time. `conversationId` and `turnId` may be there if they equal the path's.",
+                "What differs from the turn. `conversationId` and `turnId` may be present if they equal the path's.",
             )
         }),
         answers: &[
@@ -95,19 +95,19 @@ pub(super) const OPERATIONS: &[Operation] = &[
             .with(&["Location"])
             .leading_to(BEGUN),
             NOT_FOUND,
-            Answer::error("409", "The `newTurnId` is that of another message."),
+            Answer::error("409", "The `newTurnId` belongs to another message."),
             GONE,
-            Answer::error("429", "Too many turns wait, or began of late."),
-            Answer::error("503", "The server stops."),
+            Answer::error("429", "Too many turns wait, or were started recently."),
+            Answer::error("503", "The server is shutting down."),
         ],
         ..PLAIN
     },
     Operation {
         id: "cancelTurn",
         path: "/conversations/{id}/turns/{turnId}/cancel",
-        summary: "Stops a turn; one that is over stays as it is",
+        summary: "Cancels a turn; one that is over stays as it is",
         parameters: &[CONVERSATION, TURN],
-        answers: &[Answer::empty("202", "It ends soon."), NOT_FOUND, GONE],
+        answers: &[Answer::empty("202", "The turn ends soon."), NOT_FOUND, GONE],
         ..PLAIN
     },
     Operation {
@@ -115,11 +115,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: "/conversations/{id}/turns/{turnId}/tool-output",
         summary: "Answers a call of a tool",
         parameters: &[CONVERSATION, TURN],
-        body: Some(Body::json(refer::<CallOutput>, "What the tool gave.")),
+        body: Some(Body::json(refer::<CallOutput>, "The tool's output.")),
         answers: &[
-            Answer::empty("202", "The model goes on."),
+            Answer::empty("202", "The model continues."),
             NOT_FOUND,
-            Answer::error("409", "The turn has no such call that waits for an output."),
+            Answer::error("409", "The turn has no such call without an output."),
             GONE,
         ],
         ..PLAIN

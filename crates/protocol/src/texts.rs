@@ -1,17 +1,16 @@
-//! Texts that are `String` in Rust and have a rule: the rule as JSON Schema says it, under a name of its own.
+//! The schemas of texts that are a `String` in Rust and follow a rule, each under a name of its own.
 //!
-//! JSON Schema counts characters. Where the sidecar counts bytes, the description says so.
+//! JSON Schema counts characters; where the sidecar counts bytes, the description states it.
 
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde_json::json;
 
-use crate::options::{MAX_MODEL_BYTES, MAX_STOP_STRING_BYTES};
-use crate::{Envelope, Limits, ServerEvent, ids};
+use crate::ids;
+use crate::limits::{Limits, MAX_MODEL_BYTES, MAX_STOP_STRING_BYTES};
 
-/// Declares types that exist for their schema alone.
-macro_rules! values {
+/// Declares types that exist only for their schema.
+macro_rules! texts {
     ($($name:ident: $schema:expr;)*) => {$(
         pub(crate) struct $name;
 
@@ -27,18 +26,18 @@ macro_rules! values {
     )*};
 }
 
-values! {
+texts! {
     Id: json_schema!({
         "type": "string",
-        "description": "A conversation or a turn: letters, digits, '.', '_' and '-', beginning with a letter or digit, without '..'.",
+        "description": "The id of a conversation or a turn: letters, digits, '.', '_' and '-', beginning with a letter or digit, without '..'.",
         "minLength": 1,
         "maxLength": ids::MAX_ID_BYTES,
-        // No `..`, without a look-ahead, which generators of inputs can't follow.
+        // Excludes `..` without a look-ahead, which generators of test inputs don't support.
         "pattern": r"^[A-Za-z0-9](\.?[A-Za-z0-9_-])*\.?$",
     });
     AgentId: json_schema!({
         "type": "string",
-        "description": "An agent, which is a file's name: neither '..' nor a dot at the end, nor the name of a device.",
+        "description": "The id of an agent, which is a file name: without '..' or a dot at the end, and not the name of a device.",
         "minLength": 1,
         "maxLength": 64,
         "pattern": r"^[a-z0-9](\.?[a-z0-9_-])*$",
@@ -46,26 +45,26 @@ values! {
     });
     SpokenFor: json_schema!({
         "type": "string",
-        "description": "The agent that a controller speaks for, which may be one of another program: at most 64 bytes, not blank.",
+        "description": "The agent that a controller publishes for, which may belong to another program: at most 64 bytes, not blank.",
         "minLength": 1,
         "maxLength": 64,
         "pattern": VISIBLE,
     });
     WorkspaceId: json_schema!({
         "type": "string",
-        "description": "The host application's own name for a workspace: at most 1,024 bytes, not blank.",
+        "description": "The host application's name for a workspace: at most 1,024 bytes, not blank.",
         "minLength": 1,
         "maxLength": 1_024,
         "pattern": VISIBLE,
     });
     RegistrationId: json_schema!({
         "type": "string",
-        "description": "A controller's registration.",
+        "description": "The id of a controller's registration.",
         "format": "uuid",
     });
     Words: json_schema!({
         "type": "string",
-        "description": "What a person says: at most `limits.messageBytes` bytes, not blank.",
+        "description": "A person's message: at most `limits.messageBytes` bytes, not blank.",
         "minLength": 1,
         "maxLength": Limits::default().message_bytes,
         "pattern": VISIBLE,
@@ -84,14 +83,14 @@ values! {
     });
     ModelName: json_schema!({
         "type": "string",
-        "description": "A model: at most 256 bytes, without control characters or white space around it.",
+        "description": "The name of a model: at most 256 bytes, without control characters and without white space at either end.",
         "minLength": 1,
         "maxLength": MAX_MODEL_BYTES,
         "pattern": r"^[^\s\u0000-\u001f\u007f-\u009f]([^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f])?$",
     });
     ToolName: json_schema!({
         "type": "string",
-        "description": "A tool, unique among a turn's.",
+        "description": "The name of a tool, unique in a turn.",
         "pattern": "^[A-Za-z0-9_-]{1,64}$",
     });
     Sha256: json_schema!({
@@ -107,26 +106,5 @@ values! {
     });
 }
 
-/// Something other than white space.
+/// Matches a text with a character other than white space.
 const VISIBLE: &str = r"\S";
-
-/// A frame as a log has it.
-pub(crate) struct LoggedFrame;
-
-impl JsonSchema for LoggedFrame {
-    fn schema_name() -> Cow<'static, str> {
-        "LoggedFrame".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let parts = [
-            json!(generator.subschema_for::<ServerEvent>()),
-            json!(generator.subschema_for::<Envelope>()),
-        ];
-        json_schema!({
-            "description": "An event of a conversation's log, as a socket sends it.",
-            "allOf": parts,
-            "required": ["seq", "conversationId", "at"],
-        })
-    }
-}

@@ -1,11 +1,10 @@
 use engine::{ContextPolicy, Request, Role};
 use expect_test::{Expect, expect};
-use serde_json::Value;
 use upstream::testing::{Outcome, ScriptedServer, Step, full_request, request};
 
 use super::engine;
 
-/// The body that reaches the server, in lines.
+/// Checks the body that reaches the server, in lines.
 async fn check(request: Request, expected: Expect) {
     let events =
         "data: {\"choices\":[{\"delta\":{\"content\":\"ok\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
@@ -15,26 +14,14 @@ async fn check(request: Request, expected: Expect) {
         .generate(request)
         .expect("a server's queue is its own");
     assert_eq!(Outcome::read(&mut generation).await.verdict(), "Stop");
-    let asked = server.asked().await;
-    assert!(asked.headers.contains("authorization: Bearer sk-secret"));
-    assert_eq!(asked.line, "POST /v1/chat/completions");
-    let body: Value = serde_json::from_str(&asked.body).expect("the body is JSON");
-    expected.assert_eq(&in_lines(&body));
-}
-
-/// A line a field, and a line an element of its lists.
-fn in_lines(body: &Value) -> String {
-    let fields = body.as_object().expect("the body is an object").iter();
-    fields.fold(String::new(), |lines, (name, field)| match field.as_array() {
-        Some(list) => list.iter().fold(format!("{lines}{name}:\n"), |lines, element| {
-            format!("{lines}  {element}\n")
-        }),
-        None => format!("{lines}{name}: {field}\n"),
-    })
+    let sent = server.next_request().await;
+    assert!(sent.headers.contains("authorization: Bearer sk-secret"));
+    assert_eq!(sent.line, "POST /v1/chat/completions");
+    expected.assert_eq(&sent.body_in_lines());
 }
 
 #[tokio::test]
-async fn everything_is_put_in_the_servers_words() {
+async fn all_features_are_in_the_body() {
     check(
         full_request(),
         expect![[r####"
@@ -66,7 +53,7 @@ async fn everything_is_put_in_the_servers_words() {
 }
 
 #[tokio::test]
-async fn a_short_question_has_only_what_openai_knows() {
+async fn a_short_question_has_only_fields_that_openai_knows() {
     check(
         request("Hello"),
         expect![[r#"
@@ -85,7 +72,7 @@ async fn a_short_question_has_only_what_openai_knows() {
 }
 
 #[tokio::test]
-async fn arguments_that_are_no_object_are_refused() {
+async fn arguments_that_are_not_an_object_are_refused() {
     let mut request = full_request();
     let Role::Assistant { calls } = &mut request.messages[1].role else {
         unreachable!("the second message asks for tools");
@@ -101,7 +88,7 @@ async fn arguments_that_are_no_object_are_refused() {
 }
 
 #[tokio::test]
-async fn a_prompt_is_shown_as_its_messages() {
+async fn a_prompt_is_rendered_as_its_messages() {
     let rendered = engine("http://localhost:1")
         .render(&full_request())
         .expect("it is in order");
@@ -161,7 +148,7 @@ async fn a_prompt_is_shown_as_its_messages() {
 }
 
 #[tokio::test]
-async fn the_model_is_named_for_its_driver() {
+async fn the_model_has_the_drivers_prefix() {
     let model = engine("http://localhost:1").model();
     assert_eq!(
         (model.name.as_str(), model.fingerprint.as_str()),

@@ -1,33 +1,33 @@
-//! The lines of a file from its end, without reading the file: blocks in, whole lines out.
+//! Iterates over the lines of a file from its end, reading only as many blocks as needed.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Read at a time: some hundred lines.
+/// Size of the blocks read: some hundred lines.
 const BLOCK_BYTES: u64 = 64 << 10;
 
-/// A line that is longer is left out: none is written.
+/// Longest line returned; longer ones are skipped, as none is written.
 const MAX_LINE_BYTES: usize = 4 << 20;
 
-/// Goes through a file's lines, the last first, without their line feeds. What follows the last line feed is no line yet.
+/// Iterates over a file's lines, last first, without their line feeds. Text after the last line feed is no line yet.
 #[derive(Debug)]
-pub(crate) struct Backwards<F> {
+pub(crate) struct ReverseLines<F> {
     file: F,
-    /// Everything before it is still to be read.
+    /// Length of the part of the file that is still unread.
     unread: u64,
     block_bytes: u64,
-    /// The beginning of what was read: the end of a line whose beginning is unread.
+    /// The bytes read but not returned: the end of a line whose beginning may be unread.
     rest: VecDeque<u8>,
-    /// Whether `rest` ends with a whole line: not before the first line feed from the end.
+    /// True if `rest` ends with a complete line, that is after the first line feed from the end.
     is_line: bool,
 }
 
-impl<F: Read + Seek> Backwards<F> {
+impl<F: Read + Seek> ReverseLines<F> {
     pub(crate) fn new(file: F) -> io::Result<Self> {
         Self::with_block(file, BLOCK_BYTES)
     }
 
-    /// The same, reading so many bytes at a time.
+    /// Creates the iterator with another size of its blocks.
     pub(crate) fn with_block(mut file: F, block_bytes: u64) -> io::Result<Self> {
         let unread = file.seek(SeekFrom::End(0))?;
         Ok(Self {
@@ -57,7 +57,7 @@ impl<F: Read + Seek> Backwards<F> {
                 let line: Vec<u8> = self.rest.drain(..).collect();
                 return Ok((was_line && line.len() <= MAX_LINE_BYTES).then_some(line));
             }
-            // Of a line that is too long only so much is kept as shows that it is.
+            // Only so much of a line is kept as shows that it is too long.
             self.rest.truncate(MAX_LINE_BYTES + 1);
             searched = self.rest.len();
             self.read_block()?;
@@ -77,7 +77,7 @@ impl<F: Read + Seek> Backwards<F> {
     }
 }
 
-impl<F: Read + Seek> Iterator for Backwards<F> {
+impl<F: Read + Seek> Iterator for ReverseLines<F> {
     type Item = io::Result<Vec<u8>>;
 
     fn next(&mut self) -> Option<Self::Item> {

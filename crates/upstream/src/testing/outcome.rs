@@ -1,4 +1,4 @@
-//! Reads an answer to its end.
+//! Whole answers, and the requests of tests.
 
 use std::fmt;
 
@@ -7,23 +7,23 @@ use engine::{EngineEvent, Generation, Message, Options, Request, Role, Started, 
 /// A whole answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// How it began, if it did.
+    /// The `Started` event, if there was one.
     pub started: Option<Started>,
-    /// All of its text.
+    /// The whole text.
     pub text: String,
-    /// All of its thoughts.
+    /// The whole reasoning.
     pub reasoning: String,
-    /// The tools that it asks for.
+    /// The calls of tools.
     pub calls: Vec<ToolCall>,
     /// `Finished` or `Failed`.
     pub last: EngineEvent,
 }
 
 impl Outcome {
-    /// Reads an answer to its end, and that nothing comes after it.
+    /// Reads an answer to its end, and checks that no event follows.
     ///
     /// # Panics
-    /// If the engine's promises are broken: events before `Started`, empty text, an answer without an end or with two.
+    /// If the engine breaks its contract: events before `Started`, empty text, an answer without an end or with two.
     pub async fn read(generation: &mut Generation) -> Self {
         let mut started = None;
         let (mut text, mut reasoning, mut calls) = (String::new(), String::new(), Vec::new());
@@ -46,7 +46,7 @@ impl Outcome {
                 }
                 EngineEvent::ToolCall(call) => calls.push(call),
                 EngineEvent::Evicted { .. } => unreachable!("a server has no window"),
-                EngineEvent::Queued { .. } => unreachable!("a server doesn't tell of its queue"),
+                EngineEvent::Queued { .. } => unreachable!("a server doesn't report its queue"),
                 EngineEvent::Finished(_) => break event,
             }
         };
@@ -60,7 +60,7 @@ impl Outcome {
         }
     }
 
-    /// `Stop`, `Length` and `Cancelled`, or the error's words.
+    /// Returns `Stop`, `Length` or `Cancelled`, or the error's message.
     #[must_use]
     pub fn verdict(&self) -> String {
         match &self.last {
@@ -72,7 +72,7 @@ impl Outcome {
 }
 
 impl fmt::Display for Outcome {
-    /// One line: what was said, in order of kinds, and the verdict.
+    /// Writes one line: reasoning, text, calls of tools, and the verdict.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.reasoning.is_empty() {
             write!(formatter, "thinks {:?}, ", self.reasoning)?;
@@ -87,7 +87,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// A first turn with the user's words, greedy and short.
+/// Returns a first turn with this user message, greedy and short.
 #[must_use]
 pub fn request(text: &str) -> Request {
     Request {
@@ -105,7 +105,7 @@ pub fn request(text: &str) -> Request {
     }
 }
 
-/// A conversation with everything in it: system part, a round of two tools, all options.
+/// Returns a conversation that uses all features: a system part, a round of two tools, all options.
 #[must_use]
 pub fn full_request() -> Request {
     let call = |id: &str, name: &str, arguments: &str| ToolCall {

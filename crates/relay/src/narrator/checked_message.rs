@@ -1,4 +1,4 @@
-//! A message to the narrator, checked: what may be said in, what is true out.
+//! Checks a message to the narrator: optional fields in, a complete message out.
 
 use protocol::{Limits, NarratorMessage, check_conversation_id};
 
@@ -6,17 +6,17 @@ use super::DEFAULT_AGENT;
 use crate::error::NarratorError;
 use crate::leases::{check_agent, check_workspace};
 
-/// A message that makes sense.
+/// A valid message.
 #[derive(Debug)]
-pub(super) struct Question {
+pub(super) struct CheckedMessage {
     pub(super) workspace: String,
     pub(super) agent: String,
-    /// The workspace's own when absent.
+    /// The workspace's own conversation if absent.
     pub(super) conversation: Option<String>,
     pub(super) message: String,
 }
 
-impl Question {
+impl CheckedMessage {
     pub(super) fn check(message: NarratorMessage) -> Result<Self, NarratorError> {
         let text = message.message.filter(|text| !text.trim().is_empty());
         let text = text.ok_or(NarratorError::BlankMessage)?;

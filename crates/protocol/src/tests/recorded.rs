@@ -1,4 +1,4 @@
-//! The recorded exchanges of `fixtures/protocol` are of this protocol, and leave nothing of it out.
+//! The recorded exchanges of `fixtures/protocol` follow this protocol and cover all of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,31 +6,32 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::document;
 use crate::{ClientMessage, Envelope, ErrorCode, Limits, ServerEvent, Timings, Usage};
 
-/// Codes that no frame of the recorded exchanges says, and why.
-const UNSAID_CODES: [(&str, &str); 6] = [
-    ("forbidden", "said at the handshake, where it is the status 403"),
-    ("conflict", "said over HTTP only"),
+/// Codes that no frame of the recorded exchanges has, and why.
+const UNCOVERED_CODES: [(&str, &str); 6] = [
+    ("forbidden", "sent at the handshake, as status 403"),
+    ("conflict", "sent over HTTP only"),
     (
         "slow_reader",
-        "the close code says it; a reader that takes nothing can't be told more",
+        "only the close code has it, as a frame wouldn't reach a reader that takes nothing",
     ),
-    ("controller_not_registered", "said over HTTP only"),
-    ("relay_failed", "said over HTTP only"),
-    ("relay_timeout", "said over HTTP only"),
+    ("controller_not_registered", "sent over HTTP only"),
+    ("relay_failed", "sent over HTTP only"),
+    ("relay_timeout", "sent over HTTP only"),
 ];
 
 /// Close codes that no socket of the recorded exchanges is closed with, and why.
-const UNSEEN_CLOSES: [(u16, &str); 2] = [
-    (4403, "a page that isn't allowed here gets no socket"),
-    (4413, "takes a reader that fills every buffer on the way"),
+const UNCOVERED_CLOSES: [(u16, &str); 2] = [
+    (4403, "a page that isn't allowed gets no socket"),
+    (4413, "needs a reader that fills all buffers on the way"),
 ];
 
-/// Close codes of the layers below a fault's own, as PROTOCOL.md has them.
+/// Close codes that belong to no error code, as PROTOCOL.md lists them.
 const LAYER_CLOSES: [u16; 7] = [1001, 1002, 1003, 1007, 1008, 1009, 4408];
 
-/// Lines of one file, each with where it is.
+/// Returns the lines of all files, each with its location.
 fn lines() -> Vec<(String, Value)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/protocol");
     let mut lines = Vec::new();
@@ -51,7 +52,7 @@ fn lines() -> Vec<(String, Value)> {
     lines
 }
 
-/// A value with something in place of each placeholder.
+/// Replaces each placeholder of a value by an example.
 fn filled(value: &Value) -> Value {
     if let Some(repeat) = value.get("$repeat") {
         let times = repeat[1].as_u64().and_then(|times| usize::try_from(times).ok());
@@ -73,15 +74,15 @@ fn filled(value: &Value) -> Value {
     }
 }
 
-/// A client's frame with each key in the spelling that is sent, and without what says nothing.
+/// Returns a client's frame with each key in its first spelling, without keys that have no effect.
 fn plain(frame: &Value) -> Value {
     const SPELLINGS: [(&str, &str); 2] = [("user_message", "message"), ("userMessage", "message")];
     let mut plain = Map::new();
     for (key, value) in frame.as_object().expect("a frame is an object") {
         let named = SPELLINGS.iter().find(|(other, _)| other == key);
         let name = named.map_or_else(|| camel(key), |(_, name)| (*name).to_owned());
-        let says_nothing = (value.is_null() && name != "output") || (name == "own" && *value == json!(false));
-        if says_nothing || !is_key(&name) {
+        let has_no_effect = (value.is_null() && name != "output") || (name == "own" && *value == json!(false));
+        if has_no_effect || !is_key(&name) {
             continue;
         }
         let value = match name.as_str() {
@@ -102,7 +103,7 @@ fn plain(frame: &Value) -> Value {
     Value::Object(plain)
 }
 
-/// Numbers as JSON has them: 2 and 2.0 are one.
+/// Converts a number so that 2 and 2.0 are equal, as in JSON.
 fn number(value: &Value) -> Value {
     value
         .as_f64()
@@ -129,7 +130,7 @@ fn camel(key: &str) -> String {
 }
 
 #[test]
-fn what_clients_send_is_read_and_written_without_a_loss() {
+fn client_frames_are_parsed_and_written_without_loss() {
     for (place, line) in lines() {
         let Some(sent) = line.get("sends") else { continue };
         let frame = filled(sent);
@@ -145,7 +146,7 @@ fn what_clients_send_is_read_and_written_without_a_loss() {
 }
 
 #[test]
-fn what_servers_send_is_read_and_written_without_a_loss() {
+fn server_frames_are_parsed_and_written_without_loss() {
     for (place, line) in lines() {
         let Some(sent) = line.get("gets") else { continue };
         let frame = filled(sent);
@@ -162,14 +163,13 @@ fn what_servers_send_is_read_and_written_without_a_loss() {
 }
 
 #[test]
-fn no_socket_misses_an_event() {
+fn no_socket_skips_an_event() {
     let mut last: BTreeMap<(String, String, String), u64> = BTreeMap::new();
     for (place, line) in lines() {
         let file = place.split(':').next().unwrap_or_default().to_owned();
         let socket = line["socket"].to_string();
-        let said = &line["sends"];
-        let is_reading_anew = matches!(said["type"].as_str(), Some("resume")) || line.get("opens").is_some();
-        if is_reading_anew {
+        let is_resume = line["sends"]["type"].as_str() == Some("resume");
+        if is_resume || line.get("opens").is_some() {
             last.retain(|(other, name, _), _| *other != file || *name != socket);
         }
         let frame = &line["gets"];
@@ -178,7 +178,7 @@ fn no_socket_misses_an_event() {
         };
         let first = frame["firstSeq"].as_u64().unwrap_or(seq);
         let before = last.insert((file, socket, frame["conversationId"].to_string()), seq);
-        // A turn that is joined is replayed: then its `user` comes again.
+        // A turn that is joined is replayed, beginning with its `user` event.
         let is_replay = frame["type"] == "user" && before.is_some_and(|before| first <= before);
         assert!(
             before.is_none_or(|before| first == before + 1) || is_replay,
@@ -187,44 +187,44 @@ fn no_socket_misses_an_event() {
     }
 }
 
-/// What a set has over another, both ways.
+/// Checks that the covered and the uncovered values are disjoint and together all.
 #[track_caller]
-fn check<T: Ord + std::fmt::Debug + Clone>(seen: BTreeSet<T>, excused: &[T], all: BTreeSet<T>) {
-    let excused: BTreeSet<T> = excused.iter().cloned().collect();
+fn check<T: Ord + std::fmt::Debug + Clone>(covered: BTreeSet<T>, uncovered: &[T], all: BTreeSet<T>) {
+    let uncovered: BTreeSet<T> = uncovered.iter().cloned().collect();
     assert_eq!(
-        seen.intersection(&excused).collect::<Vec<_>>(),
+        covered.intersection(&uncovered).collect::<Vec<_>>(),
         Vec::<&T>::new(),
-        "these occur after all"
+        "these are covered after all"
     );
-    assert_eq!(seen.union(&excused).cloned().collect::<BTreeSet<T>>(), all);
+    assert_eq!(covered.union(&uncovered).cloned().collect::<BTreeSet<T>>(), all);
 }
 
 #[test]
-fn every_error_code_is_said() {
-    let said = |line: &Value| line["gets"]["code"].as_str().map(str::to_owned);
-    let seen = lines().iter().filter_map(|(_, line)| said(line)).collect();
-    let excused = UNSAID_CODES.map(|(code, _)| code.to_owned());
+fn every_error_code_is_covered() {
+    let code = |line: &Value| line["gets"]["code"].as_str().map(str::to_owned);
+    let covered = lines().iter().filter_map(|(_, line)| code(line)).collect();
+    let uncovered = UNCOVERED_CODES.map(|(code, _)| code.to_owned());
     check(
-        seen,
-        &excused,
+        covered,
+        &uncovered,
         ErrorCode::ALL.iter().map(|code| code.as_str().to_owned()).collect(),
     );
 }
 
 #[test]
-fn every_close_code_is_seen() {
+fn every_close_code_is_covered() {
     let code = |line: &Value| line["closed"].as_u64().and_then(|code| u16::try_from(code).ok());
-    let seen = lines().iter().filter_map(|(_, line)| code(line)).collect();
-    let of_faults = ErrorCode::ALL.into_iter().filter_map(ErrorCode::close_code);
+    let covered = lines().iter().filter_map(|(_, line)| code(line)).collect();
+    let of_errors = ErrorCode::ALL.into_iter().filter_map(ErrorCode::close_code);
     check(
-        seen,
-        &UNSEEN_CLOSES.map(|(code, _)| code),
-        of_faults.chain(LAYER_CLOSES).collect(),
+        covered,
+        &UNCOVERED_CLOSES.map(|(code, _)| code),
+        of_errors.chain(LAYER_CLOSES).collect(),
     );
 }
 
 #[test]
-fn every_event_and_every_command_occurs() {
+fn every_event_and_every_command_is_covered() {
     let types = |key: &str| {
         let known = lines()
             .into_iter()
@@ -233,16 +233,12 @@ fn every_event_and_every_command_occurs() {
             .filter_map(|(_, line)| line[key]["type"].as_str().map(str::to_owned))
             .collect::<BTreeSet<_>>()
     };
-    check(
-        types("gets"),
-        &[],
-        super::document::first_words("What the server sends"),
-    );
-    check(types("sends"), &[], super::document::first_words("What a client sends"));
+    check(types("gets"), &[], document::first_words("What the server sends"));
+    check(types("sends"), &[], document::first_words("What a client sends"));
 }
 
 #[test]
-fn every_option_is_asked_for_and_refused() {
+fn every_option_is_accepted_and_refused() {
     let keys = |is_refused: bool| {
         let chosen = lines()
             .into_iter()
@@ -252,7 +248,7 @@ fn every_option_is_asked_for_and_refused() {
             .flat_map(|options| options.keys().map(|key| camel(key)).collect::<Vec<_>>())
             .collect::<BTreeSet<_>>()
     };
-    let mut all = super::document::first_words("Options");
+    let mut all = document::first_words("Options");
     check(keys(false), &[], all.clone());
     all.insert("heat".to_owned());
     check(keys(true), &[], all);

@@ -1,4 +1,4 @@
-//! Tool calls come in parts, told apart by an index: a name first, then pieces of the arguments' text.
+//! Joins the parts of tool calls, which have an index: the name first, then pieces of the arguments' text.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use upstream::UpstreamError;
 
-/// One part.
+/// One part of a call.
 #[derive(Debug, Deserialize)]
 pub(super) struct CallPart {
     index: Option<u64>,
@@ -21,13 +21,13 @@ struct Function {
     arguments: Option<String>,
 }
 
-/// The calls of one answer so far, by index.
+/// The calls of one answer received so far, by index.
 #[derive(Debug, Default)]
-pub(super) struct Calls {
+pub(super) struct ToolCalls {
     calls: BTreeMap<u64, ToolCall>,
 }
 
-impl Calls {
+impl ToolCalls {
     pub(super) fn add(&mut self, part: CallPart) {
         let index = part.index.unwrap_or_else(|| self.index_by_id(part.id.as_deref()));
         let call = self.calls.entry(index).or_insert_with(|| ToolCall {
@@ -44,7 +44,7 @@ impl Calls {
         }
     }
 
-    /// A server that counts nothing begins a call with its id, and goes on without one.
+    /// Returns the index of a part without one: such a server begins a call with its id, and continues it without.
     fn index_by_id(&self, id: Option<&str>) -> u64 {
         let last = self.calls.last_key_value();
         match (last, id) {
@@ -54,20 +54,20 @@ impl Calls {
         }
     }
 
-    /// All calls, whole. Those that the limit of tokens cut off are left out: the answer says that it was cut.
+    /// Returns all complete calls. One that the limit of tokens cut off is left out, as the answer's end reports that.
     ///
     /// # Errors
-    /// [`UpstreamError::NotUnderstood`] for arguments that are no object.
-    pub(super) fn whole(self, reason: FinishReason) -> Result<Vec<ToolCall>, UpstreamError> {
+    /// [`UpstreamError::Malformed`] for arguments that are not an object.
+    pub(super) fn into_complete(self, reason: FinishReason) -> Result<Vec<ToolCall>, UpstreamError> {
         let mut calls = Vec::new();
         for mut call in self.calls.into_values() {
             if call.arguments.trim().is_empty() {
                 "{}".clone_into(&mut call.arguments);
             }
-            match object(&call.arguments) {
+            match check_object(&call.arguments) {
                 Ok(()) => {}
                 Err(_) if reason == FinishReason::Length => continue,
-                Err(source) => return Err(UpstreamError::not_understood(&call.arguments, source)),
+                Err(source) => return Err(UpstreamError::malformed(&call.arguments, source)),
             }
             if call.id.is_empty() {
                 call.id = format!("call_{}", calls.len() + 1);
@@ -78,7 +78,7 @@ impl Calls {
     }
 }
 
-fn object(arguments: &str) -> Result<(), serde_json::Error> {
+fn check_object(arguments: &str) -> Result<(), serde_json::Error> {
     let value: &RawValue = serde_json::from_str(arguments.trim())?;
     if value.get().starts_with('{') {
         Ok(())

@@ -1,30 +1,32 @@
-//! The lines of an answer from `/api/chat`.
+//! Decodes the lines of an answer from `/api/chat`.
 
 use engine::{FinishReason, ToolCall};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use upstream::{Chunk, Decoder, End, Report, UpstreamError, is_error, words_of};
+use upstream::{AnswerEnd, Chunk, Decoder, Measurements, UpstreamError, error_message, reports_error};
 
-/// Reads one answer.
+/// Decodes one answer.
 #[derive(Debug, Default)]
 pub(crate) struct OllamaDecoder {
-    /// Calls so far, to name those that the server doesn't.
+    /// Number of calls so far, for the ids of calls to which the server gives none.
     calls: usize,
 }
 
 impl Decoder for OllamaDecoder {
     fn read(&mut self, piece: &str) -> Result<Vec<Chunk>, UpstreamError> {
-        let line: Line = serde_json::from_str(piece).map_err(|source| UpstreamError::not_understood(piece, source))?;
-        if line.error.as_ref().is_some_and(is_error) {
-            return Err(UpstreamError::Said { words: words_of(piece) });
+        let line: Line = serde_json::from_str(piece).map_err(|source| UpstreamError::malformed(piece, source))?;
+        if line.error.as_ref().is_some_and(reports_error) {
+            return Err(UpstreamError::Reported {
+                message: error_message(piece),
+            });
         }
         let end = line.done.then(|| line.end()).transpose()?;
         let Some(message) = line.message else {
-            // The end may come alone; a line with neither is of another protocol.
+            // The end may have no message; a line with neither is of another protocol.
             let end = end.ok_or_else(|| {
                 let source = serde::de::Error::missing_field("message");
-                UpstreamError::not_understood(piece, source)
+                UpstreamError::malformed(piece, source)
             })?;
             return Ok(vec![Chunk::End(end)]);
         };
@@ -39,20 +41,20 @@ impl Decoder for OllamaDecoder {
         Ok(chunks)
     }
 
-    /// `done` is the only sign of an end.
+    /// Returns `None`: only `done` ends an answer.
     fn finish(&mut self) -> Result<Option<Vec<Chunk>>, UpstreamError> {
         Ok(None)
     }
 }
 
 impl OllamaDecoder {
-    fn call(&mut self, piece: &str, call: Called) -> Result<ToolCall, UpstreamError> {
+    fn call(&mut self, piece: &str, call: FunctionCall) -> Result<ToolCall, UpstreamError> {
         self.calls += 1;
         let arguments = call.function.arguments;
         let arguments = arguments.as_deref().map_or("{}", RawValue::get);
         if !arguments.starts_with('{') {
             let source = serde::de::Error::custom(format!("the arguments of {:?} are no object", call.function.name));
-            return Err(UpstreamError::not_understood(piece, source));
+            return Err(UpstreamError::malformed(piece, source));
         }
         Ok(ToolCall {
             id: call
@@ -65,7 +67,7 @@ impl OllamaDecoder {
     }
 }
 
-/// Everything is optional: servers that only speak Ollama's language leave much out.
+/// One line of an answer. All fields are optional, as servers that only imitate Ollama leave many out.
 #[derive(Deserialize)]
 struct Line {
     message: Option<Message>,
@@ -84,11 +86,11 @@ struct Line {
 struct Message {
     content: Option<String>,
     thinking: Option<String>,
-    tool_calls: Option<Vec<Called>>,
+    tool_calls: Option<Vec<FunctionCall>>,
 }
 
 #[derive(Deserialize)]
-struct Called {
+struct FunctionCall {
     id: Option<String>,
     function: Function,
 }
@@ -100,19 +102,19 @@ struct Function {
 }
 
 impl Line {
-    fn end(&self) -> Result<End, UpstreamError> {
+    fn end(&self) -> Result<AnswerEnd, UpstreamError> {
         let reason = match self.done_reason.as_deref() {
             Some("length") => FinishReason::Length,
             Some("error") => {
-                let words = "it ended the answer with an error that it doesn't name".to_owned();
-                return Err(UpstreamError::Said { words });
+                let message = "it ended the answer with an error that it doesn't name".to_owned();
+                return Err(UpstreamError::Reported { message });
             }
-            // Old servers say nothing; `load` and `unload` end an answer without words.
+            // Old servers send no reason; `load` and `unload` end an answer without text.
             Some(_) | None => FinishReason::Stop,
         };
-        Ok(End {
+        Ok(AnswerEnd {
             reason,
-            report: Report {
+            measurements: Measurements {
                 prompt_tokens: self.prompt_eval_count,
                 cached_tokens: None,
                 completion_tokens: self.eval_count,
@@ -124,7 +126,7 @@ impl Line {
     }
 }
 
-/// Durations are told in nanoseconds, by some servers as 0 for what they don't measure.
+/// Converts nanoseconds to milliseconds. Some servers send 0 for a duration that they don't measure.
 fn measured(nanoseconds: Option<f64>) -> Option<f64> {
     let measured = nanoseconds.filter(|&nanoseconds| nanoseconds > 0.0);
     measured.map(|nanoseconds| nanoseconds / 1e6)

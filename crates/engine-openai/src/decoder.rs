@@ -1,23 +1,23 @@
-//! The events of an answer from `/v1/chat/completions`.
+//! Decodes the events of an answer from `/v1/chat/completions`.
 
-mod calls;
+mod tool_calls;
 
 use engine::FinishReason;
 use serde::Deserialize;
 use serde_json::Value;
-use upstream::{Chunk, Decoder, End, Report, UpstreamError, is_error, words_of};
+use upstream::{AnswerEnd, Chunk, Decoder, Measurements, UpstreamError, error_message, reports_error};
 
-use self::calls::{CallPart, Calls};
+use self::tool_calls::{CallPart, ToolCalls};
 
-/// What closes a stream; not JSON.
+/// The data of the last event, which is not JSON.
 const DONE: &str = "[DONE]";
 
-/// Reads one answer. The counts come after the reason of its end, so that the end is told when the stream closes.
+/// Decodes one answer. The counts follow the finish reason, so the end is returned when the stream closes.
 #[derive(Debug, Default)]
 pub(crate) struct OpenAiDecoder {
-    calls: Calls,
+    calls: ToolCalls,
     finish_reason: Option<String>,
-    report: Report,
+    measurements: Measurements,
 }
 
 impl Decoder for OpenAiDecoder {
@@ -25,22 +25,23 @@ impl Decoder for OpenAiDecoder {
         if piece.trim_start().starts_with(DONE) {
             return self.finish()?.ok_or(UpstreamError::Unfinished);
         }
-        let event: Event =
-            serde_json::from_str(piece).map_err(|source| UpstreamError::not_understood(piece, source))?;
-        if event.error.as_ref().is_some_and(is_error) {
-            return Err(UpstreamError::Said { words: words_of(piece) });
+        let event: Event = serde_json::from_str(piece).map_err(|source| UpstreamError::malformed(piece, source))?;
+        if event.error.as_ref().is_some_and(reports_error) {
+            return Err(UpstreamError::Reported {
+                message: error_message(piece),
+            });
         }
         let Some(choices) = event.choices else {
             let source = serde::de::Error::missing_field("choices");
-            return Err(UpstreamError::not_understood(piece, source));
+            return Err(UpstreamError::malformed(piece, source));
         };
         if let Some(usage) = &event.usage {
-            usage.add_to(&mut self.report);
+            usage.add_to(&mut self.measurements);
         }
         if let Some(timings) = &event.timings {
-            timings.add_to(&mut self.report);
+            timings.add_to(&mut self.measurements);
         }
-        // One answer is asked for, and it is the first.
+        // One answer is requested, which is the first choice.
         let choice = choices.into_iter().find(|choice| choice.index.unwrap_or(0) == 0);
         Ok(choice.map(|choice| self.choice(choice)).unwrap_or_default())
     }
@@ -51,16 +52,16 @@ impl Decoder for OpenAiDecoder {
         };
         let reason = match finish_reason.as_str() {
             "length" => FinishReason::Length,
-            "content_filter" => return Err(said("its content filter cut the answer off")),
-            "error" | "abort" => return Err(said("it ended the answer with an error that it doesn't name")),
-            // `stop`, `tool_calls`, and what else servers call a model's own end.
+            "content_filter" => return Err(reported("its content filter cut the answer off")),
+            "error" | "abort" => return Err(reported("it ended the answer with an error that it doesn't name")),
+            // `stop`, `tool_calls`, and other servers' names for the model's own end.
             _ => FinishReason::Stop,
         };
-        let calls = std::mem::take(&mut self.calls).whole(reason)?;
+        let calls = std::mem::take(&mut self.calls).into_complete(reason)?;
         let mut chunks: Vec<_> = calls.into_iter().map(Chunk::ToolCall).collect();
-        chunks.push(Chunk::End(End {
+        chunks.push(Chunk::End(AnswerEnd {
             reason,
-            report: self.report,
+            measurements: self.measurements,
         }));
         Ok(Some(chunks))
     }
@@ -85,9 +86,9 @@ impl OpenAiDecoder {
     }
 }
 
-fn said(words: &str) -> UpstreamError {
-    UpstreamError::Said {
-        words: words.to_owned(),
+fn reported(message: &str) -> UpstreamError {
+    UpstreamError::Reported {
+        message: message.to_owned(),
     }
 }
 
@@ -109,9 +110,9 @@ struct Choice {
 #[derive(Default, Deserialize)]
 struct Delta {
     content: Option<String>,
-    /// llama.cpp, DeepSeek and vLLM's older versions.
+    /// The reasoning of llama.cpp, DeepSeek and older versions of vLLM.
     reasoning_content: Option<String>,
-    /// vLLM, OpenRouter.
+    /// The reasoning of vLLM and OpenRouter.
     reasoning: Option<String>,
     tool_calls: Option<Vec<CallPart>>,
 }
@@ -129,20 +130,20 @@ struct PromptTokens {
 }
 
 impl Usage {
-    /// `prompt_tokens` counts cached ones too; ours doesn't.
-    fn add_to(&self, report: &mut Report) {
+    /// Adds the counts. The server's `prompt_tokens` includes cached tokens, ours doesn't.
+    fn add_to(&self, measurements: &mut Measurements) {
         let cached = self
             .prompt_tokens_details
             .as_ref()
             .and_then(|details| details.cached_tokens);
         let new = self.prompt_tokens.map(|all| all.saturating_sub(cached.unwrap_or(0)));
-        report.cached_tokens = cached.or(report.cached_tokens);
-        report.prompt_tokens = new.or(report.prompt_tokens);
-        report.completion_tokens = self.completion_tokens.or(report.completion_tokens);
+        measurements.cached_tokens = cached.or(measurements.cached_tokens);
+        measurements.prompt_tokens = new.or(measurements.prompt_tokens);
+        measurements.completion_tokens = self.completion_tokens.or(measurements.completion_tokens);
     }
 }
 
-/// llama-server measures itself, in milliseconds.
+/// Times that llama-server measures, in milliseconds.
 #[derive(Deserialize)]
 struct Timings {
     prompt_ms: Option<f64>,
@@ -150,8 +151,8 @@ struct Timings {
 }
 
 impl Timings {
-    fn add_to(&self, report: &mut Report) {
-        report.prefill_ms = self.prompt_ms.or(report.prefill_ms);
-        report.decode_ms = self.predicted_ms.or(report.decode_ms);
+    fn add_to(&self, measurements: &mut Measurements) {
+        measurements.prefill_ms = self.prompt_ms.or(measurements.prefill_ms);
+        measurements.decode_ms = self.predicted_ms.or(measurements.decode_ms);
     }
 }

@@ -3,7 +3,7 @@ use upstream::testing::{Outcome, ScriptedServer, Step, request};
 
 use super::engine;
 
-/// What these events make.
+/// Reads an answer of these events.
 async fn read(events: &[&str]) -> Outcome {
     let body: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
     let script = vec![Step::head("200 OK", "text/event-stream"), Step::send(body)];
@@ -22,10 +22,10 @@ const HELLO: &str = r#"{"choices":[{"index":0,"delta":{"content":"Hello"}}]}"#;
 const STOP: &str = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
 
 #[tokio::test]
-async fn counts_and_times_of_the_server_win() {
+async fn counts_and_times_of_the_server_take_precedence() {
     let counts = r#"{"choices":[],"usage":{"prompt_tokens":31,"completion_tokens":12,"prompt_tokens_details":{"cached_tokens":4}},"timings":{"prompt_ms":2192.5,"predicted_ms":5500.0}}"#;
     let EngineEvent::Finished(finished) = read(&[HELLO, STOP, counts, "[DONE]"]).await.last else {
-        unreachable!("the answer is whole");
+        unreachable!("the answer is complete");
     };
     assert_eq!(
         finished.usage,
@@ -56,7 +56,7 @@ async fn only_the_first_choice_is_read() {
 }
 
 #[tokio::test]
-async fn a_server_that_counts_no_calls_begins_each_with_its_id() {
+async fn without_an_index_each_id_begins_a_call() {
     let part = |call: &str| format!("{{\"choices\":[{{\"delta\":{{\"tool_calls\":[{call}]}}}}]}}");
     let events = [
         part(r#"{"id":"a","function":{"name":"weather","arguments":"{"}}"#),
@@ -69,7 +69,7 @@ async fn a_server_that_counts_no_calls_begins_each_with_its_id() {
 }
 
 #[tokio::test]
-async fn a_stream_that_stays_open_after_its_end_is_whole() {
+async fn a_stream_that_stays_open_after_its_end_is_complete() {
     let body = format!("data: {HELLO}\n\ndata: {STOP}\n\n");
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9999\r\n\r\n";
     let server = ScriptedServer::start(vec![vec![Step::send(head), Step::send(body)]]).await;
