@@ -1,10 +1,11 @@
-//! Who may talk to the sidecar: every request passes here first, sockets' upgrades included.
+//! Access control: every request passes here first, WebSocket upgrades included.
 //!
-//! On a loopback address the `Host` must be a loopback name, so that a web page can't reach it through a name of its own
-//! (DNS rebinding). A browser's `Origin` must be a loopback name on any port, or one of the settings', and gets its CORS answer. With a
-//! key set, every route but the health checks wants it as `Authorization: Bearer`; a socket may bring it in its first frame instead,
-//! as a browser can't set headers there. An address that shows wrong keys, or begins sockets and turns, too often is told to wait: the
-//! address of the connection, as a header that names another could say anything. Nothing here looks into a body.
+//! On a loopback address the `Host` must be a loopback name, so that a web page can't reach the sidecar through a name
+//! of its own (DNS rebinding). A browser's `Origin` must be a loopback name on any port, or one of the configured
+//! origins, and gets its CORS headers. With a key set, every route but the health checks requires `Authorization:
+//! Bearer`; a socket may send the key in its first frame instead, as a browser can't set headers there. An address that
+//! presents wrong keys, or starts sockets and turns, too often is told how long to wait. The address is that of the
+//! connection, since a forwarding header could claim anything. Nothing here reads a body.
 
 mod key;
 mod origin;
@@ -24,27 +25,28 @@ use protocol::ErrorCode;
 
 pub use key::Access;
 pub use origin::parse_origins;
-pub use rate::Rate;
+pub use rate::RateLimiter;
 
-use crate::state::State;
+use crate::state::AppState;
 use crate::status::ApiError;
 use origin::{is_local_origin, is_loopback_authority};
 
-/// Seconds for which a browser may keep a preflight's answer: an hour spares most of them, and settings rarely change.
+/// Seconds for which a browser may cache a preflight's response: an hour spares most of them, and settings rarely
+/// change.
 const PREFLIGHT_MAX_AGE_S: &str = "3600";
 
 /// The socket's route, which checks its key itself.
 pub const SOCKET_PATH: &str = "/ws/chat";
 
-/// The routes that need no key: a supervisor asks them.
-const OPEN_PATHS: [&str; 3] = ["/healthz", "/health", "/readyz"];
+/// The routes that need no key: a supervisor polls them.
+const PUBLIC_PATHS: [&str; 3] = ["/healthz", "/health", "/readyz"];
 
 /// Lets a request through, answers a preflight, or refuses.
 ///
 /// # Errors
-/// Only those of the service behind it.
+/// Only those of the inner service.
 pub async fn guard(
-    state: web::Data<State>,
+    state: web::Data<AppState>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
@@ -60,12 +62,12 @@ pub async fn guard(
     } else {
         next.call(request).await?.map_into_left_body()
     };
-    // A refused key too: a page of this machine may read why.
+    // Also on a refused key: a page of this machine may read the reason.
     allow_origin(response.headers_mut(), origin);
     Ok(response)
 }
 
-/// Checks host and origin; gives the origin that the answer must name.
+/// Checks host and origin; returns the origin that the response must name.
 fn check_sender(access: &Access, headers: &HeaderMap) -> Result<Option<HeaderValue>, ApiError> {
     if access.on_loopback {
         check_host(headers)?;
@@ -73,22 +75,22 @@ fn check_sender(access: &Access, headers: &HeaderMap) -> Result<Option<HeaderVal
     check_origin(access, headers)
 }
 
-/// The address that a request came from.
-pub fn client(request: &HttpRequest) -> IpAddr {
-    // Only requests that came over no connection have none.
+/// Returns the address that a request came from.
+pub fn client_ip(request: &HttpRequest) -> IpAddr {
+    // Only requests without a connection, as in tests, have no peer address.
     request
         .peer_addr()
         .map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip())
 }
 
-/// Checks the key where one is due.
+/// Checks the key where the route requires one.
 fn check_key(access: &Access, request: &ServiceRequest) -> Result<(), ApiError> {
     let path = request.path();
-    let brings_key_later = path == SOCKET_PATH && !request.headers().contains_key(header::AUTHORIZATION);
-    if OPEN_PATHS.contains(&path) || is_preflight(request) || brings_key_later {
+    let sends_key_later = path == SOCKET_PATH && !request.headers().contains_key(header::AUTHORIZATION);
+    if PUBLIC_PATHS.contains(&path) || is_preflight(request) || sends_key_later {
         return Ok(());
     }
-    access.check_header(request.headers(), client(request.request()))
+    access.check_header(request.headers(), client_ip(request.request()))
 }
 
 fn check_host(headers: &HeaderMap) -> Result<(), ApiError> {
@@ -138,7 +140,7 @@ fn preflight() -> HttpResponse {
 }
 
 fn allow_origin(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
-    // The answer depends on the origin, also where there is none: caches must keep them apart.
+    // The response depends on the origin, even when there is none: caches must keep the variants apart.
     headers.append(header::VARY, HeaderValue::from_static("origin"));
     if let Some(origin) = origin {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);

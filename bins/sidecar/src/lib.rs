@@ -1,7 +1,8 @@
 //! The sidecar: settings, routes, socket and command line.
 //!
-//! [`Settings`] and an engine go in, [`App::start`] gives a server that answers. What a turn is, how it is stored and how text
-//! is generated is decided in the crates below; here is only how the outside reaches them. The binary is [`cli::run`].
+//! [`Settings`] and an engine go in, [`App::start`] returns a running server. What a turn is, how it is stored and how
+//! text is generated is decided in the crates below; this crate only connects them to clients. The binary is
+//! [`cli::run`].
 
 mod access;
 mod app;

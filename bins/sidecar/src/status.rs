@@ -1,4 +1,4 @@
-//! Faults as HTTP says them: an error code in, a status and a JSON body out.
+//! Errors as HTTP responses: an error code in, a status and a JSON body out.
 //!
 //! One exhaustive match gives every code its status; the close codes of sockets are [`ErrorCode::close_code`].
 
@@ -12,7 +12,7 @@ use conversation_store::StoreError;
 use protocol::{ErrorBody, ErrorCode, RelayErrorBody};
 use relay::{LeaseError, NarratorError};
 
-/// The HTTP status of an error code.
+/// Returns the HTTP status of an error code.
 #[must_use]
 pub fn http_status(code: ErrorCode) -> StatusCode {
     match code {
@@ -34,7 +34,7 @@ pub fn http_status(code: ErrorCode) -> StatusCode {
     }
 }
 
-/// A fault on its way to a client: what happened, in words, and its code.
+/// An error on its way to a client: its code, and what happened in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
     /// The HTTP status.
@@ -43,12 +43,12 @@ pub struct ApiError {
     pub code: ErrorCode,
     /// One sentence that names the value.
     pub detail: String,
-    /// Seconds after which the same may be tried again, where that is known.
+    /// Seconds after which the request may be retried, if known.
     pub retry_after_s: Option<u64>,
 }
 
 impl ApiError {
-    /// A fault with the status that belongs to its code.
+    /// Makes an error with the status that belongs to its code.
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
         Self {
             status: http_status(code),
@@ -58,7 +58,7 @@ impl ApiError {
         }
     }
 
-    /// A request that was understood as far as its form goes, but says something that can't be.
+    /// Makes the error of a request that is well formed, but whose content is not possible.
     pub fn unprocessable(detail: impl Into<String>) -> Self {
         Self {
             status: StatusCode::UNPROCESSABLE_ENTITY,
@@ -66,31 +66,32 @@ impl ApiError {
         }
     }
 
-    /// The agent isn't there: the one body that clients compare word by word.
+    /// Makes the error of an agent that doesn't exist: the one body that clients compare word by word.
     #[must_use]
     pub fn agent_not_found() -> Self {
         Self::new(ErrorCode::AgentNotFound, "Agent not found")
     }
 
-    /// The sidecar is about to stop: whoever comes again finds the next one.
+    /// Makes the error of a sidecar that is about to stop: a client that retries reaches the next process.
     #[must_use]
     pub fn draining() -> Self {
         Self::new(ErrorCode::Draining, "the sidecar is stopping")
     }
 
-    /// A fault of our own. The client is told that it was one; the log is told which.
+    /// Makes an internal error. The client is told only that it was one; the cause is logged.
     pub fn internal(what: &'static str, error: &dyn std::error::Error) -> Self {
-        tracing::error!(error = %Chain(error), "{what} failed");
+        tracing::error!(error = %ErrorChain(error), "{what} failed");
         Self::new(ErrorCode::Internal, format!("{what} failed"))
     }
 
-    /// The disk can't be read or written. Whoever is told what is wrong with it can mend that; only the log is told where.
+    /// Makes the error of a disk that can't be read or written. The client is told what is wrong, which its user can
+    /// mend; the place is only logged.
     pub fn disk(what: &str, error: &dyn std::error::Error) -> Self {
-        tracing::error!(error = %Chain(error), "the disk fails");
+        tracing::error!(error = %ErrorChain(error), "the disk fails");
         Self::new(ErrorCode::Internal, what)
     }
 
-    /// The JSON answer.
+    /// Builds the JSON response.
     #[must_use]
     pub fn response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);
@@ -101,7 +102,7 @@ impl ApiError {
             response.insert_header((RETRY_AFTER, seconds));
         }
         if self.status == StatusCode::REQUEST_TIMEOUT {
-            // What is still to come of the request can't be told from the next one.
+            // The rest of the request can't be told from the next one.
             response.force_close();
         }
         let detail = self.detail.clone();
@@ -132,7 +133,7 @@ impl ResponseError for ApiError {
 
 impl From<ChatError> for ApiError {
     fn from(error: ChatError) -> Self {
-        // A broken agent file is the user's own: they can mend it when they are told how.
+        // A broken agent file is the user's own: the user can mend it when told how.
         if matches!(error, ChatError::Agent(agent_store::AgentStoreError::Broken { .. })) {
             return Self::new(error.code(), error.to_string());
         }
@@ -195,20 +196,20 @@ impl From<NarratorError> for ApiError {
     }
 }
 
-/// An error with its causes, on one line. A cause that the error has said itself isn't said again.
-pub struct Chain<'a>(pub &'a dyn std::error::Error);
+/// An error with its causes, on one line. A cause that its error's text already ends with is left out.
+pub struct ErrorChain<'a>(pub &'a dyn std::error::Error);
 
-impl fmt::Display for Chain<'_> {
+impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut said = self.0.to_string();
-        f.write_str(&said)?;
+        let mut previous = self.0.to_string();
+        f.write_str(&previous)?;
         let mut cause = self.0.source();
         while let Some(error) = cause {
-            let words = error.to_string();
-            if !said.ends_with(&words) {
-                write!(f, ": {words}")?;
+            let text = error.to_string();
+            if !previous.ends_with(&text) {
+                write!(f, ": {text}")?;
             }
-            said = words;
+            previous = text;
             cause = error.source();
         }
         Ok(())

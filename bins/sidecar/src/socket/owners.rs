@@ -1,10 +1,10 @@
-//! Which socket owns which running turn: what a client's goodbye cancels.
+//! The owners of running turns: the socket whose normal close cancels a turn.
 //!
-//! A socket owns the turns that it started or took over. A turn has at most one owner, and none once its socket is lost: it
-//! runs on. Nothing here cancels anything.
+//! A socket owns the turns that it started or took over. A turn has at most one owner, and none once its socket is
+//! lost: it runs on. Nothing here cancels anything.
 //!
-//! A turn's end is heard of by those who read its log. One that nobody reads, or that ended before it was given an owner, stays in
-//! the map; when the map has grown, such turns are looked for and left out.
+//! A turn is released by the readers of its log when it ends. A turn without a reader, or one that ended before it was
+//! given an owner, stays in the map; when the map has grown, such turns are looked for and removed.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,46 +20,47 @@ pub(super) struct TurnRef {
     pub(super) turn_id: String,
 }
 
-/// With fewer owners than this nobody looks for turns that are over: they cost next to nothing.
-const FEW: usize = 1_024;
+/// With fewer owners than this, turns that have ended are not looked for: they cost next to nothing.
+const PRUNE_MIN_TURNS: usize = 1_024;
 
 /// The owners of all running turns.
 #[derive(Debug, Default)]
-pub struct Owners {
+pub struct TurnOwners {
     turns: Mutex<HashMap<TurnRef, SocketId>>,
-    /// Turns that were in the map when it was last looked through.
-    kept: AtomicUsize,
+    /// Turns that were in the map after the last pruning.
+    turns_after_prune: AtomicUsize,
 }
 
-impl Owners {
-    /// Gives a turn to a socket, whoever had it before.
-    pub(super) fn take(&self, turn: TurnRef, socket: SocketId) {
+impl TurnOwners {
+    /// Makes a socket the owner of a turn, in place of any other.
+    pub(super) fn assign(&self, turn: TurnRef, socket: SocketId) {
         self.lock().insert(turn, socket);
     }
 
-    /// Forgets a turn that is over.
+    /// Forgets a turn that has ended.
     pub(super) fn release(&self, turn: &TurnRef) {
         self.lock().remove(turn);
     }
 
-    /// All turns that have an owner, when it is time to look for those that are over: the map has doubled since the last time.
-    pub(super) fn when_grown(&self) -> Option<Vec<TurnRef>> {
+    /// Returns all turns that have an owner when it is time to prune: the map has doubled since the last time.
+    pub(super) fn prune_candidates(&self) -> Option<Vec<TurnRef>> {
         let turns = self.lock();
-        let is_grown = turns.len() >= FEW && turns.len() >= 2 * self.kept.load(Ordering::Relaxed);
-        is_grown.then(|| turns.keys().cloned().collect())
+        let has_doubled =
+            turns.len() >= PRUNE_MIN_TURNS && turns.len() >= 2 * self.turns_after_prune.load(Ordering::Relaxed);
+        has_doubled.then(|| turns.keys().cloned().collect())
     }
 
-    /// Forgets those of `owned` that are not among the running turns, which were asked for after `owned`.
-    pub(super) fn keep_running(&self, owned: &[TurnRef], running: &HashSet<TurnRef>) {
+    /// Forgets those of `owned` that are not among the running turns, which were listed after `owned`.
+    pub(super) fn prune(&self, owned: &[TurnRef], running: &HashSet<TurnRef>) {
         let mut turns = self.lock();
         for turn in owned.iter().filter(|turn| !running.contains(turn)) {
             turns.remove(turn);
         }
-        self.kept.store(turns.len(), Ordering::Relaxed);
+        self.turns_after_prune.store(turns.len(), Ordering::Relaxed);
     }
 
-    /// The turns of a socket.
-    pub(super) fn of(&self, socket: SocketId) -> Vec<TurnRef> {
+    /// Returns the turns of a socket.
+    pub(super) fn owned_by(&self, socket: SocketId) -> Vec<TurnRef> {
         self.lock()
             .iter()
             .filter(|(_, owner)| **owner == socket)
@@ -67,8 +68,8 @@ impl Owners {
             .collect()
     }
 
-    /// Takes every turn from a socket that is gone.
-    pub(super) fn disown(&self, socket: SocketId) {
+    /// Removes a socket that is gone as an owner; its turns are then owned by none.
+    pub(super) fn remove_socket(&self, socket: SocketId) {
         self.lock().retain(|_, owner| *owner != socket);
     }
 
