@@ -25,9 +25,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::data_lock::DataLock;
-use crate::access::{self, Access, RateLimiter};
+use crate::access::{Access, RateLimiter};
 use crate::chat_relay::ChatRelay;
 use crate::error::StartError;
+use crate::http_guard;
 use crate::models::Engines;
 use crate::phase::Phase;
 use crate::request_id;
@@ -215,7 +216,7 @@ impl StateBuilder {
             store,
             narrator,
             engines,
-            access: access_rules(&settings, on_loopback),
+            access: Arc::new(access_rules(&settings, on_loopback)),
             limits: settings.limits,
             http: settings.http,
             ping_period: settings.ping_period,
@@ -272,12 +273,14 @@ fn build_server(state: AppState, listeners: Vec<TcpListener>) -> Result<(Vec<Soc
     let refused = |source| StartError::Serve { source };
     let limits = state.http.clone();
     let stall = limits.stall;
+    let access = web::Data::from(Arc::clone(&state.access));
     let state = web::Data::new(state);
     let workers = thread::available_parallelism().map_or(1, NonZero::get);
     let mut server = HttpServer::new(move || {
         WebApp::new()
             .app_data(state.clone())
-            .wrap(from_fn(access::guard))
+            .app_data(access.clone())
+            .wrap(from_fn(http_guard::guard))
             // The outermost layer: a refused request has an id too.
             .wrap(from_fn(request_id::assign))
             .configure(rest::routes)

@@ -10,6 +10,7 @@ mod bench;
 mod chat_relay;
 pub mod cli;
 mod error;
+mod http_guard;
 mod local_engine;
 mod log_frame;
 mod logging;

@@ -25,7 +25,7 @@ use protocol::ErrorCode;
 
 pub use metrics::HttpCounters;
 
-use crate::access::SOCKET_PATH;
+use crate::http_guard::SOCKET_PATH;
 use crate::socket;
 use crate::status::ApiError;
 

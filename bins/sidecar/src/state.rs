@@ -31,7 +31,7 @@ pub struct AppState {
     pub(crate) store: ConversationStore,
     pub(crate) narrator: Narrator,
     pub(crate) engines: Engines,
-    pub(crate) access: Access,
+    pub(crate) access: Arc<Access>,
     pub(crate) limits: Limits,
     pub(crate) http: HttpLimits,
     pub(crate) ping_period: Duration,

@@ -1,29 +1,14 @@
-//! Access rules and the key check: what a client presents in, admitted or refused out.
+//! The key check and the rate limits: what a client presents in, admitted or refused out.
 
 use std::hint::black_box;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::{self, HeaderMap};
-use protocol::{ApiKey, ErrorCode};
+use protocol::ErrorCode;
 
-use super::rate::RateLimiter;
+use super::Access;
 use crate::status::ApiError;
-
-/// The rules by which requests are admitted.
-#[derive(Debug)]
-pub struct Access {
-    /// True if the sidecar listens on loopback addresses only.
-    pub on_loopback: bool,
-    /// The key, if one is set.
-    pub key: Option<ApiKey>,
-    /// Origins of pages that are admitted beside those of this machine.
-    pub origins: Vec<String>,
-    /// How often one address may start something: a socket or a turn. `None` is no limit.
-    pub starts: Option<RateLimiter>,
-    /// How often one address may present a wrong key. `None` is no limit.
-    pub failed_keys: Option<RateLimiter>,
-}
 
 impl Access {
     /// Checks the key in the `Authorization` header.
