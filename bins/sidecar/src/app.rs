@@ -27,6 +27,7 @@ use tokio::task::JoinHandle;
 use self::data_lock::DataLock;
 use crate::access::{Access, RateLimiter};
 use crate::chat_relay::ChatRelay;
+use crate::connections::Sockets;
 use crate::error::StartError;
 use crate::http_guard;
 use crate::models::Engines;
@@ -34,7 +35,6 @@ use crate::phase::Phase;
 use crate::request_id;
 use crate::rest::{self, HttpCounters};
 use crate::settings::{RelayChoice, Settings};
-use crate::socket::Sockets;
 use crate::state::AppState;
 use crate::status::ErrorChain;
 

@@ -9,6 +9,7 @@ mod app;
 mod bench;
 mod chat_relay;
 pub mod cli;
+mod connections;
 mod error;
 mod http_guard;
 mod local_engine;
@@ -25,6 +26,7 @@ mod state;
 mod status;
 #[cfg(feature = "test-harness")]
 pub mod test_harness;
+mod turn_owners;
 
 pub use app::{App, Running};
 pub use error::{ModelChoiceError, SettingsError, StartError};

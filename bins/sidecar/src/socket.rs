@@ -15,19 +15,10 @@ mod follow;
 mod incoming;
 mod notifications;
 mod outbound;
-mod owners;
-#[cfg(test)]
-mod tests;
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use protocol::ErrorCode;
 use tracing::Instrument;
-
-pub use owners::TurnOwners;
 
 use crate::access;
 use crate::phase::Phase;
@@ -37,56 +28,6 @@ use connection::{Connection, Peer};
 use drain::DrainWatch;
 use frame_guard::Bounds;
 use incoming::Upgraded;
-
-/// Most open sockets: ten thousand readers with room to spare, and a bound on what they can cost.
-pub const MAX_SOCKETS: usize = 16_384;
-
-/// The number of open sockets in this process, up to [`MAX_SOCKETS`].
-#[derive(Debug, Default)]
-pub struct Sockets {
-    open: AtomicUsize,
-    next_id: AtomicU64,
-}
-
-impl Sockets {
-    /// Returns how many are open.
-    #[must_use]
-    pub fn open(&self) -> usize {
-        self.open.load(Ordering::Acquire)
-    }
-
-    /// Counts one more, until the permit is dropped.
-    ///
-    /// # Errors
-    /// `busy` at the limit.
-    pub(crate) fn acquire(self: &Arc<Self>) -> Result<ConnectionPermit, ApiError> {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let permit = ConnectionPermit {
-            sockets: Arc::clone(self),
-            id,
-        };
-        if self.open.fetch_add(1, Ordering::AcqRel) < MAX_SOCKETS {
-            return Ok(permit);
-        }
-        Err(ApiError::new(
-            ErrorCode::Busy,
-            format!("{MAX_SOCKETS} sockets are open, which is the limit"),
-        ))
-    }
-}
-
-/// One counted socket, or reader of server-sent events.
-#[derive(Debug)]
-pub(crate) struct ConnectionPermit {
-    sockets: Arc<Sockets>,
-    id: owners::SocketId,
-}
-
-impl Drop for ConnectionPermit {
-    fn drop(&mut self) {
-        self.sockets.open.fetch_sub(1, Ordering::AcqRel);
-    }
-}
 
 /// Upgrades a request to a socket.
 ///

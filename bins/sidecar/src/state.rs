@@ -17,12 +17,13 @@ use tokio::sync::watch;
 use tracing::Instrument;
 
 use crate::access::Access;
+use crate::connections::Sockets;
 use crate::models::Engines;
 use crate::phase::Phase;
 use crate::rest::HttpCounters;
 use crate::settings::HttpLimits;
-use crate::socket::{Sockets, TurnOwners};
 use crate::status::ApiError;
+use crate::turn_owners::TurnOwners;
 
 /// Shared by all requests.
 pub struct AppState {

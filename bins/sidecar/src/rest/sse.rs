@@ -17,9 +17,9 @@ use protocol::{Envelope, ErrorEvent, Reset, ServerEvent};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval_at};
 
+use crate::connections::ConnectionPermit;
 use crate::log_frame::frames;
 use crate::phase::Phase;
-use crate::socket::ConnectionPermit;
 use crate::state::AppState;
 use crate::status::ApiError;
 

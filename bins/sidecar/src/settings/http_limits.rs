@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::connections::MAX_SOCKETS;
+
 /// Limits of plain HTTP; an upgraded socket has its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpLimits {
@@ -36,7 +38,7 @@ impl Default for HttpLimits {
             // A round trip to the other side of the world, lost once.
             disconnect: Duration::from_secs(2),
             // Every socket that may be open, and as many further requests as a busy page makes.
-            connections: crate::socket::MAX_SOCKETS + 2_048,
+            connections: MAX_SOCKETS + 2_048,
         }
     }
 }

@@ -13,8 +13,8 @@ use super::close::End;
 use super::connection::Connection;
 use super::follow::LogReader;
 use super::outbound::close_code;
-use super::owners::TurnRef;
 use crate::status::ApiError;
+use crate::turn_owners::TurnRef;
 
 impl Connection {
     /// Handles a text frame.

@@ -14,15 +14,15 @@ use actix_ws::{AggregatedMessage, CloseCode, Session};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
-use super::ConnectionPermit;
 use super::binding::Binding;
 use super::close::{CLOSE_TIMEOUT, End};
 use super::drain::DrainWatch;
 use super::follow::Follower;
 use super::incoming::{Incoming, RecvError};
 use super::outbound::{Outbound, OutboundFrame, WriterEnd, outbound_queue};
-use super::owners::TurnRef;
+use crate::connections::ConnectionPermit;
 use crate::state::AppState;
+use crate::turn_owners::TurnRef;
 
 /// The close code of a missing first frame; those of errors are
 /// [`ErrorCode::close_code`](protocol::ErrorCode::close_code).

@@ -15,11 +15,11 @@ use conversation_store::{ConversationStore, Event, StoreError};
 use protocol::{Envelope, ErrorEvent, ServerEvent};
 
 use super::outbound::{Closed, Outbound, OutboundFrame, close_code};
-use super::owners::{TurnOwners, TurnRef};
 use tokio::sync::watch;
 
 use crate::log_frame::{LogFrame, frames};
 use crate::status::ApiError;
+use crate::turn_owners::{TurnOwners, TurnRef};
 
 /// Events read from the log at a time.
 const READ_EVENTS: usize = 256;

@@ -5,7 +5,7 @@
 use protocol::{Envelope, Queued, ServerEvent};
 
 use super::connection::Connection;
-use super::owners::TurnRef;
+use crate::turn_owners::TurnRef;
 
 impl Connection {
     /// Sends how many turns are ahead of a waiting one, now and whenever that changes.

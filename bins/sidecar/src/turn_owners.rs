@@ -6,18 +6,20 @@
 //! A turn is released by the readers of its log when it ends. A turn without a reader, or one that ended before it was
 //! given an owner, stays in the map; when the map has grown, such turns are looked for and removed.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A socket's number in this process.
-pub(super) type SocketId = u64;
+use crate::connections::SocketId;
 
 /// A turn, by the ids that clients know.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct TurnRef {
-    pub(super) conversation: String,
-    pub(super) turn_id: String,
+pub(crate) struct TurnRef {
+    pub(crate) conversation: String,
+    pub(crate) turn_id: String,
 }
 
 /// With fewer owners than this, turns that have ended are not looked for: they cost next to nothing.
@@ -33,17 +35,17 @@ pub struct TurnOwners {
 
 impl TurnOwners {
     /// Makes a socket the owner of a turn, in place of any other.
-    pub(super) fn assign(&self, turn: TurnRef, socket: SocketId) {
+    pub(crate) fn assign(&self, turn: TurnRef, socket: SocketId) {
         self.lock().insert(turn, socket);
     }
 
     /// Forgets a turn that has ended.
-    pub(super) fn release(&self, turn: &TurnRef) {
+    pub(crate) fn release(&self, turn: &TurnRef) {
         self.lock().remove(turn);
     }
 
     /// Returns all turns that have an owner when it is time to prune: the map has doubled since the last time.
-    pub(super) fn prune_candidates(&self) -> Option<Vec<TurnRef>> {
+    pub(crate) fn prune_candidates(&self) -> Option<Vec<TurnRef>> {
         let turns = self.lock();
         let has_doubled =
             turns.len() >= PRUNE_MIN_TURNS && turns.len() >= 2 * self.turns_after_prune.load(Ordering::Relaxed);
@@ -51,7 +53,7 @@ impl TurnOwners {
     }
 
     /// Forgets those of `owned` that are not among the running turns, which were listed after `owned`.
-    pub(super) fn prune(&self, owned: &[TurnRef], running: &HashSet<TurnRef>) {
+    pub(crate) fn prune(&self, owned: &[TurnRef], running: &HashSet<TurnRef>) {
         let mut turns = self.lock();
         for turn in owned.iter().filter(|turn| !running.contains(turn)) {
             turns.remove(turn);
@@ -60,7 +62,7 @@ impl TurnOwners {
     }
 
     /// Returns the turns of a socket.
-    pub(super) fn owned_by(&self, socket: SocketId) -> Vec<TurnRef> {
+    pub(crate) fn owned_by(&self, socket: SocketId) -> Vec<TurnRef> {
         self.lock()
             .iter()
             .filter(|(_, owner)| **owner == socket)
@@ -69,7 +71,7 @@ impl TurnOwners {
     }
 
     /// Removes a socket that is gone as an owner; its turns are then owned by none.
-    pub(super) fn remove_socket(&self, socket: SocketId) {
+    pub(crate) fn remove_socket(&self, socket: SocketId) {
         self.lock().retain(|_, owner| *owner != socket);
     }
 

@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use super::owners::{TurnOwners, TurnRef};
+use super::{TurnOwners, TurnRef};
 
 fn turn(id: &str) -> TurnRef {
     TurnRef {
