@@ -11,6 +11,7 @@ mod chat_relay;
 pub mod cli;
 mod connections;
 mod error;
+mod http_counters;
 mod http_guard;
 mod local_engine;
 mod log_frame;

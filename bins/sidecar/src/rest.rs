@@ -12,22 +12,22 @@ mod health;
 mod metrics;
 mod models;
 mod narrator;
+mod resource;
 mod sse;
 #[cfg(test)]
 mod tests;
 mod turns;
 
 use actix_web::error::PathError;
-use actix_web::http::{Method, StatusCode, header};
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, PathConfig, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource};
 use protocol::ErrorCode;
 
-pub use metrics::HttpCounters;
-
 use crate::http_guard::SOCKET_PATH;
 use crate::socket;
 use crate::status::ApiError;
+use resource::resource;
 
 /// Adds every route.
 pub fn routes(config: &mut ServiceConfig) {
@@ -75,34 +75,6 @@ fn conversation(path: &str, methods: &[Method]) -> Resource {
     resource(path, methods)
         .route(web::get().to(conversations::get))
         .route(web::delete().to(conversations::delete))
-}
-
-/// Makes a resource that answers methods other than `methods` with 405 and their list.
-fn resource(path: &str, methods: &[Method]) -> Resource {
-    #[cfg(test)]
-    tests::record(path, methods);
-    let allow = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
-    web::resource(path).default_service(web::to(move |request: HttpRequest| {
-        let answer = wrong_method(&request, &allow);
-        async { answer }
-    }))
-}
-
-fn wrong_method(request: &HttpRequest, allow: &str) -> HttpResponse {
-    let detail = format!(
-        "{} is not allowed on {}, only {allow}",
-        request.method(),
-        request.path()
-    );
-    let error = ApiError {
-        status: StatusCode::METHOD_NOT_ALLOWED,
-        ..ApiError::new(ErrorCode::InvalidRequest, detail)
-    };
-    let mut response = error.response();
-    if let Ok(allow) = header::HeaderValue::from_str(allow) {
-        response.headers_mut().insert(header::ALLOW, allow);
-    }
-    response
 }
 
 async fn unknown_route(request: HttpRequest) -> HttpResponse {

@@ -18,9 +18,9 @@ use tracing::Instrument;
 
 use crate::access::Access;
 use crate::connections::Sockets;
+use crate::http_counters::HttpCounters;
 use crate::models::Engines;
 use crate::phase::Phase;
-use crate::rest::HttpCounters;
 use crate::settings::HttpLimits;
 use crate::status::ApiError;
 use crate::turn_owners::TurnOwners;

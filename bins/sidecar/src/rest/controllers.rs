@@ -12,7 +12,8 @@ use protocol::{
 };
 use relay::{Holder, LeaseRequest, NarratorError};
 
-use super::{body, resource};
+use super::body;
+use super::resource::resource;
 use crate::state::AppState;
 use crate::status::ApiError;
 

@@ -4,36 +4,16 @@
 //! label.
 
 use std::fmt::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpResponse, web};
 use chat::{HistogramSnapshot, TurnMetrics};
 
+use crate::http_counters::HttpCounters;
 use crate::state::AppState;
 
 /// Version 0.0.4 of the text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// The classes of statuses that are counted separately.
-const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-
-/// Counts HTTP responses by the first digit of their status.
-#[derive(Debug, Default)]
-pub struct HttpCounters {
-    counts: [AtomicU64; CLASSES.len()],
-}
-
-impl HttpCounters {
-    /// Counts one response; WebSocket upgrades are 1xx.
-    pub fn count(&self, status: StatusCode) {
-        let class = usize::from(status.as_u16() / 100).checked_sub(1);
-        if let Some(count) = class.and_then(|class| self.counts.get(class)) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
 
 /// `GET /metrics`.
 pub(super) async fn metrics(state: web::Data<AppState>) -> HttpResponse {
@@ -83,8 +63,8 @@ fn render(turns: &TurnMetrics, open_sockets: usize, counters: &HttpCounters) -> 
     );
     text.gauge("sockets_open", "WebSockets that are open.", open_sockets as u64);
     text.gauge("cache_bytes", "Keys and values that engines hold.", turns.cache_bytes);
-    let classes = CLASSES.iter().zip(&counters.counts);
-    let classes = classes.map(|(class, count)| (format!("{{status=\"{class}\"}}"), count.load(Ordering::Relaxed)));
+    let classes = counters.by_class();
+    let classes = classes.map(|(class, count)| (format!("{{status=\"{class}\"}}"), count));
     text.counters("http_answers_total", "Answers to HTTP requests.", classes);
     text.0
 }

@@ -8,7 +8,7 @@ use protocol::{ErrorCode, NarratorMessage};
 use relay::{Look, Waits};
 
 use super::body::{self, QueryParams, query};
-use super::resource;
+use super::resource::resource;
 use crate::access;
 use crate::phase::Phase;
 use crate::state::AppState;

@@ -11,8 +11,9 @@ use chat::{ChatError, RegenerateCommand, TurnCommand, TurnHandle};
 use conversation_store::StoreError;
 use protocol::{CallOutput, ErrorCode, HeadChoice, Message, OptionsPatch, ProtocolError, Regenerate, TurnAccepted};
 
+use super::body;
 use super::conversations::check_id;
-use super::{body, resource};
+use super::resource::resource;
 use crate::access;
 use crate::state::AppState;
 use crate::status::ApiError;
