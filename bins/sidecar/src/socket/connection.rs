@@ -113,7 +113,7 @@ impl Connection {
                     if let Err(end) = self.handle_message(message).await {
                         return end;
                     }
-                    if self.greeted && drain.is_over(self) {
+                    if self.greeted && drain.is_over(|| self.waits_for_turn()) {
                         return End::Stopping;
                     }
                 }
@@ -136,7 +136,7 @@ impl Connection {
                 () = &mut hello_deadline, if !self.greeted => {
                     return End::Refused(HELLO_TIMEOUT, format!("no first frame within {} s", hello.as_secs_f32()));
                 }
-                () = drain.changed() => if drain.is_over(self) {
+                () = drain.changed() => if drain.is_over(|| self.waits_for_turn()) {
                     return End::Stopping;
                 }
             }
@@ -161,6 +161,14 @@ impl Connection {
             Ok(AggregatedMessage::Close(reason)) => Err(End::closed(reason)),
             Err(ended) => Err(ended.into()),
         }
+    }
+
+    /// Returns true if a turn runs, or waits to run, that this socket owns or follows.
+    fn waits_for_turn(&self) -> bool {
+        let chat = &self.state.chat;
+        let owned = || self.state.owners.owned_by(self.permit.id);
+        self.following.keys().any(|conversation| chat.is_live(conversation))
+            || owned().iter().any(|turn| chat.is_live(&turn.conversation))
     }
 
     /// Cancels the socket's turns after a normal close; otherwise they run on without an owner.

@@ -6,7 +6,6 @@
 
 use tokio::sync::watch;
 
-use super::connection::Connection;
 use crate::phase::Phase;
 use crate::state::AppState;
 
@@ -42,22 +41,12 @@ impl DrainWatch {
         };
     }
 
-    /// Returns true if the socket has nothing left to wait for.
-    pub(super) fn is_over(&self, socket: &Connection) -> bool {
+    /// Returns true if the socket has nothing left to wait for; `waits_for_turn` is asked only during a drain.
+    pub(super) fn is_over(&self, waits_for_turn: impl FnOnce() -> bool) -> bool {
         match self.seen {
             Phase::Serving => false,
-            Phase::Draining => !socket.waits_for_a_turn(),
+            Phase::Draining => !waits_for_turn(),
             Phase::Stopping => true,
         }
-    }
-}
-
-impl Connection {
-    /// Returns true if a turn runs, or waits to run, that this socket owns or follows.
-    fn waits_for_a_turn(&self) -> bool {
-        let chat = &self.state.chat;
-        let owned = || self.state.owners.owned_by(self.permit.id);
-        self.following.keys().any(|conversation| chat.is_live(conversation))
-            || owned().iter().any(|turn| chat.is_live(&turn.conversation))
     }
 }
