@@ -9,6 +9,7 @@ mod bandwidth;
 mod engine_parts;
 mod model_parts;
 mod plan;
+mod policy;
 mod prompts;
 mod report;
 mod sample;
@@ -21,9 +22,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use engine_burn::{CachePolicy, SinkWindow};
-
-use crate::cli::CommandError;
+use crate::error::CommandError;
 use crate::settings::{MODELS_DIR, Settings, resolve_model};
 use plan::Plan;
 use report::Report;
@@ -67,27 +66,6 @@ fn measure(settings: &Settings, path: &Path, plan: &Plan) -> Result<Report, Comm
         model_parts::measure(settings, path, plan, &mut report)?;
     }
     Ok(report)
-}
-
-/// Returns the cache policy that `serve` would use with these settings.
-fn serving_policy(settings: &Settings, context_tokens: usize) -> Result<CachePolicy, CommandError> {
-    if !settings.streaming {
-        return Ok(CachePolicy::Dense {
-            max_tokens: context_tokens as u64,
-        });
-    }
-    streaming_policy(settings.start_size, settings.recent_size, context_tokens).map(CachePolicy::Streaming)
-}
-
-/// Makes sinks and window, if they fit the model together with the token that attends to them.
-fn streaming_policy(sinks: usize, window: usize, context_tokens: usize) -> Result<SinkWindow, CommandError> {
-    if sinks.saturating_add(window).saturating_add(1) > context_tokens {
-        return Err(format!(
-            "{sinks} sinks and a window of {window} tokens don't fit a model trained for {context_tokens} tokens"
-        )
-        .into());
-    }
-    Ok(SinkWindow::new(sinks as u64, window as u64))
 }
 
 /// A file for the chart, created before it is known what to write.

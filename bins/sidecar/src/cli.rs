@@ -5,25 +5,19 @@
 mod chat;
 mod eval;
 mod generate;
-mod progress;
 mod serve;
 mod socket_client;
 mod terminal;
 
-use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::bench;
+use crate::error::CommandError;
 use crate::settings::{Loaded, Settings};
 use crate::status::ErrorChain;
-
-pub(crate) use progress::{bar, spinner};
-
-/// The error that stops a command; printed with its causes.
-pub(crate) type CommandError = Box<dyn Error + Send + Sync>;
 
 /// Streaming chat with many agents on this machine.
 #[derive(Debug, Parser)]

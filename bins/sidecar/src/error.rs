@@ -1,9 +1,12 @@
-//! The errors that keep the sidecar from starting or serving.
+//! The errors that keep the sidecar from starting or serving, or stop a command.
 
 use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
+
+/// The error that stops a command; printed with its causes.
+pub(crate) type CommandError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why the settings could not be used.
 #[derive(Debug, Error)]

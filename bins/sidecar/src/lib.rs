@@ -19,6 +19,7 @@ mod logging;
 mod models;
 mod notify;
 mod phase;
+mod progress;
 mod request_id;
 mod rest;
 pub mod settings;

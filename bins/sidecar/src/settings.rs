@@ -20,7 +20,7 @@ use config::{Config, Environment};
 use protocol::{ApiKey, Limits};
 use relay::NarratorSettings;
 
-pub use env_file::EnvFile;
+pub use env_file::{EnvFile, PREFIX};
 pub use http_limits::HttpLimits;
 pub use model_choice::{MODELS_DIR, remote_driver, resolve_model};
 pub use relay_choice::RelayChoice;
@@ -28,9 +28,6 @@ pub use relay_choice::RelayChoice;
 use crate::access::parse_origins;
 use crate::error::SettingsError;
 use reader::SettingsReader;
-
-/// The prefix of every setting's name.
-pub const PREFIX: &str = "STREAMING_LLM_";
 
 /// The file that is read from the working folder when no other is named.
 pub const DEFAULT_ENV_FILE: &str = ".env.sidecar";

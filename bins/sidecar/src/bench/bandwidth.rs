@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::sample::Sample;
-use crate::cli::CommandError;
+use crate::error::CommandError;
 
 /// Runs; the best one counts, since nothing makes memory faster than it is.
 const RUNS: usize = 5;

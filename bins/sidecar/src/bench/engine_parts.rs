@@ -12,8 +12,9 @@ use engine_burn::eval::resident_bytes;
 use super::plan::Plan;
 use super::prompts::{first_turn, next_turn};
 use super::report::{Concurrency, FirstToken, Load, Report};
-use crate::cli::{CommandError, bar, spinner};
+use crate::error::CommandError;
 use crate::local_engine;
+use crate::progress::{bar, spinner};
 use crate::settings::Settings;
 
 /// Tokens of the answers that only lead up to the measured one.

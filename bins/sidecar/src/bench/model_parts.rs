@@ -9,17 +9,15 @@ use engine_burn::eval::bench::{
 use engine_burn::eval::{FlatCostRun, flat_cost};
 use engine_burn::{CachePolicy, LlamaModel, LogitsWanted};
 
-use super::plan::Plan;
+use super::plan::{Plan, STREAM_SINKS};
+use super::policy::{serving_policy, streaming_policy};
 use super::prompts::ids;
 use super::report::{Decode, FlatCost, Prefill, Recompute, Report, Stream, TokenParts};
 use super::sample::Sample;
-use super::{serving_policy, streaming_policy};
-use crate::cli::{CommandError, bar, spinner};
+use crate::error::CommandError;
 use crate::local_engine;
+use crate::progress::{bar, spinner};
 use crate::settings::Settings;
-
-/// Sinks of the measured streams, as in the paper.
-pub(super) const STREAM_SINKS: usize = 4;
 
 /// Where the far stream of the flat cost begins.
 const FAR_POSITION: u64 = 1_000_000;

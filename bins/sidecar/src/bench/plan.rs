@@ -4,7 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use super::arguments::{BenchArguments, NumberList};
-use crate::cli::CommandError;
+use crate::error::CommandError;
+
+/// Sinks of the measured streams, as in the paper.
+pub(super) const STREAM_SINKS: usize = 4;
 
 /// Conversations that an engine lets run or wait.
 const MAX_CONVERSATIONS: usize = 64;
@@ -138,7 +141,7 @@ impl Plan {
         if let Some(turn) = self.first_token.filter(|&turn| turn < 3) {
             return Err(format!("--first-token {turn} is no turn after the second, with which it is compared").into());
         }
-        if let Some(seen) = self.recompute.filter(|&seen| seen <= super::model_parts::STREAM_SINKS) {
+        if let Some(seen) = self.recompute.filter(|&seen| seen <= STREAM_SINKS) {
             return Err(format!("--recompute {seen} leaves no window behind the sinks").into());
         }
         if let Some(mib) = self.memory.filter(|&mib| mib > MAX_MEMORY_MIB) {

@@ -2,7 +2,7 @@
 
 use engine::{Engine, Message, Options, Request, TurnTag};
 
-use crate::cli::CommandError;
+use crate::error::CommandError;
 
 /// The text of conversations, repeated; each begins at another word, so that no two prompts begin alike.
 const WORDS: &str = "the river was low that summer and the old mill stood still while we walked along the bank and \

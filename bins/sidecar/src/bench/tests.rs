@@ -7,9 +7,10 @@ use serde_json::json;
 use super::arguments::{BenchArguments, NumberList, numbers};
 use super::bandwidth::{self, Bandwidth};
 use super::plan::Plan;
+use super::policy::streaming_policy;
 use super::report::{Concurrency, Decode, FirstToken, FlatCost, Load, Prefill, Recompute, Report, Stream, TokenParts};
 use super::sample::Sample;
-use super::{prompts, streaming_policy, svg};
+use super::{prompts, svg};
 
 #[derive(Parser)]
 struct Cli {

@@ -10,12 +10,13 @@ use protocol::{Envelope, ErrorEvent, Hello, OptionsPatch, ServerEvent, Setting};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::CommandError;
 use super::socket_client::SocketClient;
 use super::terminal::{Input, Terminal, on_interrupt};
 use crate::app::{App, Running};
+use crate::error::CommandError;
+use crate::logging;
+use crate::models::Engines;
 use crate::settings::{Loaded, Settings};
-use crate::{Engines, logging};
 
 /// The arguments of `chat`.
 #[derive(Debug, Args)]

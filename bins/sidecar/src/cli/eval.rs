@@ -9,9 +9,9 @@ use engine_burn::eval::{FlatCostRun, PerplexityRun, flat_cost, memory_growth, pe
 use engine_burn::{CachePolicy, LlamaModel, SinkWindow};
 use serde_json::json;
 
-use super::CommandError;
-use super::progress::{bar, spinner};
+use crate::error::CommandError;
 use crate::local_engine;
+use crate::progress::{bar, spinner};
 use crate::settings::Settings;
 
 /// What to measure.

@@ -8,10 +8,10 @@ use engine_burn::eval::{GenerateRun, generate_ids};
 use engine_burn::{CachePolicy, LlamaModel};
 use serde_json::json;
 
-use super::CommandError;
 use super::eval::PolicyArguments;
-use super::progress::{bar, spinner};
+use crate::error::CommandError;
 use crate::local_engine;
+use crate::progress::{bar, spinner};
 use crate::settings::Settings;
 
 /// Largest file of ids, in bytes: a million ids with room to spare.

@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 
-use super::CommandError;
 use crate::app::App;
+use crate::error::CommandError;
+use crate::logging;
+use crate::models::Engines;
 use crate::notify::{Notifier, ServiceState};
 use crate::settings::Loaded;
-use crate::{Engines, logging};
 
 /// Serves until a signal; then lets running turns end, up to a deadline. A second signal stops at once.
 pub(super) async fn serve(loaded: Loaded) -> Result<(), CommandError> {

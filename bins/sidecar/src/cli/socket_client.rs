@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use super::CommandError;
+use crate::error::CommandError;
 
 /// A WebSocket to a sidecar.
 pub(super) struct SocketClient {

@@ -5,7 +5,7 @@ use std::thread;
 
 use tokio::sync::mpsc;
 
-use super::CommandError;
+use crate::error::CommandError;
 
 /// Lines read ahead: one is enough for a person, and a pipe waits.
 const LINES_AHEAD: usize = 1;

@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 
 use config::{ConfigError, Map, Source, Value, ValueKind};
 
-use super::PREFIX;
 use crate::error::SettingsError;
+
+/// The prefix of every setting's name.
+pub const PREFIX: &str = "STREAMING_LLM_";
 
 /// Largest file read, in bytes: a hundred times what every setting with a comment needs.
 const MAX_FILE_BYTES: u64 = 256 * 1024;

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use actix_web::http::Uri;
 use config::Value;
 
-use super::PREFIX;
+use super::env_file::PREFIX;
 use crate::error::SettingsError;
 
 /// The sources' values, by lower-case key without the prefix; a key that is read is removed.
