@@ -51,7 +51,7 @@ pub use rest::{
 pub use schema::{asyncapi, json_schema, openapi, typescript};
 pub use server::{
     Done, Envelope, ErrorEvent, Evicted, FinishReason, Pong, Queued, Ready, Reset, ServerEvent, Started, Timings,
-    Token, Usage, User, frame,
+    Token, Usage, User, frame, is_terminal,
 };
 pub use tool::ToolDefinition;
 pub use turns::{CallOutput, ConversationImported, HeadChoice, TurnAccepted};

@@ -337,7 +337,13 @@ impl ServerEvent {
     }
 }
 
-/// Joins an event's name, its own fields (a JSON object) and its envelope to a text frame, without parsing anything.
+/// Returns true if a logged event of this kind ends its turn.
+#[must_use]
+pub fn is_terminal(kind: &str) -> bool {
+    matches!(kind, "done" | "error")
+}
+
+/// Joins an event's name, its own fields (a JSON object) and its envelope to a text frame, without parsing them.
 #[must_use]
 pub fn frame(kind: &str, fields: &str, envelope: &Envelope) -> String {
     let envelope = json(envelope);

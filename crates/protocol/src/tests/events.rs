@@ -3,7 +3,7 @@
 use expect_test::{Expect, expect};
 use serde_json::Value;
 
-use crate::{Envelope, ErrorCode, ErrorEvent, Pong, ServerEvent, Token, frame};
+use crate::{Envelope, ErrorCode, ErrorEvent, Pong, ServerEvent, Token, frame, is_terminal};
 
 fn envelope() -> Envelope {
     Envelope {
@@ -71,4 +71,13 @@ fn a_short_event_of_another_server_can_be_read() {
             first_seq: None
         })
     );
+}
+
+#[test]
+fn done_and_error_end_a_turn() {
+    let done = ["done", "error"].map(is_terminal);
+    assert_eq!(done, [true, true]);
+    for kind in ["token", "step-finish", "tool-output", "reset", ""] {
+        assert!(!is_terminal(kind), "{kind:?}");
+    }
 }
