@@ -5,7 +5,7 @@
 
 use chat::{Chat, ChatError, TurnCommand, TurnHandle};
 use conversation_store::{ConversationStore, Event, StoreError, Turn, TurnState};
-use protocol::ErrorEvent;
+use protocol::{ErrorEvent, is_terminal};
 use relay::{Relay, RelayAnswer, RelayError, RelayFuture, RelayMessage};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -85,7 +85,7 @@ impl ChatRelay {
                 continue;
             };
             after = last.seq;
-            let ends = |event: &Event| event.turn_id.as_deref() == Some(turn_id) && is_terminal(event);
+            let ends = |event: &Event| event.turn_id.as_deref() == Some(turn_id) && is_terminal(&event.kind);
             if let Some(end) = events.into_iter().find(ends) {
                 return Ok(end);
             }
@@ -131,10 +131,6 @@ impl Drop for CancelOnDrop {
             });
         }
     }
-}
-
-fn is_terminal(event: &Event) -> bool {
-    matches!(event.kind.as_str(), "done" | "error")
 }
 
 fn failed_turn(end: &Event) -> RelayError {

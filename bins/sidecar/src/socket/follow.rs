@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use actix_web::rt::task::JoinHandle;
 use actix_ws::{CloseCode, CloseReason};
 use conversation_store::{ConversationStore, Event, StoreError};
-use protocol::{Envelope, ErrorEvent, ServerEvent};
+use protocol::{Envelope, ErrorEvent, ServerEvent, is_terminal};
 
 use super::outbound::{Closed, Outbound, OutboundFrame, close_code};
 use tokio::sync::watch;
@@ -108,10 +108,7 @@ impl LogReader {
 
     /// Releases the turns whose terminal event is among these.
     fn release_ended(&self, conversation: &str, events: &[Event]) {
-        for event in events
-            .iter()
-            .filter(|event| matches!(event.kind.as_str(), "done" | "error"))
-        {
+        for event in events.iter().filter(|event| is_terminal(&event.kind)) {
             if let Some(turn_id) = event.turn_id.clone() {
                 self.owners.release(&TurnRef {
                     conversation: conversation.to_owned(),
