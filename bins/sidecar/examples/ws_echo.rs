@@ -1,7 +1,7 @@
-//! Echoes whatever a WebSocket says, through the sidecar's own socket layer: `ws_echo [PORT [MESSAGE_BYTES]]`.
+//! Echoes every WebSocket message through the sidecar's own socket layer: `ws_echo [PORT [MESSAGE_BYTES]]`.
 //!
-//! It says where it listens, then serves until it is ended. `cargo xtask ws-echo` starts it, and the test command's WebSocket judge
-//! does too.
+//! Prints the address that it listens on, then serves until the process ends. `cargo xtask ws-echo` starts it, and so
+//! does the WebSocket conformance run of the test command.
 
 use std::env;
 use std::error::Error;

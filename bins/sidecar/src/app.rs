@@ -1,10 +1,10 @@
-//! The running sidecar: settings and engines in, a server that answers out.
+//! The running sidecar: settings and engines in, a serving server out.
 //!
-//! Nothing here is about a model: tests pass a scripted engine, the binary those of its settings.
+//! Nothing here is about a model: tests pass a scripted engine, the binary the engines of its settings.
 
 mod data_lock;
 mod listen;
-mod stall;
+mod write_timeout;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -25,36 +25,39 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::data_lock::DataLock;
-use crate::access::{self, Access, Rate};
+use crate::access::{Access, RateLimiter};
 use crate::chat_relay::ChatRelay;
+use crate::connections::Sockets;
 use crate::error::StartError;
+use crate::error_chain::ErrorChain;
+use crate::http_counters::HttpCounters;
+use crate::http_guard;
 use crate::models::Engines;
 use crate::phase::Phase;
 use crate::request_id;
-use crate::rest::{self, Answers};
+use crate::rest;
 use crate::settings::{RelayChoice, Settings};
-use crate::socket::Sockets;
-use crate::state::State;
-use crate::status::Chain;
+use crate::state::AppState;
 
-/// Seconds for requests in flight after a stop: none but a socket's goodbye takes longer than a moment.
+/// Seconds for requests in flight after a stop: only a socket's close handshake takes longer than a moment.
 const STOP_SECONDS: u64 = 6;
 
-/// How long running turns may go on after [`Running::stop`]: not at all, so that it is quick. Their logs say `interrupted`.
+/// How long running turns may go on after [`Running::stop`]: not at all, so that it is quick. Their logs say
+/// `interrupted`.
 const STOP_GRACE: Duration = Duration::ZERO;
 
-/// `RATE_PER_MINUTE` beyond loopback, where strangers may come: ten a second, for all programs of one machine together. On loopback
-/// they all share an address, and whoever is there may stop the process anyway.
+/// `RATE_PER_MINUTE` beyond loopback, where strangers may connect: ten a second, for all programs of one machine
+/// together. On loopback all programs share an address, and any of them could stop the process anyway.
 const RATE_PER_MINUTE: u32 = 600;
 
-/// The agent whose controller the sidecar itself is, as long as its own agents answer for narrators.
+/// The agent for which the sidecar itself holds the controller's lease, as long as its own agents answer for narrators.
 const BUILT_IN_CONTROLLER: &str = "controller";
 
 /// Starts sidecars.
 #[derive(Debug)]
 pub struct App;
 
-/// A sidecar that serves, until it is stopped.
+/// A serving sidecar, until it is stopped.
 pub struct Running {
     /// The addresses that it listens on.
     pub addrs: Vec<SocketAddr>,
@@ -68,15 +71,16 @@ pub struct Running {
 }
 
 impl App {
-    /// Opens the stores, ends what a crash cut off, and serves. Call it inside a multi-threaded runtime: turns live there.
+    /// Opens the stores, ends the turns that a crash cut off, and serves. Must be called inside a multi-threaded
+    /// runtime, on which turns then run.
     ///
     /// # Errors
-    /// An address or port that can't be had, a store that can't be opened, an address that would expose the sidecar.
+    /// An address or port that can't be bound, a store that can't be opened, an address that would expose the sidecar.
     pub async fn start(settings: Settings, engines: impl Into<Engines>) -> Result<Running, StartError> {
         Self::start_with(settings, engines.into(), None).await
     }
 
-    /// As [`App::start`], with a relay of the caller's own in place of the one that the settings name.
+    /// Starts as [`App::start`] does, with the caller's relay in place of the configured one.
     ///
     /// # Errors
     /// As [`App::start`].
@@ -94,16 +98,16 @@ impl App {
         let listeners = listen::bind(&addresses, settings.port)?;
         let host = settings.host.clone();
         let (phase, watched_phase) = watch::channel(Phase::Serving);
-        let opening = Opening {
+        let builder = StateBuilder {
             settings,
             engines,
             relay,
             on_loopback,
             phase: watched_phase,
         };
-        let state = opening.open().await?;
+        let state = builder.build().await?;
         let (sockets, chat) = (Arc::clone(&state.sockets), state.chat.clone());
-        let (addrs, server) = server(state, listeners)?;
+        let (addrs, server) = build_server(state, listeners)?;
         let handle = server.handle();
         Ok(Running {
             addrs,
@@ -119,7 +123,7 @@ impl App {
 }
 
 impl Running {
-    /// The address that a person on this machine types.
+    /// Returns the URL that a person on this machine types.
     #[must_use]
     pub fn url(&self) -> String {
         let port = self.addrs.first().map_or(0, SocketAddr::port);
@@ -130,7 +134,7 @@ impl Running {
         }
     }
 
-    /// How many sockets are open.
+    /// Returns how many sockets are open.
     #[must_use]
     pub fn open_sockets(&self) -> usize {
         self.sockets.open()
@@ -144,10 +148,10 @@ impl Running {
         self.drain(STOP_GRACE).await
     }
 
-    /// Takes no new turn from now on, and closes sockets that wait for none with 1001. Everything else goes on: running turns and
-    /// their sockets, and HTTP.
+    /// Refuses new turns from now on, and closes sockets that wait for no turn with 1001. Everything else goes on:
+    /// running turns and their sockets, and HTTP.
     pub fn refuse_turns(&self) {
-        // The chat first: a socket that looks for its turns finds all that there will ever be.
+        // The chat first: a socket that then looks for its turns finds the final set.
         self.chat.drain();
         self.phase.send_if_modified(|phase| {
             let is_first = *phase == Phase::Serving;
@@ -156,8 +160,8 @@ impl Running {
         });
     }
 
-    /// Refuses new turns as [`Running::refuse_turns`] does, gives running ones `grace` to end, and then stops: turns that are left end
-    /// as `interrupted` in their logs, and their sockets are closed with 1001.
+    /// Refuses new turns as [`Running::refuse_turns`] does, gives running ones `grace` to end, and then stops: turns
+    /// that are left end as `interrupted` in their logs, and their sockets are closed with 1001.
     ///
     /// # Errors
     /// The server failed while it ran.
@@ -165,7 +169,7 @@ impl Running {
         self.refuse_turns();
         self.chat.shutdown(grace).await;
         self.handle.pause().await;
-        // Only now: a socket that is told to close first reads how its turn ended.
+        // Only now: a socket that is about to close first sends how its turn ended.
         self.phase.send_replace(Phase::Stopping);
         self.handle.stop(true).await;
         let ended = self.server.await.unwrap_or_else(|error| Err(io::Error::other(error)));
@@ -173,18 +177,18 @@ impl Running {
     }
 }
 
-/// What everything that requests share is made of.
-struct Opening {
+/// The parts from which the shared state of all requests is built.
+struct StateBuilder {
     settings: Settings,
     engines: Engines,
-    /// In place of the settings' own.
+    /// Replaces the configured relay.
     relay: Option<Arc<dyn Relay>>,
     on_loopback: bool,
     phase: watch::Receiver<Phase>,
 }
 
-impl Opening {
-    async fn open(self) -> Result<State, StartError> {
+impl StateBuilder {
+    async fn build(self) -> Result<AppState, StartError> {
         let Self {
             settings,
             engines,
@@ -194,7 +198,7 @@ impl Opening {
         } = self;
         let agents = AgentStore::open(&settings.agents_dir)?;
         for problem in agents.problems() {
-            tracing::warn!(file = problem.file, problem = %Chain(&problem.problem), "an agent's file is left out");
+            tracing::warn!(file = problem.file, problem = %ErrorChain(&problem.problem), "an agent's file is left out");
         }
         let store = ConversationStore::open(&settings.data_dir)?;
         let chat_settings = ChatSettings {
@@ -206,19 +210,19 @@ impl Opening {
         if interrupted > 0 {
             tracing::warn!(interrupted, "turns were cut off by the end of the last process");
         }
-        let narrator = narrator(&settings, relay, &chat, &store)?;
-        Ok(State {
+        let narrator = open_narrator(&settings, relay, &chat, &store)?;
+        Ok(AppState {
             chat,
             agents,
             store,
             narrator,
             engines,
-            access: access(&settings, on_loopback),
+            access: Arc::new(access_rules(&settings, on_loopback)),
             limits: settings.limits,
             http: settings.http,
             ping_period: settings.ping_period,
             runtime: Handle::current(),
-            answers: Answers::default(),
+            http_counters: HttpCounters::default(),
             owners: Arc::default(),
             sockets: Arc::default(),
             phase,
@@ -227,21 +231,21 @@ impl Opening {
     }
 }
 
-/// Who may enter, as the settings say.
-fn access(settings: &Settings, on_loopback: bool) -> Access {
+/// Derives the access rules from the settings.
+fn access_rules(settings: &Settings, on_loopback: bool) -> Access {
     let usual = if on_loopback { 0 } else { RATE_PER_MINUTE };
     let rate = settings.rate_per_minute.unwrap_or(usual);
     Access {
         on_loopback,
         key: settings.api_key.clone(),
         origins: settings.allowed_origins.clone(),
-        uses: Rate::per_minute(rate),
-        faults: Rate::per_minute(rate),
+        starts: RateLimiter::per_minute(rate),
+        failed_keys: RateLimiter::per_minute(rate),
     }
 }
 
-/// Opens the narrator, and the relay that answers for it.
-fn narrator(
+/// Opens the narrator and the relay that answers for it.
+fn open_narrator(
     settings: &Settings,
     relay: Option<Arc<dyn Relay>>,
     chat: &Chat,
@@ -265,28 +269,30 @@ fn narrator(
     Ok(Narrator::open(relay, leases, stores, settings.narrator.clone())?)
 }
 
-/// Builds the server on sockets that are bound already.
-fn server(state: State, listeners: Vec<TcpListener>) -> Result<(Vec<SocketAddr>, Server), StartError> {
+/// Builds the server on listeners that are already bound.
+fn build_server(state: AppState, listeners: Vec<TcpListener>) -> Result<(Vec<SocketAddr>, Server), StartError> {
     let refused = |source| StartError::Serve { source };
     let limits = state.http.clone();
     let stall = limits.stall;
+    let access = web::Data::from(Arc::clone(&state.access));
     let state = web::Data::new(state);
     let workers = thread::available_parallelism().map_or(1, NonZero::get);
     let mut server = HttpServer::new(move || {
         WebApp::new()
             .app_data(state.clone())
-            .wrap(from_fn(access::guard))
-            // Outside of all else: what is refused has a name too.
-            .wrap(from_fn(request_id::name))
+            .app_data(access.clone())
+            .wrap(from_fn(http_guard::guard))
+            // The outermost layer: a refused request has an id too.
+            .wrap(from_fn(request_id::assign))
             .configure(rest::routes)
     })
-    .on_connect(move |connection, _| stall::bound(connection, stall))
+    .on_connect(move |connection, _| write_timeout::set(connection, stall))
     .workers(workers)
     .max_connections(limits.connections.div_ceil(workers))
     .client_request_timeout(limits.head)
-    .client_disconnect_timeout(limits.goodbye)
+    .client_disconnect_timeout(limits.disconnect)
     .keep_alive(limits.idle)
-    // Tokens are small: none waits for the peer's receipt of the one before.
+    // Tokens are small: none waits for the peer's acknowledgement of the one before.
     .tcp_nodelay(true)
     .disable_signals()
     .shutdown_timeout(STOP_SECONDS);

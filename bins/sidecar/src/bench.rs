@@ -1,7 +1,7 @@
 //! `sidecar bench`: how fast a model is on this machine, part by part.
 //!
-//! In go arguments, checked before anything is loaded, and a model; out come a table for people or JSON for machines, and a
-//! drawing on request. A number is the median of a few goes. Nothing here is compared with another program
+//! Arguments, checked before anything is loaded, and a model go in; a table for people or JSON for programs comes out,
+//! and a chart on request. A number is the median of a few runs. Nothing here is compared with another program
 //! (`cargo xtask bench-peers` does that), and nothing is served or stored.
 
 mod arguments;
@@ -9,6 +9,7 @@ mod bandwidth;
 mod engine_parts;
 mod model_parts;
 mod plan;
+mod policy;
 mod prompts;
 mod report;
 mod sample;
@@ -21,9 +22,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use engine_burn::{CachePolicy, SinkWindow};
-
-use crate::cli::Failure;
+use crate::error::CommandError;
 use crate::settings::{MODELS_DIR, Settings, resolve_model};
 use plan::Plan;
 use report::Report;
@@ -33,17 +32,17 @@ pub(crate) use arguments::BenchArguments;
 /// Runs `bench`.
 ///
 /// # Errors
-/// Arguments that make no sense, a model that can't be loaded, or a file that can't be written.
-pub(crate) fn bench(mut settings: Settings, arguments: &BenchArguments) -> Result<(), Failure> {
+/// Arguments out of range, a model that can't be loaded, or a file that can't be written.
+pub(crate) fn bench(mut settings: Settings, arguments: &BenchArguments) -> Result<(), CommandError> {
     let plan = Plan::new(arguments)?;
     settings.threads = arguments.threads.or(settings.threads);
     let model = arguments.model.as_ref().unwrap_or(&settings.model);
     let model = resolve_model(model, Path::new(MODELS_DIR))?;
-    // Before minutes of measuring, so that a folder that isn't there costs none of them.
-    let drawing = arguments.svg.as_deref().map(Drawing::create).transpose()?;
+    // Before minutes of measuring, so that a folder that doesn't exist costs none of them.
+    let svg_file = arguments.svg.as_deref().map(SvgFile::create).transpose()?;
     let report = measure(&settings, &model, &plan)?;
-    if let Some(drawing) = drawing {
-        drawing.write(&svg::drawing(&report))?;
+    if let Some(file) = svg_file {
+        file.write(&svg::render(&report))?;
     }
     if arguments.json {
         println!("{}", report.json(arguments.ids));
@@ -53,8 +52,9 @@ pub(crate) fn bench(mut settings: Settings, arguments: &BenchArguments) -> Resul
     Ok(())
 }
 
-/// Measures every part of the plan, those of a whole engine first: the memory that they report is that of a fresh process.
-fn measure(settings: &Settings, path: &Path, plan: &Plan) -> Result<Report, Failure> {
+/// Measures every part of the plan, those of a whole engine first: the memory that they report is that of a fresh
+/// process.
+fn measure(settings: &Settings, path: &Path, plan: &Plan) -> Result<Report, CommandError> {
     let mut report = Report::new(path, settings);
     if plan.needs_engine() {
         engine_parts::measure(settings, path, plan, &mut report)?;
@@ -68,35 +68,14 @@ fn measure(settings: &Settings, path: &Path, plan: &Plan) -> Result<Report, Fail
     Ok(report)
 }
 
-/// The cache of a conversation by these settings, as `serve` would give it.
-fn serving_policy(settings: &Settings, context_tokens: usize) -> Result<CachePolicy, Failure> {
-    if !settings.streaming {
-        return Ok(CachePolicy::Dense {
-            max_tokens: context_tokens as u64,
-        });
-    }
-    streaming_policy(settings.start_size, settings.recent_size, context_tokens).map(CachePolicy::Streaming)
-}
-
-/// Sinks and window, if they fit the model with the token that looks.
-fn streaming_policy(sinks: usize, window: usize, context_tokens: usize) -> Result<SinkWindow, Failure> {
-    if sinks.saturating_add(window).saturating_add(1) > context_tokens {
-        return Err(format!(
-            "{sinks} sinks and a window of {window} tokens don't fit a model trained for {context_tokens} tokens"
-        )
-        .into());
-    }
-    Ok(SinkWindow::new(sinks as u64, window as u64))
-}
-
-/// A file that will hold the drawing.
-struct Drawing {
+/// A file for the chart, created before it is known what to write.
+struct SvgFile {
     path: PathBuf,
     file: File,
 }
 
-impl Drawing {
-    fn create(path: &Path) -> Result<Self, Failure> {
+impl SvgFile {
+    fn create(path: &Path) -> Result<Self, CommandError> {
         let file = File::create(path).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         Ok(Self {
             path: path.to_owned(),
@@ -104,8 +83,8 @@ impl Drawing {
         })
     }
 
-    fn write(mut self, drawing: &str) -> Result<(), Failure> {
-        let written = self.file.write_all(drawing.as_bytes());
+    fn write(mut self, chart: &str) -> Result<(), CommandError> {
+        let written = self.file.write_all(chart.as_bytes());
         Ok(written.map_err(|error| format!("cannot write {}: {error}", self.path.display()))?)
     }
 }

@@ -1,21 +1,21 @@
-//! The narrator's relay that asks our own agents: a message in, a turn begun, its answer out.
+//! The narrator's relay that asks our own agents: a message in, a turn started, its answer out.
 //!
-//! The turn runs in the conversation that is narrated into, so that the agent knows what was said there, and every reader sees the
-//! answer come. The turn's id is the task's. Whoever gives the answer up cancels the turn.
+//! The turn runs in the conversation that the narration goes to, so that the agent knows what was said there, and every
+//! reader sees the answer arrive. The turn's id is the task's. Dropping the future of an answer cancels the turn.
 
 use chat::{Chat, ChatError, TurnCommand, TurnHandle};
 use conversation_store::{ConversationStore, Event, StoreError, Turn, TurnState};
-use protocol::ErrorEvent;
+use protocol::{ErrorEvent, is_terminal};
 use relay::{Relay, RelayAnswer, RelayError, RelayFuture, RelayMessage};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::status::Chain;
+use crate::error_chain::ErrorChain;
 
 /// Events read from the log at a time.
 const READ_EVENTS: usize = 256;
 
-/// Asks our own agents.
+/// A relay that asks our own agents.
 pub(crate) struct ChatRelay {
     chat: Chat,
     store: ConversationStore,
@@ -28,7 +28,7 @@ impl ChatRelay {
 
     async fn answer(&self, message: RelayMessage) -> Result<RelayAnswer, RelayError> {
         let (conversation, turn_id) = (message.conversation_id, message.task_id);
-        let mut unless_answered = Cancel {
+        let mut cancel_on_drop = CancelOnDrop {
             chat: self.chat.clone(),
             turn: Some((conversation.clone(), turn_id.clone())),
             runtime: Handle::current(),
@@ -41,9 +41,9 @@ impl ChatRelay {
             ..TurnCommand::default()
         };
         let begun = self.begin(command).await?;
-        let end = self.end_of_turn(&conversation, &turn_id, begun.first_seq).await;
+        let end = self.wait_for_end(&conversation, &turn_id, begun.first_seq).await;
         let end = end.map_err(unreadable)?;
-        unless_answered.turn = None;
+        cancel_on_drop.turn = None;
         if end.kind == "error" {
             return Err(failed_turn(&end));
         }
@@ -54,18 +54,19 @@ impl ChatRelay {
         Ok(RelayAnswer::text(answer.trim()))
     }
 
-    /// Begins a turn. A beginning that is given up isn't cut off, as it may have got anywhere, but undone.
+    /// Starts a turn. When the caller goes away, the start is not aborted, as it may have got anywhere, but completed
+    /// and cancelled.
     async fn begin(&self, command: TurnCommand) -> Result<TurnHandle, RelayError> {
         let (reply, begun) = oneshot::channel();
         let chat = self.chat.clone();
         tokio::spawn(async move {
-            if let Err(Ok(given_up)) = reply.send(chat.start_turn(command).await) {
+            if let Err(Ok(abandoned)) = reply.send(chat.start_turn(command).await) {
                 let TurnHandle {
                     conversation_id,
                     turn_id,
                     ..
-                } = given_up;
-                // It may be over already.
+                } = abandoned;
+                // The turn may have ended already.
                 let _over = chat.cancel(&conversation_id, &turn_id).await;
             }
         });
@@ -73,8 +74,8 @@ impl ChatRelay {
     }
 
     /// Waits for the event that ends a turn.
-    async fn end_of_turn(&self, conversation: &str, turn_id: &str, first_seq: u64) -> Result<Event, StoreError> {
-        // The tail is made before the first read, so that nothing falls between the two.
+    async fn wait_for_end(&self, conversation: &str, turn_id: &str, first_seq: u64) -> Result<Event, StoreError> {
+        // The tail is made before the first read, so that no event is missed between the two.
         let mut tail = self.store.tail(conversation);
         let mut after = first_seq;
         loop {
@@ -84,7 +85,7 @@ impl ChatRelay {
                 continue;
             };
             after = last.seq;
-            let ends = |event: &Event| event.turn_id.as_deref() == Some(turn_id) && is_terminal(event);
+            let ends = |event: &Event| event.turn_id.as_deref() == Some(turn_id) && is_terminal(&event.kind);
             if let Some(end) = events.into_iter().find(ends) {
                 return Ok(end);
             }
@@ -113,18 +114,18 @@ impl std::fmt::Debug for ChatRelay {
     }
 }
 
-/// Cancels a turn when it is dropped with one.
-struct Cancel {
+/// Cancels the turn when it is dropped, unless the turn has been taken out.
+struct CancelOnDrop {
     chat: Chat,
     turn: Option<(String, String)>,
     runtime: Handle,
 }
 
-impl Drop for Cancel {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         if let Some((conversation, turn_id)) = self.turn.take() {
             let chat = self.chat.clone();
-            // A turn that was never begun can't be cancelled, and needn't be.
+            // A turn that was never started can't be cancelled, and needn't be.
             self.runtime.spawn(async move {
                 let _not_begun = chat.cancel(&conversation, &turn_id).await;
             });
@@ -132,14 +133,10 @@ impl Drop for Cancel {
     }
 }
 
-fn is_terminal(event: &Event) -> bool {
-    matches!(event.kind.as_str(), "done" | "error")
-}
-
 fn failed_turn(end: &Event) -> RelayError {
-    let words = serde_json::from_str(&end.json).map(|error: ErrorEvent| error.message);
-    let words = words.unwrap_or_else(|error| error.to_string());
-    RelayError::failed(format!("the agent's turn failed: {words}"))
+    let reason = serde_json::from_str(&end.json).map(|error: ErrorEvent| error.message);
+    let reason = reason.unwrap_or_else(|error| error.to_string());
+    RelayError::failed(format!("the agent's turn failed: {reason}"))
 }
 
 fn not_begun(error: ChatError) -> RelayError {
@@ -147,5 +144,5 @@ fn not_begun(error: ChatError) -> RelayError {
 }
 
 fn unreadable(error: StoreError) -> RelayError {
-    RelayError::failed(format!("the agent's answer can't be read: {}", Chain(&error)))
+    RelayError::failed(format!("the agent's answer can't be read: {}", ErrorChain(&error)))
 }

@@ -5,25 +5,19 @@
 mod chat;
 mod eval;
 mod generate;
-mod progress;
 mod serve;
+mod socket_client;
 mod terminal;
-mod wire;
 
-use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::bench;
+use crate::error::CommandError;
+use crate::error_chain::ErrorChain;
 use crate::settings::{Loaded, Settings};
-use crate::status::Chain;
-
-pub(crate) use progress::{bar, spinner};
-
-/// Whatever stops a command; shown with its causes.
-pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 /// Streaming chat with many agents on this machine.
 #[derive(Debug, Parser)]
@@ -55,34 +49,34 @@ enum Command {
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    match obey(arguments) {
+    match run_command(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", Chain(error.as_ref()));
+            eprintln!("error: {}", ErrorChain(error.as_ref()));
             ExitCode::FAILURE
         }
     }
 }
 
-fn obey(arguments: Arguments) -> Result<(), Failure> {
+fn run_command(arguments: Arguments) -> Result<(), CommandError> {
     let loaded = Settings::load(arguments.env_file.as_deref())?;
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => runtime()?.block_on(serve::serve(loaded)),
         Command::Chat(chat) => runtime()?.block_on(chat::chat(loaded, chat)),
-        Command::Generate(generate) => generate::generate(&warned(loaded), &generate),
-        Command::Eval(eval) => eval::eval(&warned(loaded), eval),
-        Command::Bench(bench) => bench::bench(warned(loaded), &bench),
+        Command::Generate(generate) => generate::generate(&print_warnings(loaded), &generate),
+        Command::Eval(eval) => eval::eval(&print_warnings(loaded), eval),
+        Command::Bench(bench) => bench::bench(print_warnings(loaded), &bench),
     }
 }
 
-/// Says on stderr what the settings' sources said that is no setting.
-fn warned(loaded: Loaded) -> Settings {
+/// Prints the warnings about the settings' sources on stderr; returns the settings.
+fn print_warnings(loaded: Loaded) -> Settings {
     for warning in &loaded.warnings {
         eprintln!("warning: {warning}");
     }
     loaded.settings
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }

@@ -1,14 +1,17 @@
-//! What can stop the sidecar from starting or serving.
+//! The errors that keep the sidecar from starting or serving, or stop a command.
 
 use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
 
+/// The error that stops a command; printed with its causes.
+pub(crate) type CommandError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why the settings could not be used.
 #[derive(Debug, Error)]
 pub enum SettingsError {
-    /// The file named on the command line isn't there.
+    /// The file named on the command line doesn't exist.
     #[error("settings file {path:?} not found")]
     NoEnvFile {
         /// The file.
@@ -22,7 +25,7 @@ pub enum SettingsError {
         /// Why.
         source: io::Error,
     },
-    /// A line of the settings file is no setting.
+    /// A line of the settings file is not a setting.
     #[error("{}:{line}: {reason}", path.display())]
     BadLine {
         /// The file.
@@ -32,7 +35,7 @@ pub enum SettingsError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// A setting's value makes no sense.
+    /// A setting's value is out of range or malformed.
     #[error("{name}={value:?} (from {origin}): {reason}")]
     BadValue {
         /// The setting's full name.
@@ -52,26 +55,26 @@ pub enum SettingsError {
     },
 }
 
-/// Why a setting names no model that can be run.
+/// Why a setting names no usable model.
 #[derive(Debug, Error)]
 pub enum ModelChoiceError {
-    /// A model in a file is needed, and this one belongs to a model server.
+    /// A local model is needed, and this name belongs to a model server.
     #[error("model {model:?} is one of the {driver} driver, and a local model is needed here")]
     Remote {
         /// The model.
         model: String,
-        /// The driver.
+        /// The driver of that server.
         driver: &'static str,
     },
     /// There is no such file or folder.
-    #[error("model {model:?} not found: it is neither a path nor a name in {}, where there is: {there}", models_dir.display())]
+    #[error("model {model:?} not found: it is neither a path nor a name in {}, where there is: {available}", models_dir.display())]
     NotFound {
         /// The model.
         model: String,
         /// The folder of named models.
         models_dir: PathBuf,
         /// The names that exist.
-        there: String,
+        available: String,
     },
 }
 
@@ -84,7 +87,7 @@ pub enum StartError {
     /// The model can't be found.
     #[error(transparent)]
     ModelChoice(#[from] ModelChoiceError),
-    /// Anyone on the network could use the sidecar.
+    /// Everyone on the network could use the sidecar.
     #[error(
         "STREAMING_LLM_HOST={host:?} is reachable from other machines: set STREAMING_LLM_API_KEY, or STREAMING_LLM_ALLOW_INSECURE=1 to serve everyone"
     )]
@@ -100,7 +103,7 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
-    /// The port can't be had.
+    /// The port can't be bound.
     #[error("cannot listen on {address}")]
     Listen {
         /// Address and port.
@@ -108,7 +111,7 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
-    /// A folder can't be made.
+    /// A folder can't be created.
     #[error("cannot make folder {path:?}")]
     MakeFolder {
         /// The folder.
@@ -116,7 +119,7 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
-    /// Another sidecar has the data folder.
+    /// Another sidecar uses the data folder.
     #[error("another sidecar uses the data folder {path:?}: stop it, or set STREAMING_LLM_DATA_DIR to another folder")]
     DataInUse {
         /// The folder.
@@ -144,16 +147,16 @@ pub enum StartError {
     /// The conversations can't be opened.
     #[error("cannot open the conversations")]
     Conversations(#[from] conversation_store::StoreError),
-    /// Turns that the last process left behind can't be ended.
+    /// Turns that the last process left running can't be ended.
     #[error("cannot end the turns of the last process")]
     Recover(#[from] chat::ChatError),
-    /// A model is one of a server that the settings don't name.
+    /// A model belongs to a server that the settings don't name.
     #[error("model {model:?} needs a server: set STREAMING_LLM_OPENAI_URL")]
     NoServer {
         /// The model.
         model: String,
     },
-    /// Only one model is loaded in this process.
+    /// Two local models are configured, and only one is loaded in this process.
     #[error(
         "STREAMING_LLM_MODEL and STREAMING_LLM_MODELS name two local models, {first:?} and {second:?}: only one is loaded"
     )]
@@ -171,7 +174,7 @@ pub enum StartError {
         /// What is wrong with it.
         source: upstream::UpstreamError,
     },
-    /// The narrator's relay can't be used, or its folders can't be made.
+    /// The narrator's relay can't be used, or its folders can't be created.
     #[error("cannot start the narrator")]
     Narrator(#[from] relay::NarratorError),
     /// The server can't run.

@@ -1,4 +1,4 @@
-//! The one place where the binary meets the local engine: settings in, an engine or a loaded model out.
+//! The only link between the binary and the local engine: settings in, an engine or a loaded model out.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::settings::{Device, MODELS_DIR, Precision, Quantise, Settings, resolve
 /// The folder in `DATA_DIR` for caches of conversations.
 const KV_DIR: &str = "kv";
 
-/// Starts the engine of a local model. The model's header is checked at once; its weights load meanwhile.
+/// Starts the engine of a local model. The model's header is checked at once; its weights load in the background.
 ///
 /// # Errors
-/// The model isn't there, its files are damaged, or the cache that the settings ask for doesn't fit it.
+/// The model doesn't exist, its files are damaged, or the configured cache doesn't fit it.
 pub fn start(settings: &Settings, model: &str) -> Result<Arc<dyn Engine>, StartError> {
     let model = resolve_model(model, Path::new(MODELS_DIR))?;
     tracing::info!(model = %model.display(), "loading the model");
@@ -28,7 +28,7 @@ pub fn start(settings: &Settings, model: &str) -> Result<Arc<dyn Engine>, StartE
     Ok(Arc::new(BurnEngine::start(engine)?))
 }
 
-/// Where conversations go on from after a restart, if they are to.
+/// Returns where caches are kept across restarts; `None` if the settings keep none.
 fn checkpoints(settings: &Settings) -> Option<Checkpoints> {
     (settings.kv_disk_mb > 0).then(|| Checkpoints {
         folder: settings.data_dir.join(KV_DIR),
@@ -36,8 +36,8 @@ fn checkpoints(settings: &Settings) -> Option<Checkpoints> {
     })
 }
 
-/// What the settings say about the engine of the model at `path`; users know it by the name of its file or folder. It keeps nothing on
-/// disk.
+/// Translates the settings for the engine of the model at `path`, whose name for users is that of its file or folder.
+/// The engine keeps nothing on disk.
 pub fn engine_settings(settings: &Settings, path: &Path) -> BurnEngineSettings {
     let name = path.file_stem().unwrap_or(path.as_os_str());
     BurnEngineSettings {
@@ -55,10 +55,11 @@ pub fn engine_settings(settings: &Settings, path: &Path) -> BurnEngineSettings {
     }
 }
 
-/// Loads a model for an evaluation: nothing is served, so the settings say only where it runs.
+/// Loads a model for an evaluation: nothing is served, so only device, precision, threads and quantisation are used of
+/// the settings.
 ///
 /// # Errors
-/// The files are damaged, or the device isn't there.
+/// The files are damaged, or the device isn't available.
 pub fn load(path: &Path, settings: &Settings) -> Result<LlamaModel, StartError> {
     let files = ModelFiles::open(path).map_err(|source| engine_burn::BurnEngineError::OpenModel {
         path: path.to_owned(),

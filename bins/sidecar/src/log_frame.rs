@@ -1,7 +1,7 @@
-//! A piece of a log as text frames.
+//! Logged events in, text frames out.
 //!
-//! A reader that keeps up gets every event as a frame of its own; one that lags is served in bigger pieces: runs of tokens are
-//! joined, none is dropped, and the order stays. Pure: nothing here reads or sends.
+//! A reader that keeps up gets every event as a frame of its own; for one that lags, runs of tokens are joined. No
+//! event is dropped, and the order stays. Pure: nothing here reads or sends.
 
 #[cfg(test)]
 mod tests;
@@ -9,17 +9,17 @@ mod tests;
 use chat::{joined_tokens, logged_frame};
 use conversation_store::Event;
 
-/// With more events than this waiting, the reader lags: a token takes milliseconds to make, so a reader that keeps up finds a
-/// handful at most.
+/// With more events than this waiting, the reader lags: a token takes milliseconds to generate, so a reader that keeps
+/// up finds a handful at most.
 const LAG_EVENTS: usize = 32;
 
 /// Most bytes of tokens, as they are logged, in one frame: enough to catch up fast, few enough to be drawn at once.
 const JOINED_BYTES: usize = 8 * 1024;
 
-/// A text frame, and how far into the log it goes.
+/// A text frame, and how far into the log it reaches.
 #[derive(Debug)]
 pub(crate) struct LogFrame {
-    /// The `seq` of the last event in it.
+    /// The `seq` of its last event.
     pub last_seq: u64,
     /// The type of its events.
     pub kind: String,
@@ -27,7 +27,7 @@ pub(crate) struct LogFrame {
     pub text: String,
 }
 
-/// The text frames of a piece of a log, in order.
+/// Returns the text frames of consecutive events, in order.
 pub(crate) fn frames(conversation: &str, events: &[Event]) -> Vec<LogFrame> {
     let alone = |event: &Event| LogFrame {
         last_seq: event.seq,
@@ -54,7 +54,7 @@ pub(crate) fn frames(conversation: &str, events: &[Event]) -> Vec<LogFrame> {
     frames
 }
 
-/// How many events from the first one on may travel as one frame; at least 1.
+/// Returns how many events, from the first one on, may be sent as one frame; at least 1.
 fn run_length(events: &[Event]) -> usize {
     let first = &events[0];
     let mut bytes = 0;

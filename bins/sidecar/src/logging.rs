@@ -17,16 +17,17 @@ use crate::error::StartError;
 /// Daily files that are kept: two weeks, long enough to look back from a bug report.
 const MAX_LOG_FILES: usize = 14;
 
-/// What stderr is for.
+/// How stderr is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stderr {
-    /// For people who watch the sidecar.
+    /// Log lines for people who watch the sidecar.
     Readable,
-    /// For something else: a chat in the same terminal.
+    /// No log lines: stderr belongs to a chat in the same terminal.
     Silent,
 }
 
-/// Starts logging; `RUST_LOG` filters, `info` without it. Keep the guard: dropping it writes what is still in the buffer.
+/// Starts logging; `RUST_LOG` filters, `info` without it. Keep the guard: dropping it writes what is still in the
+/// buffer.
 ///
 /// # Errors
 /// The folder can't be written to.
@@ -35,7 +36,7 @@ pub fn start(log_dir: &Path, stderr: Stderr) -> Result<WorkerGuard, StartError> 
         path: log_dir.to_owned(),
         reason,
     };
-    // Pruning old files would complain about a folder that isn't there yet.
+    // Pruning old files would complain about a folder that doesn't exist yet.
     fs::create_dir_all(log_dir).map_err(|source| StartError::MakeFolder {
         path: log_dir.to_owned(),
         source,
@@ -65,7 +66,7 @@ pub fn start(log_dir: &Path, stderr: Stderr) -> Result<WorkerGuard, StartError> 
 }
 
 fn filter() -> EnvFilter {
-    // What these say of their own work is no news to whoever runs the sidecar.
+    // The info lines of these crates are of no use to the user of a sidecar.
     EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,actix_server=warn,rusqlite_migration=warn"))
 }

@@ -1,6 +1,6 @@
-//! Settings in, the models that may answer out: the local one, and those of model servers.
+//! The models that may answer: settings in, the local model and those of model servers out.
 //!
-//! A remote model is only opened here; whether its server has it, or is there at all, is found out when somebody asks.
+//! A remote model is only opened here; whether its server has it, or runs at all, is found out with the first request.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::error::StartError;
 use crate::local_engine;
 use crate::settings::{Settings, remote_driver};
 
-/// The models that may answer, and the servers that know more of them.
+/// The models that may answer, and the servers that list further ones.
 #[derive(Debug, Clone)]
 pub struct Engines {
     pub(crate) models: Models,
@@ -25,21 +25,21 @@ pub struct Engines {
 }
 
 impl<E: Engine + 'static> From<Arc<E>> for Engines {
-    /// One engine, and no choice.
+    /// Wraps a single engine.
     fn from(engine: Arc<E>) -> Self {
         Models::from(engine).into()
     }
 }
 
 impl From<Arc<dyn Engine>> for Engines {
-    /// One engine, and no choice: for tests and for whoever embeds the sidecar.
+    /// Wraps a single engine: for tests and for programs that embed the sidecar.
     fn from(engine: Arc<dyn Engine>) -> Self {
         Models::from(engine).into()
     }
 }
 
 impl From<Models> for Engines {
-    /// These models, whose servers are not asked what else they have.
+    /// Uses these models; their servers are not asked for further ones.
     fn from(models: Models) -> Self {
         Self {
             models,
@@ -50,10 +50,10 @@ impl From<Models> for Engines {
 }
 
 impl Engines {
-    /// Opens the models that the settings name. Call it in the runtime that turns live in.
+    /// Opens the models that the settings name. Must be called in the runtime on which turns run.
     ///
     /// # Errors
-    /// The local model isn't there, or damaged; a server's address is none; two local models are asked for.
+    /// The local model doesn't exist or is damaged; a server's address is malformed; two local models are configured.
     pub fn open(settings: &Settings) -> Result<Self, StartError> {
         let (ollama, openai) = servers(settings)?;
         if openai.is_none() {
@@ -64,7 +64,7 @@ impl Engines {
         let mut allowed: Vec<String> = remote.cloned().collect();
         if let Some(local) = local_model(settings)? {
             let engine = local_engine::start(settings, local)?;
-            // A path is known by its model's name.
+            // A path is known to clients by its model's name.
             let name = engine.model().name;
             if local == settings.model {
                 models = Models::builder(&name);
@@ -73,14 +73,14 @@ impl Engines {
             allowed.push(name);
         }
         Ok(Self {
-            models: drivers(models, &ollama, openai.as_ref()).allow(allowed).build(),
+            models: with_drivers(models, &ollama, openai.as_ref()).allow(allowed).build(),
             ollama: Some(ollama),
             openai,
         })
     }
 }
 
-/// The one model that is loaded in this process, if the settings name one.
+/// Returns the one model that is loaded in this process, if the settings name one.
 fn local_model(settings: &Settings) -> Result<Option<&str>, StartError> {
     let named = std::iter::once(&settings.model).chain(&settings.models);
     let mut local = named.map(String::as_str).filter(|model| remote_driver(model).is_none());
@@ -94,7 +94,7 @@ fn local_model(settings: &Settings) -> Result<Option<&str>, StartError> {
     }
 }
 
-/// Refuses models of a server that isn't there.
+/// Refuses models of an OpenAI-compatible server, since none is configured.
 fn check_no_openai(settings: &Settings) -> Result<(), StartError> {
     let mut named = std::iter::once(&settings.model).chain(&settings.models);
     match named.find(|model| remote_driver(model) == Some("openai")) {
@@ -122,7 +122,7 @@ fn servers(settings: &Settings) -> Result<(OllamaServer, Option<OpenAiServer>), 
     Ok((ollama, Some(openai.map_err(named("STREAMING_LLM_OPENAI_URL"))?)))
 }
 
-fn drivers(models: ModelsBuilder, ollama: &OllamaServer, openai: Option<&OpenAiServer>) -> ModelsBuilder {
+fn with_drivers(models: ModelsBuilder, ollama: &OllamaServer, openai: Option<&OpenAiServer>) -> ModelsBuilder {
     let (ollama, openai) = (ollama.clone(), openai.cloned());
     let open_ollama = move |name: &str| Ok(ollama.engine(name));
     let open_openai = move |name: &str| {
@@ -136,7 +136,7 @@ fn drivers(models: ModelsBuilder, ollama: &OllamaServer, openai: Option<&OpenAiS
 }
 
 impl Engines {
-    /// Whether the model that answers by default can; a remote one is taken to be there until it is asked.
+    /// Returns whether the default model can answer; a remote one counts as ready until it is asked.
     pub(crate) fn readiness(&self) -> Readiness {
         match self.models.engine(self.models.default_model()) {
             Ok(engine) => engine.readiness(),
@@ -144,25 +144,25 @@ impl Engines {
         }
     }
 
-    /// Every model that may be asked for, and those that the servers have beside them. Servers are asked at the same time, and each
-    /// has its own limit.
+    /// Lists every model that messages may ask for, and those that the servers have beside them. Servers are asked
+    /// concurrently, each with its own timeout.
     pub(crate) async fn list(&self) -> ModelList {
         let (ollama, openai) = tokio::join!(
-            async { some(self.ollama.as_ref().map(OllamaServer::models)).await },
-            async { some(self.openai.as_ref().map(OpenAiServer::models)).await },
+            async { await_option(self.ollama.as_ref().map(OllamaServer::models)).await },
+            async { await_option(self.openai.as_ref().map(OpenAiServer::models)).await },
         );
         let mut models: Vec<Model> = Vec::new();
         for name in self.models.allowed() {
             models.push(match self.models.driver(name) {
-                "ollama" => of_server(name, "ollama", &ollama),
-                "openai" => of_server(name, "openai", &openai),
-                _ => self.local(name),
+                "ollama" => remote_model(name, "ollama", &ollama),
+                "openai" => remote_model(name, "openai", &openai),
+                _ => self.describe_local(name),
             });
         }
         for (driver, listed) in [("ollama", ollama), ("openai", openai)] {
             for model in listed.and_then(Result::ok).unwrap_or_default() {
                 let name = format!("{driver}:{}", model.name);
-                if !models.iter().any(|known| is_same(&known.model, &name)) {
+                if !models.iter().any(|known| is_same_model(&known.model, &name)) {
                     models.push(Model {
                         model: name,
                         driver: driver.to_owned(),
@@ -180,7 +180,7 @@ impl Engines {
         }
     }
 
-    fn local(&self, name: &str) -> Model {
+    fn describe_local(&self, name: &str) -> Model {
         let (available, loaded, reason) = match self.models.engine(name).map(|engine| engine.readiness()) {
             Ok(Readiness::Ready) => (true, true, None),
             Ok(Readiness::Loading) => (true, false, None),
@@ -198,25 +198,25 @@ impl Engines {
     }
 }
 
-/// What a server says, if there is one.
-type Listed = Option<Result<Vec<ServerModel>, EngineError>>;
+/// A server's list of models; `None` if there is no such server.
+type ServerModels = Option<Result<Vec<ServerModel>, EngineError>>;
 
-async fn some<T>(future: Option<impl Future<Output = T>>) -> Option<T> {
+async fn await_option<T>(future: Option<impl Future<Output = T>>) -> Option<T> {
     match future {
         Some(future) => Some(future.await),
         None => None,
     }
 }
 
-/// An allowed model, as its server sees it.
-fn of_server(name: &str, driver: &str, listed: &Listed) -> Model {
+/// Describes an allowed model by its server's list.
+fn remote_model(name: &str, driver: &str, listed: &ServerModels) -> Model {
     let (available, loaded, reason) = match listed {
         None => (false, None, Some(format!("there is no {driver} server"))),
         Some(Err(error)) => (false, None, Some(error.to_string())),
         Some(Ok(models)) => {
             let named = models
                 .iter()
-                .find(|model| is_same(name, &format!("{driver}:{}", model.name)));
+                .find(|model| is_same_model(name, &format!("{driver}:{}", model.name)));
             let missing = || format!("the {driver} server doesn't have it");
             (
                 named.is_some(),
@@ -235,7 +235,7 @@ fn of_server(name: &str, driver: &str, listed: &Listed) -> Model {
     }
 }
 
-/// Ollama's `llama3.2` is its `llama3.2:latest`.
-fn is_same(asked: &str, listed: &str) -> bool {
-    asked == listed || listed.strip_prefix(asked) == Some(":latest")
+/// Compares model names; Ollama's `llama3.2` is its `llama3.2:latest`.
+fn is_same_model(requested: &str, listed: &str) -> bool {
+    requested == listed || listed.strip_prefix(requested) == Some(":latest")
 }

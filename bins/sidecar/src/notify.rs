@@ -1,10 +1,10 @@
-//! What a service manager is told (systemd's `sd_notify`): a state in, one datagram to the socket that it named out.
+//! Notifies a service manager (systemd's `sd_notify`): a state in, one datagram to the manager's socket out.
 //!
-//! Without `NOTIFY_SOCKET` nobody is told, and a manager that can't be told is no reason not to serve.
+//! Without `NOTIFY_SOCKET` nothing is sent, and a manager that can't be reached is no reason not to serve.
 
 use std::ffi::OsString;
 
-/// What the sidecar tells.
+/// A state of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ServiceState {
     /// It serves.
@@ -13,35 +13,35 @@ pub(crate) enum ServiceState {
     Stopping,
 }
 
-/// Tells the service manager, if there is one.
+/// Sends states to the service manager, if there is one.
 #[derive(Debug)]
 pub(crate) struct Notifier {
     socket: Option<OsString>,
 }
 
 impl Notifier {
-    /// The manager that the environment names.
+    /// Reads the manager's socket from the environment.
     pub(crate) fn from_environment() -> Self {
         let socket = std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty());
         Self { socket }
     }
 
-    /// Tells a state.
-    pub(crate) fn tell(&self, state: ServiceState) {
+    /// Sends a state to the manager; a failure is only logged.
+    pub(crate) fn notify(&self, state: ServiceState) {
         let Some(socket) = &self.socket else { return };
-        let words = match state {
+        let message = match state {
             ServiceState::Ready => "READY=1",
             ServiceState::Stopping => "STOPPING=1",
         };
-        if let Err(error) = send(socket, words) {
-            tracing::warn!(?socket, %error, "cannot tell the service manager {words}");
+        if let Err(error) = send(socket, message) {
+            tracing::warn!(?socket, %error, "cannot tell the service manager {message}");
         }
     }
 }
 
-/// Sends one datagram; a name that begins with `@` lies in Linux' abstract space.
+/// Sends one datagram; a name that begins with `@` is in Linux' abstract namespace.
 #[cfg(target_os = "linux")]
-fn send(socket: &std::ffi::OsStr, words: &str) -> std::io::Result<()> {
+fn send(socket: &std::ffi::OsStr, message: &str) -> std::io::Result<()> {
     use std::os::linux::net::SocketAddrExt;
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -49,12 +49,12 @@ fn send(socket: &std::ffi::OsStr, words: &str) -> std::io::Result<()> {
         Some(name) => SocketAddr::from_abstract_name(name)?,
         None => SocketAddr::from_pathname(socket)?,
     };
-    UnixDatagram::unbound()?.send_to_addr(words.as_bytes(), &address)?;
+    UnixDatagram::unbound()?.send_to_addr(message.as_bytes(), &address)?;
     Ok(())
 }
 
-/// Only Linux has such managers.
+/// Does nothing: only Linux has such managers.
 #[cfg(not(target_os = "linux"))]
-fn send(_socket: &std::ffi::OsStr, _words: &str) -> std::io::Result<()> {
+fn send(_socket: &std::ffi::OsStr, _message: &str) -> std::io::Result<()> {
     Ok(())
 }

@@ -1,12 +1,12 @@
-//! Where the sidecar is in its life: one value, watched by whatever must end in time.
+//! The phase of the sidecar's shutdown: one value, watched by everything that must end in time.
 
-/// A phase; they follow each other in this order, and none is left out.
+/// A phase; they follow each other in this order, and none is skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
-    /// It takes turns.
+    /// Accepts turns.
     Serving,
-    /// It takes no new turn; those that run go on, with the sockets that wait for them, and HTTP answers.
+    /// Refuses new turns; running turns go on, with the sockets that wait for them, and HTTP is served.
     Draining,
-    /// Every turn has ended: what is still open is closed.
+    /// Every turn has ended, and what is still open is closed.
     Stopping,
 }

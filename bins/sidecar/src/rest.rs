@@ -1,7 +1,6 @@
 //! HTTP: the table of routes.
 //!
-//! Every answer is JSON, errors included. A path that exists answers a method that it doesn't know with 405 and the methods
-//! that it does.
+//! Every response is JSON, errors included. A path that exists answers other methods with 405 and the list of its own.
 
 mod agents;
 mod archive;
@@ -13,22 +12,22 @@ mod health;
 mod metrics;
 mod models;
 mod narrator;
+mod resource;
 mod sse;
 #[cfg(test)]
 mod tests;
 mod turns;
 
 use actix_web::error::PathError;
-use actix_web::http::{Method, StatusCode, header};
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, PathConfig, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource};
 use protocol::ErrorCode;
 
-pub use metrics::Answers;
-
-use crate::access::SOCKET_PATH;
+use crate::api_error::ApiError;
+use crate::http_guard::SOCKET_PATH;
 use crate::socket;
-use crate::status::ApiError;
+use resource::resource;
 
 /// Adds every route.
 pub fn routes(config: &mut ServiceConfig) {
@@ -53,7 +52,7 @@ pub fn routes(config: &mut ServiceConfig) {
         )
         .service(resource("/conversations", &[Method::GET]).route(web::get().to(conversations::list)))
         .service(
-            // A conversation may have this name, so what other conversations have is here too.
+            // A conversation may have the id `import`, so the other methods of a conversation are here too.
             conversation(
                 "/conversations/{id:import}",
                 &[Method::GET, Method::POST, Method::DELETE],
@@ -71,39 +70,11 @@ pub fn routes(config: &mut ServiceConfig) {
         .default_service(web::to(unknown_route));
 }
 
-/// A path that is a conversation, whatever else it is.
+/// Makes a resource that is a conversation, whatever further routes it has.
 fn conversation(path: &str, methods: &[Method]) -> Resource {
     resource(path, methods)
         .route(web::get().to(conversations::get))
         .route(web::delete().to(conversations::delete))
-}
-
-/// A path that answers the methods which it doesn't have by naming those that it has.
-fn resource(path: &str, methods: &[Method]) -> Resource {
-    #[cfg(test)]
-    tests::note(path, methods);
-    let allow = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
-    web::resource(path).default_service(web::to(move |request: HttpRequest| {
-        let answer = wrong_method(&request, &allow);
-        async { answer }
-    }))
-}
-
-fn wrong_method(request: &HttpRequest, allow: &str) -> HttpResponse {
-    let detail = format!(
-        "{} is not allowed on {}, only {allow}",
-        request.method(),
-        request.path()
-    );
-    let error = ApiError {
-        status: StatusCode::METHOD_NOT_ALLOWED,
-        ..ApiError::new(ErrorCode::InvalidRequest, detail)
-    };
-    let mut response = error.response();
-    if let Ok(allow) = header::HeaderValue::from_str(allow) {
-        response.headers_mut().insert(header::ALLOW, allow);
-    }
-    response
 }
 
 async fn unknown_route(request: HttpRequest) -> HttpResponse {

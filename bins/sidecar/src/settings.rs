@@ -1,13 +1,13 @@
 //! Settings: `.env.sidecar` and the environment in, one checked [`Settings`] out.
 //!
-//! Every name begins with `STREAMING_LLM_`; the environment wins over the file, an empty value is as good as none. A value
-//! that makes no sense stops the start and is named with the place that it came from; an unknown name is a warning.
-//! Nothing here opens a model, a store or a port.
+//! Every name begins with `STREAMING_LLM_`; the environment overrides the file, and an empty value counts as not set.
+//! An invalid value stops the start and is named with its source; an unknown name is a warning. Nothing here opens a
+//! model, a store or a port.
 
 mod env_file;
 mod http_limits;
 mod model_choice;
-mod read;
+mod reader;
 mod relay_choice;
 #[cfg(test)]
 mod tests;
@@ -20,17 +20,14 @@ use config::{Config, Environment};
 use protocol::{ApiKey, Limits};
 use relay::NarratorSettings;
 
-pub use env_file::EnvFile;
+pub use env_file::{EnvFile, PREFIX};
 pub use http_limits::HttpLimits;
 pub use model_choice::{MODELS_DIR, remote_driver, resolve_model};
 pub use relay_choice::RelayChoice;
 
 use crate::access::parse_origins;
 use crate::error::SettingsError;
-use read::Reader;
-
-/// What every setting's name begins with.
-pub const PREFIX: &str = "STREAMING_LLM_";
+use reader::SettingsReader;
 
 /// The file that is read from the working folder when no other is named.
 pub const DEFAULT_ENV_FILE: &str = ".env.sidecar";
@@ -56,9 +53,9 @@ pub struct Settings {
     pub ollama_url: String,
     /// `OPENAI_URL`: where an OpenAI-compatible server answers; without it there is none.
     pub openai_url: Option<String>,
-    /// `OPENAI_KEY`: what that server asks for.
+    /// `OPENAI_KEY`: the key of that server.
     pub openai_key: Option<ApiKey>,
-    /// `REMOTE_CONTEXT_TOKENS`: how much of a conversation a model server is sent, answer included.
+    /// `REMOTE_CONTEXT_TOKENS`: how many tokens of a conversation a model server is sent, answer included.
     pub remote_context_tokens: u64,
     /// `HOST`: an address or a name; `localhost` is 127.0.0.1 and `::1`.
     pub host: String,
@@ -70,64 +67,65 @@ pub struct Settings {
     pub summary_dir: PathBuf,
     /// `DATA_DIR`: the conversations.
     pub data_dir: PathBuf,
-    /// `KV_BUDGET_MB`: what caches of conversations may take in memory, in MiB.
+    /// `KV_BUDGET_MB`: limit of the KV caches in memory, in MiB.
     pub kv_budget_mb: u64,
-    /// `KV_DISK_MB`: what caches of conversations may take in `DATA_DIR/kv`, in MiB; 0 keeps none there.
+    /// `KV_DISK_MB`: limit of the KV caches in `DATA_DIR/kv`, in MiB; 0 keeps none there.
     pub kv_disk_mb: u64,
     /// `DEVICE`: where the local model runs.
     pub device: Device,
-    /// `PRECISION`: how exactly the processor computes.
+    /// `PRECISION`: the precision of the CPU's computations.
     pub precision: Precision,
-    /// `QUANTISE`: what the processor computes with instead of weights in bf16, f16, f32 and blocks that it has no products for.
+    /// `QUANTISE`: the CPU's format for weights in bf16, f16, f32 and in blocks that it can't multiply directly.
     pub quantise: Quantise,
-    /// `THREADS`: of the local model; `None` leaves it to the engine.
+    /// `THREADS`: threads of the local model; `None` leaves the number to the engine.
     pub threads: Option<usize>,
-    /// `API_KEY`: what a client must show.
+    /// `API_KEY`: the key that clients must present.
     pub api_key: Option<ApiKey>,
     /// `ALLOW_INSECURE`: a non-loopback address without a key.
     pub allow_insecure: bool,
-    /// `ALLOWED_ORIGINS`: pages that may come beside those of this machine.
+    /// `ALLOWED_ORIGINS`: origins of pages that are admitted beside those of this machine.
     pub allowed_origins: Vec<String>,
-    /// `RATE_PER_MINUTE`: sockets and turns, and wrong keys, that one address may begin or show; 0 is no limit, `None` no limit on loopback.
+    /// `RATE_PER_MINUTE`: sockets and turns that one address may start, and wrong keys that it may present; 0 is no
+    /// limit, `None` no limit on loopback.
     pub rate_per_minute: Option<u32>,
-    /// `DRAIN_SECONDS`: how long running turns may go on once the sidecar is told to stop.
+    /// `DRAIN_SECONDS`: how long running turns may go on after a signal to stop.
     pub drain: Duration,
-    /// `RELAY`: who answers what is said to narrators.
+    /// `RELAY`: which relay answers for narrators.
     pub relay: RelayChoice,
     /// `SUMMARY_REFRESH`, and what has no name in the environment: how long a relay may take, and the clock of leases.
     pub narrator: NarratorSettings,
-    /// Limits that have no name in the environment; tests shorten them to meet them.
+    /// Limits that have no name in the environment; tests shorten them to reach them.
     pub limits: Limits,
     /// Limits of plain HTTP, which have no name in the environment either.
     pub http: HttpLimits,
-    /// As [`PING_PERIOD`].
+    /// The time between two pings, [`PING_PERIOD`] by default.
     pub ping_period: Duration,
 }
 
 /// Where the local model runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Device {
-    /// A hardware GPU if there is one, else the processor.
+    /// A hardware GPU if there is one, else the CPU.
     Auto,
-    /// The processor.
+    /// The CPU.
     Cpu,
-    /// A GPU, or no start.
+    /// A GPU; without one the start fails.
     Gpu,
 }
 
-/// How exactly the processor computes with a quantised model.
+/// The precision of the CPU's computations with a quantised model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
-    /// As fast as it can.
+    /// The fastest.
     Auto,
-    /// In f32.
+    /// f32.
     F32,
 }
 
-/// What the processor computes with instead of weights that it can't multiply as they are stored.
+/// The CPU's format for weights that it can't multiply as they are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quantise {
-    /// What the engine thinks best.
+    /// The engine's choice.
     Auto,
     /// f32.
     Off,
@@ -137,13 +135,15 @@ pub enum Quantise {
     Q4_0,
 }
 
-/// Between two pings to one socket; a peer that is silent for two of them is gone. Below the idle timeout of usual proxies (60 s).
+/// Between two pings to one socket; a peer that is silent for two of them counts as lost. Below the idle timeout of
+/// usual proxies (60 s).
 pub const PING_PERIOD: Duration = Duration::from_secs(30);
 
-/// `DRAIN_SECONDS` by default: most answers have ended by then, and it is below the 30 s that Kubernetes waits before it kills.
+/// `DRAIN_SECONDS` by default: most answers have ended by then, and it is below the 30 s that Kubernetes waits before
+/// it kills.
 const DRAIN_SECONDS: u64 = 20;
 
-/// Settings, and what their sources said that is no setting.
+/// Settings, and warnings about their sources.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// The settings.
@@ -156,7 +156,7 @@ impl Settings {
     /// Reads the environment and a file: `env_file`, which must exist, or [`DEFAULT_ENV_FILE`], which may be missing.
     ///
     /// # Errors
-    /// A file that can't be read, or a value that makes no sense, named with its source.
+    /// A file that can't be read, or an invalid value, named with its source.
     pub fn load(env_file: Option<&Path>) -> Result<Loaded, SettingsError> {
         let file = match env_file {
             Some(path) => {
@@ -171,7 +171,7 @@ impl Settings {
     /// Reads a file's settings and an environment; `None` is the process' own.
     ///
     /// # Errors
-    /// A value that makes no sense, named with its source.
+    /// An invalid value, named with its source.
     pub fn from_sources(
         file: Option<EnvFile>,
         environment: Option<HashMap<String, String>>,
@@ -186,7 +186,7 @@ impl Settings {
         let prefix = PREFIX.trim_end_matches('_');
         let environment = Environment::with_prefix(prefix).ignore_empty(true).source(environment);
         let config = builder.add_source(environment).build().map_err(unreadable)?;
-        let mut reader = Reader::new(config.cache.into_table().map_err(unreadable)?);
+        let mut reader = SettingsReader::new(config.cache.into_table().map_err(unreadable)?);
         let settings = read_all(&mut reader)?;
         Ok(Loaded {
             settings,
@@ -195,8 +195,8 @@ impl Settings {
     }
 }
 
-/// Takes every known name from the reader, in the order of the documentation.
-fn read_all(reader: &mut Reader) -> Result<Settings, SettingsError> {
+/// Reads every known name, in the order of the documentation.
+fn read_all(reader: &mut SettingsReader) -> Result<Settings, SettingsError> {
     Ok(Settings {
         model: reader.text("MODEL", "smollm2-135m-instruct")?,
         models: reader.list("MODELS")?,

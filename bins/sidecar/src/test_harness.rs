@@ -1,7 +1,8 @@
-//! The real sidecar for a host's own tests: on a free port of 127.0.0.1, in temporary folders, with any engine and any relay.
+//! A real sidecar for the tests of programs that embed it: on a free port of 127.0.0.1, in temporary folders, with any
+//! engine and any relay.
 //!
-//! An engine goes in, for tests mostly an `engine::ScriptedEngine`; what comes out answers HTTP and WebSocket as the binary does.
-//! Nothing outside of its folders is read or written, neither an environment nor a settings file.
+//! An engine goes in, for tests mostly an `engine::ScriptedEngine`; a server comes out that answers HTTP and WebSocket
+//! as the binary does. Nothing outside of its folders is read or written, neither an environment nor a settings file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use tempfile::TempDir;
 use crate::error::StartError;
 use crate::{App, Engines, Running, Settings};
 
-/// What a [`TestSidecar`] is made of.
+/// The parts of a [`TestSidecar`], before it starts.
 pub struct Harness {
     engines: Engines,
     relay: Option<Arc<dyn Relay>>,
@@ -28,10 +29,10 @@ pub struct TestSidecar {
 }
 
 impl Harness {
-    /// A sidecar on which this engine answers, or one of these.
+    /// Prepares a sidecar whose answers come from this engine, or these engines.
     ///
     /// # Errors
-    /// The folders can't be made.
+    /// The folders can't be created.
     pub fn new(engines: impl Into<Engines>) -> Result<Self, StartError> {
         let folder = tempfile::tempdir().map_err(|source| StartError::MakeFolder {
             path: std::env::temp_dir(),
@@ -40,10 +41,10 @@ impl Harness {
         Self::within(Arc::new(folder), engines)
     }
 
-    /// As [`Harness::new`], on the folders of a sidecar that was there before: a restart.
+    /// Prepares a sidecar on the folders of an earlier one: a restart.
     ///
     /// # Errors
-    /// Only where a default is refused, which no version does.
+    /// Unreachable: the default settings are valid.
     pub fn within(folder: Arc<TempDir>, engines: impl Into<Engines>) -> Result<Self, StartError> {
         let settings = settings_in(folder.path())?;
         Ok(Self {
@@ -54,7 +55,7 @@ impl Harness {
         })
     }
 
-    /// Answers what is said to narrators; without one the agent `controller` does.
+    /// Uses this relay for narrators; without one the agent `controller` answers.
     #[must_use]
     pub fn relay(mut self, relay: Arc<dyn Relay>) -> Self {
         self.relay = Some(relay);
@@ -68,7 +69,7 @@ impl Harness {
         self
     }
 
-    /// Starts it.
+    /// Starts the sidecar.
     ///
     /// # Errors
     /// As [`App::start`].
@@ -82,31 +83,32 @@ impl Harness {
 }
 
 impl TestSidecar {
-    /// Where it answers HTTP: `http://127.0.0.1:PORT`.
+    /// Returns its HTTP address: `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn base_url(&self) -> String {
         self.running.url()
     }
 
-    /// Where it answers WebSockets.
+    /// Returns its WebSocket address.
     #[must_use]
     pub fn ws_url(&self) -> String {
         format!("{}/ws/chat", self.running.url().replacen("http", "ws", 1))
     }
 
-    /// The sidecar itself.
+    /// Returns the running sidecar.
     #[must_use]
     pub fn running(&self) -> &Running {
         &self.running
     }
 
-    /// Its folder, with `agents`, `data`, `logs` and `summaries` in it. It goes away with its last owner.
+    /// Returns its folder, with `agents`, `data`, `logs` and `summaries` in it. It is deleted when the last owner drops
+    /// it.
     #[must_use]
     pub fn folder(&self) -> Arc<TempDir> {
         Arc::clone(&self.folder)
     }
 
-    /// Stops it, and gives its folders for a restart.
+    /// Stops the sidecar; returns its folder for a restart.
     ///
     /// # Errors
     /// The server failed while it ran.
@@ -115,7 +117,7 @@ impl TestSidecar {
         Ok(self.folder)
     }
 
-    /// Stops it as [`Running::drain`] does, and gives its folders for a restart.
+    /// Stops the sidecar as [`Running::drain`] does; returns its folder for a restart.
     ///
     /// # Errors
     /// The server failed while it ran.
@@ -125,10 +127,10 @@ impl TestSidecar {
     }
 }
 
-/// The defaults, on a free port and in a folder.
+/// Returns the default settings, on a free port and in a folder.
 ///
 /// # Errors
-/// Only where a default is refused, which no version does.
+/// Unreachable: the default settings are valid.
 pub fn settings_in(folder: &Path) -> Result<Settings, StartError> {
     let mut settings = Settings::from_sources(None, Some([].into()))?.settings;
     "127.0.0.1".clone_into(&mut settings.host);

@@ -1,8 +1,8 @@
-//! The names by which this machine may be called: an authority or an origin in, yes or no out.
+//! The names by which this machine may be addressed: an authority or an origin in, allowed or not out.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Whether `host[:port]` is a loopback name or address.
+/// Returns true if `host[:port]` is a loopback name or address.
 pub(super) fn is_loopback_authority(authority: &str) -> bool {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
@@ -21,7 +21,7 @@ pub(super) fn is_loopback_authority(authority: &str) -> bool {
     is_loopback && port.is_none_or(is_port)
 }
 
-/// Whether a browser's origin is a page of this machine. `null` (a file, a sandboxed frame) never is.
+/// Returns true if a browser's origin is a page of this machine. `null` (a file, a sandboxed frame) never is.
 pub(super) fn is_local_origin(origin: &str) -> bool {
     let authority = origin
         .strip_prefix("http://")
@@ -29,7 +29,7 @@ pub(super) fn is_local_origin(origin: &str) -> bool {
     authority.is_some_and(is_loopback_authority)
 }
 
-/// Reads origins beside those of this machine, separated by commas, or says which one is none.
+/// Parses allowed origins, separated by commas. The error names the one that is not an origin.
 pub fn parse_origins(text: &str) -> Result<Vec<String>, String> {
     let origins = text.split(',').map(str::trim).filter(|origin| !origin.is_empty());
     origins
@@ -37,7 +37,7 @@ pub fn parse_origins(text: &str) -> Result<Vec<String>, String> {
         .collect()
 }
 
-/// An origin as browsers send it: they compare nothing and shorten nothing, and neither do we.
+/// Checks an origin in the form that browsers send: they normalise nothing when they compare, so this doesn't either.
 fn parse_origin(origin: &str) -> Result<(), String> {
     if origin.contains('*') {
         return Err("* would let every page in: name each origin".to_owned());
@@ -45,11 +45,11 @@ fn parse_origin(origin: &str) -> Result<(), String> {
     if origin == "null" {
         return Err("null is the origin of any file and sandboxed frame, and is never let in".to_owned());
     }
-    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-._:[]".contains(&byte);
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-._:[]".contains(&byte);
     let parts = origin.split_once("://").filter(|(scheme, authority)| {
         scheme.starts_with(|first: char| first.is_ascii_lowercase())
             && !authority.is_empty()
-            && scheme.bytes().chain(authority.bytes()).all(is_letter)
+            && scheme.bytes().chain(authority.bytes()).all(is_allowed)
     });
     match parts {
         Some(("http", authority)) if authority.ends_with(":80") => Err(format!("{origin:?} is sent without its port")),

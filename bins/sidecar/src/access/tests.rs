@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use protocol::ApiKey;
 
 use super::origin::{is_local_origin, is_loopback_authority};
-use super::{Access, Rate, parse_origins};
+use super::{Access, RateLimiter, parse_origins};
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -13,8 +13,8 @@ fn access(key: Option<&str>) -> Access {
         on_loopback: true,
         key: key.map(|key| ApiKey::new(key.to_owned())),
         origins: Vec::new(),
-        uses: None,
-        faults: None,
+        starts: None,
+        failed_keys: None,
     }
 }
 
@@ -68,7 +68,7 @@ fn only_loopback_names_are_hosts() {
 }
 
 #[test]
-fn only_pages_of_this_machine_are_origins() {
+fn only_pages_of_this_machine_are_local_origins() {
     check(
         is_local_origin,
         &[
@@ -92,7 +92,7 @@ fn only_pages_of_this_machine_are_origins() {
 }
 
 #[test]
-fn a_key_is_wanted_only_when_one_is_set() {
+fn a_key_is_required_only_when_one_is_set() {
     let open = access(None);
     assert!(open.check_key(None, CLIENT).is_ok() && open.check_key(Some("x"), CLIENT).is_ok());
     let closed = access(Some("secret"));
@@ -110,7 +110,7 @@ fn a_key_is_wanted_only_when_one_is_set() {
 }
 
 #[test]
-fn origins_are_taken_as_browsers_send_them() {
+fn origins_have_the_form_that_browsers_send() {
     let origins = parse_origins("https://app.example, http://app.example:8080,,tauri://localhost");
     assert_eq!(
         origins.expect("they are origins"),
@@ -134,62 +134,70 @@ fn origins_are_taken_as_browsers_send_them() {
 }
 
 #[test]
-fn an_address_has_its_allowance_and_gets_it_back_in_time() {
-    let rate = Rate::per_minute(3).expect("it is a limit");
+fn an_allowance_is_per_address_and_refills_over_time() {
+    let rate = RateLimiter::per_minute(3).expect("it is a limit");
     let (one, other) = (CLIENT, IpAddr::from([10, 0, 0, 1]));
     let start = Instant::now();
     let at = |seconds| start + Duration::from_secs(seconds);
     for _ in 0..3 {
-        assert_eq!(rate.take(one, start), Ok(()));
+        assert_eq!(rate.try_acquire(one, start), Ok(()));
     }
-    assert_eq!(rate.take(one, start), Err(Duration::from_secs(20)));
+    assert_eq!(rate.try_acquire(one, start), Err(Duration::from_secs(20)));
     assert_eq!(rate.check(one, at(5)), Err(Duration::from_secs(15)));
-    assert_eq!(rate.take(other, start), Ok(()), "each address has its own");
+    assert_eq!(rate.try_acquire(other, start), Ok(()), "each address has its own");
     assert_eq!(rate.check(one, at(20)), Ok(()), "looking costs nothing");
-    assert_eq!(rate.take(one, at(20)), Ok(()));
-    assert_eq!(rate.take(one, at(20)), Err(Duration::from_secs(20)));
+    assert_eq!(rate.try_acquire(one, at(20)), Ok(()));
+    assert_eq!(rate.try_acquire(one, at(20)), Err(Duration::from_secs(20)));
     for _ in 0..3 {
         assert_eq!(
-            rate.take(one, at(1_000)),
+            rate.try_acquire(one, at(1_000)),
             Ok(()),
             "a long wait gives no more than all of it"
         );
     }
-    assert!(rate.take(one, at(1_000)).is_err());
-    assert!(Rate::per_minute(0).is_none());
+    assert!(rate.try_acquire(one, at(1_000)).is_err());
+    assert!(RateLimiter::per_minute(0).is_none());
 }
 
 #[test]
 fn addresses_of_one_network_share_their_allowance() {
-    let rate = Rate::per_minute(1).expect("it is a limit");
+    let rate = RateLimiter::per_minute(1).expect("it is a limit");
     let now = Instant::now();
-    let takes = |address: &str| rate.take(address.parse().expect("it is an address"), now).is_ok();
-    assert!(takes("2001:db8:0:1::1") && !takes("2001:db8:0:1:ffff::2") && takes("2001:db8:0:2::1"));
-    assert!(takes("10.0.0.1") && !takes("::ffff:10.0.0.1"));
+    let acquires = |address: &str| {
+        rate.try_acquire(address.parse().expect("it is an address"), now)
+            .is_ok()
+    };
+    assert!(acquires("2001:db8:0:1::1") && !acquires("2001:db8:0:1:ffff::2") && acquires("2001:db8:0:2::1"));
+    assert!(acquires("10.0.0.1") && !acquires("::ffff:10.0.0.1"));
 }
 
 #[test]
-fn a_crowd_of_addresses_costs_a_bounded_map() {
-    let rate = Rate::per_minute(1).expect("it is a limit");
+fn the_map_of_addresses_is_bounded() {
+    let rate = RateLimiter::per_minute(1).expect("it is a limit");
     let now = Instant::now();
     let refused = (0..70_000_u32)
-        .filter(|address| rate.take(Ipv4Addr::from_bits(*address).into(), now).is_err())
+        .filter(|address| rate.try_acquire(Ipv4Addr::from_bits(*address).into(), now).is_err())
         .count();
     assert_eq!(refused, 70_000 - 65_536 - 1, "those without room share one allowance");
     assert_eq!(
-        rate.take(CLIENT, now + Duration::from_secs(61)),
+        rate.try_acquire(CLIENT, now + Duration::from_secs(61)),
         Ok(()),
         "the room comes back"
     );
 }
 
 #[test]
-fn whoever_shows_wrong_keys_too_often_is_not_told_which_is_right() {
+fn too_many_wrong_keys_hide_which_key_is_right() {
     let closed = Access {
-        faults: Rate::per_minute(2),
+        failed_keys: RateLimiter::per_minute(2),
         ..access(Some("secret"))
     };
-    let code = |shown| closed.check_key(shown, CLIENT).err().map(|error| error.code.as_str());
+    let code = |presented| {
+        closed
+            .check_key(presented, CLIENT)
+            .err()
+            .map(|error| error.code.as_str())
+    };
     assert_eq!(
         (code(None), code(Some("a"))),
         (Some("unauthorised"), Some("unauthorised"))

@@ -1,7 +1,7 @@
-//! One process at a time on a data folder.
+//! A lock that admits one process at a time to a data folder.
 //!
-//! A second one would end the first one's running turns as if a crash had cut them off. The lock is the operating system's: it ends
-//! with the process, however that ends.
+//! A second process would end the first one's running turns as if a crash had cut them off. The lock is the operating
+//! system's: it ends with the process, however that ends.
 
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
@@ -11,17 +11,17 @@ use crate::error::StartError;
 /// The lock's file in the data folder; it stays empty.
 const LOCK_FILE: &str = "sidecar.lock";
 
-/// A data folder that is ours for as long as this lives.
+/// Exclusive use of a data folder until this is dropped.
 #[derive(Debug)]
 pub(super) struct DataLock {
     _file: File,
 }
 
 impl DataLock {
-    /// Takes the folder, making it when it isn't there.
+    /// Locks the folder, creating it when it doesn't exist.
     ///
     /// # Errors
-    /// [`StartError::DataInUse`] when another process has it, or the fault of the disk.
+    /// [`StartError::DataInUse`] when another process holds the lock, or the disk's error.
     pub(super) fn take(data_dir: &Path) -> Result<Self, StartError> {
         let made = fs::create_dir_all(data_dir);
         made.map_err(|source| StartError::MakeFolder {

@@ -1,4 +1,4 @@
-//! Where to listen: a host and a port in, bound sockets out.
+//! Listening addresses: a host and a port in, bound listeners out.
 //!
 //! `localhost` is both loopback addresses, as some clients try only one of them. Nothing is served here.
 
@@ -7,10 +7,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddr
 
 use crate::error::StartError;
 
-/// How often a free port is looked for that both loopback addresses have: one try nearly always does.
+/// Attempts to find a port that is free on both loopback addresses: the first one nearly always does.
 const FREE_PORT_TRIES: usize = 16;
 
-/// The addresses of a host, without a port.
+/// Resolves a host, without a port.
 ///
 /// # Errors
 /// The name can't be resolved.
@@ -40,12 +40,12 @@ pub(super) fn resolve(host: &str) -> Result<Vec<IpAddr>, StartError> {
     }
 }
 
-/// Binds every address to the same port; 0 is one that is free on all of them.
+/// Binds every address to the same port; 0 chooses one that is free on all of them.
 ///
-/// An IPv6 address that the machine doesn't have is left out, unless it is the only one.
+/// An IPv6 address that the machine doesn't have is skipped, unless it is the only one.
 ///
 /// # Errors
-/// An address can't be bound, for example because its port is taken.
+/// An address can't be bound, for example because its port is in use.
 pub(super) fn bind(addresses: &[IpAddr], port: u16) -> Result<Vec<TcpListener>, StartError> {
     let mut outcome = bind_all(addresses, port);
     for _ in 1..FREE_PORT_TRIES {
@@ -84,7 +84,7 @@ fn bind_all(addresses: &[IpAddr], port: u16) -> Result<Vec<TcpListener>, StartEr
     Ok(listeners)
 }
 
-/// Whether the machine has no IPv6, or not this address.
+/// Returns true if the machine has no IPv6, or not this address.
 fn is_absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),

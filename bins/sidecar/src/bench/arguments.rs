@@ -1,4 +1,4 @@
-//! What `sidecar bench` is told, as clap reads it; [`Plan`](super::plan::Plan) says whether it makes sense.
+//! The arguments of `sidecar bench` as clap reads them; [`Plan`](super::plan::Plan) checks their ranges.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::Args;
 
 /// A list of whole numbers, as in `128,1024`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Numbers(pub(super) Vec<usize>);
+pub(super) struct NumberList(pub(super) Vec<usize>);
 
 /// The arguments of `bench`.
 #[derive(Debug, Args)]
@@ -68,11 +68,11 @@ pub(super) struct Parts {
     /// The tokens after a context of N
     #[arg(long, value_name = "N,…", num_args = 0..=1, require_equals = true, default_missing_value = "128,1024",
         value_parser = numbers)]
-    pub(super) decode: Option<Numbers>,
+    pub(super) decode: Option<NumberList>,
     /// N conversations at once, from the request to the last token of the last one
     #[arg(long, value_name = "N,…", num_args = 0..=1, require_equals = true, default_missing_value = "1,2,4,8",
         value_parser = numbers)]
-    pub(super) conversations: Option<Numbers>,
+    pub(super) conversations: Option<NumberList>,
     /// First token of a new conversation, and of turn N against turn 2, with full windows
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "50")]
     pub(super) first_token: Option<usize>,
@@ -90,11 +90,11 @@ pub(super) struct Parts {
     pub(super) token_parts: Option<usize>,
 }
 
-/// Reads numbers that are separated by commas.
-pub(super) fn numbers(text: &str) -> Result<Numbers, String> {
+/// Parses numbers that are separated by commas.
+pub(super) fn numbers(text: &str) -> Result<NumberList, String> {
     let numbers = text.split(',').map(|number| {
         let parsed = number.trim().parse::<usize>();
         parsed.map_err(|_| format!("{number:?} is no whole number; expected for example 128,1024"))
     });
-    numbers.collect::<Result<_, _>>().map(Numbers)
+    numbers.collect::<Result<_, _>>().map(NumberList)
 }

@@ -5,32 +5,33 @@ use std::thread;
 use std::time::Instant;
 
 use super::sample::Sample;
-use crate::cli::Failure;
+use crate::error::CommandError;
 
-/// Goes; the best one counts, since nothing makes memory faster than it is.
-const GOES: usize = 5;
+/// Runs; the best one counts, since nothing makes memory faster than it is.
+const RUNS: usize = 5;
 
-/// Numbers summed side by side: enough for the processor to wait for memory and not for its own additions.
+/// Numbers summed side by side: enough that the processor waits for memory and not for its own additions.
 const LANES: usize = 32;
 
-/// What was read, and how fast.
+/// The amount read, and how fast.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Bandwidth {
     pub(super) threads: usize,
     pub(super) bytes: usize,
-    /// Bytes a second, one a go.
-    pub(super) goes: Sample,
+    /// Bytes a second, one value a run.
+    pub(super) runs: Sample,
 }
 
 impl Bandwidth {
-    /// Bytes a second.
+    /// Returns bytes a second of the fastest run.
     pub(super) fn best(&self) -> f64 {
-        self.goes.max()
+        self.runs.max()
     }
 }
 
-/// Has `threads` threads (`None`: one for each core) read `bytes` between them, each its own part from start to end.
-pub(super) fn measure(bytes: usize, threads: Option<usize>) -> Result<Bandwidth, Failure> {
+/// Reads `bytes` with `threads` threads (`None`: one for each core), each of which reads its own part from start to
+/// end.
+pub(super) fn measure(bytes: usize, threads: Option<usize>) -> Result<Bandwidth, CommandError> {
     let threads = match threads {
         Some(threads) => threads.max(1),
         None => thread::available_parallelism()?.get(),
@@ -40,17 +41,17 @@ pub(super) fn measure(bytes: usize, threads: Option<usize>) -> Result<Bandwidth,
     memory
         .try_reserve_exact(words)
         .map_err(|error| format!("--memory {}: {error}", bytes >> 20))?;
-    // Written, so that every page is one of its own: pages that were never touched are all the same one.
+    // Written, so that every page is mapped to its own memory: untouched pages all share the zero page.
     memory.extend(0..words as u64);
     let parts: Vec<&[u64]> = memory.chunks(words.div_ceil(threads).max(1)).collect();
-    let mut goes = Sample::default();
-    for _ in 0..GOES {
-        goes.push((words * size_of::<u64>()) as f64 / read_once(&parts));
+    let mut runs = Sample::default();
+    for _ in 0..RUNS {
+        runs.push((words * size_of::<u64>()) as f64 / read_once(&parts));
     }
-    Ok(Bandwidth { threads, bytes, goes })
+    Ok(Bandwidth { threads, bytes, runs })
 }
 
-/// Seconds from when the first thread begins to when the last one has read its part.
+/// Returns the seconds from when the first thread starts to when the last one has read its part.
 fn read_once(parts: &[&[u64]]) -> f64 {
     let ready = Barrier::new(parts.len());
     let read = |part: &[u64]| {

@@ -1,5 +1,5 @@
-//! What a whole engine is measured for, through the trait that the sidecar uses it by: prompts, queue, sampler and events
-//! included.
+//! Measurements of a whole engine, through the `Engine` trait as the sidecar uses it: prompts, queue, sampler and
+//! events included.
 
 use std::path::Path;
 use std::thread;
@@ -11,27 +11,28 @@ use engine_burn::eval::resident_bytes;
 
 use super::plan::Plan;
 use super::prompts::{first_turn, next_turn};
-use super::report::{FirstToken, Load, Report, Together};
-use crate::cli::{Failure, bar, spinner};
+use super::report::{Concurrency, FirstToken, Load, Report};
+use crate::error::CommandError;
 use crate::local_engine;
+use crate::progress::{bar, spinner};
 use crate::settings::Settings;
 
-/// Tokens of the answers that only lead to the one that is measured.
+/// Tokens of the answers that only lead up to the measured one.
 const SHORT_ANSWER: u32 = 8;
 
-/// How often a state is looked at that no event tells of: well below what is measured.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// How often a state without an event is polled: well below what is measured.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How long an engine may take to undo a turn; it takes a step of the model.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long an engine may take to roll back a turn; it takes a step of the model.
+const UNDO_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Numbers of conversations, far apart: none takes over another's words.
+/// Numbers of conversations, far apart, so that none shares another's words.
 const NEW: usize = 1_000;
 const EARLY: usize = 2_000;
 const LATE: usize = 3_000;
 
 /// Starts an engine, measures, and stops it.
-pub(super) fn measure(settings: &Settings, path: &Path, plan: &Plan, report: &mut Report) -> Result<(), Failure> {
+pub(super) fn measure(settings: &Settings, path: &Path, plan: &Plan, report: &mut Report) -> Result<(), CommandError> {
     let loading = spinner("loading the engine");
     let start = Instant::now();
     let engine = start_endless(local_engine::engine_settings(settings, path))?;
@@ -49,18 +50,18 @@ pub(super) fn measure(settings: &Settings, path: &Path, plan: &Plan, report: &mu
     Ok(())
 }
 
-fn wait_until_ready(engine: &dyn Engine) -> Result<(), Failure> {
+fn wait_until_ready(engine: &dyn Engine) -> Result<(), CommandError> {
     loop {
         match engine.readiness() {
             Readiness::Ready => return Ok(()),
-            Readiness::Loading => thread::sleep(LOOK_EVERY),
+            Readiness::Loading => thread::sleep(POLL_INTERVAL),
             Readiness::Failed(reason) => return Err(format!("the model can't be loaded: {reason}").into()),
         }
     }
 }
 
-/// The process's memory now, and after a conversation whose prompt fills its window.
-fn load(engine: &dyn Engine, ready: Duration, full_view: usize) -> Result<Load, Failure> {
+/// Measures the process's memory now, and after a conversation whose prompt fills its window.
+fn load(engine: &dyn Engine, ready: Duration, full_view: usize) -> Result<Load, CommandError> {
     let loaded_bytes = resident_bytes();
     let reading = spinner("filling a window");
     let request = first_turn(engine, 0, full_view, &greedy(SHORT_ANSWER))?;
@@ -75,41 +76,46 @@ fn load(engine: &dyn Engine, ready: Duration, full_view: usize) -> Result<Load, 
     })
 }
 
-/// All measurements of conversations at once, in turn, so that whatever else the machine does meets all of them.
-fn conversations(engine: &dyn Engine, plan: &Plan) -> Result<Vec<Together>, Failure> {
+/// Measures every number of concurrent conversations, in turn, so that whatever else the machine does affects all of
+/// them.
+fn conversations(engine: &dyn Engine, plan: &Plan) -> Result<Vec<Concurrency>, CommandError> {
     let options = greedy(u32::try_from(plan.answer_tokens)?);
-    let most = plan.conversations.iter().copied().max().unwrap_or(0);
-    let requests = (0..most).map(|idx| first_turn(engine, idx, plan.prompt_tokens, &options));
+    let max_count = plan.conversations.iter().copied().max().unwrap_or(0);
+    let requests = (0..max_count).map(|idx| first_turn(engine, idx, plan.prompt_tokens, &options));
     let requests = requests.collect::<Result<Vec<_>, _>>()?;
-    let mut results: Vec<Together> = plan.conversations.iter().map(|&count| Together::new(count)).collect();
+    let mut results: Vec<Concurrency> = plan
+        .conversations
+        .iter()
+        .map(|&count| Concurrency::new(count))
+        .collect();
     for result in &mut results {
         let prompts = requests[..result.count]
             .iter()
             .map(|request| Ok(engine.render(request)?.ids));
-        result.prompts = prompts.collect::<Result<_, Failure>>()?;
+        result.prompts = prompts.collect::<Result<_, CommandError>>()?;
     }
     if let Some(request) = requests.first() {
         // The first answer pays for pages that were never touched.
         answer(engine, request.clone())?;
         engine.forget(&request.conversation);
     }
-    let talking = bar((plan.repeat * results.len()) as u64, "conversations at once");
+    let progress = bar((plan.repeat * results.len()) as u64, "conversations at once");
     for _ in 0..plan.repeat {
         for result in &mut results {
-            let (tokens, elapsed) = together(engine, &requests[..result.count])?;
+            let (tokens, elapsed) = run_concurrently(engine, &requests[..result.count])?;
             result.seconds.push(elapsed.as_secs_f64());
             result.answer_tokens = tokens;
-            talking.inc(1);
+            progress.inc(1);
         }
     }
-    talking.finish_and_clear();
+    progress.finish_and_clear();
     Ok(results)
 }
 
-/// Asks for all answers at once; gives the tokens of all answers, and the time until the last one is complete.
-fn together(engine: &dyn Engine, requests: &[Request]) -> Result<(u64, Duration), Failure> {
+/// Requests all answers at once; returns the tokens of all answers, and the time until the last one is complete.
+fn run_concurrently(engine: &dyn Engine, requests: &[Request]) -> Result<(u64, Duration), CommandError> {
     let start = Instant::now();
-    let readers: Vec<Result<Finished, Failure>> = thread::scope(|scope| {
+    let readers: Vec<Result<Finished, CommandError>> = thread::scope(|scope| {
         let readers: Vec<_> = requests
             .iter()
             .map(|request| scope.spawn(|| answer(engine, request.clone())))
@@ -131,35 +137,36 @@ fn together(engine: &dyn Engine, requests: &[Request]) -> Result<(u64, Duration)
     Ok((tokens, elapsed))
 }
 
-/// The first token of a new conversation, of a second turn and of turn `late`, in turn. Both continued conversations begin with
-/// a message that fills their window, and each turn that was measured is undone, so that it can be measured again.
-fn first_token(engine: &dyn Engine, late: u64, full_view: usize, repeat: usize) -> Result<FirstToken, Failure> {
-    // The long one doesn't end before it is dropped: an answer that has ended stays.
+/// Measures the first token of a new conversation, of a second turn and of turn `late`, in turn. Both continued
+/// conversations begin with a message that fills their window, and each measured turn is rolled back, so that it can be
+/// measured again.
+fn first_token(engine: &dyn Engine, late: u64, full_view: usize, repeat: usize) -> Result<FirstToken, CommandError> {
+    // The long one doesn't end before it is dropped: an answer that has ended stays in the cache.
     let (short, long) = (greedy(SHORT_ANSWER), greedy(u32::from(u16::MAX)));
-    let talking = bar(late, "turns");
+    let progress = bar(late, "turns");
     for idx in [EARLY, LATE] {
         answer(engine, first_turn(engine, idx, full_view, &short)?)?;
     }
     for last in 1..late - 1 {
-        talking.set_position(last);
+        progress.set_position(last);
         answer(engine, next_turn(LATE, last, &short))?;
     }
-    talking.finish_and_clear();
+    progress.finish_and_clear();
     let mut result = FirstToken {
         late_turn: late,
         ..FirstToken::default()
     };
     let measuring = bar(repeat as u64, "first tokens");
     // One more, which isn't counted: it pays for pages that were never touched.
-    for go in 0..=repeat {
-        let mut new = next_turn(NEW + go, 0, &short);
+    for run in 0..=repeat {
+        let mut new = next_turn(NEW + run, 0, &short);
         new.continues_from = None;
         let times = [
             until_first_token(engine, new, None)?,
             until_first_token(engine, next_turn(EARLY, 1, &long), Some(TurnTag(1)))?,
             until_first_token(engine, next_turn(LATE, late - 1, &long), Some(TurnTag(late - 1)))?,
         ];
-        if go > 0 {
+        if run > 0 {
             let samples = [&mut result.new_ms, &mut result.second_ms, &mut result.late_ms];
             samples.into_iter().zip(times).for_each(|(sample, ms)| sample.push(ms));
             measuring.inc(1);
@@ -172,14 +179,15 @@ fn first_token(engine: &dyn Engine, late: u64, full_view: usize, repeat: usize) 
     Ok(result)
 }
 
-/// Milliseconds from the request to its first token. Then the turn is dropped, and the engine has gone back to `before`.
-fn until_first_token(engine: &dyn Engine, request: Request, before: Option<TurnTag>) -> Result<f64, Failure> {
+/// Returns the milliseconds from the request to its first token. Then drops the turn, and waits until the engine has
+/// rolled back to `before`.
+fn until_first_token(engine: &dyn Engine, request: Request, before: Option<TurnTag>) -> Result<f64, CommandError> {
     let name = request.conversation.clone();
     let start = Instant::now();
     let mut generation = engine.generate(request)?;
-    // The end comes first where all of the answer is half a character.
+    // The end comes first if the whole answer is half a character.
     while !matches!(
-        next(&mut generation)?,
+        next_event(&mut generation)?,
         EngineEvent::Token { .. } | EngineEvent::Finished(_)
     ) {}
     let elapsed = start.elapsed();
@@ -187,27 +195,27 @@ fn until_first_token(engine: &dyn Engine, request: Request, before: Option<TurnT
         engine.forget(&name);
     }
     drop(generation);
-    let patience = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + UNDO_TIMEOUT;
     while engine.cached_through(&name) != before {
-        if Instant::now() > patience {
+        if Instant::now() > deadline {
             return Err("the engine didn't undo a turn that was dropped".into());
         }
-        thread::sleep(LOOK_EVERY);
+        thread::sleep(POLL_INTERVAL);
     }
     Ok(elapsed.as_secs_f64() * 1e3)
 }
 
 /// Reads an answer to its end.
-fn answer(engine: &dyn Engine, request: Request) -> Result<Finished, Failure> {
+fn answer(engine: &dyn Engine, request: Request) -> Result<Finished, CommandError> {
     let mut generation = engine.generate(request)?;
     loop {
-        if let EngineEvent::Finished(finished) = next(&mut generation)? {
+        if let EngineEvent::Finished(finished) = next_event(&mut generation)? {
             return Ok(finished);
         }
     }
 }
 
-fn next(generation: &mut Generation) -> Result<EngineEvent, Failure> {
+fn next_event(generation: &mut Generation) -> Result<EngineEvent, CommandError> {
     match generation.blocking_next() {
         Some(EngineEvent::Failed(error)) => Err(error.into()),
         Some(event) => Ok(event),
@@ -215,9 +223,10 @@ fn next(generation: &mut Generation) -> Result<EngineEvent, Failure> {
     }
 }
 
-/// Tokens of a prompt that fills what a conversation sees, by setting.
+/// Returns how many prompt tokens fill a conversation's view with these settings.
 fn full_view(engine: &dyn Engine, streaming: bool) -> usize {
-    /// More than a system part of ours has, which stays beside the window; and what is left of a dense cache for an answer.
+    /// More than the system part of our prompts, which stays beside the window; and what is left of a dense cache for
+    /// an answer.
     const SPARE: u64 = 64;
     let ModelInfo {
         context_tokens,
@@ -233,7 +242,7 @@ fn full_view(engine: &dyn Engine, streaming: bool) -> usize {
     usize::try_from(tokens).expect("a view fits in memory")
 }
 
-/// The most likely token, each time, and so many.
+/// Options that always choose the most likely token, up to a number of tokens.
 fn greedy(max_new_tokens: u32) -> Options {
     Options {
         temperature: 0.0,

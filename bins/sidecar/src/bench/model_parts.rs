@@ -1,4 +1,4 @@
-//! What the model alone is measured for: token ids in, no template, no sampler but the likeliest token.
+//! Measurements of the model alone: token ids in, no template, greedy sampling only.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,34 +9,32 @@ use engine_burn::eval::bench::{
 use engine_burn::eval::{FlatCostRun, flat_cost};
 use engine_burn::{CachePolicy, LlamaModel, LogitsWanted};
 
-use super::plan::Plan;
+use super::plan::{Plan, STREAM_SINKS};
+use super::policy::{serving_policy, streaming_policy};
 use super::prompts::ids;
 use super::report::{Decode, FlatCost, Prefill, Recompute, Report, Stream, TokenParts};
 use super::sample::Sample;
-use super::{serving_policy, streaming_policy};
-use crate::cli::{Failure, bar, spinner};
+use crate::error::CommandError;
 use crate::local_engine;
+use crate::progress::{bar, spinner};
 use crate::settings::Settings;
-
-/// Sinks of the streams that are measured, as in the paper.
-pub(super) const STREAM_SINKS: usize = 4;
 
 /// Where the far stream of the flat cost begins.
 const FAR_POSITION: u64 = 1_000_000;
 
-/// Tokens that one stream decodes before the other has its turn: long enough for a clock, short enough that both meet the same
-/// machine.
+/// Tokens that one stream decodes before the other has its turn: long enough for a clock, short enough that both meet
+/// the same load on the machine.
 const FLAT_COST_TOKENS: usize = 50;
 
-/// Tokens of a stream that sees all it can, after which its cost is taken.
+/// Tokens decoded beyond a full view before the cost is measured.
 const SPARE_TOKENS: usize = 8;
 
-/// Loads the model, measures, and lets it go.
-pub(super) fn measure(settings: &Settings, path: &Path, plan: &Plan, report: &mut Report) -> Result<(), Failure> {
+/// Loads the model, measures, and drops it.
+pub(super) fn measure(settings: &Settings, path: &Path, plan: &Plan, report: &mut Report) -> Result<(), CommandError> {
     let loading = spinner("loading the model");
     let model = local_engine::load(path, settings)?;
     loading.finish_and_clear();
-    let bench = Bench {
+    let bench = ModelBench {
         model: &model,
         serving: serving_policy(settings, model.config().context_tokens)?,
         plan,
@@ -51,17 +49,18 @@ pub(super) fn measure(settings: &Settings, path: &Path, plan: &Plan, report: &mu
     Ok(())
 }
 
-/// A loaded model, and what is done with it.
-struct Bench<'a> {
+/// A loaded model with the plan to measure.
+struct ModelBench<'a> {
     model: &'a LlamaModel,
-    /// The cache that a conversation would have.
+    /// The cache policy that a served conversation would have.
     serving: CachePolicy,
     plan: &'a Plan,
 }
 
-impl Bench<'_> {
-    /// Prefill and decoding at each context, in turn, so that whatever else the machine does meets all of them.
-    fn speeds(&self, report: &mut Report) -> Result<(), Failure> {
+impl ModelBench<'_> {
+    /// Measures prefill and decoding at each context, in turn, so that whatever else the machine does affects all of
+    /// them.
+    fn speeds(&self, report: &mut Report) -> Result<(), CommandError> {
         let Plan {
             prefill,
             decode,
@@ -84,9 +83,9 @@ impl Bench<'_> {
                     ..Decode::new(self.ids(context))
                 })
             })
-            .collect::<Result<Vec<_>, Failure>>()?;
+            .collect::<Result<Vec<_>, CommandError>>()?;
         self.warm_up()?;
-        let going = bar(
+        let progress = bar(
             (repeat * (decodes.len() + usize::from(prefill.is_some()))) as u64,
             "prefill and decode",
         );
@@ -95,21 +94,22 @@ impl Bench<'_> {
                 prefill
                     .ms
                     .push(ms(time_prefill(self.model, self.serving, &prefill.prompt)?));
-                going.inc(1);
+                progress.inc(1);
             }
             for decode in &mut decodes {
                 let all = self.decode(&decode.prompt, self.serving, decode.tokens, LogitsWanted::Last)?;
                 decode.token_ms.push(all);
-                going.inc(1);
+                progress.inc(1);
             }
         }
-        going.finish_and_clear();
+        progress.finish_and_clear();
         (report.prefill, report.decode) = (prefill, decodes);
         Ok(())
     }
 
-    /// What the streaming cache is for: a token that sees `seen` tokens of a stream, against reading those tokens anew.
-    fn recompute(&self, seen: usize) -> Result<Recompute, Failure> {
+    /// Compares a token that sees `seen` tokens of a stream with recomputing those tokens: what the streaming cache
+    /// saves.
+    fn recompute(&self, seen: usize) -> Result<Recompute, CommandError> {
         let sink_window = streaming_policy(STREAM_SINKS, seen - STREAM_SINKS, self.model.config().context_tokens)?;
         let stream = self.ids(seen + SPARE_TOKENS);
         let mut result = Recompute {
@@ -118,7 +118,7 @@ impl Bench<'_> {
             recomputed_ms: Sample::default(),
         };
         self.warm_up()?;
-        let going = bar(self.plan.repeat as u64, "streaming and recomputing");
+        let progress = bar(self.plan.repeat as u64, "streaming and recomputing");
         for _ in 0..self.plan.repeat {
             let policy = CachePolicy::Streaming(sink_window);
             let streamed = self.decode(&stream, policy, self.plan.answer_tokens, LogitsWanted::Last)?;
@@ -129,19 +129,19 @@ impl Bench<'_> {
             result
                 .recomputed_ms
                 .push(ms(time_prefill(self.model, dense, &stream[..seen])?));
-            going.inc(1);
+            progress.inc(1);
         }
-        going.finish_and_clear();
+        progress.finish_and_clear();
         Ok(result)
     }
 
-    /// Where a token's time goes, by what it takes without the parts: without a cache to look at, and without logits.
-    fn token_parts(&self, context: usize) -> Result<TokenParts, Failure> {
+    /// Splits a token's time by leaving parts out: without a cache to attend to, and without logits.
+    fn token_parts(&self, context: usize) -> Result<TokenParts, CommandError> {
         let (alone, full) = (self.ids(1), self.ids(context));
         let mut result = TokenParts::new(context);
         self.warm_up()?;
-        let going = bar(self.plan.repeat as u64, "parts of a token");
-        // Of few tokens, since they fill the cache that is to be empty.
+        let progress = bar(self.plan.repeat as u64, "parts of a token");
+        // A few tokens only, since they fill the cache that is to be empty.
         let tokens = self.plan.answer_tokens.min(32);
         for _ in 0..self.plan.repeat {
             let layers = self.decode(&alone, self.serving, tokens, LogitsWanted::None)?;
@@ -150,13 +150,13 @@ impl Bench<'_> {
             result.layers_ms.push(layers);
             result.output_ms.push(with_output - layers);
             result.cache_ms.push(whole - with_output);
-            going.inc(1);
+            progress.inc(1);
         }
-        going.finish_and_clear();
+        progress.finish_and_clear();
         Ok(result)
     }
 
-    fn flat_cost(&self, pairs: usize) -> Result<FlatCost, Failure> {
+    fn flat_cost(&self, pairs: usize) -> Result<FlatCost, CommandError> {
         let sink_window = streaming_policy(
             STREAM_SINKS,
             self.plan.stream_window,
@@ -179,7 +179,7 @@ impl Bench<'_> {
         })
     }
 
-    fn stream(&self, tokens: usize) -> Result<Stream, Failure> {
+    fn stream(&self, tokens: usize) -> Result<Stream, CommandError> {
         /// Blocks of a stream; the first ten are compared with the last ten.
         const BLOCKS: usize = 100;
         let sink_window = streaming_policy(
@@ -203,14 +203,20 @@ impl Bench<'_> {
         })
     }
 
-    /// The first tokens pay for threads that sleep and pages that were never touched.
-    fn warm_up(&self) -> Result<(), Failure> {
+    /// Decodes a few tokens, which pay for sleeping threads and pages that were never touched.
+    fn warm_up(&self) -> Result<(), CommandError> {
         self.decode(&self.ids(16), self.serving, 16, LogitsWanted::Last)
             .map(drop)
     }
 
-    /// Milliseconds a token.
-    fn decode(&self, prompt: &[u32], policy: CachePolicy, tokens: usize, wanted: LogitsWanted) -> Result<f64, Failure> {
+    /// Returns the milliseconds per token.
+    fn decode(
+        &self,
+        prompt: &[u32],
+        policy: CachePolicy,
+        tokens: usize,
+        wanted: LogitsWanted,
+    ) -> Result<f64, CommandError> {
         let run = DecodeRun { policy, tokens, wanted };
         Ok(ms(time_decode(self.model, prompt, run)?) / tokens as f64)
     }
@@ -219,7 +225,7 @@ impl Bench<'_> {
         ids(&self.plan.ids, count, self.model.config().vocab_size)
     }
 
-    /// Tokens that are looked at by the token after `position` others.
+    /// Returns how many tokens the token after `position` others attends to.
     fn tokens_in_view(&self, position: usize) -> u64 {
         let position = position as u64;
         match self.serving {

@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use super::arguments::{BenchArguments, Numbers};
-use crate::cli::Failure;
+use super::arguments::{BenchArguments, NumberList};
+use crate::error::CommandError;
+
+/// Sinks of the measured streams, as in the paper.
+pub(super) const STREAM_SINKS: usize = 4;
 
 /// Conversations that an engine lets run or wait.
 const MAX_CONVERSATIONS: usize = 64;
@@ -12,28 +15,28 @@ const MAX_CONVERSATIONS: usize = 64;
 /// Largest file of ids, in bytes: a million ids with room to spare.
 const MAX_IDS_BYTES: u64 = 16 << 20;
 
-/// MiB that a bandwidth may be measured over; a machine with more cache than this is one of a kind.
+/// Largest memory, in MiB, over which the bandwidth is measured: more than any cache of a usual machine.
 const MAX_MEMORY_MIB: usize = 64 << 10;
 
-/// What to measure. A part that is `None`, or empty, is left out.
+/// The measurements to make. A part that is `None` or empty is skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Plan {
     pub(super) load: bool,
-    /// Bytes.
+    /// Bytes to read.
     pub(super) memory: Option<usize>,
     /// Tokens of the prompt.
     pub(super) prefill: Option<usize>,
     /// Tokens of each context.
     pub(super) decode: Vec<usize>,
-    /// How many at once, of each measurement.
+    /// Concurrent conversations of each measurement.
     pub(super) conversations: Vec<usize>,
-    /// The late turn.
+    /// The number of the late turn.
     pub(super) first_token: Option<u64>,
-    /// Tokens.
+    /// Tokens of the stream.
     pub(super) stream: Option<usize>,
     /// Tokens in view.
     pub(super) recompute: Option<usize>,
-    /// Pairs.
+    /// Pairs of runs.
     pub(super) flat_cost: Option<usize>,
     /// Tokens of the context.
     pub(super) token_parts: Option<usize>,
@@ -41,7 +44,7 @@ pub(super) struct Plan {
     pub(super) prompt_tokens: usize,
     pub(super) answer_tokens: usize,
     pub(super) stream_window: usize,
-    /// Ids to read; empty for those without a meaning.
+    /// Token ids to read; empty for generated ones.
     pub(super) ids: Vec<u32>,
 }
 
@@ -49,15 +52,15 @@ impl Plan {
     /// Checks the arguments; nothing is loaded yet.
     ///
     /// # Errors
-    /// The first argument that makes no sense, named.
-    pub(super) fn new(arguments: &BenchArguments) -> Result<Self, Failure> {
+    /// The first argument that is out of range, named.
+    pub(super) fn new(arguments: &BenchArguments) -> Result<Self, CommandError> {
         let parts = &arguments.parts;
         let is_default = !parts.all && parts.is_empty();
         let or = |given: Option<usize>, otherwise, is_usual: bool| {
             given.or((parts.all || (is_default && is_usual)).then_some(otherwise))
         };
-        let list = |given: &Option<Numbers>, otherwise: &[usize]| match given {
-            Some(Numbers(numbers)) => numbers.clone(),
+        let list = |given: &Option<NumberList>, otherwise: &[usize]| match given {
+            Some(NumberList(numbers)) => numbers.clone(),
             None if parts.all || is_default => otherwise.to_vec(),
             None => Vec::new(),
         };
@@ -88,12 +91,12 @@ impl Plan {
         Ok(Self { memory, ..plan })
     }
 
-    /// Whether a part needs a whole engine.
+    /// Returns true if a part needs a whole engine.
     pub(super) fn needs_engine(&self) -> bool {
         self.load || !self.conversations.is_empty() || self.first_token.is_some()
     }
 
-    /// Whether a part needs the model alone.
+    /// Returns true if a part needs the model alone.
     pub(super) fn needs_model(&self) -> bool {
         let lengths = [
             self.prefill,
@@ -105,7 +108,7 @@ impl Plan {
         !self.decode.is_empty() || lengths.iter().any(Option::is_some)
     }
 
-    fn check(&self) -> Result<(), Failure> {
+    fn check(&self) -> Result<(), CommandError> {
         let sizes = [
             ("--repeat", self.repeat),
             ("--prompt-tokens", self.prompt_tokens),
@@ -138,7 +141,7 @@ impl Plan {
         if let Some(turn) = self.first_token.filter(|&turn| turn < 3) {
             return Err(format!("--first-token {turn} is no turn after the second, with which it is compared").into());
         }
-        if let Some(seen) = self.recompute.filter(|&seen| seen <= super::model_parts::STREAM_SINKS) {
+        if let Some(seen) = self.recompute.filter(|&seen| seen <= STREAM_SINKS) {
             return Err(format!("--recompute {seen} leaves no window behind the sinks").into());
         }
         if let Some(mib) = self.memory.filter(|&mib| mib > MAX_MEMORY_MIB) {
@@ -164,7 +167,7 @@ impl super::arguments::Parts {
     }
 }
 
-fn read_ids(path: &Path) -> Result<Vec<u32>, Failure> {
+fn read_ids(path: &Path) -> Result<Vec<u32>, CommandError> {
     let refused = |reason: String| format!("cannot read token ids from {}: {reason}", path.display());
     let length = fs::metadata(path).map_err(|error| refused(error.to_string()))?.len();
     if length > MAX_IDS_BYTES {

@@ -2,9 +2,9 @@
 
 use engine::{Engine, Message, Options, Request, TurnTag};
 
-use crate::cli::Failure;
+use crate::error::CommandError;
 
-/// What conversations are about, over and over; each begins at another word, so that no two prompts begin alike.
+/// The text of conversations, repeated; each begins at another word, so that no two prompts begin alike.
 const WORDS: &str = "the river was low that summer and the old mill stood still while we walked along the bank and \
     talked of what had been said at the table before the rain came down and everyone went home to wait for news of the \
     boats that had left at dawn with nets and bread and a lamp for each man who could not see the shore";
@@ -12,10 +12,10 @@ const WORDS: &str = "the river was low that summer and the old mill stood still 
 /// Added one at a time to reach a length exactly: a token in nearly every vocabulary.
 const FILLER: &str = " a";
 
-/// `count` ids of a vocabulary: those given, over and over, or ids without a meaning. How fast a model is doesn't depend on
-/// what it reads.
+/// Returns `count` ids of a vocabulary: the given ones, repeated, or generated ones. How fast a model is doesn't depend
+/// on what it reads.
 pub(super) fn ids(given: &[u32], count: usize, vocab_size: usize) -> Vec<u32> {
-    /// Prime, so that ids come again only when all have been there.
+    /// Prime, so that ids repeat only when all have occurred.
     const STEP: usize = 7_919;
     let meaningless = (0..count).map(|idx| ((idx * STEP + 1_000) % vocab_size) as u32);
     if given.is_empty() {
@@ -24,19 +24,19 @@ pub(super) fn ids(given: &[u32], count: usize, vocab_size: usize) -> Vec<u32> {
     given.iter().copied().cycle().take(count).collect()
 }
 
-/// A first turn whose prompt has `tokens` tokens, or as few below as words allow. `idx` makes it another one than those with
-/// other numbers, from its system part on.
+/// Makes a first turn whose prompt has `tokens` tokens, or the next lower number that words allow. Prompts with another
+/// `idx` differ from the system part on.
 ///
 /// # Errors
-/// `tokens` are fewer than a prompt without a word has, or the engine can't render.
+/// `tokens` is less than a prompt without a word has, or the engine can't render.
 pub(super) fn first_turn(
     engine: &dyn Engine,
     idx: usize,
     tokens: usize,
     options: &Options,
-) -> Result<Request, Failure> {
+) -> Result<Request, CommandError> {
     let with = |text: String| request(idx, None, Message::user(TurnTag(1), text), options);
-    let len = |text: &str| Ok::<_, Failure>(engine.render(&with(text.to_owned()))?.ids.len());
+    let len = |text: &str| Ok::<_, CommandError>(engine.render(&with(text.to_owned()))?.ids.len());
     let bare = len("")?;
     if bare > tokens {
         return Err(format!("a prompt without a word has {bare} tokens already, more than {tokens}").into());
@@ -58,7 +58,8 @@ pub(super) fn first_turn(
     Ok(with(text))
 }
 
-/// The turn after `last` in the conversation of [`first_turn`] with the same `idx`; the same words in every turn.
+/// Makes the turn after `last` in the conversation of [`first_turn`] with the same `idx`; every turn has the same
+/// words.
 pub(super) fn next_turn(idx: usize, last: u64, options: &Options) -> Request {
     let message = Message::user(TurnTag(last + 1), words(0, 32));
     request(idx, Some(TurnTag(last)), message, options)
@@ -76,7 +77,7 @@ fn request(idx: usize, continues_from: Option<TurnTag>, message: Message, option
     }
 }
 
-/// `count` words from the one with number `first` on.
+/// Returns `count` words, starting at the word with index `first`.
 fn words(first: usize, count: usize) -> String {
     let words = WORDS.split_whitespace().cycle().skip(first).take(count);
     words.collect::<Vec<_>>().join(" ")

@@ -1,4 +1,4 @@
-//! What was measured, and its form for machines; `table` and `svg` have those for people.
+//! The measurements, and how they are summed up in rows; `json`, `table` and `svg` write them.
 
 mod json;
 
@@ -10,18 +10,18 @@ use super::sample::Sample;
 use super::table::{Row, table};
 use crate::settings::Settings;
 
-/// Everything that was measured; what was left out is `None` or empty.
+/// All measurements; a part that was skipped is `None` or empty.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Report {
-    /// The model's file or folder, without what lies above.
+    /// The model's file or folder, without its parent folders.
     pub(super) model: String,
-    /// Of the file; `None` for a folder.
+    /// Size of the file; `None` for a folder.
     pub(super) model_bytes: Option<u64>,
-    /// Where the model ran; empty where only a whole engine was measured, which doesn't say.
+    /// Where the model ran; empty if only a whole engine was measured, which doesn't say.
     pub(super) device: String,
-    /// What the model's matrices are in memory; empty as above.
+    /// The formats of the model's matrices in memory; empty as above.
     pub(super) weights: String,
-    /// Threads asked for; `None`: one for each core.
+    /// Threads that were requested; `None`: one for each core.
     pub(super) threads: Option<usize>,
     /// Sinks and window of a conversation; `None` for a dense cache.
     pub(super) view: Option<(usize, usize)>,
@@ -29,7 +29,7 @@ pub(super) struct Report {
     pub(super) bandwidth: Option<Bandwidth>,
     pub(super) prefill: Option<Prefill>,
     pub(super) decode: Vec<Decode>,
-    pub(super) conversations: Vec<Together>,
+    pub(super) conversations: Vec<Concurrency>,
     pub(super) first_token: Option<FirstToken>,
     pub(super) recompute: Option<Recompute>,
     pub(super) token_parts: Option<TokenParts>,
@@ -37,48 +37,48 @@ pub(super) struct Report {
     pub(super) stream: Option<Stream>,
 }
 
-/// A start. Memory is `None` where the system doesn't say.
+/// A start. Memory is `None` where the operating system doesn't say.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Load {
     pub(super) ready_ms: f64,
-    /// The process's memory when the model answers.
+    /// The process's memory when the model is ready.
     pub(super) loaded_bytes: Option<u64>,
     /// The same with one conversation that fills its window.
     pub(super) serving_bytes: Option<u64>,
 }
 
-/// The reading of a prompt.
+/// The prefill of a prompt.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Prefill {
     pub(super) prompt: Vec<u32>,
-    /// To the first logits.
+    /// Until the first logits.
     pub(super) ms: Sample,
 }
 
-/// Tokens after a prompt.
+/// Decoding after a prompt.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Decode {
     pub(super) prompt: Vec<u32>,
-    /// Over how many the mean was taken.
+    /// Number of tokens that the mean was taken over.
     pub(super) tokens: usize,
-    /// Mean of a token.
+    /// Mean time of a token.
     pub(super) token_ms: Sample,
     /// Weights and cache that the middle one of the tokens reads at the least.
     pub(super) read_bytes: u64,
 }
 
-/// Conversations at once.
+/// Several conversations at once.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Together {
+pub(super) struct Concurrency {
     pub(super) count: usize,
     pub(super) prompts: Vec<Vec<u32>>,
-    /// Of all answers.
+    /// Tokens of all answers.
     pub(super) answer_tokens: u64,
     /// From the requests to the last token.
     pub(super) seconds: Sample,
 }
 
-/// From a request to its first token.
+/// The time from a request to its first token.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct FirstToken {
     /// Of a new conversation.
@@ -86,25 +86,25 @@ pub(super) struct FirstToken {
     /// Of a second turn.
     pub(super) second_ms: Sample,
     pub(super) late_turn: u64,
-    /// Of that turn.
+    /// Of turn `late_turn`.
     pub(super) late_ms: Sample,
 }
 
-/// A stream against reading anew all that it sees.
+/// A stream compared with recomputing all that it sees.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Recompute {
     pub(super) seen_tokens: usize,
-    /// A token of the stream.
+    /// One token of the stream.
     pub(super) streamed_ms: Sample,
-    /// Reading those tokens.
+    /// Prefill of those tokens.
     pub(super) recomputed_ms: Sample,
 }
 
-/// A token's time, taken apart by differences.
+/// A token's time, split up by differences.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct TokenParts {
     pub(super) context: usize,
-    /// Without logits, with next to nothing in the cache.
+    /// Without logits, with a nearly empty cache.
     pub(super) layers_ms: Sample,
     /// What logits, and choosing a token, add.
     pub(super) output_ms: Sample,
@@ -112,7 +112,7 @@ pub(super) struct TokenParts {
     pub(super) cache_ms: Sample,
 }
 
-/// Far along a stream against a window that is just full.
+/// A stream far along compared with a window that has just filled up.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct FlatCost {
     pub(super) position: u64,
@@ -126,14 +126,14 @@ pub(super) struct FlatCost {
 pub(super) struct Stream {
     pub(super) tokens: usize,
     pub(super) window_tokens: usize,
-    /// A token, one a block.
+    /// Mean time of a token, one value a block.
     pub(super) block_ms: Sample,
-    /// What it added to the process's memory.
+    /// What the stream added to the process's memory.
     pub(super) growth_bytes: Option<i64>,
 }
 
 impl Report {
-    /// A report of nothing yet.
+    /// Makes an empty report.
     pub(super) fn new(path: &Path, settings: &Settings) -> Self {
         let name = path.file_name().unwrap_or(path.as_os_str());
         let file = fs::metadata(path).ok().filter(fs::Metadata::is_file);
@@ -148,7 +148,7 @@ impl Report {
         }
     }
 
-    /// The table for people.
+    /// Writes the table for people.
     pub(super) fn table(&self) -> String {
         let mut heading = vec![self.model.clone()];
         heading.extend(self.model_bytes.map(|bytes| format!("{:.0} MB", bytes as f64 / 1e6)));
@@ -165,35 +165,35 @@ impl Report {
         table(&heading.join(", "), &self.rows())
     }
 
-    /// How much of the memory's bandwidth a token uses, 1 for all of it: what it reads at the least over what could be read in
-    /// its time.
+    /// Returns the share of the memory's bandwidth that a token uses, 1 for all of it: what it reads at the least over
+    /// what could be read in its time.
     pub(super) fn share_of_limit(&self, decode: &Decode) -> Option<f64> {
         let bandwidth = self.bandwidth.as_ref()?.best();
         Some(decode.read_bytes as f64 / (bandwidth * decode.token_ms.median() / 1e3))
     }
 
-    /// A row for each number.
+    /// Returns a row for each number.
     pub(super) fn rows(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         if let Some(load) = &self.load {
             rows.extend(load.rows());
         }
-        if let Some(Bandwidth { threads, bytes, goes }) = &self.bandwidth {
+        if let Some(Bandwidth { threads, bytes, runs }) = &self.bandwidth {
             let what = format!("memory, {threads} threads over {} MiB", bytes >> 20);
-            let speeds = goes.map(|bytes| bytes / 1e9);
-            rows.push(Row::of(what, &speeds, "GB/s").with_result(format!("{:.1} GB/s", speeds.max())));
+            let speeds = runs.map(|bytes| bytes / 1e9);
+            rows.push(Row::from_sample(what, &speeds, "GB/s").with_result(format!("{:.1} GB/s", speeds.max())));
         }
         if let Some(prefill) = &self.prefill {
             let what = format!("prefill of {} tokens", prefill.prompt.len());
-            rows.push(Row::of(what, &prefill.speeds(), "tok/s"));
+            rows.push(Row::from_sample(what, &prefill.speeds(), "tok/s"));
         }
         for decode in &self.decode {
-            let row = Row::of(format!("decode at {}", decode.prompt.len()), &decode.speeds(), "tok/s");
+            let row = Row::from_sample(format!("decode at {}", decode.prompt.len()), &decode.speeds(), "tok/s");
             let share = self.share_of_limit(decode);
             rows.push(row.with_note(share.map(|share| format!("{:.0} % of the memory limit", share * 100.0))));
         }
-        for together in &self.conversations {
-            rows.push(together.row());
+        for concurrency in &self.conversations {
+            rows.push(concurrency.row());
         }
         rows.extend(self.first_token.iter().flat_map(FirstToken::rows));
         rows.extend(self.recompute.iter().flat_map(Recompute::rows));
@@ -222,7 +222,7 @@ impl Prefill {
         }
     }
 
-    /// Tokens a second.
+    /// Returns tokens a second.
     pub(super) fn speeds(&self) -> Sample {
         self.ms.map(|ms| self.prompt.len() as f64 * 1e3 / ms)
     }
@@ -236,13 +236,13 @@ impl Decode {
         }
     }
 
-    /// Tokens a second.
+    /// Returns tokens a second.
     pub(super) fn speeds(&self) -> Sample {
         self.token_ms.map(|ms| 1e3 / ms)
     }
 }
 
-impl Together {
+impl Concurrency {
     pub(super) fn new(count: usize) -> Self {
         Self {
             count,
@@ -252,7 +252,7 @@ impl Together {
         }
     }
 
-    /// Tokens of all answers a second.
+    /// Returns tokens a second, summed over all answers.
     pub(super) fn speeds(&self) -> Sample {
         self.seconds.map(|seconds| self.answer_tokens as f64 / seconds)
     }
@@ -263,7 +263,7 @@ impl Together {
         } else {
             "conversations"
         };
-        let row = Row::of(
+        let row = Row::from_sample(
             format!("{} {conversations}", self.count),
             &self.speeds(),
             "tok/s in all",
@@ -279,16 +279,16 @@ impl FirstToken {
         let late = self.late_turn;
         let ratio = self.late_ms.over(&self.second_ms);
         vec![
-            Row::of("first token, new conversation".to_owned(), &self.new_ms, "ms"),
-            Row::of("first token, turn 2".to_owned(), &self.second_ms, "ms"),
-            Row::of(format!("first token, turn {late}"), &self.late_ms, "ms"),
-            Row::of(format!("turn {late} against turn 2"), &ratio, "×"),
+            Row::from_sample("first token, new conversation".to_owned(), &self.new_ms, "ms"),
+            Row::from_sample("first token, turn 2".to_owned(), &self.second_ms, "ms"),
+            Row::from_sample(format!("first token, turn {late}"), &self.late_ms, "ms"),
+            Row::from_sample(format!("turn {late} against turn 2"), &ratio, "×"),
         ]
     }
 }
 
 impl Recompute {
-    /// How many times dearer recomputing is.
+    /// Returns by what factor recomputing is slower.
     pub(super) fn ratios(&self) -> Sample {
         self.recomputed_ms.over(&self.streamed_ms)
     }
@@ -296,9 +296,9 @@ impl Recompute {
     fn rows(&self) -> Vec<Row> {
         let seen = self.seen_tokens;
         vec![
-            Row::of(format!("a streamed token that sees {seen}"), &self.streamed_ms, "ms"),
-            Row::of(format!("reading {seen} anew"), &self.recomputed_ms, "ms"),
-            Row::of("recomputing against streaming".to_owned(), &self.ratios(), "×"),
+            Row::from_sample(format!("a streamed token that sees {seen}"), &self.streamed_ms, "ms"),
+            Row::from_sample(format!("reading {seen} anew"), &self.recomputed_ms, "ms"),
+            Row::from_sample("recomputing against streaming".to_owned(), &self.ratios(), "×"),
         ]
     }
 }
@@ -311,7 +311,7 @@ impl TokenParts {
         }
     }
 
-    /// The parts by name.
+    /// Returns the parts by name.
     pub(super) fn named(&self) -> [(&'static str, &Sample); 3] {
         [
             ("layers", &self.layers_ms),
@@ -327,20 +327,20 @@ impl TokenParts {
         };
         self.named()
             .iter()
-            .map(|(part, sample)| Row::of(what(part), sample, "ms"))
+            .map(|(part, sample)| Row::from_sample(what(part), sample, "ms"))
             .collect()
     }
 }
 
 impl FlatCost {
-    /// Each go far along over the one before it.
+    /// Returns each run far along divided by the run before it.
     pub(super) fn ratios(&self) -> Sample {
         self.far_ms.over(&self.full_ms)
     }
 
     fn row(&self) -> Row {
         let what = format!("a token at {} against a young one", thousands(self.position));
-        let row = Row::of(what, &self.ratios(), "×").with_result(format!("{:.3} ×", self.ratios().median()));
+        let row = Row::from_sample(what, &self.ratios(), "×").with_result(format!("{:.3} ×", self.ratios().median()));
         row.with_note(Some(format!(
             "window of {}, {} pairs",
             self.window_tokens,
@@ -350,7 +350,7 @@ impl FlatCost {
 }
 
 impl Stream {
-    /// The median of the last tenth over the median of the first.
+    /// Returns the median of the last tenth divided by the median of the first.
     pub(super) fn last_over_first(&self) -> f64 {
         let blocks = &self.block_ms.0;
         let tenth = blocks.len().div_ceil(10);
@@ -360,7 +360,7 @@ impl Stream {
 
     fn rows(&self) -> Vec<Row> {
         let tokens = thousands(self.tokens as u64);
-        let speed = Row::of(
+        let speed = Row::from_sample(
             format!("a stream of {tokens} tokens"),
             &self.block_ms.map(|ms| 1e3 / ms),
             "tok/s",
@@ -379,11 +379,11 @@ impl Stream {
 
 fn mebibytes(bytes: f64) -> String {
     let tenths = (bytes * 10.0 / f64::from(1 << 20)).round();
-    // A zero without a sign.
+    // Adding zero removes the sign of a negative zero.
     format!("{:.1} MiB", tenths / 10.0 + 0.0)
 }
 
-/// A number with commas between its thousands.
+/// Formats a number with commas between its thousands.
 fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! A drawing of the speeds: a bar for each, and the course of a long stream.
+//! A chart of the speeds: a bar for each, and a line along a long stream.
 
 use std::fmt::Write;
 
@@ -7,15 +7,15 @@ use super::sample::Sample;
 use super::table::number;
 
 const WIDTH: usize = 720;
-/// Where bars begin, behind their names.
+/// Where bars begin, after their names.
 const LEFT: usize = 220;
-/// The longest bar, with room behind it for its number.
+/// Length of the longest bar, with room after it for its number.
 const LONGEST: f64 = 400.0;
 const LINE: usize = 28;
-const COURSE_HEIGHT: f64 = 120.0;
+const CHART_HEIGHT: f64 = 120.0;
 
-/// A whole SVG file. Bars that mean different things have scales of their own.
-pub(super) fn drawing(report: &Report) -> String {
+/// Renders a whole SVG file. Each group of bars has a scale of its own.
+pub(super) fn render(report: &Report) -> String {
     let mut top = LINE;
     let mut body = String::new();
     text(&mut body, 16, top, &report.model);
@@ -27,11 +27,11 @@ pub(super) fn drawing(report: &Report) -> String {
         .decode
         .iter()
         .map(|decode| (format!("decode at {}", decode.prompt.len()), decode.speeds()));
-    let talks = report
+    let conversations = report
         .conversations
         .iter()
-        .map(|together| (format!("{} at once", together.count), together.speeds()));
-    for bars in [prefill.collect::<Vec<_>>(), decode.collect(), talks.collect()] {
+        .map(|concurrency| (format!("{} at once", concurrency.count), concurrency.speeds()));
+    for bars in [prefill.collect::<Vec<_>>(), decode.collect(), conversations.collect()] {
         top += if bars.is_empty() { 0 } else { LINE / 2 };
         let longest = bars
             .iter()
@@ -50,8 +50,8 @@ pub(super) fn drawing(report: &Report) -> String {
             top,
             &format!("ms a token along a stream of {} tokens", stream.tokens),
         );
-        course(&mut body, top + LINE / 2, &stream.block_ms);
-        top += LINE / 2 + COURSE_HEIGHT as usize;
+        line_chart(&mut body, top + LINE / 2, &stream.block_ms);
+        top += LINE / 2 + CHART_HEIGHT as usize;
     }
     let height = top + LINE;
     format!(
@@ -72,13 +72,13 @@ fn bar(body: &mut String, top: usize, name: &str, speeds: &Sample, longest: f64)
     text(body, LEFT + 8 + length as usize, top, &label);
 }
 
-/// A line from the first block to the last; its scale begins at 0, so that a flat cost looks flat.
-fn course(body: &mut String, top: usize, blocks: &Sample) {
+/// Draws a line from the first block to the last; its scale begins at 0, so that a flat cost looks flat.
+fn line_chart(body: &mut String, top: usize, blocks: &Sample) {
     let (highest, last) = (blocks.max(), (blocks.0.len().max(2) - 1) as f64);
     let mut points = String::new();
     for (idx, ms) in blocks.0.iter().enumerate() {
         let x = 16.0 + (WIDTH - 100) as f64 * idx as f64 / last;
-        let y = top as f64 + COURSE_HEIGHT * (1.0 - ms / highest);
+        let y = top as f64 + CHART_HEIGHT * (1.0 - ms / highest);
         write!(points, "{x:.1},{y:.1} ").expect("a String takes everything");
     }
     let points = points.trim_end();
@@ -87,12 +87,12 @@ fn course(body: &mut String, top: usize, blocks: &Sample) {
         &format!("<polyline points=\"{points}\" fill=\"none\" stroke=\"#4878a8\" stroke-width=\"2\"/>"),
     );
     text(body, WIDTH - 76, top + 12, &format!("{} ms", number(highest)));
-    text(body, WIDTH - 76, top + COURSE_HEIGHT as usize, "0 ms");
+    text(body, WIDTH - 76, top + CHART_HEIGHT as usize, "0 ms");
 }
 
-fn text(body: &mut String, x: usize, y: usize, words: &str) {
-    let words = words.replace('&', "&amp;").replace('<', "&lt;");
-    line(body, &format!("<text x=\"{x}\" y=\"{y}\">{words}</text>"));
+fn text(body: &mut String, x: usize, y: usize, content: &str) {
+    let content = content.replace('&', "&amp;").replace('<', "&lt;");
+    line(body, &format!("<text x=\"{x}\" y=\"{y}\">{content}</text>"));
 }
 
 fn line(body: &mut String, element: &str) {

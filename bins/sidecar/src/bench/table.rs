@@ -1,21 +1,21 @@
-//! Rows of a table for people, with columns as wide as what is in them.
+//! Rows of a table for people, with columns as wide as their contents.
 
 use std::fmt::Write;
 
 use super::sample::Sample;
 
-/// One number and what it is.
+/// One number and its description.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Row {
     what: String,
     result: String,
-    /// The smallest and the greatest of several goes.
+    /// The smallest and the greatest of several runs.
     range: String,
     note: String,
 }
 
 impl Row {
-    /// A number of which there is only one.
+    /// Makes a row of a number that was measured once.
     pub(super) fn new(what: impl Into<String>, result: String) -> Self {
         Self {
             what: what.into(),
@@ -24,8 +24,8 @@ impl Row {
         }
     }
 
-    /// The median of a few goes, and their range.
-    pub(super) fn of(what: String, sample: &Sample, unit: &str) -> Self {
+    /// Makes a row of the median of a few runs, and their range.
+    pub(super) fn from_sample(what: String, sample: &Sample, unit: &str) -> Self {
         let range = match sample.0.len() {
             0 | 1 => String::new(),
             _ => format!("{} – {}", number(sample.min()), number(sample.max())),
@@ -38,12 +38,12 @@ impl Row {
         }
     }
 
-    /// The same row with another number in front.
+    /// Replaces the number.
     pub(super) fn with_result(self, result: String) -> Self {
         Self { result, ..self }
     }
 
-    /// The same row with more to say, if there is.
+    /// Adds a note, if there is one.
     pub(super) fn with_note(self, note: Option<String>) -> Self {
         Self {
             note: note.unwrap_or_default(),
@@ -56,7 +56,7 @@ impl Row {
     }
 }
 
-/// A heading, and the rows below it.
+/// Writes a heading, and the rows below it.
 pub(super) fn table(heading: &str, rows: &[Row]) -> String {
     let mut widths = [0; 4];
     for row in rows {
@@ -76,7 +76,7 @@ pub(super) fn table(heading: &str, rows: &[Row]) -> String {
     text
 }
 
-/// As many digits as a measurement is worth: three, or all of a whole number.
+/// Formats three significant digits, or all digits of a whole number.
 pub(super) fn number(value: f64) -> String {
     let decimals = match value.abs() {
         0.0..10.0 => 2,

@@ -1,15 +1,16 @@
-//! What is planned, refused, summed up and shown. How fast anything is, is nobody's business here.
+//! Plans, refusals, statistics and output formats. No test here depends on how fast anything is.
 
 use clap::Parser;
 use expect_test::{Expect, expect};
 use serde_json::json;
 
-use super::arguments::{BenchArguments, Numbers, numbers};
+use super::arguments::{BenchArguments, NumberList, numbers};
 use super::bandwidth::{self, Bandwidth};
 use super::plan::Plan;
-use super::report::{Decode, FirstToken, FlatCost, Load, Prefill, Recompute, Report, Stream, Together, TokenParts};
+use super::policy::streaming_policy;
+use super::report::{Concurrency, Decode, FirstToken, FlatCost, Load, Prefill, Recompute, Report, Stream, TokenParts};
 use super::sample::Sample;
-use super::{prompts, streaming_policy, svg};
+use super::{prompts, svg};
 
 #[derive(Parser)]
 struct Cli {
@@ -31,7 +32,7 @@ fn sample(values: &[f64]) -> Sample {
     Sample(values.to_vec())
 }
 
-/// A report with every part in it.
+/// Returns a report with every part in it.
 fn report() -> Report {
     Report {
         model: "a<b>.gguf".to_owned(),
@@ -48,7 +49,7 @@ fn report() -> Report {
         bandwidth: Some(Bandwidth {
             threads: 2,
             bytes: 1 << 30,
-            goes: sample(&[18e9, 20e9, 19e9]),
+            runs: sample(&[18e9, 20e9, 19e9]),
         }),
         prefill: Some(Prefill {
             prompt: vec![7; 512],
@@ -60,7 +61,7 @@ fn report() -> Report {
             token_ms: sample(&[10.0, 12.5, 8.0]),
             read_bytes: 100_000_000,
         }],
-        conversations: vec![Together {
+        conversations: vec![Concurrency {
             count: 2,
             prompts: vec![vec![7; 3], vec![8; 3]],
             answer_tokens: 256,
@@ -99,7 +100,7 @@ fn report() -> Report {
 }
 
 #[test]
-fn without_parts_the_usual_ones_are_measured() {
+fn without_parts_the_default_ones_are_measured() {
     let plan = plan(&[]).expect("it makes sense");
     assert!(plan.load && plan.prefill == Some(512));
     assert_eq!(
@@ -130,7 +131,7 @@ fn a_part_is_measured_alone() {
 }
 
 #[test]
-fn everything_is_all_parts_and_a_part_keeps_its_number() {
+fn all_means_every_part_and_a_part_keeps_its_number() {
     let plan = plan(&["--all", "--decode=5", "--first-token=9"]).expect("it makes sense");
     assert!(plan.load && plan.decode == [5] && plan.first_token == Some(9));
     let rest = [
@@ -145,7 +146,7 @@ fn everything_is_all_parts_and_a_part_keeps_its_number() {
 }
 
 #[test]
-fn what_makes_no_sense_is_named() {
+fn invalid_arguments_are_named() {
     check_refused(&["--decode=128,0"], expect!["--decode has a 0, but must be at least 1"]);
     check_refused(&["--repeat=0"], expect!["--repeat has a 0, but must be at least 1"]);
     check_refused(&["--stream=0"], expect!["--stream has a 0, but must be at least 1"]);
@@ -174,21 +175,21 @@ fn what_makes_no_sense_is_named() {
 
 #[test]
 fn lists_are_numbers_and_commas() {
-    assert_eq!(numbers("1, 2,8"), Ok(Numbers(vec![1, 2, 8])));
+    assert_eq!(numbers("1, 2,8"), Ok(NumberList(vec![1, 2, 8])));
     let refused = numbers("128,-1").expect_err("it is negative");
     assert_eq!(refused, "\"-1\" is no whole number; expected for example 128,1024");
     assert!(Cli::try_parse_from(["bench", "--ids"]).is_err(), "ids go into the JSON");
 }
 
 #[test]
-fn ids_are_given_or_made() {
+fn ids_are_given_or_generated() {
     assert_eq!(prompts::ids(&[5, 6], 5, 10), [5, 6, 5, 6, 5]);
     let made = prompts::ids(&[], 300, 49_152);
     assert!(made.iter().all(|&id| id < 49_152) && made.len() == 300);
 }
 
 #[test]
-fn a_sample_has_a_middle_and_ends() {
+fn a_sample_has_a_median_and_a_range() {
     let odd = sample(&[3.0, 1.0, 2.0]);
     assert_eq!((odd.median(), odd.min(), odd.max()), (2.0, 1.0, 3.0));
     assert_eq!(sample(&[4.0, 1.0, 2.0, 3.0]).median(), 2.5);
@@ -199,12 +200,12 @@ fn a_sample_has_a_middle_and_ends() {
 #[test]
 fn all_of_the_memory_is_read() {
     let read = bandwidth::measure(4_096, Some(3)).expect("there is a page");
-    assert_eq!((read.threads, read.bytes, read.goes.0.len()), (3, 4_096, 5));
+    assert_eq!((read.threads, read.bytes, read.runs.0.len()), (3, 4_096, 5));
     assert!(read.best() > 0.0);
 }
 
 #[test]
-fn people_get_a_table() {
+fn the_report_is_a_table_for_people() {
     expect![[r#"
         a<b>.gguf, 98 MB, as Q4_1 63 MiB, Q8_0 29 MiB, CPU, 2 threads, 4 + 2048 tokens in view
 
@@ -233,7 +234,7 @@ fn people_get_a_table() {
 }
 
 #[test]
-fn machines_get_json() {
+fn the_report_is_json_for_programs() {
     let json = report().json(true);
     let keys: Vec<_> = json
         .as_object()
@@ -263,7 +264,7 @@ fn machines_get_json() {
 }
 
 #[test]
-fn what_was_not_measured_is_not_shown() {
+fn skipped_parts_are_not_shown() {
     let report = Report {
         model: "m".to_owned(),
         ..Report::default()
@@ -280,14 +281,14 @@ fn what_was_not_measured_is_not_shown() {
 }
 
 #[test]
-fn a_drawing_has_a_bar_for_each_speed() {
-    let drawing = svg::drawing(&report());
-    assert!(drawing.starts_with("<svg ") && drawing.ends_with("</svg>\n"));
-    assert_eq!(drawing.matches("<rect x=").count(), 3);
-    assert_eq!(drawing.matches("<polyline ").count(), 1);
+fn the_chart_has_a_bar_for_each_speed() {
+    let chart = svg::render(&report());
+    assert!(chart.starts_with("<svg ") && chart.ends_with("</svg>\n"));
+    assert_eq!(chart.matches("<rect x=").count(), 3);
+    assert_eq!(chart.matches("<polyline ").count(), 1);
     assert!(
-        drawing.contains(">a&lt;b>.gguf<") && drawing.contains(">400 tok/s<"),
-        "{drawing}"
+        chart.contains(">a&lt;b>.gguf<") && chart.contains(">400 tok/s<"),
+        "{chart}"
     );
-    assert!(!svg::drawing(&Report::default()).contains("NaN"));
+    assert!(!svg::render(&Report::default()).contains("NaN"));
 }

@@ -1,7 +1,7 @@
 //! `sidecar chat`: a conversation in the terminal, over the same WebSocket that every client uses.
 //!
-//! It talks to the sidecar that runs on the configured port. When none does, it starts one inside this process, on a free
-//! loopback port and with the same settings, for as long as the chat lasts.
+//! Connects to the sidecar on the configured port. When none runs, starts one inside this process, on a free loopback
+//! port and with the same settings, for as long as the chat lasts.
 
 use std::net::Ipv4Addr;
 
@@ -10,12 +10,13 @@ use protocol::{Envelope, ErrorEvent, Hello, OptionsPatch, ServerEvent, Setting};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::Failure;
+use super::socket_client::SocketClient;
 use super::terminal::{Input, Terminal, on_interrupt};
-use super::wire::Wire;
 use crate::app::{App, Running};
+use crate::error::CommandError;
+use crate::logging;
+use crate::models::Engines;
 use crate::settings::{Loaded, Settings};
-use crate::{Engines, logging};
 
 /// The arguments of `chat`.
 #[derive(Debug, Args)]
@@ -31,9 +32,9 @@ pub(super) struct ChatArguments {
     conversation: Option<String>,
 }
 
-/// What the server says, with what every frame carries.
+/// A server event with its envelope.
 #[derive(Debug, Deserialize)]
-struct Said {
+struct ReceivedEvent {
     #[serde(flatten)]
     event: ServerEvent,
     #[serde(flatten)]
@@ -41,43 +42,46 @@ struct Said {
 }
 
 /// Chats until `/quit`, the end of the input, or Ctrl-C at the prompt.
-pub(super) async fn chat(loaded: Loaded, arguments: ChatArguments) -> Result<(), Failure> {
-    let (wire, own) = connect(loaded, &arguments).await?;
-    let mut talk = Talk {
-        wire,
+pub(super) async fn chat(loaded: Loaded, arguments: ChatArguments) -> Result<(), CommandError> {
+    let (client, own) = connect(loaded, &arguments).await?;
+    let mut session = ChatSession {
+        client,
         terminal: Terminal::open()?,
         conversation: arguments.conversation,
     };
-    let outcome = talk.run().await;
-    if let Some(conversation) = &talk.conversation {
-        talk.terminal.note(&format!(
+    let outcome = session.run().await;
+    if let Some(conversation) = &session.conversation {
+        session.terminal.print_note(&format!(
             "continue with: sidecar chat --agent {} --conversation {conversation}",
             arguments.agent
         ));
     }
-    talk.wire.close().await;
+    session.client.close().await;
     if let Some((running, _logs)) = own {
         running.stop().await?;
     }
     outcome
 }
 
-/// A sidecar of this process, and what keeps its log file open.
-type Own = (Running, tracing_appender::non_blocking::WorkerGuard);
+/// A sidecar in this process, and the guard that keeps its log file open.
+type OwnSidecar = (Running, tracing_appender::non_blocking::WorkerGuard);
 
-/// Opens a socket to the running sidecar, or to one of our own, and greets.
-async fn connect(loaded: Loaded, arguments: &ChatArguments) -> Result<(Wire, Option<Own>), Failure> {
+/// Connects to the running sidecar, or to one of our own, and sends the hello.
+async fn connect(
+    loaded: Loaded,
+    arguments: &ChatArguments,
+) -> Result<(SocketClient, Option<OwnSidecar>), CommandError> {
     let settings = loaded.settings;
     let url = socket_url(&settings);
     let key = settings.api_key.clone();
-    let (mut wire, own) = match Wire::open(&url, key.as_ref()).await? {
-        Some(wire) => (wire, None),
+    let (mut client, own) = match SocketClient::open(&url, key.as_ref()).await? {
+        Some(client) => (client, None),
         None => {
             eprintln!("no sidecar at {url}: starting one for this chat");
             let own = start_own(settings).await?;
             let url = format!("{}/ws/chat", own.0.url().replacen("http", "ws", 1));
             (
-                Wire::open(&url, key.as_ref())
+                SocketClient::open(&url, key.as_ref())
                     .await?
                     .ok_or("the sidecar of this chat does not answer")?,
                 Some(own),
@@ -93,15 +97,15 @@ async fn connect(loaded: Loaded, arguments: &ChatArguments) -> Result<(Wire, Opt
         },
         ..Hello::default()
     };
-    wire.say(&protocol::ClientMessage::Hello(hello)).await?;
-    let frame = wire.hear().await?;
-    match serde_json::from_str::<Said>(&frame)?.event {
+    client.send(&protocol::ClientMessage::Hello(hello)).await?;
+    let frame = client.recv().await?;
+    match serde_json::from_str::<ReceivedEvent>(&frame)?.event {
         ServerEvent::Error(error) => Err(error.message.into()),
-        _ => Ok((wire, own)),
+        _ => Ok((client, own)),
     }
 }
 
-/// Where the running sidecar is to be found: an address that means every interface is reached through this machine's own.
+/// Returns the URL of the running sidecar: an unspecified address is reached through `localhost`.
 fn socket_url(settings: &Settings) -> String {
     let host = match settings.host.as_str() {
         "0.0.0.0" | "::" | "[::]" => "localhost".to_owned(),
@@ -111,7 +115,7 @@ fn socket_url(settings: &Settings) -> String {
     format!("ws://{host}:{}/ws/chat", settings.port)
 }
 
-async fn start_own(mut settings: Settings) -> Result<Own, Failure> {
+async fn start_own(mut settings: Settings) -> Result<OwnSidecar, CommandError> {
     let logs = logging::start(&settings.log_dir, logging::Stderr::Silent)?;
     settings.host = Ipv4Addr::LOCALHOST.to_string();
     settings.port = 0;
@@ -119,16 +123,16 @@ async fn start_own(mut settings: Settings) -> Result<Own, Failure> {
     Ok((App::start(settings, engines).await?, logs))
 }
 
-/// One chat.
-struct Talk {
-    wire: Wire,
+/// One chat in the terminal.
+struct ChatSession {
+    client: SocketClient,
     terminal: Terminal,
     conversation: Option<String>,
 }
 
-impl Talk {
-    async fn run(&mut self) -> Result<(), Failure> {
-        self.terminal.note("/quit ends the chat, Ctrl-C stops an answer");
+impl ChatSession {
+    async fn run(&mut self) -> Result<(), CommandError> {
+        self.terminal.print_note("/quit ends the chat, Ctrl-C stops an answer");
         loop {
             match self.read().await? {
                 Input::End => return Ok(()),
@@ -139,11 +143,12 @@ impl Talk {
         }
     }
 
-    /// Waits for the next line. The socket is read meanwhile, so that it answers the sidecar's pings and its end is noticed.
-    async fn read(&mut self) -> Result<Input, Failure> {
+    /// Waits for the next line. The socket is read meanwhile, so that it answers the sidecar's pings and its end is
+    /// noticed.
+    async fn read(&mut self) -> Result<Input, CommandError> {
         let broken = async {
             loop {
-                if let Err(why) = self.wire.hear().await {
+                if let Err(why) = self.client.recv().await {
                     break why;
                 }
             }
@@ -154,56 +159,58 @@ impl Talk {
         }
     }
 
-    /// Says one message and shows its answer as it comes.
-    async fn turn(&mut self, message: &str) -> Result<(), Failure> {
+    /// Sends one message and prints its answer as it arrives.
+    async fn turn(&mut self, message: &str) -> Result<(), CommandError> {
         let turn_id = uuid::Uuid::now_v7().to_string();
-        self.wire
-            .text(json!({ "type": "message", "message": message, "turnId": turn_id }).to_string())
+        self.client
+            .send_text(json!({ "type": "message", "message": message, "turnId": turn_id }).to_string())
             .await?;
         let mut interrupts = on_interrupt()?;
         let mut cancelled = false;
         loop {
             let frame = tokio::select! {
-                frame = self.wire.hear() => frame?,
+                frame = self.client.recv() => frame?,
                 _ = interrupts.recv() => {
                     if cancelled {
                         return Err("stopped before the answer ended".into());
                     }
                     cancelled = true;
-                    self.wire.text(json!({ "type": "cancel", "turnId": turn_id }).to_string()).await?;
+                    self.client.send_text(json!({ "type": "cancel", "turnId": turn_id }).to_string()).await?;
                     continue;
                 }
             };
-            // A newer sidecar may say things that this one has no words for.
-            let Ok(said) = serde_json::from_str::<Said>(&frame) else {
+            // A newer sidecar may send events that this one doesn't know.
+            let Ok(received) = serde_json::from_str::<ReceivedEvent>(&frame) else {
                 continue;
             };
-            if said.envelope.turn_id.as_deref() == Some(&turn_id) && self.show(said)? {
+            if received.envelope.turn_id.as_deref() == Some(&turn_id) && self.show(received)? {
                 return Ok(());
             }
         }
     }
 
-    /// Shows one event of the running turn; true when it was its last.
-    fn show(&mut self, said: Said) -> Result<bool, Failure> {
-        match said.event {
+    /// Prints one event of the running turn; returns true if it was the last one.
+    fn show(&mut self, received: ReceivedEvent) -> Result<bool, CommandError> {
+        match received.event {
             ServerEvent::Token(token) => self.terminal.write(&token.token)?,
-            ServerEvent::User(_) => self.conversation = said.envelope.conversation_id,
+            ServerEvent::User(_) => self.conversation = received.envelope.conversation_id,
             ServerEvent::Done(_) => {
                 self.terminal.write("\n")?;
                 return Ok(true);
             }
             ServerEvent::Error(ErrorEvent { message, .. }) => {
                 self.terminal.write("\n")?;
-                self.terminal.note(&format!("error: {message}"));
+                self.terminal.print_note(&format!("error: {message}"));
                 return Ok(true);
             }
             ServerEvent::Tool(tool) => {
                 let asked = format!("\nasks for {} {}", tool.name, tool.payload);
-                self.terminal.note(&asked);
+                self.terminal.print_note(&asked);
             }
-            ServerEvent::ToolOutput(output) => self.terminal.note(&format!("{} gave {}", output.name, output.payload)),
-            ServerEvent::Narration(narration) => self.terminal.note(&narration.text),
+            ServerEvent::ToolOutput(output) => self
+                .terminal
+                .print_note(&format!("{} gave {}", output.name, output.payload)),
+            ServerEvent::Narration(narration) => self.terminal.print_note(&narration.text),
             ServerEvent::Ready(_)
             | ServerEvent::Queued(_)
             | ServerEvent::Reasoning(_)

@@ -1,4 +1,4 @@
-//! `sidecar eval`: what a model is worth and what it costs, measured by `engine_burn::eval` and printed here.
+//! `sidecar eval`: a model's quality and cost, measured by `engine_burn::eval` and printed here.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -9,9 +9,9 @@ use engine_burn::eval::{FlatCostRun, PerplexityRun, flat_cost, memory_growth, pe
 use engine_burn::{CachePolicy, LlamaModel, SinkWindow};
 use serde_json::json;
 
-use super::Failure;
-use super::progress::{bar, spinner};
+use crate::error::CommandError;
 use crate::local_engine;
+use crate::progress::{bar, spinner};
 use crate::settings::Settings;
 
 /// What to measure.
@@ -112,7 +112,7 @@ pub(super) struct MemoryArguments {
 }
 
 /// Runs `eval`.
-pub(super) fn eval(settings: &Settings, command: EvalCommand) -> Result<(), Failure> {
+pub(super) fn eval(settings: &Settings, command: EvalCommand) -> Result<(), CommandError> {
     match command {
         EvalCommand::Perplexity(arguments) => eval_perplexity(settings, &arguments),
         EvalCommand::FlatCost(arguments) => eval_flat_cost(settings, &arguments),
@@ -120,7 +120,7 @@ pub(super) fn eval(settings: &Settings, command: EvalCommand) -> Result<(), Fail
     }
 }
 
-fn eval_perplexity(settings: &Settings, arguments: &PerplexityArguments) -> Result<(), Failure> {
+fn eval_perplexity(settings: &Settings, arguments: &PerplexityArguments) -> Result<(), CommandError> {
     let ids = read_u16(&arguments.tokens, arguments.count.saturating_add(1))?;
     let model = load(&arguments.model, settings)?;
     let policy = arguments.policy.policy(model.config().context_tokens);
@@ -151,7 +151,7 @@ fn eval_perplexity(settings: &Settings, arguments: &PerplexityArguments) -> Resu
     Ok(())
 }
 
-fn eval_flat_cost(settings: &Settings, arguments: &FlatCostArguments) -> Result<(), Failure> {
+fn eval_flat_cost(settings: &Settings, arguments: &FlatCostArguments) -> Result<(), CommandError> {
     let model = load(&arguments.model, settings)?;
     let run = FlatCostRun {
         sink_window: arguments.policy.sink_window(),
@@ -169,7 +169,7 @@ fn eval_flat_cost(settings: &Settings, arguments: &FlatCostArguments) -> Result<
     Ok(())
 }
 
-fn eval_memory(settings: &Settings, arguments: &MemoryArguments) -> Result<(), Failure> {
+fn eval_memory(settings: &Settings, arguments: &MemoryArguments) -> Result<(), CommandError> {
     let model = load(&arguments.model, settings)?;
     let sink_window = arguments.policy.sink_window();
     let generating = bar(arguments.tokens as u64, "generating");
@@ -186,15 +186,15 @@ fn eval_memory(settings: &Settings, arguments: &MemoryArguments) -> Result<(), F
     Ok(())
 }
 
-fn load(path: &Path, settings: &Settings) -> Result<LlamaModel, Failure> {
+fn load(path: &Path, settings: &Settings) -> Result<LlamaModel, CommandError> {
     let loading = spinner("loading the model");
     let model = local_engine::load(path, settings)?;
     loading.finish_and_clear();
     Ok(model)
 }
 
-/// Reads the first `count` ids of a file, or all when there are fewer.
-fn read_u16(path: &Path, count: usize) -> Result<Vec<u32>, Failure> {
+/// Reads the first `count` ids of a file, or all if there are fewer.
+fn read_u16(path: &Path, count: usize) -> Result<Vec<u32>, CommandError> {
     let refused = |error: std::io::Error| format!("cannot read token ids from {}: {error}", path.display());
     let mut bytes = Vec::new();
     let wanted = (count as u64).saturating_mul(2);

@@ -8,10 +8,10 @@ use engine_burn::eval::{GenerateRun, generate_ids};
 use engine_burn::{CachePolicy, LlamaModel};
 use serde_json::json;
 
-use super::Failure;
 use super::eval::PolicyArguments;
-use super::progress::{bar, spinner};
+use crate::error::CommandError;
 use crate::local_engine;
+use crate::progress::{bar, spinner};
 use crate::settings::Settings;
 
 /// Largest file of ids, in bytes: a million ids with room to spare.
@@ -43,7 +43,7 @@ pub(super) struct GenerateArguments {
 }
 
 /// Runs `generate`.
-pub(super) fn generate(settings: &Settings, arguments: &GenerateArguments) -> Result<(), Failure> {
+pub(super) fn generate(settings: &Settings, arguments: &GenerateArguments) -> Result<(), CommandError> {
     if !arguments.temperature.is_finite() || arguments.temperature < 0.0 {
         return Err(format!("--temperature {} is not a number from 0 on", arguments.temperature).into());
     }
@@ -67,7 +67,7 @@ fn run(
     ids: &[u32],
     policy: CachePolicy,
     arguments: &GenerateArguments,
-) -> Result<Vec<u32>, Failure> {
+) -> Result<Vec<u32>, CommandError> {
     let options = engine::Options {
         temperature: arguments.temperature,
         top_p: 1.0,
@@ -85,7 +85,7 @@ fn run(
     Ok(tokens)
 }
 
-fn read_ids(path: &Path) -> Result<Vec<u32>, Failure> {
+fn read_ids(path: &Path) -> Result<Vec<u32>, CommandError> {
     let refused = |reason: String| format!("cannot read token ids from {}: {reason}", path.display());
     let length = fs::metadata(path).map_err(|error| refused(error.to_string()))?.len();
     if length > MAX_IDS_BYTES {

@@ -1,16 +1,17 @@
-//! `sidecar serve`: starts everything, says where it listens, and drains on SIGTERM or Ctrl-C.
+//! `sidecar serve`: starts everything, announces the address, and drains on SIGTERM or Ctrl-C.
 
 use std::io::{self, Write};
 
-use super::Failure;
 use crate::app::App;
+use crate::error::CommandError;
+use crate::logging;
+use crate::models::Engines;
 use crate::notify::{Notifier, ServiceState};
 use crate::settings::Loaded;
-use crate::{Engines, logging};
 
-/// Serves until a signal; then lets running turns end, up to a deadline. A second signal stops it at once.
-pub(super) async fn serve(loaded: Loaded) -> Result<(), Failure> {
-    // Before anything else, so that no signal meets the default, which ends the process.
+/// Serves until a signal; then lets running turns end, up to a deadline. A second signal stops at once.
+pub(super) async fn serve(loaded: Loaded) -> Result<(), CommandError> {
+    // Before anything else, so that no signal meets the default action, which ends the process.
     let mut signals = StopSignals::listen()?;
     let _logs = logging::start(&loaded.settings.log_dir, logging::Stderr::Readable)?;
     for warning in &loaded.warnings {
@@ -21,10 +22,10 @@ pub(super) async fn serve(loaded: Loaded) -> Result<(), Failure> {
     let engines = Engines::open(&loaded.settings)?;
     let running = App::start(loaded.settings, engines).await?;
     announce(&running.url());
-    manager.tell(ServiceState::Ready);
+    manager.notify(ServiceState::Ready);
     signals.next().await?;
     running.refuse_turns();
-    manager.tell(ServiceState::Stopping);
+    manager.notify(ServiceState::Stopping);
     tracing::info!(
         seconds = grace.as_secs(),
         "stopping when the running turns have ended, or then"
@@ -38,14 +39,14 @@ pub(super) async fn serve(loaded: Loaded) -> Result<(), Failure> {
     }
 }
 
-/// Says where the sidecar listens, on a line of its own: programs that start a sidecar read it.
+/// Prints the sidecar's URL, on a line of its own: programs that start a sidecar read it.
 fn announce(url: &str) {
-    // Nobody may be reading; that is no reason not to serve.
+    // A closed stdout is no reason not to serve.
     let _ = writeln!(io::stdout().lock(), "listening on {url}");
     tracing::info!(url, "listening");
 }
 
-/// SIGTERM and Ctrl-C, from when they are first listened for.
+/// SIGTERM and Ctrl-C, from the moment they are first listened for.
 #[cfg(unix)]
 struct StopSignals {
     terminate: tokio::signal::unix::Signal,
@@ -56,7 +57,7 @@ struct StopSignals {
 impl StopSignals {
     fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        // Heard and not heeded: a write that meets a limit on file sizes then fails, as one to a full disk does.
+        // Ignored by installing a handler: a write beyond a limit on file sizes then fails, as one to a full disk does.
         drop(signal(SignalKind::from_raw(libc::SIGXFSZ))?);
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,

@@ -18,7 +18,7 @@ fn tokens(seqs: std::ops::RangeInclusive<u64>, turn: &str) -> Vec<Event> {
         .collect()
 }
 
-/// Shows the frames of events, without what all of them share.
+/// Compares the frames of events, without what all of them share.
 #[track_caller]
 fn check(events: &[Event], expected: Expect) {
     let shared = ",\"conversationId\":\"c\"";
@@ -30,7 +30,7 @@ fn check(events: &[Event], expected: Expect) {
 }
 
 #[test]
-fn a_reader_that_keeps_up_gets_every_event_alone() {
+fn a_reader_that_keeps_up_gets_a_frame_per_event() {
     check(
         &[
             event(1, "user", "t", "{\"text\":\"hi\"}"),

@@ -1,20 +1,20 @@
-//! `/agents`: read, written and deleted one by one.
+//! `/agents`: lists, reads, writes and deletes agents.
 
 use actix_web::http::header::{ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, web};
-use agent_store::{Agent, AgentId, AgentStoreError, Condition, Draft};
+use agent_store::{Agent, AgentId, Condition, Draft};
 use protocol::{AgentDraft, AgentList, ErrorCode};
 
 use super::body;
-use crate::state::State;
-use crate::status::{ApiError, Chain};
+use crate::api_error::ApiError;
+use crate::state::AppState;
 
 /// `GET /agents`.
-pub(super) async fn list(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let agents = state.blocking(|agents| agents.list()).await?.map_err(refuse)?;
+pub(super) async fn list(state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
+    let agents = state.with_agents(|agents| agents.list()).await??;
     Ok(HttpResponse::Ok().json(AgentList {
-        agents: agents.into_iter().map(on_the_wire).collect(),
+        agents: agents.into_iter().map(to_wire).collect(),
     }))
 }
 
@@ -22,19 +22,19 @@ pub(super) async fn list(state: web::Data<State>) -> Result<HttpResponse, ApiErr
 pub(super) async fn get(
     request: HttpRequest,
     id: web::Path<String>,
-    state: web::Data<State>,
+    state: web::Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
-    let id = existing(&id)?;
-    let agent = state.blocking(move |agents| agents.get(&id)).await?.map_err(refuse)?;
+    let id = parse_existing_id(&id)?;
+    let agent = state.with_agents(move |agents| agents.get(&id)).await??;
     let etag = agent.etag();
-    if is_known(&request, &etag) {
+    if matches_if_none_match(&request, &etag) {
         return Ok(HttpResponse::NotModified().insert_header((ETAG, etag)).finish());
     }
-    Ok(HttpResponse::Ok().insert_header((ETAG, etag)).json(on_the_wire(agent)))
+    Ok(HttpResponse::Ok().insert_header((ETAG, etag)).json(to_wire(agent)))
 }
 
-/// Whether `If-None-Match` names this version; weak tags count, as they do for every reader.
-fn is_known(request: &HttpRequest, etag: &str) -> bool {
+/// Returns true if `If-None-Match` has this version; weak tags count, as the header's comparison is weak.
+fn matches_if_none_match(request: &HttpRequest, etag: &str) -> bool {
     let values = request
         .headers()
         .get_all(IF_NONE_MATCH)
@@ -48,10 +48,10 @@ pub(super) async fn put(
     request: HttpRequest,
     id: web::Path<String>,
     payload: Payload,
-    state: web::Data<State>,
+    state: web::Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
     let id = AgentId::parse(&id).map_err(|error| ApiError::unprocessable(error.to_string()))?;
-    let condition = condition(&request)?;
+    let condition = parse_if_match(&request)?;
     let body = body::read(payload, &state).await?;
     let draft = AgentDraft::parse(&body).map_err(|error| ApiError::unprocessable(error.to_string()))?;
     if let Some(other) = draft.id.filter(|other| other != id.as_str()) {
@@ -67,9 +67,8 @@ pub(super) async fn put(
         markdown_context: draft.markdown_context,
     };
     let put = state
-        .blocking(move |agents| agents.put(draft, condition.as_ref()))
-        .await?
-        .map_err(refuse)?;
+        .with_agents(move |agents| agents.put(draft, condition.as_ref()))
+        .await??;
     let mut response = if put.created {
         HttpResponse::Created()
     } else {
@@ -80,62 +79,43 @@ pub(super) async fn put(
     }
     Ok(response
         .insert_header((ETAG, put.agent.etag()))
-        .json(on_the_wire(put.agent)))
+        .json(to_wire(put.agent)))
 }
 
 /// `DELETE /agents/{id}`.
-pub(super) async fn delete(id: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    let id = existing(&id)?;
-    state
-        .blocking(move |agents| agents.delete(&id))
-        .await?
-        .map_err(refuse)?;
+pub(super) async fn delete(id: web::Path<String>, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
+    let id = parse_existing_id(&id)?;
+    state.with_agents(move |agents| agents.delete(&id)).await??;
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// What is no id names no agent.
-fn existing(id: &str) -> Result<AgentId, ApiError> {
+/// Parses the id of an agent that should exist: a malformed id names no agent.
+fn parse_existing_id(id: &str) -> Result<AgentId, ApiError> {
     AgentId::parse(id).map_err(|_| ApiError::agent_not_found())
 }
 
-/// Reads `If-Match`; several such headers are one list.
-fn condition(request: &HttpRequest) -> Result<Option<Condition>, ApiError> {
-    let refused = |detail: String| ApiError::new(ErrorCode::InvalidRequest, detail);
+/// Parses `If-Match`; several such headers are one list.
+fn parse_if_match(request: &HttpRequest) -> Result<Option<Condition>, ApiError> {
+    let invalid = |detail: String| ApiError::new(ErrorCode::InvalidRequest, detail);
     let tags: Result<Vec<&str>, _> = request
         .headers()
         .get_all(IF_MATCH)
         .map(|value| value.to_str())
         .collect();
-    let tags = tags.map_err(|_| refused("If-Match is not text".to_owned()))?;
+    let tags = tags.map_err(|_| invalid("If-Match is not text".to_owned()))?;
     if tags.is_empty() {
         return Ok(None);
     }
     Condition::parse_if_match(&tags.join(", "))
         .map(Some)
-        .map_err(|error| refused(error.to_string()))
+        .map_err(|error| invalid(error.to_string()))
 }
 
-fn on_the_wire(agent: Agent) -> protocol::Agent {
+fn to_wire(agent: Agent) -> protocol::Agent {
     protocol::Agent {
         id: agent.id.to_string(),
         name: agent.name,
         system_prompt: agent.system_prompt,
         markdown_context: agent.markdown_context,
-    }
-}
-
-fn refuse(error: AgentStoreError) -> ApiError {
-    let detail = Chain(&error).to_string();
-    match &error {
-        AgentStoreError::NotFound { .. } => ApiError::agent_not_found(),
-        AgentStoreError::ConditionFailed { .. } => ApiError::new(ErrorCode::Conflict, detail),
-        AgentStoreError::InvalidCondition { .. } => ApiError::new(ErrorCode::InvalidRequest, detail),
-        AgentStoreError::BlankName { .. } | AgentStoreError::Unstorable { .. } => ApiError::unprocessable(detail),
-        // The file is the user's own: they can mend it when they are told how.
-        AgentStoreError::Broken { .. } => ApiError::new(ErrorCode::Internal, detail),
-        AgentStoreError::TooManyAgents { .. } => ApiError::new(ErrorCode::TooLarge, detail),
-        AgentStoreError::Write { source, .. } => ApiError::disk(&format!("cannot write the agent: {source}"), &error),
-        AgentStoreError::Delete { source, .. } => ApiError::disk(&format!("cannot delete the agent: {source}"), &error),
-        _ => ApiError::internal("the agent store", &error),
     }
 }

@@ -1,6 +1,7 @@
 //! `/conversations/{id}/export` and `/conversations/import`: a conversation as JSON Lines, out and in.
 //!
-//! Neither way is more than a piece of it in memory: an export is read as the client takes it, an import is written as it comes.
+//! Neither direction holds more than a chunk in memory: an export is read as the client takes it, an import is written
+//! as it arrives.
 
 use std::future::ready;
 use std::time::Duration;
@@ -16,20 +17,20 @@ use protocol::{ConversationImported, ErrorCode, check_conversation_id, check_log
 use tokio::time::timeout;
 
 use super::body::{self, query};
-use super::conversations::check_name;
-use crate::state::State;
-use crate::status::ApiError;
+use super::conversations::check_id;
+use crate::api_error::ApiError;
+use crate::state::AppState;
 
 /// The content type of an export.
 const JSON_LINES: &str = "application/jsonl; charset=utf-8";
 
 /// Most bytes of an import: a conversation of some million tokens, and a bound on what one request may write.
-const MAX_BYTES: u64 = 1 << 30;
+const MAX_IMPORT_BYTES: u64 = 1 << 30;
 
-/// Most bytes of one line: a turn with the largest rounds that the store takes, and as much again for its texts.
+/// Most bytes of one line: a turn with the largest tool rounds that the store takes, and as much again for its texts.
 const MAX_LINE_BYTES: usize = 16 << 20;
 
-/// What a store takes on trust.
+/// Validates what a store doesn't know: ids, agents and events.
 const CHECKS: ImportChecks = ImportChecks {
     // Conversations and turns have the same kind of id.
     is_id: |id| check_conversation_id(id).is_ok(),
@@ -38,10 +39,11 @@ const CHECKS: ImportChecks = ImportChecks {
 };
 
 /// `GET /conversations/{id}/export`.
-pub(super) async fn export(id: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    check_name(&id)?;
+pub(super) async fn export(id: web::Path<String>, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
+    check_id(&id)?;
     let mut export = state.store.export(&id);
-    // What can be refused is refused with the first piece. Later only a deletion breaks it off, and the client sees no end.
+    // What can be refused is refused with the first chunk. Later only a deletion cuts the response off, and the client
+    // sees no end.
     let first = export.piece().await?.unwrap_or_default();
     let rest = stream::unfold(Some(export), |export| async {
         let mut export = export?;
@@ -57,11 +59,11 @@ pub(super) async fn export(id: web::Path<String>, state: web::Data<State>) -> Re
         .streaming(pieces))
 }
 
-/// `POST /conversations/import`. When the client goes away, what has come is removed again.
+/// `POST /conversations/import`. When the client goes away, what was imported is removed again.
 pub(super) async fn import(
     request: HttpRequest,
     payload: Payload,
-    state: web::Data<State>,
+    state: web::Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
     let query = query(&request)?;
     let id = query.text("as").map(str::to_owned);
@@ -80,14 +82,14 @@ pub(super) async fn import(
         }))
 }
 
-async fn read_lines(mut payload: Payload, import: &mut Import, patience: Duration) -> Result<(), ApiError> {
+async fn read_lines(mut payload: Payload, import: &mut Import, chunk_timeout: Duration) -> Result<(), ApiError> {
     let (mut line, mut bytes) = (Vec::new(), 0_u64);
-    while let Some(chunk) = timeout(patience, payload.next()).await.map_err(body::too_slow)? {
-        let broken = |error| ApiError::new(ErrorCode::InvalidRequest, format!("cannot read the body: {error}"));
-        let chunk = chunk.map_err(broken)?;
+    while let Some(chunk) = timeout(chunk_timeout, payload.next()).await.map_err(body::timed_out)? {
+        let unreadable = |error| ApiError::new(ErrorCode::InvalidRequest, format!("cannot read the body: {error}"));
+        let chunk = chunk.map_err(unreadable)?;
         bytes += chunk.len() as u64;
-        if bytes > MAX_BYTES {
-            let detail = format!("the import is larger than {MAX_BYTES} bytes");
+        if bytes > MAX_IMPORT_BYTES {
+            let detail = format!("the import is larger than {MAX_IMPORT_BYTES} bytes");
             return Err(ApiError::new(ErrorCode::TooLarge, detail));
         }
         let mut pieces = chunk.split(|byte| *byte == b'\n').peekable();
@@ -98,9 +100,9 @@ async fn read_lines(mut payload: Payload, import: &mut Import, patience: Duratio
                 return Err(ApiError::new(ErrorCode::TooLarge, detail));
             }
             line.extend_from_slice(piece);
-            // The last piece has no end yet.
+            // The last part has no line end yet.
             if pieces.peek().is_some() {
-                take(import, &line).await?;
+                import_line(import, &line).await?;
                 line.clear();
             }
         }
@@ -108,10 +110,10 @@ async fn read_lines(mut payload: Payload, import: &mut Import, patience: Duratio
     if line.is_empty() {
         return Ok(());
     }
-    take(import, &line).await
+    import_line(import, &line).await
 }
 
-async fn take(import: &mut Import, line: &[u8]) -> Result<(), ApiError> {
+async fn import_line(import: &mut Import, line: &[u8]) -> Result<(), ApiError> {
     let number = import.line_number() + 1;
     let text = std::str::from_utf8(line)
         .map_err(|error| ApiError::new(ErrorCode::InvalidRequest, format!("line {number}: {error}")))?;

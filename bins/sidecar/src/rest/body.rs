@@ -1,4 +1,4 @@
-//! What a request brings: a bounded body, a checked query.
+//! Parts of a request that handlers read: a bounded body, a checked query.
 
 use std::collections::HashMap;
 
@@ -9,37 +9,37 @@ use protocol::ErrorCode;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
-use crate::state::State;
-use crate::status::ApiError;
+use crate::api_error::ApiError;
+use crate::state::AppState;
 
-/// Reads a body up to the limits in force.
-pub(super) async fn read(payload: Payload, state: &State) -> Result<Bytes, ApiError> {
+/// Reads a body, within the configured size and time.
+pub(super) async fn read(payload: Payload, state: &AppState) -> Result<Bytes, ApiError> {
     let limit = usize::try_from(state.limits.body_bytes).unwrap_or(usize::MAX);
     let too_large = |_| ApiError::new(ErrorCode::TooLarge, format!("the body is larger than {limit} bytes"));
     let body = timeout(state.http.body, payload.to_bytes_limited(limit)).await;
-    let body = body.map_err(too_slow)?.map_err(too_large)?;
+    let body = body.map_err(timed_out)?.map_err(too_large)?;
     body.map_err(|error| ApiError::new(ErrorCode::InvalidRequest, format!("cannot read the body: {error}")))
 }
 
-/// A body, or the next piece of one, that doesn't come.
-pub(super) fn too_slow(_: Elapsed) -> ApiError {
+/// Converts the timeout of a body, or of its next chunk.
+pub(super) fn timed_out(_: Elapsed) -> ApiError {
     ApiError {
         status: StatusCode::REQUEST_TIMEOUT,
         ..ApiError::new(ErrorCode::InvalidRequest, "the body took too long")
     }
 }
 
-/// Reads the query: the last value of each key, keys that nobody asks for included.
-pub(super) fn query(request: &HttpRequest) -> Result<QueryKeys, ApiError> {
+/// Parses the query: the last value of each key, unknown keys included.
+pub(super) fn query(request: &HttpRequest) -> Result<QueryParams, ApiError> {
     let keys = Query::<HashMap<String, String>>::from_query(request.query_string());
     let refused = |_| ApiError::new(ErrorCode::InvalidRequest, "the query is not key=value pairs");
-    Ok(QueryKeys(keys.map_err(refused)?.into_inner()))
+    Ok(QueryParams(keys.map_err(refused)?.into_inner()))
 }
 
-/// What a query says.
-pub(super) struct QueryKeys(HashMap<String, String>);
+/// The parameters of a query.
+pub(super) struct QueryParams(HashMap<String, String>);
 
-impl QueryKeys {
+impl QueryParams {
     pub(super) fn text(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }

@@ -1,6 +1,6 @@
-//! `/controllers`: registered, kept alive, and heard.
+//! `/controllers`: registration, keep-alive and events of controllers.
 //!
-//! Whoever registers is told a token, and shows it as `X-Controller-Token` from then on.
+//! A registration returns a token, which the controller sends as `X-Controller-Token` from then on.
 
 use actix_web::http::Method;
 use actix_web::http::header::LOCATION;
@@ -12,11 +12,12 @@ use protocol::{
 };
 use relay::{Holder, LeaseRequest, NarratorError};
 
-use super::{body, resource};
-use crate::state::State;
-use crate::status::ApiError;
+use super::body;
+use super::resource::resource;
+use crate::api_error::ApiError;
+use crate::state::AppState;
 
-/// What a holder shows its token in.
+/// The header with a controller's token.
 const TOKEN_HEADER: &str = "x-controller-token";
 
 /// Adds the controllers' routes.
@@ -33,17 +34,21 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 }
 
 /// `GET /controllers`.
-async fn list(state: web::Data<State>) -> HttpResponse {
+async fn list(state: web::Data<AppState>) -> HttpResponse {
     let holders = state.narrator.leases().list();
     HttpResponse::Ok().json(ControllerList {
-        controllers: holders.into_iter().map(on_the_wire).collect(),
+        controllers: holders.into_iter().map(to_wire).collect(),
     })
 }
 
 /// `POST /controllers`.
-async fn register(request: HttpRequest, payload: Payload, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+async fn register(
+    request: HttpRequest,
+    payload: Payload,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, ApiError> {
     let body = body::read(payload, &state).await?;
-    let wanted = ControllerRegistration::parse(&body).map_err(refuse)?;
+    let wanted = ControllerRegistration::parse(&body).map_err(invalid)?;
     let granted = state.narrator.leases().register(LeaseRequest {
         agent_id: wanted.agent_id,
         workspace_id: wanted.workspace_id,
@@ -64,7 +69,7 @@ async fn register(request: HttpRequest, payload: Payload, state: web::Data<State
 async fn keep_alive(
     request: HttpRequest,
     id: web::Path<String>,
-    state: web::Data<State>,
+    state: web::Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
     let kept = state.narrator.leases().keep_alive(&id, token(&request));
     Ok(HttpResponse::Ok().json(ControllerKeptAlive {
@@ -77,7 +82,7 @@ async fn keep_alive(
 async fn release(
     request: HttpRequest,
     id: web::Path<String>,
-    state: web::Data<State>,
+    state: web::Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
     let released = state.narrator.leases().release(&id, token(&request));
     released.map_err(NarratorError::from)?;
@@ -89,29 +94,29 @@ async fn publish(
     request: HttpRequest,
     id: web::Path<String>,
     payload: Payload,
-    state: web::Data<State>,
+    state: web::Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
-    // Before the body is read: who has no lease needn't send any.
+    // Before the body is read: a controller without a lease needn't send any.
     let leases = state.narrator.leases();
     leases.check(&id, token(&request)).map_err(NarratorError::from)?;
     let body = body::read(payload, &state).await?;
-    let events = ControllerEvents::parse(&body).map_err(refuse)?;
+    let events = ControllerEvents::parse(&body).map_err(invalid)?;
     let (narrator, id, token) = (state.narrator.clone(), id.into_inner(), token(&request).to_owned());
-    let published = state.outlive(async move { narrator.publish(&id, &token, events).await });
+    let published = state.spawn_detached(async move { narrator.publish(&id, &token, events).await });
     Ok(HttpResponse::Ok().json(published.await??))
 }
 
-/// The token that a request shows; empty when it shows none.
+/// Returns the token of a request; empty if it has none.
 fn token(request: &HttpRequest) -> &str {
-    let shown = request.headers().get(TOKEN_HEADER);
-    shown.and_then(|value| value.to_str().ok()).unwrap_or_default()
+    let header = request.headers().get(TOKEN_HEADER);
+    header.and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn refuse(error: ProtocolError) -> ApiError {
+fn invalid(error: ProtocolError) -> ApiError {
     ApiError::new(ErrorCode::InvalidRequest, error.to_string())
 }
 
-fn on_the_wire(holder: Holder) -> Controller {
+fn to_wire(holder: Holder) -> Controller {
     Controller {
         registration_id: holder.registration_id,
         agent_id: holder.agent_id,

@@ -1,4 +1,4 @@
-//! `/conversations`: what was said, page by page, and what the model saw of it.
+//! `/conversations`: conversations, turns and events, page by page, and the prompt that the model saw.
 
 use actix_web::http::header::ACCEPT;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -9,33 +9,33 @@ use serde_json::value::RawValue;
 
 use super::body::query;
 use super::sse;
-use crate::state::State;
-use crate::status::ApiError;
+use crate::api_error::ApiError;
+use crate::state::AppState;
 
-/// Conversations of a page when the query doesn't say, and at most.
-const PAGE: Page = Page { usual: 50, most: 200 };
+/// Conversations of a page: the default, and the most.
+const PAGE: PageSize = PageSize { default: 50, max: 200 };
 
 /// Turns of a page.
-const TURN_PAGE: Page = Page { usual: 100, most: 200 };
+const TURN_PAGE: PageSize = PageSize { default: 100, max: 200 };
 
 /// Events of a page.
-const EVENT_PAGE: Page = Page {
-    usual: 500,
-    most: 1_000,
+const EVENT_PAGE: PageSize = PageSize {
+    default: 500,
+    max: 1_000,
 };
 
-struct Page {
-    usual: usize,
-    most: usize,
+struct PageSize {
+    default: usize,
+    max: usize,
 }
 
-impl Page {
-    fn size(&self, wanted: Option<u64>) -> Result<usize, ApiError> {
-        match wanted {
-            None => Ok(self.usual),
-            Some(size) if (1..=self.most as u64).contains(&size) => Ok(size as usize),
+impl PageSize {
+    fn size(&self, requested: Option<u64>) -> Result<usize, ApiError> {
+        match requested {
+            None => Ok(self.default),
+            Some(size) if (1..=self.max as u64).contains(&size) => Ok(size as usize),
             Some(size) => {
-                let detail = format!("limit={size} must be 1 to {}", self.most);
+                let detail = format!("limit={size} must be 1 to {}", self.max);
                 Err(ApiError::new(ErrorCode::InvalidRequest, detail))
             }
         }
@@ -43,11 +43,11 @@ impl Page {
 }
 
 /// `GET /conversations`.
-pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn list(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
     let query = query(&request)?;
     let size = PAGE.size(query.number("limit")?)?;
     let page = state.store.list(query.text("cursor"), size).await?;
-    let conversations = page.conversations.into_iter().map(summary).collect();
+    let conversations = page.conversations.into_iter().map(summary_to_wire).collect();
     Ok(HttpResponse::Ok().json(ConversationPage {
         conversations,
         next_cursor: page.next,
@@ -58,28 +58,28 @@ pub(super) async fn list(request: HttpRequest, state: web::Data<State>) -> Resul
 pub(super) async fn get(
     request: HttpRequest,
     id: web::Path<String>,
-    state: web::Data<State>,
+    state: web::Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
     let query = query(&request)?;
     let size = TURN_PAGE.size(query.number("limit")?)?;
     let after = query.number("cursor")?.unwrap_or(0);
-    let conversation = find(&state, &id).await?;
+    let conversation = find_conversation(&state, &id).await?;
     let turns = state.store.turns(&id, after, size).await?;
-    // A page may be short because its turns are long: only a look behind it says whether it is the last.
+    // A page may be short because its turns are long: only the next page tells whether it is the last.
     let last = turns.last().map_or(after, |turn| turn.key);
     let has_more = !turns.is_empty() && !state.store.turns(&id, last, 1).await?.is_empty();
     let next_cursor = has_more.then(|| last.to_string());
-    let turns = turns.into_iter().map(turn).collect::<Result<_, _>>()?;
+    let turns = turns.into_iter().map(turn_to_wire).collect::<Result<_, _>>()?;
     Ok(HttpResponse::Ok().json(protocol::Conversation {
-        summary: summary(conversation),
+        summary: summary_to_wire(conversation),
         turns,
         next_cursor,
     }))
 }
 
 /// `DELETE /conversations/{id}`.
-pub(super) async fn delete(id: web::Path<String>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    check_name(&id)?;
+pub(super) async fn delete(id: web::Path<String>, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
+    check_id(&id)?;
     state.delete_conversation(&id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -88,22 +88,22 @@ pub(super) async fn delete(id: web::Path<String>, state: web::Data<State>) -> Re
 pub(super) async fn events(
     request: HttpRequest,
     id: web::Path<String>,
-    state: web::Data<State>,
+    state: web::Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
     let query = query(&request)?;
     let after = query.number("after")?.unwrap_or(0);
-    // What makes no sense is refused also where it isn't used.
-    let seen = last_event_id(&request)?;
+    // A malformed header is refused even where it isn't used.
+    let resumed_after = last_event_id(&request)?;
     let size = EVENT_PAGE.size(query.number("limit")?)?;
     if wants_stream(&request) {
-        let start = sse::Start {
-            after: seen.unwrap_or(after),
-            last_seq: find(&state, &id).await?.last_seq,
+        let start = sse::StreamStart {
+            after: resumed_after.unwrap_or(after),
+            last_seq: find_conversation(&state, &id).await?.last_seq,
             conversation: id.into_inner(),
         };
-        return sse::answer(&state, start);
+        return sse::respond(&state, start);
     }
-    let last_seq = find(&state, &id).await?.last_seq;
+    let last_seq = find_conversation(&state, &id).await?.last_seq;
     let events = state.store.events(&id, after, size).await?;
     let unreadable = |error: serde_json::Error| ApiError::internal("reading an event", &error);
     let frames = events
@@ -113,7 +113,7 @@ pub(super) async fn events(
     Ok(HttpResponse::Ok().json(EventPage { events, last_seq }))
 }
 
-/// Whether the log is asked for as server-sent events.
+/// Returns true if the client accepts server-sent events.
 fn wants_stream(request: &HttpRequest) -> bool {
     let accepted = request
         .headers()
@@ -126,7 +126,7 @@ fn wants_stream(request: &HttpRequest) -> bool {
     })
 }
 
-/// What a stream's reader has seen: the browser says it again by itself, beside the address that it was given first.
+/// Parses `Last-Event-ID`, which a browser sends by itself when it reconnects, with the URL of its first request.
 fn last_event_id(request: &HttpRequest) -> Result<Option<u64>, ApiError> {
     let Some(value) = request.headers().get("last-event-id") else {
         return Ok(None);
@@ -145,29 +145,30 @@ fn last_event_id(request: &HttpRequest) -> Result<Option<u64>, ApiError> {
 pub(super) async fn prompt(
     request: HttpRequest,
     id: web::Path<String>,
-    state: web::Data<State>,
+    state: web::Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
     let query = query(&request)?;
-    check_name(&id)?;
+    check_id(&id)?;
     Ok(HttpResponse::Ok().json(state.prompt(&id, query.required("turn")?).await?))
 }
 
-async fn find(state: &State, id: &str) -> Result<Conversation, ApiError> {
-    check_name(id)?;
-    state.store.conversation(id).await?.ok_or_else(|| unknown(id))
+async fn find_conversation(state: &AppState, id: &str) -> Result<Conversation, ApiError> {
+    check_id(id)?;
+    state.store.conversation(id).await?.ok_or_else(|| not_found(id))
 }
 
-/// What is no id names no conversation, even where the store has something of that name: an import that isn't finished.
-pub(super) fn check_name(id: &str) -> Result<(), ApiError> {
-    check_conversation_id(id).map_err(|_| unknown(id))
+/// Checks a conversation's id: a malformed one names no conversation, even where the store has something of that name,
+/// such as an unfinished import.
+pub(super) fn check_id(id: &str) -> Result<(), ApiError> {
+    check_conversation_id(id).map_err(|_| not_found(id))
 }
 
-fn unknown(id: &str) -> ApiError {
+fn not_found(id: &str) -> ApiError {
     let detail = format!("conversation {id:?} not found");
     ApiError::new(ErrorCode::ConversationNotFound, detail)
 }
 
-fn summary(conversation: Conversation) -> ConversationSummary {
+fn summary_to_wire(conversation: Conversation) -> ConversationSummary {
     ConversationSummary {
         conversation_id: conversation.id,
         created_at: rfc3339(conversation.created_at_ms),
@@ -177,13 +178,13 @@ fn summary(conversation: Conversation) -> ConversationSummary {
     }
 }
 
-fn turn(turn: Turn) -> Result<protocol::Turn, ApiError> {
+fn turn_to_wire(turn: Turn) -> Result<protocol::Turn, ApiError> {
     let options = serde_json::from_str(&turn.options_json)
         .map_err(|error| ApiError::internal("reading a turn's options", &error))?;
     Ok(protocol::Turn {
         turn_id: turn.turn_id,
         parent_turn_id: turn.parent_turn_id,
-        state: state_on_the_wire(turn.state),
+        state: state_to_wire(turn.state),
         agent_id: turn.agent_id,
         agent_hash: turn.agent_hash,
         user_text: turn.user_text,
@@ -196,7 +197,7 @@ fn turn(turn: Turn) -> Result<protocol::Turn, ApiError> {
     })
 }
 
-fn state_on_the_wire(state: TurnState) -> protocol::TurnState {
+fn state_to_wire(state: TurnState) -> protocol::TurnState {
     match state {
         TurnState::Pending => protocol::TurnState::Pending,
         TurnState::Streaming => protocol::TurnState::Streaming,

@@ -1,4 +1,4 @@
-//! `GET /openapi.json` and `GET /asyncapi.json`: what programs read of the protocol.
+//! `GET /openapi.json` and `GET /asyncapi.json`: the protocol's machine-readable descriptions.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;

@@ -1,15 +1,15 @@
-//! Whether the process serves, and whether it can answer.
+//! `/healthz` and `/readyz`: whether the process serves, and whether the default model can answer.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use engine::Readiness;
 use protocol::{ErrorCode, Health, Readiness as ReadinessBody};
 
-use crate::state::State;
-use crate::status::ApiError;
+use crate::api_error::ApiError;
+use crate::state::AppState;
 
 /// `GET /healthz`: the process serves.
-pub(super) async fn alive(state: web::Data<State>) -> HttpResponse {
+pub(super) async fn alive(state: web::Data<AppState>) -> HttpResponse {
     HttpResponse::Ok().json(Health {
         status: "ok".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -17,8 +17,8 @@ pub(super) async fn alive(state: web::Data<State>) -> HttpResponse {
     })
 }
 
-/// `GET /readyz`: a turn would be answered now.
-pub(super) async fn ready(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+/// `GET /readyz`: 200 if a turn would be answered now.
+pub(super) async fn ready(state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
     let not_yet = |code: ErrorCode, reason: String| ApiError {
         status: StatusCode::SERVICE_UNAVAILABLE,
         ..ApiError::new(code, reason)

@@ -1,4 +1,4 @@
-//! `/narrator`, and the same below `/api/workspaces/{id}`: said to narrators, and read of them.
+//! `/narrator`, and the same below `/api/workspaces/{id}`: sends messages to narrators and reads their feeds.
 
 use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName};
@@ -7,18 +7,18 @@ use actix_web::{HttpRequest, HttpResponse};
 use protocol::{ErrorCode, NarratorMessage};
 use relay::{Look, Waits};
 
-use super::body::{self, QueryKeys, query};
-use super::resource;
+use super::body::{self, QueryParams, query};
+use super::resource::resource;
 use crate::access;
+use crate::api_error::ApiError;
 use crate::phase::Phase;
-use crate::state::State;
-use crate::status::ApiError;
+use crate::state::AppState;
 
-/// Events or lines when the query doesn't say, and at most.
-const USUAL_LIMIT: usize = 50;
-const MOST: usize = 200;
+/// Events or lines of a feed: the default, and the most.
+const DEFAULT_LIMIT: usize = 50;
+const MAX_LIMIT: usize = 200;
 
-/// How a client says that it doesn't wait (RFC 7240).
+/// How a client asks for a response before the answer (RFC 7240).
 const RESPOND_ASYNC: &str = "respond-async";
 
 /// JSON Lines.
@@ -38,80 +38,80 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(resource("/api/workspaces/{id}/narrator/raw", &[Method::GET]).route(web::get().to(raw_of_workspace)));
 }
 
-async fn post(request: HttpRequest, payload: Payload, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    tell(&request, payload, &state, None).await
+async fn post(request: HttpRequest, payload: Payload, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
+    post_message(&request, payload, &state, None).await
 }
 
 async fn post_in_workspace(
     request: HttpRequest,
     id: web::Path<String>,
     payload: Payload,
-    state: web::Data<State>,
+    state: web::Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
-    tell(&request, payload, &state, Some(id.into_inner())).await
+    post_message(&request, payload, &state, Some(id.into_inner())).await
 }
 
-async fn feed(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+async fn feed(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
     let query = query(&request)?;
     let workspace = query.required("workspaceId")?.to_owned();
-    Ok(HttpResponse::Ok().json(state.narrator.feed(look(&query, workspace)?).await?))
+    Ok(HttpResponse::Ok().json(state.narrator.feed(parse_look(&query, workspace)?).await?))
 }
 
 async fn feed_of_workspace(
     request: HttpRequest,
     id: web::Path<String>,
-    state: web::Data<State>,
+    state: web::Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
-    let look = look(&query(&request)?, id.into_inner())?;
+    let look = parse_look(&query(&request)?, id.into_inner())?;
     Ok(HttpResponse::Ok().json(state.narrator.feed(look).await?))
 }
 
-async fn raw(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+async fn raw(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
     let query = query(&request)?;
     let workspace = query.required("workspaceId")?.to_owned();
-    lines(&state, look(&query, workspace)?).await
+    raw_lines(&state, parse_look(&query, workspace)?).await
 }
 
 async fn raw_of_workspace(
     request: HttpRequest,
     id: web::Path<String>,
-    state: web::Data<State>,
+    state: web::Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
-    lines(&state, look(&query(&request)?, id.into_inner())?).await
+    raw_lines(&state, parse_look(&query(&request)?, id.into_inner())?).await
 }
 
-/// Says something to a narrator. The work on it goes on when the client goes away.
-async fn tell(
+/// Sends a message to a narrator. The work on it goes on when the client goes away.
+async fn post_message(
     request: &HttpRequest,
     payload: Payload,
-    state: &State,
+    state: &AppState,
     workspace: Option<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let wrong = |detail: String| ApiError::new(ErrorCode::InvalidRequest, detail);
+    let invalid = |detail: String| ApiError::new(ErrorCode::InvalidRequest, detail);
     let body = body::read(payload, state).await?;
-    let mut message = NarratorMessage::parse(&body).map_err(|error| wrong(error.to_string()))?;
+    let mut message = NarratorMessage::parse(&body).map_err(|error| invalid(error.to_string()))?;
     if let Some(workspace) = workspace {
         if let Some(other) = message.workspace_id.filter(|other| *other != workspace) {
-            return Err(wrong(format!(
+            return Err(invalid(format!(
                 "the body's workspaceId {other:?} is not the path's {workspace:?}"
             )));
         }
         message.workspace_id = Some(workspace);
     }
-    let waits = if prefers_no_answer(request) {
+    let waits = if prefers_async(request) {
         Waits::ForNothing
     } else {
         Waits::ForTheAnswer
     };
     let narrator = state.narrator.clone();
     state.check_serving()?;
-    state.access.count_use(access::client(request))?;
+    state.access.count_start(access::client_ip(request))?;
     let mut phase = state.phase.clone();
     let accepted = tokio::select! {
         biased;
-        // A relay may be waited for much longer than a stop may take.
+        // A relay may take much longer than a stop may take.
         _ = phase.wait_for(|phase| *phase == Phase::Stopping) => return Err(ApiError::draining()),
-        told = state.outlive(async move { narrator.tell(message, waits).await }) => told??,
+        accepted = state.spawn_detached(async move { narrator.tell(message, waits).await }) => accepted??,
     };
     let mut response = HttpResponse::Accepted();
     if waits == Waits::ForNothing {
@@ -120,7 +120,7 @@ async fn tell(
     Ok(response.json(accepted))
 }
 
-fn prefers_no_answer(request: &HttpRequest) -> bool {
+fn prefers_async(request: &HttpRequest) -> bool {
     let values = request
         .headers()
         .get_all("prefer")
@@ -129,12 +129,12 @@ fn prefers_no_answer(request: &HttpRequest) -> bool {
     preferences.any(|preference| preference.trim().eq_ignore_ascii_case(RESPOND_ASYNC))
 }
 
-fn look(query: &QueryKeys, workspace: String) -> Result<Look, ApiError> {
+fn parse_look(query: &QueryParams, workspace: String) -> Result<Look, ApiError> {
     let limit = match query.number("limit")? {
-        None => USUAL_LIMIT,
-        Some(limit) if (1..=MOST as u64).contains(&limit) => limit as usize,
+        None => DEFAULT_LIMIT,
+        Some(limit) if (1..=MAX_LIMIT as u64).contains(&limit) => limit as usize,
         Some(limit) => {
-            let detail = format!("limit={limit} must be 1 to {MOST}");
+            let detail = format!("limit={limit} must be 1 to {MAX_LIMIT}");
             return Err(ApiError::new(ErrorCode::InvalidRequest, detail));
         }
     };
@@ -145,7 +145,7 @@ fn look(query: &QueryKeys, workspace: String) -> Result<Look, ApiError> {
     })
 }
 
-async fn lines(state: &State, look: Look) -> Result<HttpResponse, ApiError> {
+async fn raw_lines(state: &AppState, look: Look) -> Result<HttpResponse, ApiError> {
     let lines = state.narrator.raw(look).await?;
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, JSON_LINES)).body(lines))
 }

@@ -1,4 +1,4 @@
-//! What is registered is what `openapi.json` says; `tests/it/documents.rs` asks the running sidecar the same.
+//! The registered routes are those of `openapi.json`; `tests/it/documents.rs` checks the same on a running sidecar.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -9,13 +9,13 @@ use serde_json::Value;
 use super::routes;
 
 thread_local! {
-    /// Paths and methods, as this thread has registered them: `GET /agents`.
+    /// Paths and methods that this thread has registered: `GET /agents`.
     static REGISTERED: RefCell<BTreeSet<String>> = RefCell::default();
 }
 
-/// Notes a path that is registered.
-pub(super) fn note(path: &str, methods: &[actix_web::http::Method]) {
-    // A pattern that only matches one word is that word.
+/// Records a path that is registered.
+pub(super) fn record(path: &str, methods: &[actix_web::http::Method]) {
+    // A pattern that matches only one word is that word.
     let path = path.replace("{id:import}", "import");
     REGISTERED.with_borrow_mut(|registered| {
         registered.extend(methods.iter().map(|method| format!("{method} {path}")));

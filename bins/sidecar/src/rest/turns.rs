@@ -1,6 +1,7 @@
-//! `/conversations/{id}/turns` and `…/head`: turns without a socket, and the path that the next one follows.
+//! `/conversations/{id}/turns` and `…/head`: turns without a socket, and the turn that the next one continues.
 //!
-//! No socket owns a turn that begins here: it runs to its end whoever goes away. What comes of it is read from the log.
+//! No socket owns a turn that starts here: it runs to its end even if the client goes away. Its events are read from
+//! the log.
 
 use actix_web::http::header::LOCATION;
 use actix_web::http::{Method, StatusCode};
@@ -10,11 +11,12 @@ use chat::{ChatError, RegenerateCommand, TurnCommand, TurnHandle};
 use conversation_store::StoreError;
 use protocol::{CallOutput, ErrorCode, HeadChoice, Message, OptionsPatch, ProtocolError, Regenerate, TurnAccepted};
 
-use super::conversations::check_name;
-use super::{body, resource};
+use super::body;
+use super::conversations::check_id;
+use super::resource::resource;
 use crate::access;
-use crate::state::State;
-use crate::status::ApiError;
+use crate::api_error::ApiError;
+use crate::state::AppState;
 
 /// Adds the turns' routes.
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -27,14 +29,18 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(post("/conversations/{id}/turns/{turnId}/tool-output").route(web::post().to(tool_output)));
 }
 
-/// `PUT /conversations/{id}/head`. Turns that run or wait have their parent already: it changes nothing for them.
-async fn set_head(id: web::Path<String>, payload: Payload, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+/// `PUT /conversations/{id}/head`. Turns that run or wait have their parent already: nothing changes for them.
+async fn set_head(
+    id: web::Path<String>,
+    payload: Payload,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, ApiError> {
     let body = body::read(payload, &state).await?;
-    let HeadChoice { turn_id } = HeadChoice::parse(&body).map_err(refuse)?;
-    check_name(&id)?;
+    let HeadChoice { turn_id } = HeadChoice::parse(&body).map_err(invalid)?;
+    check_id(&id)?;
     let (store, id) = (state.store.clone(), id.into_inner());
     state
-        .outlive(async move { store.set_head(&id, &turn_id).await })
+        .spawn_detached(async move { store.set_head(&id, &turn_id).await })
         .await??;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -44,17 +50,17 @@ async fn start(
     request: HttpRequest,
     id: web::Path<String>,
     payload: Payload,
-    state: web::Data<State>,
+    state: web::Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
-    state.access.count_use(access::client(&request))?;
+    state.access.count_start(access::client_ip(&request))?;
     let id = id.into_inner();
     let body = body::read(payload, &state).await?;
-    let message = Message::parse(&body).map_err(refuse)?;
+    let message = Message::parse(&body).map_err(invalid)?;
     check_path("conversationId", &id, message.conversation_id.as_deref())?;
     let command = TurnCommand {
         agent_id: message
             .agent_id
-            .ok_or_else(|| refuse(ProtocolError::MissingKey { key: "agentId" }))?,
+            .ok_or_else(|| invalid(ProtocolError::MissingKey { key: "agentId" }))?,
         conversation_id: Some(id),
         turn_id: message.turn_id,
         parent_turn_id: message.parent_turn_id,
@@ -67,20 +73,21 @@ async fn start(
     Ok(accepted(state.start_turn(command).await?))
 }
 
-/// `POST /conversations/{id}/turns/{turnId}/regenerate`. The path names the turn; the body, if there is one, says the rest.
+/// `POST /conversations/{id}/turns/{turnId}/regenerate`. The path names the turn; the body, if there is one, has the
+/// rest.
 async fn regenerate(
     request: HttpRequest,
     path: web::Path<(String, String)>,
     payload: Payload,
-    state: web::Data<State>,
+    state: web::Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
-    state.access.count_use(access::client(&request))?;
+    state.access.count_start(access::client_ip(&request))?;
     let (id, turn) = path.into_inner();
     let body = body::read(payload, &state).await?;
-    let regenerate = Regenerate::parse(&body, &turn).map_err(refuse)?;
+    let regenerate = Regenerate::parse(&body, &turn).map_err(invalid)?;
     check_path("turnId", &turn, Some(&regenerate.turn_id))?;
     check_path("conversationId", &id, regenerate.conversation_id.as_deref())?;
-    check_name(&id)?;
+    check_id(&id)?;
     let command = RegenerateCommand {
         conversation_id: id,
         turn_id: turn,
@@ -92,7 +99,7 @@ async fn regenerate(
     Ok(accepted(state.regenerate(command).await?))
 }
 
-/// What the body says once more of the path has to be the same.
+/// Checks that a key of the body repeats what the path says.
 fn check_path(key: &str, path: &str, body: Option<&str>) -> Result<(), ApiError> {
     match body {
         Some(other) if other != path => Err(ApiError::new(
@@ -103,23 +110,23 @@ fn check_path(key: &str, path: &str, body: Option<&str>) -> Result<(), ApiError>
     }
 }
 
-/// The answer to a turn that has begun, with where its events are.
-fn accepted(begun: TurnHandle) -> HttpResponse {
-    let before = begun.first_seq.saturating_sub(1);
-    let events = format!("/conversations/{}/events?after={before}", begun.conversation_id);
+/// Answers with a turn that has started, and where its events are.
+fn accepted(handle: TurnHandle) -> HttpResponse {
+    let after_seq = handle.first_seq.saturating_sub(1);
+    let events = format!("/conversations/{}/events?after={after_seq}", handle.conversation_id);
     HttpResponse::Accepted()
         .insert_header((LOCATION, events))
         .json(TurnAccepted {
-            conversation_id: begun.conversation_id,
-            turn_id: begun.turn_id,
-            first_seq: begun.first_seq,
+            conversation_id: handle.conversation_id,
+            turn_id: handle.turn_id,
+            first_seq: handle.first_seq,
         })
 }
 
 /// `POST /conversations/{id}/turns/{turnId}/cancel`.
-async fn cancel(path: web::Path<(String, String)>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+async fn cancel(path: web::Path<(String, String)>, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
     let (id, turn) = path.into_inner();
-    check_name(&id)?;
+    check_id(&id)?;
     state.cancel(&id, &turn).await?;
     Ok(HttpResponse::Accepted().finish())
 }
@@ -128,21 +135,22 @@ async fn cancel(path: web::Path<(String, String)>, state: web::Data<State>) -> R
 async fn tool_output(
     path: web::Path<(String, String)>,
     payload: Payload,
-    state: web::Data<State>,
+    state: web::Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
     let (id, turn) = path.into_inner();
     let body = body::read(payload, &state).await?;
-    let CallOutput { call_id, output } = CallOutput::parse(&body).map_err(refuse)?;
+    let CallOutput { call_id, output } = CallOutput::parse(&body).map_err(invalid)?;
     match state.chat.tool_output(&id, &turn, &call_id, output) {
         Ok(()) => Ok(HttpResponse::Accepted().finish()),
-        Err(error @ ChatError::NoSuchCall { .. }) => Err(not_waiting(&state, &id, &turn, error).await?),
+        Err(error @ ChatError::NoSuchCall { .. }) => Err(missing_call_error(&state, &id, &turn, error).await?),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Why nothing waits for an output: there is no such turn, or it doesn't ask, and then the request is right and comes at the wrong time.
-async fn not_waiting(state: &State, id: &str, turn: &str, error: ChatError) -> Result<ApiError, ApiError> {
-    check_name(id)?;
+/// Explains why no call waits for an output: the turn doesn't exist, or it exists and asks for none, which is a
+/// conflict.
+async fn missing_call_error(state: &AppState, id: &str, turn: &str, error: ChatError) -> Result<ApiError, ApiError> {
+    check_id(id)?;
     if state.store.turn(id, turn).await?.is_some() {
         let code = error.code();
         return Ok(ApiError {
@@ -157,6 +165,6 @@ async fn not_waiting(state: &State, id: &str, turn: &str, error: ChatError) -> R
     .into())
 }
 
-fn refuse(error: ProtocolError) -> ApiError {
+fn invalid(error: ProtocolError) -> ApiError {
     ApiError::new(error.code(), error.to_string())
 }

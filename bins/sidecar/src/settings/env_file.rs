@@ -1,8 +1,8 @@
 //! The `.env.sidecar` file: lines of `NAME=value` in, a source for the `config` crate out.
 //!
-//! The format is what shells and dotenv readers agree on: blank lines and `#` lines, `export ` in front,
-//! single or double quotes, ` # comment` behind a value, LF or CRLF, an optional byte order mark. There is no expansion of
-//! variables: a value is what it says. Names outside the prefix belong to others and are left alone.
+//! The format is what shells and dotenv readers agree on: blank lines and `#` lines, `export ` in front, single or
+//! double quotes, ` # comment` behind a value, LF or CRLF, an optional byte order mark. Variables are not expanded.
+//! Names without the prefix belong to other programs and are ignored.
 
 use std::fs;
 use std::io;
@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 
 use config::{ConfigError, Map, Source, Value, ValueKind};
 
-use super::PREFIX;
 use crate::error::SettingsError;
+
+/// The prefix of every setting's name.
+pub const PREFIX: &str = "STREAMING_LLM_";
 
 /// Largest file read, in bytes: a hundred times what every setting with a comment needs.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
@@ -19,21 +21,21 @@ const MAX_FILE_BYTES: u64 = 256 * 1024;
 /// The settings of one file, each with the line that it came from.
 #[derive(Debug, Clone)]
 pub struct EnvFile {
-    entries: Vec<Entry>,
+    entries: Vec<EnvEntry>,
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
+struct EnvEntry {
     key: String,
     value: String,
     origin: String,
 }
 
 impl EnvFile {
-    /// Reads a file; `None` when there is none.
+    /// Reads a file; `None` if it doesn't exist.
     ///
     /// # Errors
-    /// The file can't be read, isn't UTF-8, is too large, or has a line that is no setting.
+    /// The file can't be read, isn't UTF-8, is too large, or has a line that is not a setting.
     pub fn read(path: &Path) -> Result<Option<Self>, SettingsError> {
         let unreadable = |source| SettingsError::ReadEnvFile {
             path: path.to_owned(),
@@ -53,10 +55,10 @@ impl EnvFile {
         Self::parse(path, &text).map(Some)
     }
 
-    /// Reads the text of a file; `path` is named in errors.
+    /// Parses the text of a file; `path` is named in errors.
     ///
     /// # Errors
-    /// A line that is no setting.
+    /// A line that is not a setting.
     pub fn parse(path: &Path, text: &str) -> Result<Self, SettingsError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut entries = Vec::new();
@@ -71,7 +73,7 @@ impl EnvFile {
             };
             if let Some(key) = name.strip_prefix(PREFIX) {
                 let origin = format!("{}:{}", path.display(), index + 1);
-                entries.push(Entry {
+                entries.push(EnvEntry {
                     key: key.to_ascii_lowercase(),
                     value,
                     origin,
@@ -88,7 +90,7 @@ impl Source for EnvFile {
     }
 
     fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
-        // As in a shell, a later line wins, and an empty value is as good as none: the default stays.
+        // As in a shell, a later line overrides an earlier one; an empty value counts as not set, so the default stays.
         let mut values = Map::new();
         for entry in &self.entries {
             if entry.value.is_empty() {
@@ -118,7 +120,7 @@ fn parse_line(line: &str) -> Result<Option<(&str, String)>, &'static str> {
     Ok(Some((name, parse_value(value.trim_start())?)))
 }
 
-/// Reads a value: quoted, or up to a comment.
+/// Parses a value: quoted, or up to a comment.
 fn parse_value(text: &str) -> Result<String, &'static str> {
     match text.chars().next() {
         Some(quote @ ('"' | '\'')) => parse_quoted(&text[1..], quote),
@@ -132,7 +134,8 @@ fn parse_value(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Reads up to the closing quote; inside double quotes `\"` is a quote and `\\` a backslash, and any other backslash is one too.
+/// Parses up to the closing quote; inside double quotes `\"` is a quote and `\\` a backslash, and any other backslash
+/// stays as it is.
 fn parse_quoted(text: &str, quote: char) -> Result<String, &'static str> {
     let mut value = String::new();
     let mut rest = text.chars();

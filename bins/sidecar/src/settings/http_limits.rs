@@ -1,21 +1,24 @@
-//! How long a client may take, and how many may come: what keeps slow and idle connections from holding the sidecar.
+//! Timeouts and limits of HTTP connections, which keep slow and idle ones from exhausting the sidecar.
 
 use std::time::Duration;
 
-/// Limits of plain HTTP; a socket has its own once it is one.
+use crate::connections::MAX_SOCKETS;
+
+/// Limits of plain HTTP; an upgraded socket has its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpLimits {
-    /// From the connection to the end of its first request's head; then 408, and the connection ends. actix times no later head; what
-    /// such a connection costs is bounded by their number.
+    /// From the connection to the end of its first request's head; then 408, and the connection ends. actix has no
+    /// timeout for later heads; what such a connection costs is bounded by `connections`.
     pub head: Duration,
-    /// From the head to the end of the body, or between two pieces of an import; then 408.
+    /// From the head to the end of the body, or between two chunks of an import; then 408.
     pub body: Duration,
     /// Between two requests on one connection.
     pub idle: Duration,
-    /// For the other end to take something of what waits for it, where the system can tell (Linux); then the connection ends.
+    /// For the peer to acknowledge something of what was sent, where the operating system can tell (Linux); then the
+    /// connection ends.
     pub stall: Duration,
-    /// For the other end to close its half after an answer that ends the connection.
-    pub goodbye: Duration,
+    /// For the peer to close its half after a response that ends the connection.
+    pub disconnect: Duration,
     /// Connections at once, sockets included; the next one waits to be accepted.
     pub connections: usize,
 }
@@ -27,14 +30,15 @@ impl Default for HttpLimits {
             head: Duration::from_secs(10),
             // 1 MiB at 35 kB a second: slower than any network that a chat is used over.
             body: Duration::from_secs(30),
-            // Above the 60 s after which usual proxies drop an idle connection: they, not we, decide, and so meet no closed one.
+            // Above the 60 s after which usual proxies drop an idle connection: the proxy then always closes first, and
+            // so never uses a closed one.
             idle: Duration::from_secs(75),
-            // Twice what the writer of a socket waits, which then closes it with a code.
+            // Twice the timeout of a socket's writer, which then closes the socket with a code.
             stall: Duration::from_secs(60),
             // A round trip to the other side of the world, lost once.
-            goodbye: Duration::from_secs(2),
-            // Every socket that there may be, and room for as many requests again as a busy page makes.
-            connections: crate::socket::MAX_SOCKETS + 2_048,
+            disconnect: Duration::from_secs(2),
+            // Every socket that may be open, and as many further requests as a busy page makes.
+            connections: MAX_SOCKETS + 2_048,
         }
     }
 }

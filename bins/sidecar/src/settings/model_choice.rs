@@ -1,14 +1,14 @@
 //! `STREAMING_LLM_MODEL` in, the path of a local model out.
 //!
-//! A path is taken as it is; a bare name is looked for under `models/`. Names that belong to a model server (`ollama:`,
-//! `openai:`, or a tag such as `llama3.2:1b`) are told apart, so that nobody searches for a file that was never meant.
+//! A path is used as it is; a bare name is looked up under `models/`. Names that belong to a model server (`ollama:`,
+//! `openai:`, or a tag such as `llama3.2:1b`) are recognised, so that no error asks for a file that was never meant.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::ModelChoiceError;
 
-/// The folder in which bare names are looked for, below the working folder.
+/// The folder in which bare names are looked up, below the working folder.
 pub const MODELS_DIR: &str = "models";
 
 /// Names shown when a model isn't found; more would hide the message.
@@ -17,7 +17,7 @@ const MAX_NAMES_SHOWN: usize = 20;
 /// Finds the model that a setting names: a GGUF file or a Hugging Face folder.
 ///
 /// # Errors
-/// Nothing of that name is there, or it belongs to a model server.
+/// There is no model of that name, or it belongs to a model server.
 pub fn resolve_model(model: &str, models_dir: &Path) -> Result<PathBuf, ModelChoiceError> {
     if let Some(driver) = remote_driver(model) {
         return Err(ModelChoiceError::Remote {
@@ -37,24 +37,24 @@ pub fn resolve_model(model: &str, models_dir: &Path) -> Result<PathBuf, ModelCho
     Err(ModelChoiceError::NotFound {
         model: model.to_owned(),
         models_dir: models_dir.to_owned(),
-        there: what_is_there(models_dir),
+        available: available_models(models_dir),
     })
 }
 
-/// The model server that a name is meant for, if any.
+/// Returns the driver of the model server that a name belongs to, if any.
 #[must_use]
 pub fn remote_driver(model: &str) -> Option<&'static str> {
     match model.split_once(':') {
         Some(("openai", _)) => Some("openai"),
         Some(("ollama", _)) => Some("ollama"),
-        // One letter in front of a colon is a drive, not a model.
+        // One letter before a colon is a drive, not a model.
         Some((name, _)) if name.len() > 1 && !model.contains(['/', '\\']) => Some("ollama"),
         Some(_) | None => None,
     }
 }
 
-/// The names that would be found, sorted, for the error.
-fn what_is_there(models_dir: &Path) -> String {
+/// Lists the names that would be found, sorted, for the error.
+fn available_models(models_dir: &Path) -> String {
     let entries = fs::read_dir(models_dir).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
         .filter_map(|entry| {

@@ -1,8 +1,8 @@
-//! Who answers what is said to narrators, as `RELAY` names it.
+//! The `RELAY` setting: text in, the relay that answers for narrators out.
 
 use std::path::PathBuf;
 
-/// Who answers what is said to narrators.
+/// The relay that answers for narrators.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RelayChoice {
     /// `chat`: our own agents.
@@ -14,7 +14,7 @@ pub enum RelayChoice {
 }
 
 impl RelayChoice {
-    /// Reads the setting, or says what was expected.
+    /// Parses the setting; the error is what was expected.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let is_http = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme));
         match text.split_once(':') {

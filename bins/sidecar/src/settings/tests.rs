@@ -14,7 +14,7 @@ fn load(file: &str, environment: &[(&str, &str)]) -> Result<Loaded, String> {
     Settings::from_sources(Some(file), Some(environment)).map_err(|error| error.to_string())
 }
 
-/// Shows what a file and an environment make of the settings: those that differ from the defaults, warnings, or the error.
+/// Compares the settings of a file and an environment: those that differ from the defaults, and warnings, or the error.
 #[track_caller]
 fn check(file: &str, environment: &[(&str, &str)], expected: Expect) {
     let shown = match load(file, environment) {
@@ -90,7 +90,7 @@ fn the_defaults_are_the_documented_ones() {
                 body: 30s,
                 idle: 75s,
                 stall: 60s,
-                goodbye: 2s,
+                disconnect: 2s,
                 connections: 18432,
             },
             ping_period: 30s,
@@ -123,7 +123,7 @@ fn files_may_have_comments_quotes_exports_and_foreign_line_ends() {
 }
 
 #[test]
-fn lines_that_are_no_settings_are_named() {
+fn malformed_lines_are_named() {
     check("\nPORT 8", &[], expect!["error: .env.sidecar:2: expected NAME=value"]);
     check(
         "A B=8",
@@ -153,7 +153,7 @@ fn lines_that_are_no_settings_are_named() {
 }
 
 #[test]
-fn the_environment_wins_but_an_empty_value_is_none() {
+fn the_environment_overrides_the_file_unless_it_is_empty() {
     check(
         "STREAMING_LLM_PORT=1",
         &[("STREAMING_LLM_PORT", "2")],
@@ -235,7 +235,7 @@ fn bad_values_are_named_with_their_source() {
 }
 
 #[test]
-fn who_may_come_and_how_long_a_stop_takes_are_checked() {
+fn origins_rate_and_drain_are_checked() {
     let environment = |name, value| [(name, value)];
     check(
         "",
@@ -289,7 +289,7 @@ fn a_relay_is_chat_a_script_or_an_address() {
 }
 
 #[test]
-fn unknown_names_are_warned_of() {
+fn unknown_names_are_warnings() {
     check(
         "STREAMING_LLM_PROT=1\nSTREAMINGS=2",
         &[("STREAMING_LLM_MODLE", "x"), ("PATH", "y")],

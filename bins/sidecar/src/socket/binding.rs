@@ -1,4 +1,4 @@
-//! What a socket is bound to: the agent, conversation and options of messages that name none.
+//! A socket's defaults: agent, conversation and options of messages that name none.
 
 use protocol::{Hello, Message, OptionsPatch};
 

@@ -1,4 +1,4 @@
-//! What a client's frames do: start and cancel turns, read and leave logs.
+//! The commands of a client: start and cancel turns, follow and leave conversations.
 //!
 //! A command that fails is answered by an `error` frame and leaves the socket open; a first frame that fails ends it.
 
@@ -9,26 +9,29 @@ use protocol::{
 };
 
 use super::binding::Binding;
+use super::close::End;
 use super::connection::Connection;
-use super::ending::End;
-use super::follow::Reading;
-use super::outbound::close_code;
-use super::owners::TurnRef;
-use crate::status::ApiError;
+use super::follow::LogReader;
+use crate::api_error::ApiError;
+use crate::codes::close_code;
+use crate::turn_owners::TurnRef;
 
 impl Connection {
-    /// Does what a text frame says.
-    pub(super) async fn obey(&mut self, text: &str) -> Result<(), End> {
-        let done = match ClientMessage::parse(text) {
-            Ok(message) => self.command(message).await,
+    /// Handles a text frame.
+    ///
+    /// # Errors
+    /// The end of a socket whose first frame was refused.
+    pub(super) async fn handle_text(&mut self, text: &str) -> Result<(), End> {
+        let result = match ClientMessage::parse(text) {
+            Ok(message) => self.dispatch(message).await,
             Err(error) => Err(ApiError::new(error.code(), error.to_string())),
         };
-        let Err(fault) = done else {
+        let Err(fault) = result else {
             self.greeted = true;
             return Ok(());
         };
-        tracing::debug!(socket = self.seat.id, code = fault.code.as_str(), "frame refused");
-        self.say(
+        tracing::debug!(socket = self.permit.id, code = fault.code.as_str(), "frame refused");
+        self.send_event(
             &ServerEvent::Error(ErrorEvent::new(fault.code, fault.detail.clone())),
             &ClientMessage::subject(text),
         )
@@ -40,7 +43,7 @@ impl Connection {
         }
     }
 
-    async fn command(&mut self, message: ClientMessage) -> Result<(), ApiError> {
+    async fn dispatch(&mut self, message: ClientMessage) -> Result<(), ApiError> {
         self.authorise(&message)?;
         match message {
             ClientMessage::Hello(hello) => self.hello(&hello).await,
@@ -54,18 +57,19 @@ impl Connection {
             }
             ClientMessage::ToolOutput(answer) => self.tool_output(answer),
             ClientMessage::Ping(Ping { id }) => {
-                self.say(&ServerEvent::Pong(Pong { id }), &Envelope::default()).await;
+                self.send_event(&ServerEvent::Pong(Pong { id }), &Envelope::default())
+                    .await;
                 Ok(())
             }
         }
     }
 
-    /// Checks the key that a first frame shows.
+    /// Checks the key of a first frame.
     fn authorise(&mut self, message: &ClientMessage) -> Result<(), ApiError> {
         if self.authorised {
             return Ok(());
         }
-        let shown = match message {
+        let presented = match message {
             ClientMessage::Hello(hello) => hello.api_key.as_ref(),
             ClientMessage::Message(message) => message.api_key.as_ref(),
             ClientMessage::Regenerate(regenerate) => regenerate.api_key.as_ref(),
@@ -77,7 +81,7 @@ impl Connection {
         };
         self.state
             .access
-            .check_key(shown.map(protocol::ApiKey::expose), self.client)?;
+            .check_key(presented.map(protocol::ApiKey::expose), self.client)?;
         self.authorised = true;
         Ok(())
     }
@@ -97,7 +101,7 @@ impl Connection {
             None => 0,
         };
         self.binding = Binding::from(hello);
-        self.say_ready(last_seq).await;
+        self.send_ready(last_seq).await;
         Ok(())
     }
 
@@ -119,19 +123,19 @@ impl Connection {
         let (turn, first_seq) = started?;
         let before = first_seq.saturating_sub(1);
         if is_first {
-            self.say_ready(before).await;
+            self.send_ready(before).await;
         }
-        self.tell_queue(&turn);
-        self.tell_trouble(&turn);
+        self.notify_queue_position(&turn);
+        self.notify_persist_failures(&turn);
         self.follow_turn(turn, before);
         Ok(())
     }
 
-    /// Starts the turn, or joins it, and owns it.
+    /// Starts the turn, or joins it, and takes ownership.
     async fn start_turn(&mut self, binding: &Binding, message: Message) -> Result<(TurnRef, u64), ApiError> {
         let conversation_id = message.conversation_id.or_else(|| binding.conversation_id.clone());
         if let Some(id) = &conversation_id {
-            self.check_room(id)?;
+            self.check_follow_limit(id)?;
         }
         let agent_id = message.agent_id.or_else(|| binding.agent_id.clone());
         let agent_id =
@@ -147,21 +151,21 @@ impl Connection {
             options: message.options,
             tools: message.tools,
         };
-        self.state.access.count_use(self.client)?;
+        self.state.access.count_start(self.client)?;
         self.forget_ended().await?;
         let handle = self.state.start_turn(command).await?;
-        Ok(self.own(handle))
+        Ok(self.own_turn(handle))
     }
 
-    /// Owns a turn that was started or joined; the turn, and its first `seq`.
-    fn own(&mut self, handle: TurnHandle) -> (TurnRef, u64) {
+    /// Takes ownership of a turn that was started or joined; returns the turn and its first `seq`.
+    fn own_turn(&mut self, handle: TurnHandle) -> (TurnRef, u64) {
         let turn = TurnRef {
             conversation: handle.conversation_id,
             turn_id: handle.turn_id,
         };
-        self.state.owners.take(turn.clone(), self.seat.id);
+        self.state.owners.assign(turn.clone(), self.permit.id);
         if handle.joined {
-            self.replay(&turn, handle.first_seq.saturating_sub(1));
+            self.rewind_follower(&turn, handle.first_seq.saturating_sub(1));
         }
         (turn, handle.first_seq)
     }
@@ -171,8 +175,8 @@ impl Connection {
             .conversation_id
             .or_else(|| self.binding.conversation_id.clone());
         let conversation_id = named.ok_or_else(|| turn_not_found(&regenerate.turn_id))?;
-        self.check_room(&conversation_id)?;
-        self.state.access.count_use(self.client)?;
+        self.check_follow_limit(&conversation_id)?;
+        self.state.access.count_start(self.client)?;
         self.forget_ended().await?;
         let command = RegenerateCommand {
             conversation_id,
@@ -183,45 +187,46 @@ impl Connection {
             tools: regenerate.tools,
         };
         let handle = self.state.regenerate(command).await?;
-        let (turn, first_seq) = self.own(handle);
-        self.tell_queue(&turn);
-        self.tell_trouble(&turn);
+        let (turn, first_seq) = self.own_turn(handle);
+        self.notify_queue_position(&turn);
+        self.notify_persist_failures(&turn);
         self.follow_turn(turn, first_seq.saturating_sub(1));
         Ok(())
     }
 
-    /// Forgets the owners of turns that are over, once there are many.
+    /// Forgets the owners of turns that have ended, once there are many.
     async fn forget_ended(&self) -> Result<(), ApiError> {
-        if let Some(owned) = self.state.owners.when_grown() {
+        if let Some(owned) = self.state.owners.prune_candidates() {
             let running = self.state.store.running().await?.into_iter().map(|turn| TurnRef {
                 conversation: turn.conversation,
                 turn_id: turn.turn_id,
             });
-            self.state.owners.keep_running(&owned, &running.collect());
+            self.state.owners.prune(&owned, &running.collect());
         }
         Ok(())
     }
 
-    /// Has a turn that was joined read from its start. A reader that is not there yet reads on where it is: the turn is still to
-    /// come, and nothing before it may be left out.
-    fn replay(&mut self, turn: &TurnRef, before: u64) {
+    /// Makes the socket follow a joined turn from its start. A follower that hasn't reached the turn yet stays: the
+    /// turn is still to come, and nothing before it may be skipped.
+    fn rewind_follower(&mut self, turn: &TurnRef, before: u64) {
         let reader = self.following.get(&turn.conversation);
         if reader.is_some_and(|reader| reader.position() > before) {
             self.following.remove(&turn.conversation);
         }
     }
 
-    /// Reads the turn's conversation from there on, unless the socket reads it already: then the turn is still to come.
+    /// Follows the turn's conversation from `before` on, unless the socket follows it already: then the turn is still
+    /// to come.
     fn follow_turn(&mut self, turn: TurnRef, before: u64) {
         if !self.following.contains_key(&turn.conversation) {
-            let follower = self.reading().start(turn.conversation.clone(), before);
+            let follower = self.log_reader().start(turn.conversation.clone(), before);
             self.following.insert(turn.conversation, follower);
         }
     }
 
     async fn resume(&mut self, resume: Resume) -> Result<(), ApiError> {
         let id = resume.conversation_id;
-        self.check_room(&id)?;
+        self.check_follow_limit(&id)?;
         let conversation = self.state.store.conversation(&id).await?;
         let unknown = || {
             ApiError::new(
@@ -231,23 +236,16 @@ impl Connection {
         };
         let last_seq = conversation.ok_or_else(unknown)?.last_seq;
         if resume.own {
-            for turn in self
-                .state
-                .store
-                .running()
-                .await?
-                .into_iter()
-                .filter(|turn| turn.conversation == id)
-            {
+            for turn_id in self.state.running_in(&id).await? {
                 let turn = TurnRef {
                     conversation: id.clone(),
-                    turn_id: turn.turn_id,
+                    turn_id,
                 };
-                self.tell_trouble(&turn);
-                self.state.owners.take(turn, self.seat.id);
+                self.notify_persist_failures(&turn);
+                self.state.owners.assign(turn, self.permit.id);
             }
         }
-        // The old reader stops before the new one starts, so that no event comes twice.
+        // The old follower stops before the new one starts, so that no event is sent twice.
         self.following.remove(&id);
         let after = resume.after.unwrap_or(last_seq);
         if after > last_seq {
@@ -255,15 +253,15 @@ impl Connection {
                 conversation_id: Some(id.clone()),
                 ..Envelope::default()
             };
-            self.say(&ServerEvent::Reset(Reset { last_seq }), &about).await;
+            self.send_event(&ServerEvent::Reset(Reset { last_seq }), &about).await;
         }
-        let follower = self.reading().start(id.clone(), after.min(last_seq));
+        let follower = self.log_reader().start(id.clone(), after.min(last_seq));
         self.following.insert(id, follower);
         Ok(())
     }
 
     async fn cancel(&mut self, cancel: Cancel) -> Result<(), ApiError> {
-        let owned = self.state.owners.of(self.seat.id);
+        let owned = self.state.owners.owned_by(self.permit.id);
         let Some(turn_id) = cancel.turn_id else {
             self.cancel_all(owned).await;
             return Ok(());
@@ -281,10 +279,10 @@ impl Connection {
         self.state.cancel(&conversation, &turn_id).await
     }
 
-    /// Hands in what a tool gave, also for a turn that another socket owns: whoever has the tool answers.
+    /// Submits a tool's output, also for a turn that another socket owns: any client that has the tool may answer.
     fn tool_output(&mut self, answer: ToolAnswer) -> Result<(), ApiError> {
         let named = answer.conversation_id.or_else(|| {
-            let owned = self.state.owners.of(self.seat.id).into_iter();
+            let owned = self.state.owners.owned_by(self.permit.id).into_iter();
             let mut of_turn = owned.filter(|turn| turn.turn_id == answer.turn_id);
             of_turn.next().map(|turn| turn.conversation)
         });
@@ -296,8 +294,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Refuses one conversation too many. Those that were deleted are read no more.
-    fn check_room(&mut self, conversation: &str) -> Result<(), ApiError> {
+    /// Refuses to follow one conversation too many. Followers of deleted conversations are removed first.
+    fn check_follow_limit(&mut self, conversation: &str) -> Result<(), ApiError> {
         let limit = self.state.limits.conversations_per_socket;
         self.following.retain(|_, reader| !reader.is_over());
         if self.following.len() < limit as usize || self.following.contains_key(conversation) {
@@ -309,8 +307,8 @@ impl Connection {
         ))
     }
 
-    fn reading(&self) -> Reading {
-        Reading {
+    fn log_reader(&self) -> LogReader {
+        LogReader {
             store: self.state.store.clone(),
             outbound: self.outbound.clone(),
             owners: self.state.owners.clone(),
@@ -318,7 +316,7 @@ impl Connection {
         }
     }
 
-    async fn say_ready(&self, last_seq: u64) {
+    async fn send_ready(&self, last_seq: u64) {
         let ready = Ready {
             protocol: PROTOCOL_VERSION,
             agent_id: self.binding.agent_id.clone(),
@@ -331,11 +329,11 @@ impl Connection {
             conversation_id: self.binding.conversation_id.clone(),
             ..Envelope::default()
         };
-        self.say(&ServerEvent::Ready(ready), &about).await;
+        self.send_event(&ServerEvent::Ready(ready), &about).await;
     }
 
-    /// Sends an event that no log holds. A writer that is gone is noticed in the loop.
-    async fn say(&self, event: &ServerEvent, about: &Envelope) {
+    /// Sends an event that is in no log. A writer that is gone is noticed in the loop.
+    async fn send_event(&self, event: &ServerEvent, about: &Envelope) {
         let _ = self.outbound.text(event.frame(about)).await;
     }
 }

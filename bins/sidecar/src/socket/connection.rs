@@ -1,7 +1,7 @@
-//! One socket's life: first frame, commands, pings, end.
+//! The loop of one socket: first frame, commands, pings, end.
 //!
-//! The loop reads the peer until something ends it, says why with a close frame, and settles what becomes of the turns that
-//! the socket owns. What a command does is in `commands`.
+//! It reads the peer until something ends the socket, sends the reason in a close frame, and cancels or releases the
+//! turns that the socket owns. What a command does is in `commands`.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,58 +14,59 @@ use actix_ws::{AggregatedMessage, CloseCode, Session};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
-use super::Seat;
 use super::binding::Binding;
-use super::draining::Drain;
-use super::ending::{CLOSE_ANSWER, End};
+use super::close::{CLOSE_TIMEOUT, End};
+use super::drain::DrainWatch;
 use super::follow::Follower;
-use super::guard::{Ended, Incoming};
-use super::outbound::{Frame, Outbound, Written, queue};
-use super::owners::TurnRef;
-use crate::state::State;
+use super::incoming::{Incoming, RecvError};
+use super::outbound::{Outbound, OutboundFrame, WriterEnd, outbound_queue};
+use crate::connections::ConnectionPermit;
+use crate::state::AppState;
+use crate::turn_owners::TurnRef;
 
-/// The close codes of this layer; those of faults are `ErrorCode::close_code`.
+/// The close code of a missing first frame; those of errors are
+/// [`ErrorCode::close_code`](protocol::ErrorCode::close_code).
 const HELLO_TIMEOUT: u16 = 4408;
 
-/// Pings in a row that a peer may leave unanswered before it counts as gone: one may be lost in a laptop's short sleep.
+/// Pings in a row that a peer may leave unanswered before it counts as lost: one may be lost in a laptop's short sleep.
 const SILENT_PERIODS: u32 = 2;
 
 /// A socket and everything that runs for it.
 pub(super) struct Connection {
-    pub(super) state: Arc<State>,
-    pub(super) seat: Seat,
+    pub(super) state: Arc<AppState>,
+    pub(super) permit: ConnectionPermit,
     pub(super) outbound: Outbound,
     pub(super) binding: Binding,
     pub(super) following: HashMap<String, Follower>,
-    /// The address that it came from.
+    /// The peer's address.
     pub(super) client: IpAddr,
-    /// The peer has shown the key, or none is set.
+    /// True if the peer has presented the key, or none is set.
     pub(super) authorised: bool,
-    /// A first frame was accepted.
+    /// True if a first frame was accepted.
     pub(super) greeted: bool,
-    /// Tells the readers that their logs have no more to come.
+    /// True tells the followers that no more events will be logged.
     pub(super) ending: watch::Sender<bool>,
-    writer: JoinHandle<Written>,
+    writer: JoinHandle<WriterEnd>,
 }
 
-/// What the handshake said of the peer.
+/// What the handshake tells of the peer.
 pub(super) struct Peer {
     /// Its address.
     pub(super) client: IpAddr,
-    /// It has shown the key.
+    /// True if it has presented the key.
     pub(super) has_key: bool,
 }
 
 impl Connection {
-    pub(super) fn open(state: Arc<State>, session: Session, seat: Seat, peer: Peer) -> Self {
-        let (outbound, queue) = queue(&state.limits);
+    pub(super) fn open(state: Arc<AppState>, session: Session, permit: ConnectionPermit, peer: Peer) -> Self {
+        let (outbound, queue) = outbound_queue(&state.limits);
         let stall = Duration::from_millis(state.limits.write_stall_ms);
         let writer = actix_web::rt::spawn(queue.write_to(session, stall));
         let authorised = peer.has_key || state.access.key.is_none();
         let (binding, following) = (Binding::default(), HashMap::new());
         Self {
             state,
-            seat,
+            permit,
             outbound,
             binding,
             following,
@@ -78,28 +79,28 @@ impl Connection {
     }
 
     /// Serves the socket to its end.
-    pub(super) async fn run(mut self, mut messages: Incoming, drain: Drain) {
+    pub(super) async fn run(mut self, mut messages: Incoming, drain: DrainWatch) {
         let end = self.serve(&mut messages, drain).await;
-        // Kept only from here on, as what a command needs is.
-        Box::pin(self.finish(end, messages)).await;
+        // Allocated only for the end, as the state of a command is: an idle socket doesn't hold it.
+        Box::pin(self.close(end, messages)).await;
     }
 
-    async fn finish(mut self, end: End, mut messages: Incoming) {
-        tracing::debug!(socket = self.seat.id, ?end, "socket ends");
+    async fn close(mut self, end: End, mut messages: Incoming) {
+        tracing::debug!(socket = self.permit.id, ?end, "socket ends");
         if end == End::Stopping {
             self.ending.send_replace(true);
-            // A peer that reads on learns how its turns ended; one that doesn't may resume.
+            // A peer that goes on reading learns how its turns ended; one that doesn't may resume.
             let last_frames = self.following.drain().map(|(_, follower)| follower.finished());
-            let _ = timeout(CLOSE_ANSWER, futures_util::future::join_all(last_frames)).await;
+            let _ = timeout(CLOSE_TIMEOUT, futures_util::future::join_all(last_frames)).await;
         }
         self.following.clear();
-        self.settle(&end).await;
-        end.say(&self.outbound, &mut messages).await;
+        self.release_turns(&end).await;
+        end.close(&self.outbound, &mut messages).await;
     }
 
-    async fn serve(&mut self, messages: &mut Incoming, mut drain: Drain) -> End {
+    async fn serve(&mut self, messages: &mut Incoming, mut drain: DrainWatch) -> End {
         let hello = Duration::from_millis(self.state.limits.hello_timeout_ms);
-        let mut hello_over = pin!(sleep_until(Instant::now() + hello));
+        let mut hello_deadline = pin!(sleep_until(Instant::now() + hello));
         let period = self.state.ping_period;
         let mut pings = interval_at(Instant::now() + period, period);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -109,10 +110,10 @@ impl Connection {
             tokio::select! {
                 message = messages.recv() => {
                     silent_periods = 0;
-                    if let Err(end) = self.take(message).await {
+                    if let Err(end) = self.handle_message(message).await {
                         return end;
                     }
-                    if self.greeted && drain.is_over(self) {
+                    if self.greeted && drain.is_over(|| self.waits_for_turn()) {
                         return End::Stopping;
                     }
                 }
@@ -122,33 +123,34 @@ impl Connection {
                         return End::Lost;
                     }
                     // A writer that is gone is noticed below.
-                    let _ = self.outbound.send(Frame::Ping).await;
+                    let _ = self.outbound.send(OutboundFrame::Ping).await;
                 }
                 written = &mut self.writer, if is_writing => {
                     is_writing = false;
-                    if matches!(written, Ok(Written::Stalled)) {
-                        return End::Stuck;
+                    if matches!(written, Ok(WriterEnd::Stalled)) {
+                        return End::Stalled;
                     }
-                    // The peer's close frame, if it sent one, is still to be read: it says what becomes of its turns.
+                    // The peer's close frame, if it sent one, is still to be read: it decides what happens to its
+                    // turns.
                 }
-                () = &mut hello_over, if !self.greeted => {
+                () = &mut hello_deadline, if !self.greeted => {
                     return End::Refused(HELLO_TIMEOUT, format!("no first frame within {} s", hello.as_secs_f32()));
                 }
-                () = drain.step() => if drain.is_over(self) {
+                () = drain.changed() => if drain.is_over(|| self.waits_for_turn()) {
                     return End::Stopping;
                 }
             }
         }
     }
 
-    /// Takes one message of the peer.
-    async fn take(&mut self, message: Result<AggregatedMessage, Ended>) -> Result<(), End> {
+    /// Handles one message of the peer.
+    async fn handle_message(&mut self, message: Result<AggregatedMessage, RecvError>) -> Result<(), End> {
         match message {
-            // What a command needs is kept only while it runs: an idle socket holds a tenth of it.
-            Ok(AggregatedMessage::Text(text)) => Box::pin(self.obey(&text)).await,
+            // The state of a command is allocated only while it runs: an idle socket needs a tenth of the memory.
+            Ok(AggregatedMessage::Text(text)) => Box::pin(self.handle_text(&text)).await,
             Ok(AggregatedMessage::Ping(bytes)) => {
                 // A writer that is gone is noticed in the loop.
-                let _ = self.outbound.send(Frame::Pong(bytes)).await;
+                let _ = self.outbound.send(OutboundFrame::Pong(bytes)).await;
                 Ok(())
             }
             Ok(AggregatedMessage::Pong(_)) => Ok(()),
@@ -161,16 +163,25 @@ impl Connection {
         }
     }
 
-    /// Decides what becomes of the socket's turns.
-    async fn settle(&self, end: &End) {
-        let owned = self.state.owners.of(self.seat.id);
-        self.state.owners.disown(self.seat.id);
-        if end.is_goodbye() {
+    /// Returns true if a turn runs, or waits to run, that this socket owns or follows.
+    fn waits_for_turn(&self) -> bool {
+        let chat = &self.state.chat;
+        let owned = || self.state.owners.owned_by(self.permit.id);
+        self.following.keys().any(|conversation| chat.is_live(conversation))
+            || owned().iter().any(|turn| chat.is_live(&turn.conversation))
+    }
+
+    /// Cancels the socket's turns after a normal close; otherwise they run on without an owner.
+    async fn release_turns(&self, end: &End) {
+        let owned = self.state.owners.owned_by(self.permit.id);
+        self.state.owners.remove_socket(self.permit.id);
+        if end.is_normal_close() {
             self.cancel_all(owned).await;
         }
     }
 
-    /// Stops turns. One that is gone with its conversation is stopped already, and keeps no other from being stopped.
+    /// Cancels turns. One whose conversation is deleted has ended already, and doesn't keep others from being
+    /// cancelled.
     pub(super) async fn cancel_all(&self, turns: Vec<TurnRef>) {
         for turn in turns {
             if let Err(error) = self.state.cancel(&turn.conversation, &turn.turn_id).await {

@@ -1,7 +1,8 @@
-//! The socket layer without a chat behind it: whatever a peer says comes back, binary frames too.
+//! The socket layer without a chat behind it: every message comes back, binary ones too.
 //!
-//! It is what judges of the WebSocket protocol talk to. The guard, the outbound queue and the handshake of close frames are those of
-//! `/ws/chat`; there is no key, no hello and no ping, so it is for tests only and listens on 127.0.0.1.
+//! Conformance tests of the WebSocket protocol connect to it. The frame checks, the outbound queue and the close
+//! handshake are those of `/ws/chat`; there is no key, no hello and no ping, so it is for tests only and listens on
+//! 127.0.0.1.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,21 +14,21 @@ use actix_ws::AggregatedMessage;
 use frame_guard::Bounds;
 use protocol::Limits;
 
-use super::ending::End;
-use super::guard::{self, Incoming, Opened};
-use super::outbound::{Frame, Outbound, queue};
+use super::close::End;
+use super::incoming::{self, Incoming, Upgraded};
+use super::outbound::{Outbound, OutboundFrame, outbound_queue};
 
-/// An echo that is bound to its address and not served yet.
+/// An echo server that is bound to its address and not served yet.
 pub struct Echo {
     addr: SocketAddr,
     server: Server,
 }
 
 impl Echo {
-    /// Binds a port of 127.0.0.1 (0: a free one), for messages of at most so many bytes.
+    /// Binds a port of 127.0.0.1 (0: a free one), for messages of at most `message_bytes`.
     ///
     /// # Errors
-    /// The port can't be had.
+    /// The port can't be bound.
     pub fn bind(port: u16, message_bytes: u64) -> io::Result<Self> {
         let limits = web::Data::new(Limits {
             frame_bytes: message_bytes,
@@ -47,13 +48,13 @@ impl Echo {
         })
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Serves, until the process is told to stop.
+    /// Serves until the process is told to stop.
     ///
     /// # Errors
     /// The server failed while it ran.
@@ -70,12 +71,12 @@ async fn upgrade(
     let bounds = Bounds {
         message_bytes: limits.frame_bytes,
     };
-    let Opened {
+    let Upgraded {
         response,
         session,
         incoming,
-    } = guard::open(&request, body, bounds).await?;
-    let (outbound, queue) = queue(&limits);
+    } = incoming::upgrade(&request, body, bounds).await?;
+    let (outbound, queue) = outbound_queue(&limits);
     let stall = Duration::from_millis(limits.write_stall_ms);
     actix_web::rt::spawn(queue.write_to(session, stall));
     actix_web::rt::spawn(echo(outbound, incoming));
@@ -85,9 +86,9 @@ async fn upgrade(
 async fn echo(outbound: Outbound, mut incoming: Incoming) {
     let end = loop {
         let frame = match incoming.recv().await {
-            Ok(AggregatedMessage::Text(text)) => Frame::Text(text.into()),
-            Ok(AggregatedMessage::Binary(bytes)) => Frame::Binary(bytes),
-            Ok(AggregatedMessage::Ping(bytes)) => Frame::Pong(bytes),
+            Ok(AggregatedMessage::Text(text)) => OutboundFrame::Text(text.into()),
+            Ok(AggregatedMessage::Binary(bytes)) => OutboundFrame::Binary(bytes),
+            Ok(AggregatedMessage::Ping(bytes)) => OutboundFrame::Pong(bytes),
             Ok(AggregatedMessage::Pong(_)) => continue,
             Ok(AggregatedMessage::Close(reason)) => break End::closed(reason),
             Err(ended) => break End::from(ended),
@@ -96,5 +97,5 @@ async fn echo(outbound: Outbound, mut incoming: Incoming) {
             break End::Lost;
         }
     };
-    end.say(&outbound, &mut incoming).await;
+    end.close(&outbound, &mut incoming).await;
 }

@@ -1,7 +1,7 @@
-//! Reads one conversation's log for one socket: events in, from a cursor on, text frames out.
+//! Follows one conversation's log for one socket: events in, from a cursor on, text frames out.
 //!
-//! The log is the truth; its tail says that there is more, and saves a read while the socket keeps up. Waiting for a slow peer happens here and nowhere else: what it
-//! hasn't taken stays in the log.
+//! The log is authoritative; its tail only wakes the reader, and spares a read while the socket keeps up. Only here
+//! does anything wait for a slow peer: what it hasn't taken stays in the log.
 
 #[cfg(test)]
 mod tests;
@@ -12,14 +12,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use actix_web::rt::task::JoinHandle;
 use actix_ws::{CloseCode, CloseReason};
 use conversation_store::{ConversationStore, Event, StoreError};
-use protocol::{Envelope, ErrorEvent, ServerEvent};
+use protocol::{Envelope, ErrorEvent, ServerEvent, is_terminal};
 
-use super::outbound::{Closed, Frame, Outbound, close_code};
-use super::owners::{Owners, TurnRef};
+use super::outbound::{Closed, Outbound, OutboundFrame};
 use tokio::sync::watch;
 
+use crate::api_error::ApiError;
+use crate::codes::close_code;
 use crate::log_frame::{LogFrame, frames};
-use crate::status::ApiError;
+use crate::turn_owners::{TurnOwners, TurnRef};
 
 /// Events read from the log at a time.
 const READ_EVENTS: usize = 256;
@@ -32,19 +33,19 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// The last `seq` that it has sent; what follows is still to come.
+    /// Returns the last `seq` that was sent.
     pub(super) fn position(&self) -> u64 {
         self.position.load(Ordering::Acquire)
     }
 
-    /// Whether it has stopped by itself, as one of a deleted conversation does.
+    /// Returns true if it has stopped by itself, as the reader of a deleted conversation does.
     pub(super) fn is_over(&self) -> bool {
         self.task.is_finished()
     }
 
     /// Waits until it has stopped by itself.
     pub(super) async fn finished(mut self) {
-        // How a task ended that nobody needs any more is of no interest.
+        // A finished reader is of no further use, however it ended.
         let _ = (&mut self.task).await;
     }
 }
@@ -55,38 +56,38 @@ impl Drop for Follower {
     }
 }
 
-/// What a reader needs.
+/// The reader of one log, with all that it needs.
 #[derive(Clone)]
-pub(super) struct Reading {
+pub(super) struct LogReader {
     pub(super) store: ConversationStore,
     pub(super) outbound: Outbound,
-    pub(super) owners: Arc<Owners>,
+    pub(super) owners: Arc<TurnOwners>,
     /// Turns true when the socket has nothing left to wait for: a reader then ends with its log.
     pub(super) ending: watch::Receiver<bool>,
 }
 
-impl Reading {
+impl LogReader {
     /// Starts to read `seq > after` of a conversation that exists.
     pub(super) fn start(self, conversation: String, after: u64) -> Follower {
         let position = Arc::new(AtomicU64::new(after));
         let reached = Arc::clone(&position);
         let task = actix_web::rt::spawn(async move {
-            if let Err(Stopped::Store(error)) = self.read(&conversation, &reached).await {
-                self.say_why(&conversation, error).await;
+            if let Err(StopReason::Store(error)) = self.read(&conversation, &reached).await {
+                self.send_stop_reason(&conversation, error).await;
             }
         });
         Follower { task, position }
     }
 
-    async fn read(&self, conversation: &str, position: &AtomicU64) -> Result<(), Stopped> {
-        // The tail is made before the first read, so that nothing falls between the two.
+    async fn read(&self, conversation: &str, position: &AtomicU64) -> Result<(), StopReason> {
+        // The tail is made before the first read, so that no event is missed between the two.
         let mut tail = self.store.tail(conversation);
         let mut ending = self.ending.clone();
         loop {
             let after = position.load(Ordering::Acquire);
             let events = self.store.followed(&tail, after, READ_EVENTS).await?;
             if events.is_empty() {
-                // The turns have ended before: the log has no more to come.
+                // The turns have ended before: no more events will be logged.
                 if *ending.borrow_and_update() {
                     return Ok(());
                 }
@@ -99,18 +100,16 @@ impl Reading {
             self.release_ended(conversation, &events);
             for LogFrame { last_seq, text, .. } in frames(conversation, &events) {
                 self.outbound.text(text).await?;
-                // Frame by frame: whoever stops a reader that waits for its peer must know what it has not said.
+                // Frame by frame: when a reader that waits for its peer is stopped, its position must say what was not
+                // sent.
                 position.store(last_seq, Ordering::Release);
             }
         }
     }
 
-    /// A turn that is over has no owner.
+    /// Releases the turns whose terminal event is among these.
     fn release_ended(&self, conversation: &str, events: &[Event]) {
-        for event in events
-            .iter()
-            .filter(|event| matches!(event.kind.as_str(), "done" | "error"))
-        {
+        for event in events.iter().filter(|event| is_terminal(&event.kind)) {
             if let Some(turn_id) = event.turn_id.clone() {
                 self.owners.release(&TurnRef {
                     conversation: conversation.to_owned(),
@@ -120,8 +119,9 @@ impl Reading {
         }
     }
 
-    /// Tells the peer why nothing more comes. A log that can't be read ends the socket: a new one may have more luck.
-    async fn say_why(&self, conversation: &str, error: StoreError) {
+    /// Sends the peer the reason why no more events come. A log that can't be read ends the socket: a new one may
+    /// succeed.
+    async fn send_stop_reason(&self, conversation: &str, error: StoreError) {
         let is_gone = matches!(error, StoreError::Gone { .. });
         let fault = ApiError::from(error);
         let envelope = Envelope {
@@ -129,28 +129,28 @@ impl Reading {
             ..Envelope::default()
         };
         let event = ServerEvent::Error(ErrorEvent::new(fault.code, fault.detail.clone()));
-        let told = self.outbound.text(event.frame(&envelope)).await;
-        if told.is_ok() && !is_gone {
+        let sent = self.outbound.text(event.frame(&envelope)).await;
+        if sent.is_ok() && !is_gone {
             let reason = CloseReason::from((CloseCode::from(close_code(fault.code)), fault.detail));
             // A peer that is gone needs no reason.
-            let _ = self.outbound.send(Frame::Close(Some(reason))).await;
+            let _ = self.outbound.send(OutboundFrame::Close(Some(reason))).await;
         }
     }
 }
 
 /// Why a reader stopped.
-enum Stopped {
+enum StopReason {
     Store(StoreError),
     Socket,
 }
 
-impl From<StoreError> for Stopped {
+impl From<StoreError> for StopReason {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
 }
 
-impl From<Closed> for Stopped {
+impl From<Closed> for StopReason {
     fn from(_: Closed) -> Self {
         Self::Socket
     }

@@ -1,13 +1,13 @@
-//! The report for machines. Keys have their units; a part that wasn't measured has no key.
+//! The report for programs. Keys include their units; a part that wasn't measured has no key.
 
 use serde_json::{Map, Value, json};
 
 use super::super::bandwidth::Bandwidth;
 use super::super::sample::Sample;
-use super::{Decode, FirstToken, FlatCost, Load, Prefill, Recompute, Report, Stream, Together, TokenParts};
+use super::{Concurrency, Decode, FirstToken, FlatCost, Load, Prefill, Recompute, Report, Stream, TokenParts};
 
 impl Report {
-    /// One object; with `ids`, every prompt's token ids too.
+    /// Writes one object; with `ids`, every prompt's token ids too.
     pub(in super::super) fn json(&self, ids: bool) -> Value {
         let mut object = Map::new();
         object.insert("version".to_owned(), json!(env!("CARGO_PKG_VERSION")));
@@ -26,7 +26,7 @@ impl Report {
             .decode
             .iter()
             .map(|decode| with_prompt(self.decode_json(decode), ids, &decode.prompt));
-        let conversations = self.conversations.iter().map(|together| together.json(ids));
+        let conversations = self.conversations.iter().map(|concurrency| concurrency.json(ids));
         let parts = [
             ("load", self.load.as_ref().map(Load::json)),
             ("memory", self.bandwidth.as_ref().map(bandwidth_json)),
@@ -79,7 +79,7 @@ impl Prefill {
     }
 }
 
-impl Together {
+impl Concurrency {
     fn json(&self, ids: bool) -> Value {
         let mut value = json!({
             "count": self.count,
@@ -155,11 +155,11 @@ fn bandwidth_json(bandwidth: &Bandwidth) -> Value {
         "threads": bandwidth.threads,
         "bytes": bandwidth.bytes,
         "bytesPerSecond": bandwidth.best(),
-        "goes": bandwidth.goes.0,
+        "goes": bandwidth.runs.0,
     })
 }
 
-/// The median, and every go in its order.
+/// Writes the median, and every run in its order.
 fn sample(sample: &Sample) -> Value {
     json!({ "median": sample.median(), "goes": sample.0 })
 }

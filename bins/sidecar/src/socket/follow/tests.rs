@@ -1,14 +1,16 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use conversation_store::{AppendEvents, ConversationStore, NewEvent, NewTurn, Parent};
 use protocol::Limits;
 use tokio::sync::watch;
 use tokio::task::yield_now;
+use tokio::time::timeout;
 
-use super::Reading;
-use crate::socket::outbound::queue;
+use super::LogReader;
+use crate::socket::outbound::outbound_queue;
 
-/// A log of three events.
+/// Writes a log of three events.
 async fn write_log(store: &ConversationStore) {
     let question = NewTurn {
         conversation: "c".to_owned(),
@@ -30,29 +32,33 @@ async fn write_log(store: &ConversationStore) {
 }
 
 #[test]
-fn a_reader_that_waits_for_its_peer_has_sent_no_more_than_it_says() {
+fn the_position_counts_only_frames_that_the_queue_took() {
     actix_web::rt::System::new().block_on(async {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let store = ConversationStore::open(folder.path()).expect("the store opens");
         write_log(&store).await;
-        // Room for one frame, and nobody who takes it.
+        // Room for one frame, and no task that takes it.
         let limits = Limits {
             outbound_frames: 1,
             ..Limits::default()
         };
-        let (outbound, _queue) = queue(&limits);
+        let (outbound, _queue) = outbound_queue(&limits);
         let (_ending, ending) = watch::channel(false);
         let owners = Arc::default();
-        let follower = Reading {
+        let follower = LogReader {
             store,
             outbound,
             owners,
             ending,
         }
         .start("c".to_owned(), 0);
-        while follower.position() == 0 {
-            yield_now().await;
-        }
+        let first_frame = async {
+            while follower.position() == 0 {
+                yield_now().await;
+            }
+        };
+        let sent = timeout(Duration::from_secs(30), first_frame).await;
+        sent.expect("the reader sends the first frame");
         assert_eq!(follower.position(), 1);
     });
 }

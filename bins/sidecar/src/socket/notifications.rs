@@ -1,15 +1,15 @@
-//! What a socket is told of its own turns that no log holds: how many are ahead of one, and what keeps one from its end.
+//! Events about a socket's own turns that are in no log: the queue position, and failures to persist a turn's end.
 //!
-//! Each is a task that ends with its turn, or with the socket.
+//! Each is sent by a task that ends with its turn, or with the socket.
 
 use protocol::{Envelope, Queued, ServerEvent};
 
 use super::connection::Connection;
-use super::owners::TurnRef;
+use crate::turn_owners::TurnRef;
 
 impl Connection {
-    /// Says how many turns are ahead of one that waits, now and whenever that changes.
-    pub(super) fn tell_queue(&self, turn: &TurnRef) {
+    /// Sends how many turns are ahead of a waiting one, now and whenever that changes.
+    pub(super) fn notify_queue_position(&self, turn: &TurnRef) {
         let Some(mut queue) = self.state.chat.queue_position(&turn.conversation, &turn.turn_id) else {
             return;
         };
@@ -28,8 +28,8 @@ impl Connection {
         });
     }
 
-    /// Says why a turn's end can't be written, whenever that comes up.
-    pub(super) fn tell_trouble(&self, turn: &TurnRef) {
+    /// Sends why a turn's end can't be written, whenever that happens.
+    pub(super) fn notify_persist_failures(&self, turn: &TurnRef) {
         let Some(mut trouble) = self.state.chat.persist_failure(&turn.conversation, &turn.turn_id) else {
             return;
         };

@@ -1,4 +1,4 @@
-//! One setting at a time: text in, a checked value out, or an error that names setting, value and source.
+//! Reads one setting at a time: text in, a checked value out, or an error that names setting, value and source.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -8,22 +8,22 @@ use std::str::FromStr;
 use actix_web::http::Uri;
 use config::Value;
 
-use super::PREFIX;
+use super::env_file::PREFIX;
 use crate::error::SettingsError;
 
-/// What the sources said, by lower-case key without the prefix; a key that is read is taken out.
-pub(super) struct Reader {
+/// The sources' values, by lower-case key without the prefix; a key that is read is removed.
+pub(super) struct SettingsReader {
     values: HashMap<String, Value>,
 }
 
-/// One value with the place that it came from.
-struct Found {
+/// One value with its source.
+struct RawSetting {
     name: String,
     text: String,
     origin: String,
 }
 
-impl Found {
+impl RawSetting {
     fn refuse(self, reason: String) -> SettingsError {
         SettingsError::BadValue {
             name: self.name,
@@ -34,12 +34,12 @@ impl Found {
     }
 }
 
-impl Reader {
+impl SettingsReader {
     pub(super) fn new(values: HashMap<String, Value>) -> Self {
         Self { values }
     }
 
-    /// One line for each name that nobody read, in order of name.
+    /// Returns one line for each name that was never read, in order of name.
     pub(super) fn into_warnings(self) -> Vec<String> {
         let mut warnings: Vec<String> = self
             .values
@@ -97,7 +97,7 @@ impl Reader {
         }
     }
 
-    /// One of the named values; the first is the default.
+    /// Reads one of the named values; the first is the default.
     pub(super) fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Result<T, SettingsError> {
         let found = self.take(name)?;
         let wanted = found.as_ref().map_or(choices[0].0, |found| &found.text);
@@ -109,7 +109,7 @@ impl Reader {
         Err(found.refuse(format!("expected one of {}", words.join(", "))))
     }
 
-    /// Words between commas, without the space around them.
+    /// Reads words between commas, without the space around them.
     pub(super) fn list(&mut self, name: &str) -> Result<Vec<String>, SettingsError> {
         let words = self.take(name)?.map(|found| found.text).unwrap_or_default();
         let words = words.split(',').map(str::trim).filter(|word| !word.is_empty());
@@ -133,7 +133,7 @@ impl Reader {
         }
     }
 
-    /// A value that a function understands, or says what it had expected.
+    /// Reads a value with a parser, whose error is what it expected.
     pub(super) fn parsed<T>(
         &mut self,
         name: &str,
@@ -143,17 +143,17 @@ impl Reader {
         parse(&found.text).map(Some).map_err(|reason| found.refuse(reason))
     }
 
-    /// A value that errors must not show.
+    /// Reads a value that errors must not show.
     pub(super) fn secret(&mut self, name: &str) -> Result<Option<String>, SettingsError> {
         let Some(mut found) = self.take(name)? else {
             return Ok(None);
         };
-        // Docker Compose takes a comment behind an empty value as the value, and the whole world knows that key.
+        // Docker Compose takes a comment behind an empty value as the value, which would be a publicly known key.
         if found.text.starts_with('#') {
             found.text = "(hidden)".to_owned();
             return Err(found.refuse("expected a key, not a comment: put the comment on a line of its own".to_owned()));
         }
-        // The key travels in a header, where nothing else survives.
+        // The key is sent in a header, which allows no other characters.
         if found.text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Ok(Some(found.text));
         }
@@ -161,7 +161,7 @@ impl Reader {
         Err(found.refuse("expected printable ASCII without spaces".to_owned()))
     }
 
-    fn take(&mut self, name: &str) -> Result<Option<Found>, SettingsError> {
+    fn take(&mut self, name: &str) -> Result<Option<RawSetting>, SettingsError> {
         let Some(value) = self.values.remove(&name.to_ascii_lowercase()) else {
             return Ok(None);
         };
@@ -170,6 +170,6 @@ impl Reader {
         let text = value.into_string().map_err(|error| SettingsError::Unreadable {
             reason: error.to_string(),
         })?;
-        Ok(Some(Found { name, text, origin }))
+        Ok(Some(RawSetting { name, text, origin }))
     }
 }

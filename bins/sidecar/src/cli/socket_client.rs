@@ -10,16 +10,16 @@ use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use super::Failure;
+use crate::error::CommandError;
 
-/// A socket to a sidecar.
-pub(super) struct Wire {
+/// A WebSocket to a sidecar.
+pub(super) struct SocketClient {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
 
-impl Wire {
-    /// Opens a socket; `None` when nothing listens there.
-    pub(super) async fn open(url: &str, key: Option<&ApiKey>) -> Result<Option<Self>, Failure> {
+impl SocketClient {
+    /// Connects; `None` if nothing listens there.
+    pub(super) async fn open(url: &str, key: Option<&ApiKey>) -> Result<Option<Self>, CommandError> {
         let mut request = url.into_client_request()?;
         if let Some(key) = key {
             request
@@ -33,16 +33,16 @@ impl Wire {
         }
     }
 
-    pub(super) async fn say(&mut self, message: &ClientMessage) -> Result<(), Failure> {
-        self.text(serde_json::to_string(message)?).await
+    pub(super) async fn send(&mut self, message: &ClientMessage) -> Result<(), CommandError> {
+        self.send_text(serde_json::to_string(message)?).await
     }
 
-    pub(super) async fn text(&mut self, text: String) -> Result<(), Failure> {
+    pub(super) async fn send_text(&mut self, text: String) -> Result<(), CommandError> {
         Ok(self.socket.send(Message::text(text)).await?)
     }
 
     /// Waits for the next text frame.
-    pub(super) async fn hear(&mut self) -> Result<String, Failure> {
+    pub(super) async fn recv(&mut self) -> Result<String, CommandError> {
         loop {
             match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => return Ok(text.to_string()),
@@ -56,7 +56,7 @@ impl Wire {
         }
     }
 
-    /// Says goodbye. A sidecar that is gone needs none.
+    /// Closes the socket. A sidecar that is gone needs no close frame.
     pub(super) async fn close(&mut self) {
         let _ = self.socket.close(None).await;
     }

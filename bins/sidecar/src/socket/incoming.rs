@@ -1,10 +1,12 @@
-//! What stands between a peer's bytes and actix-ws: a handshake in, checked messages or the broken rule out.
+//! Checks a peer's bytes before actix-ws gets them: a handshake in, checked messages or the violated rule out.
 //!
-//! actix-ws keeps a whole frame before it looks at its size, and closes with 1002 whatever is wrong. So it is given only bytes
-//! that `Checker` has passed; at the first that breaks a rule its stream ends, and [`Incoming`] says which rule that was.
+//! actix-ws buffers a whole frame before it looks at its size, and closes with 1002 whatever is wrong. So it is given
+//! only bytes that a [`Checker`] has passed; at the first that violates a rule its stream ends, and [`Incoming`] tells
+//! which rule that was.
 //!
-//! In front of the guard actix-http holds at most 288 KiB of a peer: the payload that waits (up to 32 KiB and one read more) and
-//! the next read, of 128 KiB each. What comes after the end it reads away, for at most a second after the close frame.
+//! Before the check actix-http buffers at most 288 KiB of a peer: the payload that waits (up to 32 KiB and one read
+//! more) and the next read, of 128 KiB each. What comes after the end it reads and discards, for at most a second after
+//! the close frame.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -21,10 +23,10 @@ use frame_guard::{Bounds, Checked, Checker, Violation};
 use futures_util::Stream;
 use protocol::{ErrorCode, SUBPROTOCOL};
 
-use crate::status::ApiError;
+use crate::api_error::ApiError;
 
-/// An upgraded request: its response, the way out, the way in.
-pub(super) struct Opened {
+/// An upgraded request: its response, and both directions of the socket.
+pub(super) struct Upgraded {
     pub(super) response: HttpResponse,
     pub(super) session: Session,
     pub(super) incoming: Incoming,
@@ -33,79 +35,79 @@ pub(super) struct Opened {
 /// A peer's messages, in order, whole, and within the bounds.
 pub(super) struct Incoming {
     messages: AggregatedMessageStream,
-    verdict: Verdict,
+    violation: ViolationCell,
 }
 
-/// Why no message comes any more.
+/// Why no more messages come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// The peer broke a rule.
-    Broken(Violation),
-    /// The connection is over.
+pub(super) enum RecvError {
+    /// The peer violated a rule.
+    Violation(Violation),
+    /// The connection ended.
     Lost,
 }
 
-/// Where the guard leaves what it found.
-type Verdict = Rc<Cell<Option<Violation>>>;
+/// Where the check leaves the violation that it found.
+type ViolationCell = Rc<Cell<Option<Violation>>>;
 
-/// Upgrades a request, with the guard in front.
+/// Upgrades a request, with the check in front.
 ///
 /// # Errors
-/// The request is no WebSocket handshake.
-pub(super) async fn open(
+/// The request is not a WebSocket handshake.
+pub(super) async fn upgrade(
     request: &HttpRequest,
     body: web::Payload,
     bounds: Bounds,
-) -> Result<Opened, actix_web::Error> {
-    let verdict = Verdict::default();
-    let guarded = Guarded {
+) -> Result<Upgraded, actix_web::Error> {
+    let violation = ViolationCell::default();
+    let checked = CheckedPayload {
         payload: Some(body.into_inner()),
         checker: Checker::new(bounds),
-        verdict: Rc::clone(&verdict),
+        violation: Rc::clone(&violation),
     };
-    let mut guarded: dev::Payload = dev::Payload::Stream {
-        payload: Box::pin(guarded),
+    let mut checked: dev::Payload = dev::Payload::Stream {
+        payload: Box::pin(checked),
     };
-    let body = web::Payload::from_request(request, &mut guarded).await?;
+    let body = web::Payload::from_request(request, &mut checked).await?;
     let (response, session, messages) = actix_ws::handle_with_protocols(request, body, &[SUBPROTOCOL])
         .map_err(|error| ApiError::new(ErrorCode::InvalidRequest, format!("not a WebSocket handshake: {error}")))?;
-    // The guard's own bounds, said once more: actix-ws has smaller ones by itself.
+    // The same bounds again: the defaults of actix-ws are smaller.
     let message_bytes = usize::try_from(bounds.message_bytes).unwrap_or(usize::MAX);
     let messages = messages
         .max_frame_size(message_bytes)
         .aggregate_continuations()
         .max_continuation_size(message_bytes);
-    Ok(Opened {
+    Ok(Upgraded {
         response,
         session,
-        incoming: Incoming { messages, verdict },
+        incoming: Incoming { messages, violation },
     })
 }
 
 impl Incoming {
-    /// The next message. What was sent before a broken rule still comes.
-    pub(super) async fn recv(&mut self) -> Result<AggregatedMessage, Ended> {
+    /// Waits for the next message. What was sent before a violation still comes.
+    pub(super) async fn recv(&mut self) -> Result<AggregatedMessage, RecvError> {
         match self.messages.recv().await {
             Some(Ok(message)) => Ok(message),
-            // The guard passes nothing on that actix-ws refuses; if it refuses all the same, it can't go on.
+            // The check passes nothing that actix-ws refuses; if it refuses all the same, it can't go on.
             Some(Err(error)) => {
                 tracing::warn!(%error, "a frame that was checked is refused");
-                Err(Ended::Lost)
+                Err(RecvError::Lost)
             }
-            None => Err(self.verdict.get().map_or(Ended::Lost, Ended::Broken)),
+            None => Err(self.violation.get().map_or(RecvError::Lost, RecvError::Violation)),
         }
     }
 }
 
-/// The bytes of a peer as far as they keep the rules.
-struct Guarded {
-    /// None after the end: whatever still comes is for nobody.
+/// The bytes of a peer up to the first violation.
+struct CheckedPayload {
+    /// `None` once the stream has ended; later bytes are ignored.
     payload: Option<dev::Payload>,
     checker: Checker,
-    verdict: Verdict,
+    violation: ViolationCell,
 }
 
-impl Stream for Guarded {
+impl Stream for CheckedPayload {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -121,16 +123,16 @@ impl Stream for Guarded {
             }
             Poll::Pending => return Poll::Pending,
         };
-        let good = match self.checker.check(&bytes, Instant::now()) {
+        let checked_bytes = match self.checker.check(&bytes, Instant::now()) {
             Checked::All => return Poll::Ready(Some(Ok(bytes))),
-            Checked::Closed(good) => good,
-            Checked::Broken(good, violation) => {
-                self.verdict.set(Some(violation));
-                good
+            Checked::Closed(checked_bytes) => checked_bytes,
+            Checked::Broken(checked_bytes, violation) => {
+                self.violation.set(Some(violation));
+                checked_bytes
             }
         };
         self.payload = None;
-        bytes.truncate(good);
+        bytes.truncate(checked_bytes);
         Poll::Ready(Some(Ok(bytes)))
     }
 }
