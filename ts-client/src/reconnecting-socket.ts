@@ -1,6 +1,8 @@
-// Keeps one connection open: connects, waits and reconnects, idles, closes. Knows nothing of chat.
+// Keeps one connection open: connects, waits and reconnects, idles, closes; replaces one that went silent. Knows nothing
+// of chat.
 import { delayMs, type ReconnectPolicy } from './backoff.js'
-import { Connection, type CloseInfo } from './connection.js'
+import { Connection, READER_GONE, type CloseInfo } from './connection.js'
+import { Heartbeat } from './heartbeat.js'
 import type { SocketFactory } from './socket.js'
 
 /**
@@ -19,6 +21,10 @@ export interface ReconnectingSocketOptions {
   /** Called when a connection is open. */
   readonly onOpen: () => void
   readonly onData: (data: unknown) => void
+  /** Whether something is awaited from a server that answers pings: only then is silence a sign of a dead connection. */
+  readonly expectsData: () => boolean
+  /** Sends a ping. */
+  readonly ping: () => void
   /**
    * Called when an open connection was lost; returns whether to reconnect now or idle until the next message.
    */
@@ -30,6 +36,7 @@ export interface ReconnectingSocketOptions {
 /** A connection to the server that survives the loss of a socket. */
 export class ReconnectingSocket {
   readonly #options: ReconnectingSocketOptions
+  readonly #heartbeat: Heartbeat
   #connection: Connection | undefined
   #state: ConnectionState = 'connecting'
   #attempts = 0
@@ -37,6 +44,12 @@ export class ReconnectingSocket {
 
   constructor(options: ReconnectingSocketOptions) {
     this.#options = options
+    this.#heartbeat = new Heartbeat({
+      schedule: options.policy.schedule,
+      isNeeded: options.expectsData,
+      ping: options.ping,
+      onTimeout: () => this.renew(READER_GONE, 'silence')
+    })
   }
 
   get state(): ConnectionState {
@@ -109,7 +122,10 @@ export class ReconnectingSocket {
         this.#setState('open')
         onOpen()
       },
-      onData: this.#options.onData,
+      onData: (data) => {
+        this.#heartbeat.onFrame()
+        this.#options.onData(data)
+      },
       onClose: (closed) => (closed.opened ? this.#onLost(closed) : onFailed(closed))
     })
   }
@@ -151,6 +167,8 @@ export class ReconnectingSocket {
   #setState(state: ConnectionState): void {
     if (this.#state === state) return
     this.#state = state
+    if (state === 'open') this.#heartbeat.start()
+    else this.#heartbeat.stop()
     this.#options.onState(state)
   }
 }

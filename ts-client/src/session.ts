@@ -14,7 +14,6 @@ import {
   type TurnFrame,
   type TurnParts
 } from './frames.js'
-import { Heartbeat } from './heartbeat.js'
 import { newId } from './ids.js'
 import { PendingTurns } from './pending-turns.js'
 import { ReconnectingSocket, type ConnectionState } from './reconnecting-socket.js'
@@ -56,7 +55,6 @@ export class Session {
   readonly #options: SessionOptions
   readonly #socket: ReconnectingSocket
   readonly #sender: FrameSender
-  readonly #heartbeat: Heartbeat
   readonly #pending = new PendingTurns()
   readonly #cursors = new Cursors()
   readonly #tools = new ToolCalls((frame) => this.#sender.sendToolOutput(frame))
@@ -78,9 +76,11 @@ export class Session {
       url: options.url,
       factory: options.factory,
       policy: options.policy,
-      onState: (state) => this.#setState(state),
+      onState: (state) => this.#call(this.#options.onConnection, state),
       onOpen: () => this.#startConnection(),
       onData: (data) => this.#receive(data),
+      expectsData: () => this.#isNumbered && this.#pending.size > 0,
+      ping: () => this.#sender.ping(),
       onClose: (closed) => this.#onClose(closed),
       onGiveUp: (closed) => this.#onGiveUp(closed)
     })
@@ -90,12 +90,6 @@ export class Session {
       pending: this.#pending,
       cursors: this.#cursors,
       isOlderServer: () => this.#isAccepted && !this.#isNumbered
-    })
-    this.#heartbeat = new Heartbeat({
-      schedule: options.policy.schedule,
-      isNeeded: () => this.#isNumbered && this.#pending.size > 0,
-      ping: () => this.#sender.ping(),
-      onTimeout: () => this.#socket.renew(READER_GONE, 'silence')
     })
   }
 
@@ -182,12 +176,6 @@ export class Session {
     for (const turn of this.#pending.all()) this.#end(turn, () => turn.fail(error))
   }
 
-  #setState(state: ConnectionState): void {
-    if (state === 'open') this.#heartbeat.start()
-    else this.#heartbeat.stop()
-    this.#call(this.#options.onConnection, state)
-  }
-
   #startConnection(): void {
     this.#isAccepted = false
     this.#hasNamedRefusal = false
@@ -196,7 +184,6 @@ export class Session {
   }
 
   #receive(data: unknown): void {
-    this.#heartbeat.onFrame()
     const decoded = decode(data)
     const origin = decoded.kind === 'event' ? decoded.event : decoded.origin
     const firstSeq = decoded.kind === 'event' ? decoded.firstSeq : origin.seq
