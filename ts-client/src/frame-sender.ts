@@ -11,7 +11,8 @@ export interface FrameSenderOptions {
   readonly pending: PendingTurns
   readonly cursors: Cursors
   readonly agentId: string
-  readonly options: ChatOptions
+  /** The options of every answer. */
+  readonly chatOptions: ChatOptions
   readonly isEager: boolean
   readonly apiKey: string | undefined
   /**
@@ -111,12 +112,12 @@ export class FrameSender {
   }
 
   #hello(conversationId: string | undefined): void {
-    const { agentId, options } = this.#options
+    const { agentId, chatOptions } = this.#options
     this.#send({
       type: 'hello',
       agentId,
       ...(conversationId === undefined ? {} : { conversationId }),
-      ...(Object.keys(options).length > 0 ? { options } : {})
+      ...(Object.keys(chatOptions).length > 0 ? { options: chatOptions } : {})
     })
   }
 
@@ -125,7 +126,7 @@ export class FrameSender {
    */
   #noteBinding(first: OutgoingFrame): void {
     if (first.type !== 'message' || first.options === undefined) return
-    const isExtra = Object.keys(first.options).some((key) => !(key in this.#options.options))
+    const isExtra = Object.keys(first.options).some((key) => !(key in this.#options.chatOptions))
     if (isExtra) this.#conversationToUnbind = first.conversationId
   }
 

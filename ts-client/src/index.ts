@@ -29,7 +29,8 @@ export type {
 
 // Chat, over a WebSocket.
 export { streamChat } from './stream-chat.js'
-export type { ChatStream, StreamChatOptions } from './stream-chat.js'
+export type { ChatStream } from './stream-chat.js'
+export type { StreamChatOptions } from './stream-options.js'
 export type { ChatOptions, ToolDefinition } from './frames.js'
 export type { ToolAnswer, ToolCall, ToolHandler } from './tool-calls.js'
 export type { OutgoingMessage, Regeneration, TurnResult } from './turn.js'

@@ -1,4 +1,5 @@
 // One stream: joins the turns with the socket, and holds the rules between them.
+import { reconnectPolicy } from './backoff.js'
 import { callSafely } from './callbacks.js'
 import { READER_GONE, type CloseInfo } from './connection.js'
 import { Cursors } from './cursors.js'
@@ -14,14 +15,15 @@ import {
   type TurnFrame,
   type TurnParts
 } from './frames.js'
+import { FrameSender } from './frame-sender.js'
 import { newId } from './ids.js'
 import { PendingTurns } from './pending-turns.js'
-import { ReconnectingSocket, type ConnectionState } from './reconnecting-socket.js'
-import type { ReconnectPolicy } from './backoff.js'
-import type { SocketFactory } from './socket.js'
-import { FrameSender } from './frame-sender.js'
-import { ToolCalls, type ToolAnswer, type ToolHandler } from './tool-calls.js'
+import { ReconnectingSocket } from './reconnecting-socket.js'
+import { platformSocket } from './socket.js'
+import type { StreamChatOptions } from './stream-options.js'
+import { ToolCalls, type ToolAnswer } from './tool-calls.js'
 import { Turn, type OutgoingMessage, type Regeneration, type TurnRequest, type TurnResult } from './turn.js'
+import { socketUrl } from './url.js'
 
 /** Turns in flight on one stream; the server takes 8 of one conversation. */
 const MAX_TURNS = 512
@@ -32,27 +34,11 @@ const NORMAL_CLOSE = 1000
 /** The close code of a server that received no first frame in time. */
 const HELLO_TIMEOUT = 4408
 
-/** What a session needs, with all defaults filled in. */
-export interface SessionOptions {
-  readonly url: string
-  readonly factory: SocketFactory
-  readonly policy: ReconnectPolicy
-  readonly agentId: string
-  readonly conversationId: string | undefined
-  readonly options: ChatOptions
-  readonly isEager: boolean
-  readonly apiKey: string | undefined
-  readonly after: number | undefined
-  readonly onTool: ToolHandler | undefined
-  readonly onEvent: ((event: ChatEvent) => void) | undefined
-  readonly onUnknownEvent: ((frame: unknown) => void) | undefined
-  readonly onCallbackError: ((error: unknown) => void) | undefined
-  readonly onConnection: ((state: ConnectionState) => void) | undefined
-}
-
 /** A stream of chat, over any number of connections. */
 export class Session {
-  readonly #options: SessionOptions
+  readonly #options: StreamChatOptions
+  /** The options of every answer. */
+  readonly #chatOptions: ChatOptions
   readonly #socket: ReconnectingSocket
   readonly #sender: FrameSender
   readonly #pending = new PendingTurns()
@@ -66,16 +52,24 @@ export class Session {
   /** Whether it has named on this connection the message that it refuses. */
   #hasNamedRefusal = false
 
-  constructor(options: SessionOptions) {
-    this.#options = options
+  /**
+   * Prepares a stream without opening it.
+   *
+   * @throws TypeError if the `backendUrl` is invalid, RangeError if one of the options of answers is.
+   */
+  constructor(options: StreamChatOptions) {
+    const url = socketUrl(options.backendUrl)
+    // A copy: what the application changes later has no effect.
+    this.#options = { ...options }
+    this.#chatOptions = mergeOptions(options.options)
     // The client names the conversation, so that a first message that is sent again finds its own turn.
     this.#conversationId = options.conversationId ?? newId()
     // What was read before this stream was opened is not requested again.
     if (options.after !== undefined) this.#cursors.advance(this.#conversationId, options.after)
     this.#socket = new ReconnectingSocket({
-      url: options.url,
-      factory: options.factory,
-      policy: options.policy,
+      url,
+      factory: options.socketFactory ?? platformSocket,
+      policy: reconnectPolicy(options.reconnect),
       onState: (state) => this.#call(this.#options.onConnection, state),
       onOpen: () => this.#startConnection(),
       onData: (data) => this.#receive(data),
@@ -85,10 +79,13 @@ export class Session {
       onGiveUp: (closed) => this.#onGiveUp(closed)
     })
     this.#sender = new FrameSender({
-      ...options,
       socket: this.#socket,
       pending: this.#pending,
       cursors: this.#cursors,
+      agentId: options.agentId,
+      chatOptions: this.#chatOptions,
+      isEager: options.handshake === 'eager',
+      apiKey: options.apiKey,
       isOlderServer: () => this.#isAccepted && !this.#isNumbered
     })
   }
@@ -122,7 +119,7 @@ export class Session {
     const { conversationId = this.#conversationId, tools, onTool = this.#options.onTool, signal } = outgoing
     let options: ChatOptions
     try {
-      options = mergeOptions(this.#options.options, outgoing.options)
+      options = mergeOptions(this.#chatOptions, outgoing.options)
     } catch (cause) {
       return rejected(new ChatError('invalid_request', (cause as RangeError).message, false, { cause }))
     }
