@@ -4,13 +4,16 @@ import { defineConfig } from 'vitest/config'
 
 const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
-/** The package under its own name, as a host imports it; the longer name first, for a name stands for its beginnings too. */
+/**
+ * The package under its own name, as a host imports it; the longer name first, since a name also matches as a
+ * prefix.
+ */
 const alias = {
   'streaming-llm-client/testing': source('src/testing/index.ts'),
   'streaming-llm-client': source('src/index.ts')
 }
 
-/** Until a busy machine has done what is a moment's work. */
+/** Generous limit for a busy machine; each test takes a moment. */
 const SLOW_MS = 60_000
 
 export default defineConfig({
@@ -21,7 +24,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
-          // Nothing here measures time: a machine that is busy may take its own.
+          // No test measures time, so a busy machine may be slow.
           testTimeout: SLOW_MS,
           expect: { poll: { timeout: SLOW_MS, interval: 5 } }
         }
@@ -30,7 +33,7 @@ export default defineConfig({
         test: {
           name: 'sidecar',
           include: ['test/sidecar/**/*.test.ts'],
-          // One model at a time, and room for it to be loaded and to answer on a slow machine.
+          // One model at a time, with time to load it and to answer on a slow machine.
           fileParallelism: false,
           testTimeout: 240_000,
           hookTimeout: 120_000

@@ -20,7 +20,7 @@ export async function listAgents(
   return agents as readonly Agent[]
 }
 
-/** Reads one agent; rejects with the server's words when there is none. */
+/** Reads one agent; rejects with the server's message if there is none. */
 export async function getAgent(
   id: string,
   base: string = DEFAULT_BASE,
@@ -29,7 +29,7 @@ export async function getAgent(
   return (await request({ method: 'GET', base, path: agentPath(id), options })) as Agent
 }
 
-/** Creates an agent, or replaces the one that has this id, and returns it as it is stored. */
+/** Creates an agent, or replaces the one with this id, and returns it as it is stored. */
 export async function updateAgent(
   agent: Agent,
   base: string = DEFAULT_BASE,
@@ -40,7 +40,7 @@ export async function updateAgent(
   return (await request({ method: 'PUT', base, path: agentPath(id), body, options })) as Agent
 }
 
-/** Deletes an agent; rejects with the server's words when there is none. */
+/** Deletes an agent; rejects with the server's message if there is none. */
 export async function deleteAgent(
   id: string,
   base: string = DEFAULT_BASE,

@@ -1,15 +1,15 @@
-// How long to wait before the next attempt to connect.
+// Computes how long to wait before the next attempt to connect.
 
-/** Runs `callback` after `delayMs` and returns what calls it off. */
+/** Runs `callback` after `delayMs`, and returns a function that cancels it. */
 export type Schedule = (callback: () => void, delayMs: number) => () => void
 
-/** How a lost connection is taken up again. */
+/** How to reconnect after a lost connection. */
 export interface ReconnectOptions {
-  /** Attempts in a row, without a word from the server between them, before giving up. */
+  /** Attempts in a row, without a frame from the server between them, before giving up. */
   readonly maxAttempts?: number
-  /** The longest first delay; each further attempt doubles it. */
+  /** The bound of the first delay; each further attempt doubles it. */
   readonly initialDelayMs?: number
-  /** The longest delay of all. */
+  /** The upper limit of that bound. */
   readonly maxDelayMs?: number
   /** Replaces `Math.random`, so that tests know the delays. */
   readonly random?: () => number
@@ -17,10 +17,10 @@ export interface ReconnectOptions {
   readonly schedule?: Schedule
 }
 
-/** `ReconnectOptions` with every field decided. */
+/** `ReconnectOptions` with defaults for all fields. */
 export type ReconnectPolicy = Required<ReconnectOptions>
 
-/** Defaults: ten attempts take about a minute and a half, enough for a sidecar to restart and load its model. */
+/** Ten attempts take about a minute and a half, enough for a sidecar to restart and load its model. */
 const DEFAULTS: ReconnectPolicy = {
   maxAttempts: 10,
   initialDelayMs: 250,
@@ -45,9 +45,9 @@ export function reconnectPolicy(options: ReconnectOptions | false | undefined): 
 }
 
 /**
- * The delay before attempt `attempt` (from 0), between half and the whole of its bound.
+ * Returns the delay before attempt `attempt` (from 0), between half of its bound and the whole.
  *
- * Half of it is random, so that the clients of a restarted server don't come back all at once.
+ * Half of it is random, so that the clients of a restarted server don't reconnect all at once.
  */
 export function delayMs(policy: ReconnectPolicy, attempt: number): number {
   const bound = Math.min(policy.maxDelayMs, policy.initialDelayMs * 2 ** attempt)

@@ -1,6 +1,8 @@
 // Calls the application's callbacks so that one that throws can't break the stream.
 
-/** Runs `callback`; what it throws goes to `onError`, and without one is thrown again outside of the stream. */
+/**
+ * Runs `callback`. What it throws goes to `onError`; without one, it is thrown again outside of the stream.
+ */
 export function callSafely(callback: () => void, onError: ((error: unknown) => void) | undefined): void {
   try {
     callback()
@@ -10,7 +12,7 @@ export function callSafely(callback: () => void, onError: ((error: unknown) => v
   }
 }
 
-/** Throws where the platform reports uncaught errors, as an event handler's error would be. */
+/** Throws where the platform reports uncaught errors, as for an event handler. */
 function throwLater(error: unknown): void {
   queueMicrotask(() => {
     throw error

@@ -1,21 +1,21 @@
-// One socket from its making to its end. It never connects twice: that is the link's work.
+// One socket, from its creation to its end. It never reconnects: `ReconnectingSocket` does.
 import type { Schedule } from './backoff.js'
 import type { ChatSocket, SocketFactory } from './socket.js'
 
-/** A socket that hasn't opened by then never will; browsers alone would wait for minutes. */
+/** How long a socket may take to open; browsers alone would wait for minutes. */
 const OPEN_TIMEOUT_MS = 15_000
 
-/** The code that a browser reports for a connection that broke. */
+/** The close code that a browser reports for a connection that broke. */
 export const BROKEN = 1006
 
-/** The code that a browser reports for a close that named none. */
+/** The close code that a browser reports for a close without a code. */
 const NO_CODE = 1005
 
-/** Tells the server that the reader is gone, not that the user stopped. */
+/** The close code that tells the server that the reader is gone, not that the user stopped. */
 export const READER_GONE = 4000
 
-/** How a connection ended without being asked to. */
-export interface Closed {
+/** How a connection ended, unless `close` was called. */
+export interface CloseInfo {
   readonly code: number
   readonly reason: string
   /** Whether it had been open. */
@@ -31,41 +31,41 @@ export interface ConnectionOptions {
   readonly onOpen: () => void
   readonly onData: (data: unknown) => void
   /** Called once, unless `close` was called before. */
-  readonly onClose: (closed: Closed) => void
+  readonly onClose: (closed: CloseInfo) => void
 }
 
-/** A socket that is connecting, open or over. */
+/** A socket that is connecting, open or closed. */
 export class Connection {
   readonly #options: ConnectionOptions
-  readonly #stopWaiting: () => void
+  readonly #cancelOpenTimeout: () => void
   #socket: ChatSocket | undefined
-  #state: 'connecting' | 'open' | 'over' = 'connecting'
+  #state: 'connecting' | 'open' | 'closed' = 'connecting'
   #cause: unknown
 
   constructor(options: ConnectionOptions) {
     this.#options = options
-    this.#stopWaiting = options.schedule(() => this.#giveUp(), OPEN_TIMEOUT_MS)
+    this.#cancelOpenTimeout = options.schedule(() => this.#onOpenTimeout(), OPEN_TIMEOUT_MS)
     try {
-      const made = options.factory(options.url)
-      // A socket that is at hand is listened to at once: it may open before a promise would resolve.
-      if ('then' in made)
-        made.then(
+      const created = options.factory(options.url)
+      // Attaches the handlers at once if it can: the socket may open before a promise would resolve.
+      if ('then' in created)
+        created.then(
           (socket) => this.#adopt(socket),
           (cause: unknown) => this.#fail(cause)
         )
-      else this.#adopt(made)
+      else this.#adopt(created)
     } catch (cause) {
-      // The caller hears of it after the constructor has returned.
+      // Reported only after the constructor has returned.
       queueMicrotask(() => this.#fail(cause))
     }
   }
 
-  /** Whether `send` has a chance. */
+  /** Whether frames can be sent. */
   get isOpen(): boolean {
     return this.#state === 'open'
   }
 
-  /** Sends one frame; a socket that refuses it is over. */
+  /** Sends one frame. If the socket throws, the connection is reported as broken. */
   send(text: string): void {
     if (this.#state !== 'open') return
     try {
@@ -76,66 +76,66 @@ export class Connection {
     }
   }
 
-  /** Ends it without a report; twice is once. */
+  /** Closes the socket without calling `onClose`; further calls do nothing. */
   close(code: number, reason: string): void {
-    if (this.#state === 'over') return
-    this.#end()
+    if (this.#state === 'closed') return
+    this.#finish()
     if (this.#socket !== undefined) closeSocket(this.#socket, code, reason)
   }
 
   #adopt(socket: ChatSocket): void {
-    if (this.#state === 'over') {
+    if (this.#state === 'closed') {
       socket.onerror = () => undefined
       closeSocket(socket, 1000, '')
       return
     }
     this.#socket = socket
-    socket.onopen = () => this.#opened()
+    socket.onopen = () => this.#onOpen()
     socket.onmessage = (event: { readonly data: unknown }) => {
       if (this.#state === 'open') this.#options.onData(event.data)
     }
-    // An error after the opening is followed by a close, which knows the code.
+    // An error of an open socket is followed by a close, which has the code.
     socket.onerror = (event: unknown) => {
       this.#cause = event
       if (this.#state === 'connecting') this.#fail(event)
     }
     socket.onclose = (event: { readonly code?: number; readonly reason?: unknown } | undefined) =>
-      this.#closed(event?.code ?? NO_CODE, typeof event?.reason === 'string' ? event.reason : '')
+      this.#onClose(event?.code ?? NO_CODE, typeof event?.reason === 'string' ? event.reason : '')
     // Never before the constructor has returned.
-    if (socket.readyState === 1) queueMicrotask(() => this.#opened())
+    if (socket.readyState === 1) queueMicrotask(() => this.#onOpen())
   }
 
-  #opened(): void {
+  #onOpen(): void {
     if (this.#state !== 'connecting') return
     this.#state = 'open'
-    this.#stopWaiting()
+    this.#cancelOpenTimeout()
     this.#options.onOpen()
   }
 
-  #closed(code: number, reason: string): void {
-    if (this.#state === 'over') return
+  #onClose(code: number, reason: string): void {
+    if (this.#state === 'closed') return
     const opened = this.#state === 'open'
-    this.#end()
+    this.#finish()
     this.#report({ code, reason, opened, cause: this.#cause })
   }
 
   #fail(cause: unknown): void {
     this.#cause = cause
-    this.#closed(BROKEN, '')
+    this.#onClose(BROKEN, '')
   }
 
-  #giveUp(): void {
+  #onOpenTimeout(): void {
     if (this.#state !== 'connecting') return
     this.close(READER_GONE, 'opening timed out')
     this.#report({ code: BROKEN, reason: 'opening timed out', opened: false })
   }
 
-  #end(): void {
-    this.#state = 'over'
-    this.#stopWaiting()
+  #finish(): void {
+    this.#state = 'closed'
+    this.#cancelOpenTimeout()
   }
 
-  #report(closed: Closed): void {
+  #report(closed: CloseInfo): void {
     this.#options.onClose(closed)
   }
 }

@@ -1,4 +1,4 @@
-// The REST calls of a controller: its lease, and what it publishes by it.
+// The REST calls of a controller: its lease, and the events that it publishes.
 import { request, type RequestOptions } from './rest.js'
 import type {
   ControllerEvent,
@@ -9,22 +9,22 @@ import type {
 } from './rest-types.js'
 import { DEFAULT_BASE, pathSegment } from './url.js'
 
-/** Who acts: what `registerController` has answered. */
+/** The holder of a lease, as `registerController` has returned it. */
 export type ControllerHolder = Pick<ControllerLease, 'registrationId' | 'token'>
 
-/** What a controller has to show to the readers of a conversation. */
+/** Events that a controller publishes to the readers of a conversation. */
 export interface ControllerPublication extends ControllerHolder {
-  /** Made when it is new. */
+  /** Created if it doesn't exist. */
   readonly conversationId: string
-  /** The turn that the events are about, also one that is over. */
+  /** The turn that the events are about; it may have ended. */
   readonly turnId?: string
-  /** 1 to 64 of them, in order. All are logged, or none. */
+  /** 1 to 64 events, in order. All are logged, or none. */
   readonly events: readonly ControllerEvent[]
 }
 
 /**
- * Registers a controller for an agent. While another one's lease lives it rejects as `conflict`, unless `token` is that
- * lease's: so a controller that was restarted takes its own lease over.
+ * Registers a controller for an agent. While another lease is active it rejects as `conflict`, unless `token`
+ * is that lease's: a controller that was restarted takes its own lease over.
  */
 export async function registerController(
   registration: ControllerRegistration & { readonly token?: string },
@@ -32,7 +32,7 @@ export async function registerController(
   options?: RequestOptions
 ): Promise<ControllerLease> {
   const { token, ...body } = registration
-  const headers = token === undefined ? {} : shown(token)
+  const headers = token === undefined ? {} : tokenHeader(token)
   return (await request({
     method: 'POST',
     base,
@@ -43,7 +43,7 @@ export async function registerController(
   })) as ControllerLease
 }
 
-/** Lets a lease begin anew; to be called well before it ends. */
+/** Renews a lease; to be called well before it ends. */
 export async function keepaliveController(
   { registrationId, token }: ControllerHolder,
   base: string = DEFAULT_BASE,
@@ -54,22 +54,22 @@ export async function keepaliveController(
     method: 'PUT',
     base,
     path,
-    headers: shown(token),
+    headers: tokenHeader(token),
     options
   })) as ControllerKeptAlive
 }
 
-/** Ends a lease. */
+/** Releases a lease. */
 export async function releaseController(
   { registrationId, token }: ControllerHolder,
   base: string = DEFAULT_BASE,
   options?: RequestOptions
 ): Promise<void> {
   const path = controllerPath(registrationId)
-  await request({ method: 'DELETE', base, path, headers: shown(token), options })
+  await request({ method: 'DELETE', base, path, headers: tokenHeader(token), options })
 }
 
-/** Publishes events in a conversation's log, where all its readers see them. */
+/** Publishes events to a conversation's log, where all its readers see them. */
 export async function publishControllerEvents(
   publication: ControllerPublication,
   base: string = DEFAULT_BASE,
@@ -83,7 +83,7 @@ export async function publishControllerEvents(
     base,
     path,
     body,
-    headers: shown(token),
+    headers: tokenHeader(token),
     options
   })) as ControllerPublished
 }
@@ -92,6 +92,6 @@ function controllerPath(registrationId: string): string {
   return `/controllers/${pathSegment('registration', registrationId)}`
 }
 
-function shown(token: string): Readonly<Record<string, string>> {
+function tokenHeader(token: string): Readonly<Record<string, string>> {
   return { 'x-controller-token': token }
 }

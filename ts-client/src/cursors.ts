@@ -1,52 +1,53 @@
-// How far each conversation's log has been read, so that nothing is shown twice and nothing is missed.
+// Tracks how far each conversation's log has been read, so that no event is shown twice and none is missed.
 
-/** What a logged event is to the reader: the next one, one that it has, or one from beyond a gap. */
-export type Place = 'next' | 'seen' | 'beyond'
+/** How a logged event relates to what was read: it is the next one, was read before, or follows a gap. */
+export type Arrival = 'next' | 'duplicate' | 'gap'
 
 /** The last `seq` of each conversation. */
 export class Cursors {
   readonly #lastSeq = new Map<string, number>()
-  /** The position whose successor was asked for again and didn't come: a hole in the log itself. */
-  readonly #holes = new Map<string, number>()
+  /** The `seq` whose successor was requested again and didn't come: the log itself has a gap there. */
+  readonly #knownGaps = new Map<string, number>()
 
-  /** The last `seq` read, unless nothing was. */
+  /** Returns the last `seq` read, or `undefined` if nothing was. */
   after(conversationId: string): number | undefined {
     return this.#lastSeq.get(conversationId)
   }
 
-  /** Where an event that covers `first` to `last` stands. The first one of a conversation is always next. */
-  place(conversationId: string, first: number, last: number): Place {
+  /** Classifies an event that covers `first` to `last`. A conversation's first event is always `next`. */
+  classify(conversationId: string, first: number, last: number): Arrival {
     const seen = this.#lastSeq.get(conversationId)
     if (seen === undefined) return 'next'
-    if (last <= seen) return 'seen'
-    if (first === seen + 1 || this.#holes.get(conversationId) === seen) return 'next'
-    return 'beyond'
+    if (last <= seen) return 'duplicate'
+    if (first === seen + 1 || this.#knownGaps.get(conversationId) === seen) return 'next'
+    return 'gap'
   }
 
-  /** Notes that the log has been read to `last`. */
+  /** Records that the log has been read to `last`. */
   advance(conversationId: string, last: number): void {
     this.#lastSeq.set(conversationId, last)
   }
 
-  /** The conversations that are being read. */
+  /** Returns the conversations that are being read. */
   conversations(): readonly string[] {
     return [...this.#lastSeq.keys()]
   }
 
-  /** Forgets a conversation that is read no more. */
+  /** Forgets a conversation that is no longer read. */
   forget(conversationId: string): void {
     this.#lastSeq.delete(conversationId)
-    this.#holes.delete(conversationId)
+    this.#knownGaps.delete(conversationId)
   }
 
   /**
-   * Notes that the log is read again from here, by a new connection.
+   * Records that a new connection reads the log again from here.
    *
-   * `isAlone`: nothing else moves the server's reader, so that a gap which is still there is the log's own.
+   * With `isOnlyReader`, nothing else moves the server's reader, so a gap that is still there is the log's
+   * own.
    */
-  rereading(conversationId: string, isAlone: boolean): void {
+  noteReread(conversationId: string, isOnlyReader: boolean): void {
     const seen = this.#lastSeq.get(conversationId)
-    if (seen !== undefined && isAlone) this.#holes.set(conversationId, seen)
-    else this.#holes.delete(conversationId)
+    if (seen !== undefined && isOnlyReader) this.#knownGaps.set(conversationId, seen)
+    else this.#knownGaps.delete(conversationId)
   }
 }

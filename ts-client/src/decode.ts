@@ -1,20 +1,20 @@
-// From a frame's data to an event. It never throws, whatever the server sends.
+// Decodes a frame's data into an event. It never throws, whatever the server sends.
 import type { ChatEvent, EventOrigin, NarrationSource } from './events.js'
 import { countIn, isRecord, stringIn, type JsonRecord } from './json.js'
 import { errorCode, isRetryable } from './error-codes.js'
 
-/** What one frame holds. */
+/** The content of one frame. */
 export type Decoded =
   /** An event of the closed union, and the first `seq` that it covers. */
   | { readonly kind: 'event'; readonly event: ChatEvent; readonly firstSeq: number | undefined }
-  /** Anything else: a type that this version doesn't know, or a frame that isn't what its type promises. */
+  /** A type that this version doesn't know, or a frame without the fields of its type. */
   | { readonly kind: 'unknown'; readonly value: unknown; readonly origin: EventOrigin }
 
 type Shape = Readonly<Record<string, 'string' | 'number' | 'object' | 'source'>>
 
 /**
- * The fields without which an event is of no use. `done` has none: an older server says no more than that. Nor has `tool` a
- * `callId` there; such a call can be shown, but not answered.
+ * The fields without which an event is useless. `done` has none, since an older server sends no more than
+ * that. Nor does `tool` require a `callId`; a call without one can be shown, but not answered.
  */
 const REQUIRED: Readonly<Record<ChatEvent['type'], Shape>> = {
   ready: { model: 'string', limits: 'object', lastSeq: 'number' },
@@ -37,7 +37,7 @@ const REQUIRED: Readonly<Record<ChatEvent['type'], Shape>> = {
   reset: { lastSeq: 'number' }
 }
 
-/** Everyone who says narrations. The compiler sees to it that nobody is missing. */
+/** All sources of narrations; the compiler checks that none is missing. */
 const SOURCES: Readonly<Record<NarrationSource, true>> = {
   narrator: true,
   agent: true,
@@ -45,19 +45,19 @@ const SOURCES: Readonly<Record<NarrationSource, true>> = {
   user: true
 }
 
-/** Reads one frame. */
+/** Decodes one frame. */
 export function decode(data: unknown): Decoded {
   const value = parse(data)
   if (!isRecord(value)) return { kind: 'unknown', value, origin: {} }
   const origin = originOf(value)
   const type = value['type']
   if (!isKnown(type) || !fits(value, REQUIRED[type])) return { kind: 'unknown', value, origin }
-  // `fits` has checked what the type promises and can't be filled in.
+  // `fits` has checked the fields that can't be filled in.
   const event = { ...value, ...defaults(type, value), ...origin } as unknown as ChatEvent
   return { kind: 'event', event, firstSeq: countIn(value, 'firstSeq', 'first_seq') ?? origin.seq }
 }
 
-/** The JSON value of a text frame; the data itself when it is none. */
+/** Returns the JSON value of a text frame, or the data itself if it isn't JSON. */
 function parse(data: unknown): unknown {
   if (typeof data !== 'string') return data
   try {
@@ -95,7 +95,7 @@ function isSource(value: unknown): value is NarrationSource {
   return typeof value === 'string' && Object.hasOwn(SOURCES, value)
 }
 
-/** What older servers leave out of an event. */
+/** Returns defaults for what older servers leave out of an event. */
 function defaults(type: ChatEvent['type'], value: JsonRecord): JsonRecord {
   if (type === 'tool' || type === 'tool-output') {
     return { callId: stringIn(value, 'callId', 'call_id') ?? '' }

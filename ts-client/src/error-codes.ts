@@ -1,7 +1,7 @@
 // The protocol's table of error codes, as far as this client acts on it.
 import type { ErrorCode } from './events.js'
 
-/** Whether the same message may succeed later. The compiler sees to it that no code is missing. */
+/** Whether the same message may succeed later; the compiler checks that no code is missing. */
 const RETRYABLE: Readonly<Record<ErrorCode, boolean>> = {
   invalid_request: false,
   unauthorised: false,
@@ -26,8 +26,8 @@ const RETRYABLE: Readonly<Record<ErrorCode, boolean>> = {
   internal: true
 }
 
-/** Close codes by which a server says that this very frame will never be accepted. */
-const REFUSALS: ReadonlyMap<number, ErrorCode> = new Map<number, ErrorCode>([
+/** Close codes by which a server says that it will never accept this frame. */
+const REFUSAL_CLOSE_CODES: ReadonlyMap<number, ErrorCode> = new Map<number, ErrorCode>([
   [1007, 'invalid_request'],
   [1009, 'too_large'],
   [4400, 'invalid_request'],
@@ -37,19 +37,19 @@ const REFUSALS: ReadonlyMap<number, ErrorCode> = new Map<number, ErrorCode>([
   [4409, 'duplicate_turn']
 ])
 
-/** The code on the wire, or `internal` for one that this version doesn't know. */
+/** Returns the code on the wire, or `internal` for one that this version doesn't know. */
 export function errorCode(code: unknown): ErrorCode {
   return isErrorCode(code) ? code : 'internal'
 }
 
-/** Whether the same message may succeed later. */
+/** Returns whether the same message may succeed later. */
 export function isRetryable(code: ErrorCode): boolean {
   return RETRYABLE[code]
 }
 
-/** The error behind a close that reconnecting can't cure; `undefined` for every other close. */
+/** Returns the error behind a close that reconnecting can't cure; `undefined` for every other close. */
 export function refusal(closeCode: number): ErrorCode | undefined {
-  return REFUSALS.get(closeCode)
+  return REFUSAL_CLOSE_CODES.get(closeCode)
 }
 
 function isErrorCode(code: unknown): code is ErrorCode {

@@ -1,10 +1,10 @@
 // The two errors that this package rejects with: one for REST, one for a turn.
 import type { ErrorCode } from './events.js'
 
-/** A REST call failed. The message is the server's own words. */
+/** A REST call failed. The message is the server's. */
 export class ApiError extends Error {
   override readonly name = 'ApiError'
-  /** HTTP status; 0 when no answer came. */
+  /** HTTP status; 0 if there was no response. */
   readonly status: number
   /** The server's code, e.g. `agent_not_found`; absent from servers that send none. */
   readonly code: string | undefined
@@ -16,10 +16,10 @@ export class ApiError extends Error {
   }
 }
 
-/** A turn ended in an error, said by the server or found by this client. */
+/** A turn ended in an error, reported by the server or found by this client. */
 export class ChatError extends Error {
   override readonly name = 'ChatError'
-  /** What went wrong, from the protocol's closed list; a code that this version doesn't know is `internal`. */
+  /** The error code, from the protocol's closed list; a code that this version doesn't know is `internal`. */
   readonly code: ErrorCode
   /** Whether sending the same message again may succeed. */
   readonly retryable: boolean

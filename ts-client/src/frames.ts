@@ -2,13 +2,13 @@
 import type { Frozen } from './frozen.js'
 import type * as wire from './generated/protocol.js'
 
-/** Settings of an answer; an absent key leaves the choice to the agent, `null` goes back to the default. */
+/** Options of an answer; an absent key leaves the choice to the agent, `null` restores the default. */
 export type ChatOptions = Frozen<wire.OptionsPatch>
 
-/** A tool that the model may ask for in a turn. */
+/** A tool that the model may call in a turn. */
 export type ToolDefinition = Frozen<wire.ToolDefinition>
 
-/** A user's turn. The spellings of the older protocol are in it too, with equal values. */
+/** A user's message. It carries the spellings of the older protocol too, with equal values. */
 export type MessageFrame = { readonly type: 'message' } & Frozen<
   Required<Pick<wire.Message, 'turnId' | 'agentId' | 'conversationId' | 'message'>> &
     Pick<wire.Message, 'parentTurnId' | 'editTurnId' | 'options' | 'tools'>
@@ -18,31 +18,32 @@ export type MessageFrame = { readonly type: 'message' } & Frozen<
     readonly user_message: string
   }
 
-/** Asks for a turn's words to be answered once more. */
+/** Asks for another answer to a turn's message. */
 export type RegenerateFrame = { readonly type: 'regenerate' } & Frozen<
   Required<Pick<wire.Regenerate, 'turnId' | 'newTurnId' | 'conversationId'>> &
     Pick<wire.Regenerate, 'options' | 'tools'>
 >
 
-/** What begins a turn. */
+/** The frames that start a turn. */
 export type TurnFrame = MessageFrame | RegenerateFrame
 
-/** Everything that this client says. */
-export type Frame = TurnFrame | Exclude<Frozen<wire.ClientMessage>, { readonly type: TurnFrame['type'] }>
+/** Every frame that this client sends. */
+export type OutgoingFrame =
+  TurnFrame | Exclude<Frozen<wire.ClientMessage>, { readonly type: TurnFrame['type'] }>
 
-/** The answer to a tool call, its conversation named. */
-export type ToolOutputFrame = Extract<Frame, { readonly type: 'tool-output' }>
+/** The output of a tool call, with its conversation. */
+export type ToolOutputFrame = Extract<OutgoingFrame, { readonly type: 'tool-output' }>
 
-/** What every turn is begun with, all defaults decided. */
+/** The fields of every frame that starts a turn, with all defaults filled in. */
 export interface TurnParts {
-  /** The name of the turn that is new. */
+  /** The id of the new turn. */
   readonly turnId: string
   readonly conversationId: string
   readonly options: ChatOptions
   readonly tools: readonly ToolDefinition[] | undefined
 }
 
-/** Puts a message into words. */
+/** Creates the frame of a message. */
 export function messageFrame(
   turn: TurnParts & {
     readonly agentId: string
@@ -63,18 +64,18 @@ export function messageFrame(
     user_message: message,
     ...(parentTurnId === undefined ? {} : { parentTurnId }),
     ...(editTurnId === undefined ? {} : { editTurnId }),
-    ...said(turn)
+    ...optionalFields(turn)
   }
 }
 
-/** Asks for the words of the turn `again` to be answered once more. */
+/** Creates the frame that asks for another answer to the message of the turn `again`. */
 export function regenerateFrame(turn: TurnParts, again: string): RegenerateFrame {
   const { turnId, conversationId } = turn
-  return { type: 'regenerate', turnId: again, newTurnId: turnId, conversationId, ...said(turn) }
+  return { type: 'regenerate', turnId: again, newTurnId: turnId, conversationId, ...optionalFields(turn) }
 }
 
-/** Options and tools, if there are any. */
-function said({ options, tools }: TurnParts): Pick<TurnFrame, 'options' | 'tools'> {
+/** Returns options and tools, if there are any. */
+function optionalFields({ options, tools }: TurnParts): Pick<TurnFrame, 'options' | 'tools'> {
   return {
     ...(Object.keys(options).length > 0 ? { options } : {}),
     ...(tools === undefined ? {} : { tools })
@@ -82,9 +83,10 @@ function said({ options, tools }: TurnParts): Pick<TurnFrame, 'options' | 'tools
 }
 
 /**
- * Merges options key by key; later ones win, a key set to `undefined` is as good as absent.
+ * Merges options key by key. Later ones win; a key set to `undefined` counts as absent.
  *
- * @throws RangeError on a number that JSON can't say: it would arrive as `null`, which means something else.
+ * @throws RangeError on a number that JSON can't represent: it would arrive as `null`, which means something
+ * else.
  */
 export function mergeOptions(...layers: readonly (ChatOptions | undefined)[]): ChatOptions {
   const merged: Record<string, unknown> = {}

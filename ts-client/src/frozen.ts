@@ -1,4 +1,4 @@
-// Makes the generated types, which are plain, read-only all the way down.
+// Makes the generated types, which are mutable, deeply read-only.
 
 /** `T` with every property and every list read-only. */
 export type Frozen<T> = T extends readonly (infer Item)[]

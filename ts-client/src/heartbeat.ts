@@ -1,17 +1,17 @@
-// Notices a connection that is dead though nobody has closed it: a laptop that slept, a network that changed.
+// Detects a connection that is dead though it was never closed: a laptop that slept, a network that changed.
 import type { Schedule } from './backoff.js'
 
-/** Silence after which the server is asked for a sign of life, and then again until it is given up. */
+/** Silence after which the server is pinged, and then again until the connection is given up. */
 const PERIOD_MS = 20_000
 
-/** What a heartbeat watches. */
+/** What a heartbeat watches, and what it calls. */
 export interface HeartbeatOptions {
   readonly schedule: Schedule
-  /** Whether something is being waited for from a server that answers pings. */
+  /** Whether the stream waits for something from a server that answers pings. */
   readonly isNeeded: () => boolean
   readonly ping: () => void
-  /** The server has not answered. */
-  readonly onSilence: () => void
+  /** Called when the server has not answered a ping. */
+  readonly onTimeout: () => void
 }
 
 /** A timer that is reset by every frame from the server. */
@@ -24,36 +24,36 @@ export class Heartbeat {
     this.#options = options
   }
 
-  /** Begins to watch, unless it does. */
+  /** Starts watching, unless it has started. */
   start(): void {
-    if (this.#cancel === undefined) this.#wait()
+    if (this.#cancel === undefined) this.#scheduleNext()
   }
 
-  /** The server has said something. */
-  heard(): void {
+  /** Resets the timer: the server has sent a frame. */
+  onFrame(): void {
     this.#silentPeriods = 0
   }
 
-  /** Watches no more, until it is started again. */
+  /** Stops watching, until it is started again. */
   stop(): void {
     this.#cancel?.()
     this.#cancel = undefined
     this.#silentPeriods = 0
   }
 
-  #wait(): void {
-    this.#cancel = this.#options.schedule(() => this.#beat(), PERIOD_MS)
+  #scheduleNext(): void {
+    this.#cancel = this.#options.schedule(() => this.#onPeriod(), PERIOD_MS)
   }
 
-  #beat(): void {
+  #onPeriod(): void {
     this.#silentPeriods = this.#options.isNeeded() ? this.#silentPeriods + 1 : 0
     if (this.#silentPeriods > 2) {
       this.stop()
-      this.#options.onSilence()
+      this.#options.onTimeout()
       return
     }
-    // The first period may have begun just before the last frame.
+    // The first period may have started just before the last frame.
     if (this.#silentPeriods === 2) this.#options.ping()
-    this.#wait()
+    this.#scheduleNext()
   }
 }

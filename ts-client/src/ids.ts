@@ -1,10 +1,10 @@
-// New identifiers for turns and conversations.
+// Creates ids for turns and conversations.
 
 /**
- * A random UUID (version 4).
+ * Returns a random UUID (version 4).
  *
- * Made from `getRandomValues`, since `crypto.randomUUID` is missing on pages that are not served over
- * HTTPS or from localhost.
+ * Made from `getRandomValues`, since `crypto.randomUUID` is missing on pages that are not served over HTTPS
+ * or from localhost.
  */
 export function newId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16))

@@ -1,4 +1,4 @@
-// Streaming chat with the sidecar's agents: what an application may import. Everything else is private.
+// Streaming chat with the sidecar's agents: the public API. Everything else is private.
 
 // Agents and models, over REST.
 export { deleteAgent, getAgent, listAgents, updateAgent } from './agents.js'
@@ -29,17 +29,18 @@ export type {
 
 // Chat, over a WebSocket.
 export { streamChat } from './stream-chat.js'
-export type { ChatStream, StreamChatOptions } from './stream-chat.js'
+export type { ChatStream } from './stream-chat.js'
+export type { StreamChatOptions } from './stream-options.js'
 export type { ChatOptions, ToolDefinition } from './frames.js'
 export type { ToolAnswer, ToolCall, ToolHandler } from './tool-calls.js'
 export type { OutgoingMessage, Regeneration, TurnResult } from './turn.js'
-export type { ConnectionState } from './link.js'
+export type { ConnectionState } from './reconnecting-socket.js'
 export type { ReconnectOptions, Schedule } from './backoff.js'
 export type { ChatSocket, SocketFactory } from './socket.js'
 
-// What the server says.
+// Events.
 export type { ChatEvent, EventOf } from './events.js'
 export type { ErrorCode, FinishReason, Limits, NarrationSource, Timings, Usage } from './events.js'
 
-// What goes wrong.
+// Errors.
 export { ApiError, ChatError } from './errors.js'

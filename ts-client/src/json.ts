@@ -1,14 +1,14 @@
-// Looking into JSON that someone else wrote.
+// Reads JSON whose shape is not trusted.
 
 /** A JSON object whose fields are not known. */
 export type JsonRecord = Readonly<Record<string, unknown>>
 
-/** Whether `value` is an object (not null, not an array). */
+/** Returns whether `value` is an object (not null, not an array). */
 export function isRecord(value: unknown): value is JsonRecord {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** The first of `names` that holds a string, so that both spellings of a field can be read. */
+/** Returns the first of `names` that holds a string, so that both spellings of a field can be read. */
 export function stringIn(record: JsonRecord, ...names: readonly string[]): string | undefined {
   for (const name of names) {
     const value = record[name]
@@ -17,7 +17,7 @@ export function stringIn(record: JsonRecord, ...names: readonly string[]): strin
   return undefined
 }
 
-/** The first of `names` that holds a whole number of at least 0. */
+/** Returns the first of `names` that holds a whole number of at least 0. */
 export function countIn(record: JsonRecord, ...names: readonly string[]): number | undefined {
   for (const name of names) {
     const value = record[name]

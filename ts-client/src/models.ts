@@ -5,7 +5,7 @@ import type { ModelList } from './rest-types.js'
 import { request, type RequestOptions } from './rest.js'
 import { DEFAULT_BASE } from './url.js'
 
-/** Lists the models, the default first; an agent or `options.model` asks for one by its name. */
+/** Lists the models, the default first; an agent or `options.model` selects one by its name. */
 export async function listModels(base: string = DEFAULT_BASE, options?: RequestOptions): Promise<ModelList> {
   const body = await request({ method: 'GET', base, path: '/models', options })
   if (!isRecord(body) || !Array.isArray(body['models'])) {

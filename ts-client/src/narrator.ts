@@ -3,29 +3,29 @@ import { request, type RequestOptions } from './rest.js'
 import type { NarratorAccepted, NarratorFeed } from './rest-types.js'
 import { DEFAULT_BASE, pathSegment } from './url.js'
 
-/** Something to say to a workspace's narrator. */
+/** A message to a workspace's narrator. */
 export interface OutgoingNarratorMessage {
   readonly workspaceId: string
   readonly message: string
-  /** Where the narration goes; the workspace's own conversation when absent. */
+  /** Where the narration goes; the workspace's own conversation if absent. */
   readonly conversationId?: string
-  /** The agent that is asked; `controller` when absent. */
+  /** The agent that is asked; `controller` if absent. */
   readonly agentId?: string
-  /** Resolves as soon as the message is taken, and not only when the relay has answered (45 s at most). */
+  /** Resolves as soon as the message is accepted, rather than when the relay has answered (45 s at most). */
   readonly respondAsync?: boolean
 }
 
-/** Which part of a feed. */
+/** Selects a part of a feed. */
 export interface NarratorFeedQuery {
-  /** At most so many entries, the newest ones: 1 to 200; 50 when absent. */
+  /** At most this many entries, the newest ones: 1 to 200; 50 if absent. */
   readonly limit?: number
-  /** Only what went to this conversation. */
+  /** Only entries of this conversation. */
   readonly conversationId?: string
 }
 
 /**
- * Says something to a workspace's narrator. What comes of it are `narration` events in the conversation that the answer
- * names (`streamChat({ conversationId, after: 0, … })` shows them), and entries of the feed.
+ * Sends a message to a workspace's narrator. The results are `narration` events in the conversation that the
+ * response names (`streamChat({ conversationId, after: 0, … })` shows them), and entries of the feed.
  */
 export async function postNarratorMessage(
   outgoing: OutgoingNarratorMessage,
@@ -38,7 +38,7 @@ export async function postNarratorMessage(
   return (await request({ method: 'POST', base, path, body, headers, options })) as NarratorAccepted
 }
 
-/** Reads what has been said in a workspace, the newest first. */
+/** Reads a workspace's feed, the newest entry first. */
 export async function narratorFeed(
   workspaceId: string,
   query: NarratorFeedQuery = {},

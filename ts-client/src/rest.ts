@@ -1,4 +1,4 @@
-// One REST request: JSON in, JSON out, and a failure told in the server's words.
+// Makes one REST request: JSON in, JSON out, and the server's message on failure.
 import { ApiError } from './errors.js'
 import { isRecord, type JsonRecord } from './json.js'
 import { restUrl } from './url.js'
@@ -7,12 +7,12 @@ import { restUrl } from './url.js'
 export interface RequestOptions {
   /** Sent as `Authorization: Bearer …` when the sidecar asks for a key. */
   readonly apiKey?: string
-  /** Ends the call early; it then rejects with the signal's reason. */
+  /** Aborts the call; it then rejects with the signal's reason. */
   readonly signal?: AbortSignal
 }
 
-/** What is asked of the server. */
-export interface Call {
+/** One request. */
+export interface RestCall {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly base: string
   readonly path: string
@@ -22,13 +22,13 @@ export interface Call {
 }
 
 /**
- * Makes the call and returns the parsed body, `undefined` when it is empty.
+ * Makes the call and returns the parsed body, `undefined` if it is empty.
  *
- * @throws ApiError on any status but 2xx, on a body that isn't JSON, and when no answer comes.
+ * @throws ApiError on any status but 2xx, on a body that isn't JSON, and if there is no response.
  */
-export async function request(call: Call): Promise<unknown> {
+export async function request(call: RestCall): Promise<unknown> {
   const url = restUrl(call.base, call.path)
-  const response = await answer(url, call)
+  const response = await fetchResponse(url, call)
   const text = await response.text()
   const body = parse(text)
   if (!response.ok) throw failure(response, text, body)
@@ -38,7 +38,7 @@ export async function request(call: Call): Promise<unknown> {
   return body
 }
 
-async function answer(url: string, { method, body, options, ...call }: Call): Promise<Response> {
+async function fetchResponse(url: string, { method, body, options, ...call }: RestCall): Promise<Response> {
   const headers: Record<string, string> = { accept: 'application/json', ...call.headers }
   if (body !== undefined) headers['content-type'] = 'application/json'
   if (options?.apiKey !== undefined) headers['authorization'] = `Bearer ${options.apiKey}`
@@ -66,21 +66,21 @@ function parse(text: string): unknown {
 /** Reads `{detail, code}`, the relay's `{error, detail}`, and the list of field errors that older servers send. */
 function failure(response: Response, text: string, body: unknown): ApiError {
   const record = isRecord(body) ? body : {}
-  const words =
-    wording(record['detail']) ??
-    wording(record['message']) ??
-    wording(record['error']) ??
+  const message =
+    detailText(record['detail']) ??
+    detailText(record['message']) ??
+    detailText(record['error']) ??
     plainText(response, text)
   const code = record['code'] ?? record['error']
   return new ApiError(
-    words ?? (response.statusText || `HTTP ${response.status}`),
+    message ?? (response.statusText || `HTTP ${response.status}`),
     response.status,
     typeof code === 'string' ? code : undefined
   )
 }
 
-/** A sentence, or the sentences of a list of `{loc, msg}`. */
-function wording(value: unknown): string | undefined {
+/** Returns a text, or the joined texts of a list of `{loc, msg}`. */
+function detailText(value: unknown): string | undefined {
   if (typeof value === 'string' && value !== '') return value
   if (!Array.isArray(value)) return undefined
   const sentences = value.flatMap((item: unknown) => {
@@ -91,7 +91,7 @@ function wording(value: unknown): string | undefined {
   return sentences.length > 0 ? sentences.join('; ') : undefined
 }
 
-/** A proxy's error page says nothing that belongs in a message; a plain text does. */
+/** Returns a body of plain text. A proxy's HTML page doesn't belong in a message. */
 function plainText(response: Response, text: string): string | undefined {
   const isPlain = response.headers.get('content-type')?.startsWith('text/plain') === true
   return isPlain && text.trim() !== '' ? text.trim() : undefined

@@ -1,4 +1,4 @@
-// The socket that this client needs, and how one is made where the platform has none.
+// The socket interface that this client needs, and how a socket is created by default.
 
 /**
  * The part of a WebSocket that is used: the browser's, that of the package `ws`, and small fakes all fit.
@@ -10,22 +10,22 @@ export interface ChatSocket {
   onmessage?: ((event: never) => void) | null
   onclose?: ((event: never) => void) | null
   onerror?: ((event: never) => void) | null
-  /** 1 when the socket is open already as it is handed over. */
+  /** 1 if the socket is open already when it is returned. */
   readonly readyState?: number
   send(text: string): void
   close(code?: number, reason?: string): void
 }
 
-/** Makes a socket that is on its way to `url`. */
+/** Creates a socket that connects to `url`. */
 export type SocketFactory = (url: string) => ChatSocket | Promise<ChatSocket>
 
-/** Makes sockets of one class. */
+/** A class of sockets. */
 type SocketClass = new (url: string) => ChatSocket
 
 /**
- * The platform's own WebSocket, else the optional package `ws` (Node before 22).
+ * Creates the platform's own WebSocket, else one of the optional package `ws` (Node before 22).
  *
- * No subprotocol is asked for: browsers fail the connection when an older server doesn't confirm it.
+ * No subprotocol is requested: browsers fail the connection when an older server doesn't confirm it.
  */
 export const platformSocket: SocketFactory = (url) => {
   const platform: { readonly WebSocket?: SocketClass } = globalThis

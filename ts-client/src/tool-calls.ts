@@ -1,32 +1,33 @@
-// The tool calls of a stream: who answers them, and which answers the server has. Every call is answered once.
+// The tool calls of a stream: which handler answers them, and which outputs the server has. Every call is
+// answered once.
 import type { ToolOutputFrame } from './frames.js'
 import type { EventOf } from './events.js'
 
-/** Answers to turns of others that may wait for a connection; a model asks for a few at a time. */
+/** Outputs for turns of other readers that may wait for a connection; a model calls a few tools at a time. */
 const MAX_WAITING = 512
 
-/** What a server takes in one frame unless it says otherwise. */
+/** The server's limit of one frame, until `ready` names another. */
 const FRAME_BYTES = 1 << 20
 
-/** What a frame says beside the output: ids of at most 128 bytes, keys. */
+/** Bytes of a frame beside the output: ids of at most 128 bytes, keys. */
 const FRAME_REST_BYTES = 1024
 
-/** A tool that the model asks for. */
+/** A tool call of the model. */
 export interface ToolCall {
   readonly conversationId: string
   readonly turnId: string
-  /** Names the call within its turn. */
+  /** Identifies the call within its turn. */
   readonly callId: string
   /** The tool's name. */
   readonly name: string
-  /** Its arguments, which come from the model: check them. */
+  /** Its arguments, which come from the model: validate them. */
   readonly payload: unknown
 }
 
 /**
- * Answers a tool call with its output, any JSON; `undefined` is said as `null`.
+ * Answers a tool call with its output, any JSON; `undefined` becomes `null`.
  *
- * What it throws is said to the model as `{ error: message }`.
+ * What it throws is sent to the model as `{ error: message }`.
  */
 export type ToolHandler = (call: ToolCall) => unknown
 
@@ -34,100 +35,104 @@ export type ToolHandler = (call: ToolCall) => unknown
 export interface ToolAnswer {
   readonly turnId: string
   readonly callId: string
-  /** Any JSON; `undefined` is said as `null`. */
+  /** Any JSON; `undefined` becomes `null`. */
   readonly output: unknown
-  /** The turn's conversation; needed only for a turn that this stream didn't send, in another one than its own. */
+  /** The turn's conversation; needed only for a turn of another reader in another conversation. */
   readonly conversationId?: string
 }
 
-/** One call as this stream knows it. */
-interface Call {
+/** The state of one call. */
+interface CallState {
   readonly isAnswered: boolean
-  /** The answer, as long as the log hasn't shown it. */
+  /** The output, until the log has shown it. */
   readonly unconfirmed: ToolOutputFrame | undefined
-  /** Whether the answer was said again, and so may be refused. */
-  readonly isRepeated: boolean
+  /** Whether the output was sent again, and so may be refused. */
+  readonly isResent: boolean
 }
 
 /** The calls of every turn, by their ids. */
 export class ToolCalls {
   readonly #send: (frame: ToolOutputFrame) => boolean
-  readonly #turns = new Map<string, Map<string, Call>>()
+  readonly #turns = new Map<string, Map<string, CallState>>()
   #frameBytes = FRAME_BYTES
-  /** Answers to turns of others that found no connection to leave by. */
+  /** Outputs for turns of other readers that wait for a connection. */
   #waiting: readonly ToolOutputFrame[] = []
 
-  /** `send` says whether there was a connection. */
+  /** `send` returns whether there was a connection. */
   constructor(send: (frame: ToolOutputFrame) => boolean) {
     this.#send = send
   }
 
-  /** Notes how much the server takes: a frame that is larger would end every connection anew. */
+  /** Records the server's limit: a larger frame would close every new connection. */
   limit({ limits }: EventOf<'ready'>): void {
     if (typeof limits.frameBytes === 'number') this.#frameBytes = limits.frameBytes
   }
 
-  /** Begins to follow the calls of a turn of ours. */
-  follow(turnId: string): void {
+  /** Starts tracking the calls of a turn of this stream. */
+  track(turnId: string): void {
     this.#turns.set(turnId, new Map())
   }
 
-  /** Forgets a turn that is over: nobody waits for its calls. */
-  forget(turnId: string): void {
+  /** Stops tracking a turn that has ended: its calls need no output. */
+  untrack(turnId: string): void {
     this.#turns.delete(turnId)
   }
 
-  /** Has `handler` answer a call, unless it does already or somebody has. */
+  /** Calls `handler` for a call, unless it was called or answered before. */
   ask(call: ToolCall, handler: ToolHandler): void {
     const calls = this.#turns.get(call.turnId)
-    // Without a name, no answer finds its call.
+    // Without an id, no output finds its call.
     if (calls === undefined || call.callId === '' || calls.has(call.callId)) return
-    calls.set(call.callId, { isAnswered: false, unconfirmed: undefined, isRepeated: false })
+    calls.set(call.callId, { isAnswered: false, unconfirmed: undefined, isResent: false })
     void this.#run(call, handler)
   }
 
   /**
-   * Answers a call, now or as soon as there is a connection. The first answer counts.
+   * Answers a call, now or as soon as there is a connection. Only the first answer counts.
    *
-   * @throws TypeError when JSON can't say the output, RangeError when the server won't take it, or too many wait.
+   * @throws TypeError if the output isn't JSON, RangeError if it is too large for the server, or too many
+   * wait.
    */
   answer(frame: ToolOutputFrame): void {
-    const said = { ...frame, output: this.#sayable(frame.output) }
-    const calls = this.#turns.get(said.turnId)
+    const encoded = { ...frame, output: this.#toJson(frame.output) }
+    const calls = this.#turns.get(encoded.turnId)
     if (calls === undefined) {
-      this.#pass(said)
+      this.#sendOnce(encoded)
       return
     }
-    if (calls.get(said.callId)?.isAnswered === true) return
-    calls.set(said.callId, { isAnswered: true, unconfirmed: said, isRepeated: false })
-    this.#send(said)
+    if (calls.get(encoded.callId)?.isAnswered === true) return
+    calls.set(encoded.callId, { isAnswered: true, unconfirmed: encoded, isResent: false })
+    this.#send(encoded)
   }
 
-  /** Notes that the log holds a call's answer, whoever gave it. */
+  /** Records that the log holds a call's output, from any client. */
   confirm(turnId: string, callId: string): void {
     const calls = this.#turns.get(turnId)
-    const isRepeated = calls?.get(callId)?.isRepeated ?? false
-    calls?.set(callId, { isAnswered: true, unconfirmed: undefined, isRepeated })
+    const isResent = calls?.get(callId)?.isResent ?? false
+    calls?.set(callId, { isAnswered: true, unconfirmed: undefined, isResent })
   }
 
-  /** Says again, on a new connection, what may not have arrived on the one before. */
-  repeat(): void {
+  /** Sends again, on a new connection, what may not have arrived on the one before. */
+  resend(): void {
     this.#waiting = this.#waiting.filter((frame) => !this.#send(frame))
     for (const calls of this.#turns.values()) {
       for (const [callId, call] of calls) {
         if (call.unconfirmed !== undefined && this.#send(call.unconfirmed)) {
-          calls.set(callId, { ...call, isRepeated: true })
+          calls.set(callId, { ...call, isResent: true })
         }
       }
     }
   }
 
-  /** Whether a refusal can be of an answer that was said again, which then had arrived. Each excuses one. */
-  excuses(turnId: string): boolean {
+  /**
+   * Returns whether a refusal may be of an output that was sent again, and so had arrived. Each hides one
+   * refusal.
+   */
+  hidesRefusal(turnId: string): boolean {
     const calls = this.#turns.get(turnId)
     for (const [callId, call] of calls ?? []) {
-      if (!call.isRepeated) continue
-      calls?.set(callId, { ...call, isRepeated: false })
+      if (!call.isResent) continue
+      calls?.set(callId, { ...call, isResent: false })
       return true
     }
     return false
@@ -136,7 +141,7 @@ export class ToolCalls {
   async #run(call: ToolCall, handler: ToolHandler): Promise<void> {
     const { conversationId, turnId, callId } = call
     const reply = (output: unknown): void => {
-      // A turn that is over needs no answer.
+      // A turn that has ended needs no output.
       if (this.#turns.has(turnId))
         this.answer({ type: 'tool-output', turnId, callId, output, conversationId })
     }
@@ -147,16 +152,16 @@ export class ToolCalls {
     }
   }
 
-  /** The answer to a turn that isn't ours: said once. */
-  #pass(frame: ToolOutputFrame): void {
+  /** Sends the output for a turn of another reader: once. */
+  #sendOnce(frame: ToolOutputFrame): void {
     if (this.#waiting.length >= MAX_WAITING) {
       throw new RangeError(`${MAX_WAITING} tool outputs wait for a connection already`)
     }
     if (!this.#send(frame)) this.#waiting = [...this.#waiting, frame]
   }
 
-  /** A copy of what JSON can say of an output. */
-  #sayable(output: unknown): unknown {
+  /** Returns a copy of an output as JSON represents it. */
+  #toJson(output: unknown): unknown {
     const text = JSON.stringify(output ?? null) as string | undefined
     if (text === undefined) throw new TypeError('A tool output must be JSON')
     const bytes = new TextEncoder().encode(text).length

@@ -1,16 +1,16 @@
-// One message on its way: what was sent, what has come back, and the promise of its end.
+// One turn in flight: the frame that was sent, what has arrived, and the promise of its result.
 import { ChatError } from './errors.js'
 import type { ChatEvent, FinishReason, Timings, Usage } from './events.js'
 import type { ChatOptions, ToolDefinition, TurnFrame } from './frames.js'
 import type { ToolHandler } from './tool-calls.js'
 
-/** What can be said of every turn. */
+/** Options of every turn. */
 export interface TurnRequest {
-  /** Settings of this answer, merged over those of the stream key by key. */
+  /** Options of this answer, merged over those of the stream key by key. */
   readonly options?: ChatOptions
-  /** Another conversation; without it, the one that the stream is at. */
+  /** Another conversation; without it, the stream's current one. */
   readonly conversationId?: string
-  /** Tools that the model may ask for in this turn, in place of the agent's. */
+  /** Tools that the model may call in this turn, in place of the agent's. */
   readonly tools?: readonly ToolDefinition[]
   /** Answers this turn's tool calls, in place of the stream's `onTool`. */
   readonly onTool?: ToolHandler
@@ -18,20 +18,20 @@ export interface TurnRequest {
   readonly signal?: AbortSignal
 }
 
-/** One message of the user. */
+/** A message of the user. */
 export interface OutgoingMessage extends TurnRequest {
   readonly message: string
   /** Another agent, for this message only. */
   readonly agentId?: string
-  /** The turn that this one follows, which makes a branch; the conversation's newest without it. */
+  /** The turn that this one follows, which creates a branch; the conversation's newest without it. */
   readonly parentTurnId?: string
-  /** The turn whose words these replace: the new turn stands beside it. Excludes `parentTurnId`. */
+  /** The turn whose message this one replaces: the new turn becomes its sibling. Excludes `parentTurnId`. */
   readonly editTurnId?: string
 }
 
-/** Asks for another answer to the words of a turn that has run, runs or waits. */
+/** Asks for another answer to the message of a turn that has run, runs or waits. */
 export interface Regeneration extends TurnRequest {
-  /** The turn whose words are answered once more; the new one stands beside it. */
+  /** The turn whose message is answered again; the new turn becomes its sibling. */
   readonly turnId: string
 }
 
@@ -56,24 +56,24 @@ export class Turn {
   readonly result: Promise<TurnResult>
   /** Set by an older server that names conversations itself. */
   conversationId: string
-  /** Whether its frame has left this client at least once. */
+  /** Whether its frame was sent at least once. */
   sent = false
-  /** Whether its message waits until what may have arrived before it is known. */
+  /** Whether its message waits until it is known which messages before it have arrived. */
   isHeld = false
-  /** Whether the server has spoken of it; from then on it is resumed, never sent again. */
+  /** Whether the server has sent an event of it; from then on it is resumed, never sent again. */
   acknowledged = false
   /** Whether a cancel has to follow its frame on the next socket. */
   cancelRequested = false
-  /** The place of its newest event in the log. */
+  /** The `seq` of its newest event. */
   lastSeq = 0
 
-  /** Answers its tool calls, if anything here does. */
+  /** Answers its tool calls, if there is a handler. */
   readonly onTool: ToolHandler | undefined
 
   readonly #pieces: string[] = []
   #resolve!: (result: TurnResult) => void
   #reject!: (error: ChatError) => void
-  #cleanUp: (() => void) | undefined
+  #removeAbortListener: (() => void) | undefined
 
   constructor(frame: TurnFrame, onTool?: ToolHandler) {
     this.frame = frame
@@ -87,14 +87,14 @@ export class Turn {
     this.result.catch(() => undefined)
   }
 
-  /** Calls `onAbort` when `signal` fires before the turn has ended. */
-  watch(signal: AbortSignal, onAbort: () => void): void {
+  /** Calls `onAbort` if `signal` fires before the turn has ended. */
+  abortOn(signal: AbortSignal, onAbort: () => void): void {
     signal.addEventListener('abort', onAbort, { once: true })
-    this.#cleanUp = () => signal.removeEventListener('abort', onAbort)
+    this.#removeAbortListener = () => signal.removeEventListener('abort', onAbort)
   }
 
-  /** Takes in one of its events and says whether it was the last. */
-  take(event: ChatEvent): boolean {
+  /** Applies one of its events; returns whether it was the last. */
+  apply(event: ChatEvent): boolean {
     this.acknowledged = true
     this.isHeld = false
     this.lastSeq = event.seq ?? this.lastSeq
@@ -114,16 +114,16 @@ export class Turn {
     }
   }
 
-  /** Ends it well, with the text that has come so far. */
+  /** Resolves its promise, with the text that has come so far. */
   finish(finishReason: FinishReason, usage?: Usage, timings?: Timings): void {
-    this.#cleanUp?.()
+    this.#removeAbortListener?.()
     const { conversationId, turnId } = this
     this.#resolve({ conversationId, turnId, text: this.#pieces.join(''), finishReason, usage, timings })
   }
 
-  /** Ends it badly. */
+  /** Rejects its promise. */
   fail(error: ChatError): void {
-    this.#cleanUp?.()
+    this.#removeAbortListener?.()
     this.#reject(error)
   }
 }

@@ -1,22 +1,25 @@
-// Addresses: from what the caller writes to what fetch and WebSocket take.
+// Converts the caller's addresses into those for fetch and WebSocket.
 
 import { ApiError } from './errors.js'
 
-/** Where a sidecar listens unless told otherwise. */
+/** The default address of a sidecar. */
 export const DEFAULT_BASE = 'http://localhost:8000'
 
 /** The path of the chat socket. */
 const CHAT_PATH = '/ws/chat'
 
-/** The URL of a REST route: `path` below `base`, which may have a path of its own or be empty (same origin). */
+/**
+ * Returns the URL of a REST route: `path` below `base`, which may have a path of its own or be empty (same
+ * origin).
+ */
 export function restUrl(base: string, path: string): string {
   return withScheme(base, 'http').replace(/\/+$/, '') + path
 }
 
 /**
- * An id as one segment of a path. Dots alone would be taken for a path, however they are encoded.
+ * Encodes an id as one segment of a path. Dots alone would be resolved as a path, even if encoded.
  *
- * @throws ApiError when it can't be one; `what` says whose id it is.
+ * @throws ApiError if it can't be one; `what` names the kind of id.
  */
 export function pathSegment(what: string, id: string): string {
   if (/^\.{0,2}$/.test(id)) {
@@ -26,11 +29,12 @@ export function pathSegment(what: string, id: string): string {
 }
 
 /**
- * The URL of the chat socket.
+ * Returns the URL of the chat socket.
  *
- * `http` becomes `ws`, a bare origin gets `/ws/chat`, and in a browser a relative address is taken from the page.
+ * `http` becomes `ws`, a bare origin gets `/ws/chat`, and in a browser a relative address is resolved against
+ * the page.
  *
- * @throws TypeError when `backendUrl` is no URL of a WebSocket.
+ * @throws TypeError if `backendUrl` is no URL of a WebSocket.
  */
 export function socketUrl(backendUrl: string): string {
   let url: URL
@@ -51,7 +55,7 @@ export function socketUrl(backendUrl: string): string {
   return url.href
 }
 
-/** Swaps the scheme between its `http` and `ws` forms; anything else is left alone. */
+/** Swaps the scheme between its `http` and `ws` forms; leaves others as they are. */
 function withScheme(address: string, family: 'http' | 'ws'): string {
   return address.replace(/^(?:http|ws)(s?):/i, (_, secure: string) => `${family}${secure.toLowerCase()}:`)
 }

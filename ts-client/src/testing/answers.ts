@@ -1,4 +1,4 @@
-// The script of answers: what a test writes down, and what becomes of it message by message.
+// The script of answers of a harness, and which answer each message gets.
 import type { ErrorCode } from '../events.js'
 import type { ChatOptions, ToolDefinition } from '../frames.js'
 
@@ -9,7 +9,7 @@ export type Answer =
 /** A text, which is split into one token a word, or the tokens themselves. */
 export type PlainAnswer = string | readonly string[]
 
-/** Decides by the message. What it throws ends the turn in the error `internal`. */
+/** Chooses an answer by the message. If it throws, the turn ends in the error `internal`. */
 export type AnswerFunction = (message: ScriptedMessage) => Answer | Promise<Answer>
 
 /** Ends the turn in an error, after some tokens if there are any. */
@@ -19,47 +19,48 @@ export interface ErrorAnswer {
 }
 
 /**
- * Asks for a tool, waits for its `tool-output`, and goes on.
+ * Calls a tool, waits for its `tool-output`, and continues.
  *
- * It is `next` and not `then`, for a promise would take an object with a function of that name for another promise.
+ * The key is `next` and not `then`: a promise would treat an object with a function of that name as another
+ * promise.
  */
 export interface ToolRequest {
   readonly tool: {
     readonly name: string
     readonly payload?: unknown
-    /** `call-1`, `call-2` … within the turn when absent. */
+    /** `call-1`, `call-2` … within the turn if absent. */
     readonly callId?: string
   }
-  /** What the model says before it asks. */
+  /** Text of the model before the call. */
   readonly before?: PlainAnswer
-  /** What follows, by the output if it is a function; nothing when absent. */
+  /** The answer that follows, or a function of the output; nothing if absent. */
   readonly next?: Exclude<Answer, AnswerFunction> | ((output: unknown) => Answer | Promise<Answer>)
 }
 
-/** Thinks first. */
+/** Sends reasoning before the answer. */
 export interface ReasonedAnswer {
   readonly reasoning: PlainAnswer
   readonly next: Exclude<Answer, AnswerFunction>
 }
 
-/** Says these tokens and then no more: the turn runs until it is cancelled. */
+/** Sends these tokens and then no more: the turn runs until it is cancelled. */
 export interface HeldAnswer {
   readonly hold: PlainAnswer
 }
 
 /**
- * Cuts every socket that reads the conversation after so many tokens of this answer. The turn runs on, and `resume` finds
- * the rest of it.
+ * Cuts every socket that reads the conversation after this many tokens of the answer. The turn runs on, and
+ * `resume` finds the rest of it.
  */
 export interface CutAnswer {
   readonly closeAfterTokens: number
-  /** `echo: ` and the message when absent. */
+  /** `echo: ` and the message if absent. */
   readonly answer?: PlainAnswer
   /** Closes with this code; without it, the connection breaks (1006). */
   readonly closeCode?: number
 }
 
-/** A message as a scripted function sees it. */
+/** A message as a scripted function receives it. */
 export interface ScriptedMessage {
   readonly conversationId: string
   readonly turnId: string
@@ -70,7 +71,7 @@ export interface ScriptedMessage {
   readonly tools: readonly ToolDefinition[]
 }
 
-/** Hands out the answers in order; after the last one, and without any, it echoes. */
+/** Returns the answers in order; after the last one, and without any, an echo. */
 export class AnswerScript {
   readonly #answers: readonly Answer[] | AnswerFunction
   #next = 0
@@ -79,7 +80,7 @@ export class AnswerScript {
     this.#answers = answers
   }
 
-  /** The answer to the next message. */
+  /** Returns the answer to the next message. */
   next(message: ScriptedMessage): Answer {
     if (typeof this.#answers === 'function') return this.#answers
     const answer = this.#answers[this.#next]
@@ -88,18 +89,18 @@ export class AnswerScript {
   }
 }
 
-/** What is answered where nothing is scripted. */
+/** Returns the answer to a message that isn't scripted. */
 export function echo({ message }: { readonly message: string }): string {
   return `echo: ${message}`
 }
 
-/** The tokens of a plain answer: words with the white space before them. None is empty. */
+/** Splits a plain answer into tokens: words with the white space before them. None is empty. */
 export function tokensOf(answer: PlainAnswer): readonly string[] {
   const tokens = typeof answer === 'string' ? (answer.match(/\s*\S+|\s+$/gu) ?? []) : answer
   return tokens.filter((token) => token !== '')
 }
 
-/** Whether an answer is plain. */
+/** Returns whether an answer is plain. */
 export function isPlain(answer: Answer): answer is PlainAnswer {
   return typeof answer === 'string' || Array.isArray(answer)
 }

@@ -1,11 +1,12 @@
-// Reads what a client says: either spelling of each key in, one checked frame out, as `ClientMessage::parse` does in Rust.
+// Parses the frames of a client: either spelling of each key in, one checked frame out, as
+// `ClientMessage::parse` in Rust.
 import type { ChatOptions, ToolDefinition } from '../frames.js'
 import { isRecord, type JsonRecord } from '../json.js'
-import { Fault } from './faults.js'
+import { ProtocolError } from './protocol-error.js'
 import { readOptions, wrong } from './turn-options.js'
 
-/** A message of a user, complete but for what the hello may say. */
-export interface MessageFrame {
+/** A user's message, without the defaults of the hello. */
+export interface ParsedMessage {
   readonly type: 'message'
   readonly message: string
   readonly agentId: string | undefined
@@ -17,18 +18,18 @@ export interface MessageFrame {
   readonly tools: readonly ToolDefinition[] | undefined
 }
 
-/** Asks for a turn's words to be answered once more. */
-export type RegenerateFrame = { readonly type: 'regenerate'; readonly turnId: string } & Pick<
-  MessageFrame,
+/** A request for another answer to a turn's message. */
+export type ParsedRegenerate = { readonly type: 'regenerate'; readonly turnId: string } & Pick<
+  ParsedMessage,
   'conversationId' | 'options' | 'tools'
 > & { readonly newTurnId: string | undefined }
 
-/** One frame. */
+/** Any frame of a client. */
 export type ClientFrame =
-  | MessageFrame
-  | RegenerateFrame
-  | ({ readonly type: 'hello' } & Pick<MessageFrame, 'agentId' | 'conversationId' | 'options'>)
-  | ({ readonly type: 'cancel' } & Pick<MessageFrame, 'turnId' | 'conversationId'>)
+  | ParsedMessage
+  | ParsedRegenerate
+  | ({ readonly type: 'hello' } & Pick<ParsedMessage, 'agentId' | 'conversationId' | 'options'>)
+  | ({ readonly type: 'cancel' } & Pick<ParsedMessage, 'turnId' | 'conversationId'>)
   | {
       readonly type: 'resume'
       readonly conversationId: string
@@ -45,7 +46,7 @@ export type ClientFrame =
     }
   | { readonly type: 'ping'; readonly id: string | undefined }
 
-/** Every key of every frame and its other spellings. */
+/** Every key of every frame, and its other spellings. */
 const SPELLINGS: Readonly<Record<string, readonly string[]>> = {
   type: [],
   message: ['user_message', 'userMessage'],
@@ -64,12 +65,12 @@ const SPELLINGS: Readonly<Record<string, readonly string[]>> = {
   options: []
 }
 
-/** Bytes of one message. */
+/** Limit of one message, in bytes. */
 const MESSAGE_BYTES = 256 << 10
 
 const ID = /^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
 
-/** Reads one text frame. */
+/** Parses one text frame. */
 export function readFrame(text: string): ClientFrame {
   const fields = new Fields(parse(text))
   const type = fields.string('type') ?? (fields.get('message') === undefined ? 'hello' : 'message')
@@ -78,9 +79,9 @@ export function readFrame(text: string): ClientFrame {
     case 'hello':
       return { type, agentId: fields.string('agentId'), conversationId, options: fields.options() }
     case 'message':
-      return message(fields, conversationId)
+      return parseMessage(fields, conversationId)
     case 'regenerate': {
-      const turnId = needed('turnId', fields.id('turnId'))
+      const turnId = required('turnId', fields.id('turnId'))
       const newTurnId = fields.id('newTurnId')
       return { type, turnId, conversationId, newTurnId, options: fields.options(), tools: fields.tools() }
     }
@@ -90,29 +91,29 @@ export function readFrame(text: string): ClientFrame {
       const after = fields.count('after')
       return {
         type,
-        conversationId: needed('conversationId', conversationId),
+        conversationId: required('conversationId', conversationId),
         after,
         own: fields.flag('own')
       }
     }
     case 'leave':
-      return { type, conversationId: needed('conversationId', conversationId) }
+      return { type, conversationId: required('conversationId', conversationId) }
     case 'tool-output':
       return {
         type,
-        turnId: needed('turnId', fields.id('turnId')),
-        callId: needed('callId', fields.string('callId')),
-        output: needed('output', fields.nullable('output')),
+        turnId: required('turnId', fields.id('turnId')),
+        callId: required('callId', fields.string('callId')),
+        output: required('output', fields.nullable('output')),
         conversationId
       }
     case 'ping':
       return { type, id: fields.string('id') }
     default:
-      throw new Fault('invalid_request', `unknown type ${JSON.stringify(type)}`)
+      throw new ProtocolError('invalid_request', `unknown type ${JSON.stringify(type)}`)
   }
 }
 
-/** The turn and conversation that a frame names, so that its refusal can name them too. */
+/** Returns the turn and conversation that a frame names, so that its refusal can name them too. */
 export function subjectOf(text: string): { readonly conversationId?: string; readonly turnId?: string } {
   const named = (key: string): string | undefined => {
     try {
@@ -144,16 +145,16 @@ export function checkId(key: string, id: unknown): string {
   throw wrong(key, `1 to 128 ${rule}`, id)
 }
 
-function message(fields: Fields, conversationId: string | undefined): MessageFrame {
-  const said = needed('message', fields.string('message'))
-  const bytes = Buffer.byteLength(said)
+function parseMessage(fields: Fields, conversationId: string | undefined): ParsedMessage {
+  const text = required('message', fields.string('message'))
+  const bytes = Buffer.byteLength(text)
   if (bytes > MESSAGE_BYTES) {
-    throw new Fault('too_large', `the message has ${bytes} bytes, and ${MESSAGE_BYTES} are allowed`)
+    throw new ProtocolError('too_large', `the message has ${bytes} bytes, and ${MESSAGE_BYTES} are allowed`)
   }
-  if (said.trim() === '') throw new Fault('invalid_request', 'key "message" must not be blank')
+  if (text.trim() === '') throw new ProtocolError('invalid_request', 'key "message" must not be blank')
   return {
     type: 'message',
-    message: said,
+    message: text,
     agentId: fields.string('agentId'),
     conversationId,
     turnId: fields.id('turnId'),
@@ -169,14 +170,14 @@ function parse(text: string): JsonRecord {
   try {
     value = JSON.parse(text)
   } catch (error) {
-    throw new Fault('invalid_request', `not a valid JSON object: ${(error as SyntaxError).message}`)
+    throw new ProtocolError('invalid_request', `not a valid JSON object: ${(error as SyntaxError).message}`)
   }
-  if (!isRecord(value)) throw new Fault('invalid_request', 'not a valid JSON object')
+  if (!isRecord(value)) throw new ProtocolError('invalid_request', 'not a valid JSON object')
   return value
 }
 
-function needed<T>(key: string, value: T | undefined): T {
-  if (value === undefined) throw new Fault('invalid_request', `key ${JSON.stringify(key)} is missing`)
+function required<T>(key: string, value: T | undefined): T {
+  if (value === undefined) throw new ProtocolError('invalid_request', `key ${JSON.stringify(key)} is missing`)
   return value
 }
 
@@ -193,13 +194,13 @@ class Fields {
       const other = rest.find((spelling) => JSON.stringify(record[spelling]) !== JSON.stringify(value))
       if (other !== undefined) {
         const keys = `keys ${JSON.stringify(first)} and ${JSON.stringify(other)}`
-        throw new Fault('invalid_request', `${keys} mean the same and have different values`)
+        throw new ProtocolError('invalid_request', `${keys} mean the same and have different values`)
       }
       this.#fields.set(name, value)
     }
   }
 
-  /** The value; `null` counts as absent. */
+  /** Returns the value; `null` counts as absent. */
   get(name: string): unknown {
     return this.#fields.get(name) ?? undefined
   }

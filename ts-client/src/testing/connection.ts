@@ -1,19 +1,20 @@
-// One socket: commands in, the events of the conversations that it reads out. No turn lives on it.
+// The server's side of one socket: commands in, events of the conversations that it reads out. Turns outlive
+// it.
 import type * as wire from '../generated/protocol.js'
 import type { ChatOptions } from '../frames.js'
 import {
   readFrame,
   subjectOf,
   type ClientFrame,
-  type MessageFrame,
-  type RegenerateFrame
+  type ParsedMessage,
+  type ParsedRegenerate
 } from './client-frames.js'
-import { Fault } from './faults.js'
+import { ProtocolError } from './protocol-error.js'
 import type { Conversation, Conversations, Reader } from './log.js'
 import { unknownTurn, type TurnHandle, type Turns } from './turns.js'
 import type { PeerSocket } from './ws-package.js'
 
-/** The limits that `ready` says; those of frames, messages, options and waiting turns are kept. */
+/** The limits in `ready`; those of frames, messages, options and waiting turns are enforced. */
 export const LIMITS: wire.Limits = {
   frameBytes: 1 << 20,
   messageBytes: 256 << 10,
@@ -29,62 +30,62 @@ export const LIMITS: wire.Limits = {
   maxNewTokens: 8_192
 }
 
-/** What a close frame has room for, less what half a character at the end may become. */
+/** Bytes of a close reason, less what half a character at the end may become. */
 const REASON_BYTES = 120
 
-/** What a socket needs of the harness. */
-export interface ConnectionOptions {
+/** The parts of the harness that a socket uses. */
+export interface ServerConnectionOptions {
   readonly socket: PeerSocket
-  /** Breaks the connection once all that was sent has left. */
+  /** Breaks the connection once everything that was sent has left. */
   readonly sever: () => void
   readonly conversations: Conversations
   readonly turns: Turns
   readonly hasAgent: (id: string) => boolean
   readonly model: string
   readonly bootId: string
-  /** Who stops which turn: one socket a turn, shared by all sockets. */
-  readonly owners: Map<string, Connection>
+  /** Which socket cancels which turn: one socket a turn, shared by all sockets. */
+  readonly owners: Map<string, ServerConnection>
 }
 
-/** What later messages leave out. */
+/** Defaults for later messages. */
 interface Binding {
   agentId: string | undefined
   conversationId: string | undefined
   readonly options: ChatOptions
 }
 
-/** A socket that is open, or over. */
-export class Connection {
-  readonly #self: ConnectionOptions
+/** A socket that is open or closed. */
+export class ServerConnection {
+  readonly #options: ServerConnectionOptions
   readonly #readers = new Map<string, Reader>()
   #binding: Binding = { agentId: undefined, conversationId: undefined, options: {} }
-  /** A first frame was accepted. */
-  #isGreeted = false
-  #isOver = false
+  /** Whether a first frame was accepted. */
+  #hasHello = false
+  #isClosed = false
 
-  constructor(self: ConnectionOptions) {
-    this.#self = self
+  constructor(options: ServerConnectionOptions) {
+    this.#options = options
   }
 
-  get isOver(): boolean {
-    return this.#isOver
+  get isClosed(): boolean {
+    return this.#isClosed
   }
 
-  /** Takes one text frame. */
-  hear(text: string): void {
-    if (this.#isOver) return
+  /** Handles one text frame. */
+  receive(text: string): void {
+    if (this.#isClosed) return
     try {
-      this.#obey(readFrame(text))
-      this.#isGreeted = true
+      this.#handle(readFrame(text))
+      this.#hasHello = true
     } catch (thrown) {
-      const fault = Fault.of(thrown)
-      this.#say({ ...fault.event, ...subjectOf(text) })
-      if (!this.#isGreeted) this.close(fault.closeCode, fault.message)
+      const error = ProtocolError.of(thrown)
+      this.#send({ ...error.event, ...subjectOf(text) })
+      if (!this.#hasHello) this.close(error.closeCode, error.message)
     }
   }
 
-  /** The peer has closed it, or it broke: a goodbye cancels what it owns. */
-  lost(code: number): void {
+  /** Handles a close by the client, or a lost connection: a normal close cancels the turns that it owns. */
+  onClosed(code: number): void {
     const owned = this.#owned()
     this.#end()
     if (code === 1000 || code === 1005) this.#cancel(owned)
@@ -92,32 +93,32 @@ export class Connection {
 
   /** Closes it. */
   close(code: number, reason: string): void {
-    if (this.#isOver) return
+    if (this.#isClosed) return
     this.#end()
-    this.#self.socket.close(code, Buffer.from(reason).subarray(0, REASON_BYTES).toString())
+    this.#options.socket.close(code, Buffer.from(reason).subarray(0, REASON_BYTES).toString())
   }
 
-  /** Whether it reads a conversation. */
+  /** Returns whether it reads a conversation. */
   reads(conversationId: string): boolean {
     return this.#readers.has(conversationId)
   }
 
-  /** Breaks it, as a network does. */
+  /** Breaks the connection, as a network does. */
   cut(): void {
-    if (this.#isOver) return
+    if (this.#isClosed) return
     this.#end()
-    this.#self.sever()
+    this.#options.sever()
   }
 
-  /** Tells the peer that a conversation is gone, if it reads it. */
-  forget(conversationId: string): void {
+  /** Sends the error `gone` if it reads a conversation that was deleted. */
+  onDeleted(conversationId: string): void {
     if (!this.#leave(conversationId)) return
-    const words = `conversation ${JSON.stringify(conversationId)} was deleted`
-    this.#say({ ...new Fault('gone', words).event, conversationId })
+    const message = `conversation ${JSON.stringify(conversationId)} was deleted`
+    this.#send({ ...new ProtocolError('gone', message).event, conversationId })
   }
 
-  #obey(frame: ClientFrame): void {
-    const { turns } = this.#self
+  #handle(frame: ClientFrame): void {
+    const { turns } = this.#options
     switch (frame.type) {
       case 'hello':
         return this.#hello(frame)
@@ -126,7 +127,7 @@ export class Connection {
       case 'regenerate':
         return this.#regenerate(frame)
       case 'cancel':
-        return this.#cancelAsked(frame)
+        return this.#onCancel(frame)
       case 'resume':
         return this.#resume(frame)
       case 'leave':
@@ -138,26 +139,26 @@ export class Connection {
         return undefined
       }
       case 'ping':
-        return this.#say({ type: 'pong', ...(frame.id === undefined ? {} : { id: frame.id }) })
+        return this.#send({ type: 'pong', ...(frame.id === undefined ? {} : { id: frame.id }) })
     }
   }
 
   #hello({ agentId, conversationId, options }: Readonly<Binding>): void {
-    if (agentId !== undefined && !this.#self.hasAgent(agentId)) {
-      throw new Fault('agent_not_found', 'Agent not found')
+    if (agentId !== undefined && !this.#options.hasAgent(agentId)) {
+      throw new ProtocolError('agent_not_found', 'Agent not found')
     }
-    const known = conversationId === undefined ? undefined : this.#self.conversations.find(conversationId)
+    const known = conversationId === undefined ? undefined : this.#options.conversations.find(conversationId)
     this.#binding = { agentId, conversationId, options }
     this.#ready(known?.lastSeq ?? 0)
   }
 
-  #message(frame: MessageFrame): void {
-    const isFirst = !this.#isGreeted
+  #message(frame: ParsedMessage): void {
+    const isFirst = !this.#hasHello
     const { agentId, conversationId, options } = isFirst ? frame : this.#binding
     const binding: Binding = { agentId, conversationId, options }
     const named = frame.agentId ?? binding.agentId
-    if (named === undefined) throw new Fault('invalid_request', 'key "agentId" is missing')
-    const turn = this.#self.turns.begin({
+    if (named === undefined) throw new ProtocolError('invalid_request', 'key "agentId" is missing')
+    const turn = this.#options.turns.begin({
       ...frame,
       agentId: named,
       conversationId: frame.conversationId ?? binding.conversationId,
@@ -165,29 +166,32 @@ export class Connection {
     })
     this.#binding = binding
     if (frame.conversationId === undefined) binding.conversationId = turn.conversation.id
-    this.#self.owners.set(keyOf(turn.conversation.id, turn.turnId), this)
+    this.#options.owners.set(keyOf(turn.conversation.id, turn.turnId), this)
     if (isFirst) this.#ready(turn.firstSeq - 1)
     this.#follow(turn)
   }
 
-  #regenerate(frame: RegenerateFrame): void {
+  #regenerate(frame: ParsedRegenerate): void {
     const { conversationId = this.#binding.conversationId, ...again } = frame
     if (conversationId === undefined) {
-      throw new Fault(
+      throw new ProtocolError(
         'conversation_not_found',
         `turn ${JSON.stringify(frame.turnId)} not found: name its conversation`
       )
     }
-    const turn = this.#self.turns.regenerate({
+    const turn = this.#options.turns.regenerate({
       ...again,
       conversationId,
       helloOptions: this.#binding.options
     })
-    this.#self.owners.set(keyOf(conversationId, turn.turnId), this)
+    this.#options.owners.set(keyOf(conversationId, turn.turnId), this)
     this.#follow(turn)
   }
 
-  /** Reads the turn, if the socket doesn't read its conversation yet; one that was joined, from its beginning again. */
+  /**
+   * Reads the turn's conversation, unless it is read already; a turn that was joined is read from its start
+   * again.
+   */
   #follow({ conversation, firstSeq, isJoined }: TurnHandle): void {
     const reader = this.#readers.get(conversation.id)
     if (reader === undefined || (isJoined && reader.position >= firstSeq)) {
@@ -196,12 +200,12 @@ export class Connection {
   }
 
   #resume({ conversationId, after, own }: ClientFrame & { readonly type: 'resume' }): void {
-    const conversation = this.#self.conversations.existing(conversationId)
-    for (const turnId of own ? this.#self.turns.running(conversation) : []) {
-      this.#self.owners.set(keyOf(conversationId, turnId), this)
+    const conversation = this.#options.conversations.existing(conversationId)
+    for (const turnId of own ? this.#options.turns.running(conversation) : []) {
+      this.#options.owners.set(keyOf(conversationId, turnId), this)
     }
     const { lastSeq } = conversation
-    if (after !== undefined && after > lastSeq) this.#say({ type: 'reset', lastSeq, conversationId })
+    if (after !== undefined && after > lastSeq) this.#send({ type: 'reset', lastSeq, conversationId })
     this.#read(conversation, Math.min(after ?? lastSeq, lastSeq))
   }
 
@@ -209,13 +213,16 @@ export class Connection {
     this.#leave(conversation.id)
     const limit = LIMITS.conversationsPerSocket
     if (this.#readers.size >= limit) {
-      throw new Fault('busy', `this socket reads ${limit} conversations, which is the limit: leave one`)
+      throw new ProtocolError(
+        'busy',
+        `this socket reads ${limit} conversations, which is the limit: leave one`
+      )
     }
-    const { owners } = this.#self
+    const { owners } = this.#options
     const reader = conversation.read(after, (event) => {
       const hasEnded = event.type === 'done' || event.type === 'error'
       if (hasEnded) owners.delete(keyOf(conversation.id, String(event['turnId'])))
-      this.#say(event)
+      this.#send(event)
     })
     this.#readers.set(conversation.id, reader)
   }
@@ -225,55 +232,58 @@ export class Connection {
     return this.#readers.delete(conversationId)
   }
 
-  #cancelAsked({ turnId, conversationId }: Pick<MessageFrame, 'turnId' | 'conversationId'>): void {
+  #onCancel({ turnId, conversationId }: Pick<ParsedMessage, 'turnId' | 'conversationId'>): void {
     const owned = this.#owned()
     if (turnId === undefined) {
       this.#cancel(owned)
       return
     }
     const named = this.#conversationOf(conversationId, turnId)
-    if (this.#self.conversations.find(named) === undefined) throw unknownTurn(named, turnId)
-    this.#self.turns.cancel(named, turnId)
+    if (this.#options.conversations.find(named) === undefined) throw unknownTurn(named, turnId)
+    this.#options.turns.cancel(named, turnId)
   }
 
-  /** The conversation of a turn: the one that is named, else that of a turn of ours, else the current one. */
+  /**
+   * Returns the conversation of a turn: the one that is named, else that of an owned turn, else the current
+   * one.
+   */
   #conversationOf(named: string | undefined, turnId: string): string {
     const mine = this.#owned().find((turn) => turn.turnId === turnId)?.conversationId
     const found = named ?? mine ?? this.#binding.conversationId
     if (found !== undefined) return found
-    const words = `turn ${JSON.stringify(turnId)} not found: name its conversation`
-    throw new Fault('conversation_not_found', words)
+    const message = `turn ${JSON.stringify(turnId)} not found: name its conversation`
+    throw new ProtocolError('conversation_not_found', message)
   }
 
   #cancel(turns: readonly OwnedTurn[]): void {
     for (const { conversationId, turnId } of turns) {
       try {
-        this.#self.turns.cancel(conversationId, turnId)
+        this.#options.turns.cancel(conversationId, turnId)
       } catch {
-        // A turn that is gone with its conversation has been stopped.
+        // A turn whose conversation was deleted has been cancelled.
       }
     }
   }
 
   #owned(): readonly OwnedTurn[] {
-    return [...this.#self.owners]
+    return [...this.#options.owners]
       .filter(([, owner]) => owner === this)
       .map(([key]) => JSON.parse(key) as readonly [string, string])
       .map(([conversationId, turnId]) => ({ conversationId, turnId }))
   }
 
   #end(): void {
-    this.#isOver = true
+    this.#isClosed = true
     for (const conversationId of [...this.#readers.keys()]) this.#leave(conversationId)
     for (const { conversationId, turnId } of this.#owned()) {
-      this.#self.owners.delete(keyOf(conversationId, turnId))
+      this.#options.owners.delete(keyOf(conversationId, turnId))
     }
   }
 
   #ready(lastSeq: number): void {
     const { agentId, conversationId } = this.#binding
-    const { model, bootId } = this.#self
-    this.#say({
+    const { model, bootId } = this.#options
+    this.#send({
       type: 'ready',
       protocol: 1,
       agentId: agentId ?? null,
@@ -285,8 +295,8 @@ export class Connection {
     })
   }
 
-  #say(event: object): void {
-    if (!this.#isOver) this.#self.socket.send(JSON.stringify(event))
+  #send(event: object): void {
+    if (!this.#isClosed) this.#options.socket.send(JSON.stringify(event))
   }
 }
 

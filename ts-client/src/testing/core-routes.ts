@@ -2,17 +2,17 @@
 import type { Agent } from '../agents.js'
 import type * as wire from '../generated/protocol.js'
 import { isRecord } from '../json.js'
-import { Fault } from './faults.js'
+import { ProtocolError } from './protocol-error.js'
 import { unprocessable, type HttpCall, type HttpReply, type Routes } from './http.js'
 import type { Conversations } from './log.js'
 
-/** What the routes work on. */
+/** The state that the routes work on. */
 export interface CoreRouteOptions {
   readonly agents: Map<string, Agent>
   readonly models: readonly wire.Model[]
   readonly conversations: Conversations
   readonly bootId: string
-  /** Stops what runs in a conversation, deletes it, and tells its readers. */
+  /** Cancels what runs in a conversation, deletes it, and notifies its readers. */
   readonly deleteConversation: (id: string) => Promise<void>
 }
 
@@ -20,10 +20,10 @@ export interface CoreRouteOptions {
 const AGENT_ID =
   /^(?!.*\.\.)(?!.*\.$)(?!(?:con|prn|aux|nul|com[1-9]|lpt[1-9])(?:\.|$))[a-z0-9][a-z0-9._-]{0,63}$/
 
-/** Pages when the query doesn't say, and at most. */
+/** Default and maximum of each page size. */
 const PAGES = { conversations: [50, 200], turns: [100, 200], events: [500, 1_000] } as const
 
-/** The routes. */
+/** Returns the routes. */
 export function coreRoutes(options: CoreRouteOptions): Routes {
   const { agents, models, conversations, bootId, deleteConversation } = options
   const [first] = models
@@ -57,7 +57,7 @@ export function coreRoutes(options: CoreRouteOptions): Routes {
 
 function existing(agents: ReadonlyMap<string, Agent>, id: string): Agent {
   const agent = agents.get(id)
-  if (agent === undefined) throw new Fault('agent_not_found', 'Agent not found')
+  if (agent === undefined) throw new ProtocolError('agent_not_found', 'Agent not found')
   return agent
 }
 
@@ -119,14 +119,14 @@ function events(conversations: Conversations, { ids: [id = ''], query }: HttpCal
 function pageSize(query: HttpCall['query'], [usual, most]: readonly [number, number]): number {
   const size = count(query, 'limit') ?? usual
   if (size >= 1 && size <= most) return size
-  throw new Fault('invalid_request', `limit=${size} must be 1 to ${most}`)
+  throw new ProtocolError('invalid_request', `limit=${size} must be 1 to ${most}`)
 }
 
 function count(query: HttpCall['query'], key: string): number | undefined {
   const text = query[key]
   if (text === undefined) return undefined
   if (/^\d{1,15}$/.test(text)) return Number(text)
-  throw new Fault('invalid_request', `${key}=${text} must be a whole number, 0 or more`)
+  throw new ProtocolError('invalid_request', `${key}=${text} must be a whole number, 0 or more`)
 }
 
 function sorted(agents: ReadonlyMap<string, Agent>): readonly Agent[] {

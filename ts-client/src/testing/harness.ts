@@ -1,4 +1,5 @@
-// Starts a harness: one HTTP server with a socket server beside it, on a free port of this machine, and everything behind.
+// Starts a harness: an HTTP server and a socket server on a free port of this machine, and the state behind
+// them.
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -7,9 +8,9 @@ import type { ErrorCode } from '../events.js'
 import { newId } from '../ids.js'
 import type { ControllerEvent, Model } from '../rest-types.js'
 import { AnswerScript, type Answer, type AnswerFunction } from './answers.js'
-import { Connection, LIMITS } from './connection.js'
+import { ServerConnection, LIMITS } from './connection.js'
 import { coreRoutes } from './core-routes.js'
-import { Fault } from './faults.js'
+import { ProtocolError } from './protocol-error.js'
 import { serve } from './http.js'
 import { Leases } from './leases.js'
 import { Conversations } from './log.js'
@@ -22,45 +23,48 @@ import { peerServer, type PeerServer } from './ws-package.js'
 /** The path of the chat socket. */
 const CHAT_PATH = '/ws/chat'
 
-/** Only this machine. */
+/** Only this machine can connect. */
 const HOST = '127.0.0.1'
 
-/** What the harness has and says. */
+/** Options of a harness. */
 export interface HarnessOptions {
   /**
-   * The answers in the order of the messages, over all conversations, or a function for every message. After the last one,
-   * and without any, it answers `echo: ` and the message.
+   * The answers in the order of the messages, over all conversations, or a function for every message. After
+   * the last one, and without any, it answers `echo: ` and the message.
    */
   readonly answers?: readonly Answer[] | AnswerFunction
-  /** The relay behind the narrator: its answers, or all about it. */
+  /** The relay behind the narrator: its answers, or all of its options. */
   readonly relay?: readonly RelayAnswer[] | RelayOptions
-  /** Between two tokens; 0, the default, waits for nothing. */
+  /** Delay between two tokens; 0, the default, waits for nothing. */
   readonly tokenDelayMs?: number
-  /** The agents; `planner`, `researcher` and `controller` unless told otherwise. */
+  /** The agents; `planner`, `researcher` and `controller` by default. */
   readonly agents?: readonly Agent[]
-  /** The models, the default first; one called `scripted` unless told otherwise. */
+  /** The models, the default first; one called `scripted` by default. */
   readonly models?: readonly Model[]
 }
 
-/** A harness that runs. */
+/** A running harness. */
 export interface SidecarHarness {
-  /** Where REST is: `http://127.0.0.1:…`. */
+  /** The REST base: `http://127.0.0.1:…`. */
   readonly baseUrl: string
-  /** Where the chat socket is: `ws://127.0.0.1:…/ws/chat`. */
+  /** The chat socket: `ws://127.0.0.1:…/ws/chat`. */
   readonly wsUrl: string
   /** Everything that was received, frames and HTTP, in order; it grows. */
   readonly requests: readonly ReceivedRequest[]
-  /** Logs an event in a conversation, as a controller or narrator would, and tells its readers; returns its `seq`. */
+  /**
+   * Logs an event in a conversation, as a controller or narrator would, and sends it to its readers; returns
+   * its `seq`.
+   */
   readonly publish: (conversationId: string, event: ControllerEvent, turnId?: string) => number
   /** Breaks every open socket, as a network does (1006), or closes it with a code. Turns run on. */
   readonly cutSockets: (closeCode?: number) => void
   /** Refuses the next HTTP requests, one by one, with these codes. */
   readonly refuseNext: (...codes: readonly ErrorCode[]) => void
-  /** Ends everything: sockets with 1001. Twice is once. */
+  /** Stops everything, and closes sockets with 1001. Further calls do nothing. */
   readonly close: () => Promise<void>
 }
 
-/** What comes with a harness that is told nothing else. */
+/** The default agents. */
 const AGENTS: readonly Agent[] = ['controller', 'planner', 'researcher'].map((id) => ({
   id,
   name: id.charAt(0).toUpperCase() + id.slice(1),
@@ -75,7 +79,7 @@ const MODELS: readonly Model[] = [
 /**
  * Starts a scripted sidecar.
  *
- * @throws Error naming the package `ws` when that is not installed.
+ * @throws Error naming the package `ws` if that is not installed.
  */
 export async function startSidecarHarness(options: HarnessOptions = {}): Promise<SidecarHarness> {
   const harness = new Harness(options, await peerServer(LIMITS.frameBytes))
@@ -91,13 +95,13 @@ export async function startSidecarHarness(options: HarnessOptions = {}): Promise
   }
 }
 
-/** Everything that a harness consists of. */
+/** The servers and the state of a harness. */
 class Harness {
   readonly requests: ReceivedRequest[] = []
   readonly refusals: ErrorCode[] = []
   readonly #conversations = new Conversations()
-  readonly #connections = new Set<Connection>()
-  readonly #owners = new Map<string, Connection>()
+  readonly #connections = new Set<ServerConnection>()
+  readonly #owners = new Map<string, ServerConnection>()
   readonly #agents: Map<string, Agent>
   readonly #models: readonly Model[]
   readonly #narrator: Narrator
@@ -105,7 +109,7 @@ class Harness {
   readonly #server: Server
   readonly #peers: PeerServer
   readonly #bootId = newId()
-  /** The streams of the sockets, which outlive a close that the peer doesn't answer. */
+  /** The streams of the sockets, which outlive a close that the client doesn't answer. */
   readonly #streams = new Set<Duplex>()
   #sockets = 0
   #closed: Promise<void> | undefined
@@ -138,17 +142,17 @@ class Harness {
       ...narratorRoutes({ narrator, leases, conversations })
     }
     this.#server = createServer((request, response) => {
-      const note = (received: ReceivedRequest): void => {
+      const onRequest = (received: ReceivedRequest): void => {
         this.requests.push(received)
         const code = this.refusals.shift()
-        if (code !== undefined) throw new Fault(code, `scripted: ${code}`)
+        if (code !== undefined) throw new ProtocolError(code, `scripted: ${code}`)
       }
-      void serve(routes, request, response, note)
+      void serve(routes, request, response, onRequest)
     })
     this.#acceptSockets()
   }
 
-  /** Listens on a free port, which it returns. */
+  /** Listens on a free port, and returns it. */
   async listen(): Promise<number> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject)
@@ -161,8 +165,8 @@ class Harness {
     return this.#conversations.open(conversationId).append(turnId, { ...event })
   }
 
-  cut(isMeant: (connection: Connection) => boolean, closeCode: number | undefined): void {
-    for (const connection of [...this.#connections].filter(isMeant)) {
+  cut(isAffected: (connection: ServerConnection) => boolean, closeCode: number | undefined): void {
+    for (const connection of [...this.#connections].filter(isAffected)) {
       if (closeCode === undefined) connection.cut()
       else connection.close(closeCode, 'scripted')
     }
@@ -177,7 +181,7 @@ class Harness {
     this.#narrator.close()
     await Promise.all(this.#conversations.all().map((conversation) => this.#turns.cancelAll(conversation)))
     for (const connection of this.#connections) connection.close(1001, 'the harness is closed')
-    // A peer that doesn't answer has been told all the same.
+    // Sends the close frames, and doesn't wait for an answer to them.
     for (const stream of this.#streams) stream.end(() => stream.destroy())
     const closed = new Promise((resolve) => this.#server.close(resolve))
     this.#server.closeAllConnections()
@@ -196,9 +200,9 @@ class Harness {
       this.#peers.handleUpgrade(request, stream, head, (socket) => {
         this.#sockets += 1
         const id = this.#sockets
-        const connection = new Connection({
+        const connection = new ServerConnection({
           socket,
-          // All that was written leaves, then the stream ends without a close frame.
+          // Flushes what was written, then ends the stream without a close frame.
           sever: () => stream.end(),
           conversations: this.#conversations,
           turns: this.#turns,
@@ -209,18 +213,18 @@ class Harness {
         })
         this.#connections.add(connection)
         socket.on('message', (data, isBinary) => {
-          // What is said into a connection that is cut gets lost.
-          if (connection.isOver) return
+          // Frames on a connection that was cut are lost.
+          if (connection.isClosed) return
           const text = data.toString()
           this.requests.push({ kind: 'frame', socket: id, frame: jsonOrText(text) })
           if (isBinary) connection.close(1003, 'frames are text')
-          else connection.hear(text)
+          else connection.receive(text)
         })
         socket.on('close', (code) => {
           this.#connections.delete(connection)
-          connection.lost(code)
+          connection.onClosed(code)
         })
-        // A close follows, which knows the code.
+        // A close follows, which has the code.
         socket.on('error', () => undefined)
       })
     })
@@ -229,7 +233,7 @@ class Harness {
   async #delete(id: string): Promise<void> {
     await this.#turns.cancelAll(this.#conversations.existing(id))
     this.#conversations.delete(id)
-    for (const connection of this.#connections) connection.forget(id)
+    for (const connection of this.#connections) connection.onDeleted(id)
   }
 }
 

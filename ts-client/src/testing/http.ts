@@ -1,48 +1,48 @@
 // HTTP: a table of routes, JSON in and out, and every refusal as `{detail, code}`.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Fault } from './faults.js'
+import { ProtocolError } from './protocol-error.js'
 import { jsonOrText, type ReceivedHttp } from './requests.js'
 
-/** Bytes of one body. */
+/** Limit of one body, in bytes. */
 const BODY_BYTES = 1 << 20
 
 /** One request. */
 export interface HttpCall {
-  /** What the route's `{…}` stand for, decoded, in order. */
+  /** The values of the route's `{…}`, decoded, in order. */
   readonly ids: readonly string[]
   readonly query: Readonly<Record<string, string>>
   readonly headers: Readonly<Record<string, string>>
   readonly body: unknown
 }
 
-/** One answer. */
+/** One response. */
 export interface HttpReply {
   readonly status: number
-  /** JSON; absent for an empty one. */
+  /** The JSON body; absent for an empty one. */
   readonly body?: unknown
-  /** In place of a JSON body. */
+  /** A text body, in place of JSON. */
   readonly text?: string
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** What a route does. */
+/** A function that serves a route. */
 export type Handler = (call: HttpCall) => HttpReply | Promise<HttpReply>
 
-/** The methods of a path; `{}` stands for an id. */
+/** The methods of each path; `{}` stands for an id. */
 export type Routes = Readonly<Record<string, Readonly<Partial<Record<string, Handler>>>>>
 
-/** Serves one request, and notes it before it is answered. */
+/** Serves one request; `onRequest` is called before it is answered. */
 export async function serve(
   routes: Routes,
   request: IncomingMessage,
   response: ServerResponse,
-  note: (received: ReceivedHttp) => void
+  onRequest: (received: ReceivedHttp) => void
 ): Promise<void> {
   let reply: HttpReply
   try {
-    reply = await route(routes, await receive(request, note))
+    reply = await route(routes, await receive(request, onRequest))
   } catch (thrown) {
-    reply = refusal(Fault.of(thrown))
+    reply = refusal(ProtocolError.of(thrown))
   }
   const { status, body, headers } = reply
   const text = reply.text ?? (body === undefined ? '' : JSON.stringify(body))
@@ -51,19 +51,19 @@ export async function serve(
   response.end(text)
 }
 
-/** A refusal as HTTP says it. */
-export function refusal(fault: Fault): HttpReply {
-  return { status: fault.status, body: { detail: fault.message, code: fault.code } }
+/** Converts an error to a response. */
+export function refusal(error: ProtocolError): HttpReply {
+  return { status: error.status, body: { detail: error.message, code: error.code } }
 }
 
-/** The refusal of a body that can be read and says what can't be. */
-export function unprocessable(detail: string): Fault {
-  return new Fault('invalid_request', detail, 422)
+/** Returns the error for a body that can be parsed but is invalid. */
+export function unprocessable(detail: string): ProtocolError {
+  return new ProtocolError('invalid_request', detail, 422)
 }
 
 async function receive(
   request: IncomingMessage,
-  note: (received: ReceivedHttp) => void
+  onRequest: (received: ReceivedHttp) => void
 ): Promise<ReceivedHttp> {
   const url = new URL(request.url ?? '/', 'http://harness')
   const chunks: Uint8Array[] = []
@@ -83,8 +83,8 @@ async function receive(
     ),
     body: text === '' ? undefined : jsonOrText(text)
   }
-  note(received)
-  if (bytes > BODY_BYTES) throw new Fault('too_large', `the body is larger than ${BODY_BYTES} bytes`)
+  onRequest(received)
+  if (bytes > BODY_BYTES) throw new ProtocolError('too_large', `the body is larger than ${BODY_BYTES} bytes`)
   return received
 }
 
@@ -97,12 +97,12 @@ async function route(routes: Routes, received: ReceivedHttp): Promise<HttpReply>
     if (handler !== undefined) return handler({ ...received, ids })
     const allow = Object.keys(methods).join(', ')
     const detail = `${method} is not allowed on ${path}, only ${allow}`
-    return { ...refusal(new Fault('invalid_request', detail, 405)), headers: { allow } }
+    return { ...refusal(new ProtocolError('invalid_request', detail, 405)), headers: { allow } }
   }
-  throw new Fault('invalid_request', `there is nothing at ${path}`, 404)
+  throw new ProtocolError('invalid_request', `there is nothing at ${path}`, 404)
 }
 
-/** What the `{}` of a pattern stand for in a path; nothing when it is another path. */
+/** Returns the ids of a path that matches a pattern, or `undefined` if it doesn't. */
 function match(pattern: string, path: string): readonly string[] | undefined {
   const [wanted, given] = [pattern.split('/'), path.split('/')]
   if (wanted.length !== given.length) return undefined

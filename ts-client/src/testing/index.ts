@@ -1,7 +1,8 @@
-// A scripted sidecar inside of the test's own process: what a host's test may import. Everything else is private.
+// A scripted sidecar inside of the test's own process: the public API for a host's tests. Everything else is
+// private.
 //
-// Node only, and it needs the package `ws`. No model, no binary, no network beyond 127.0.0.1, and no luck: without
-// `tokenDelayMs` nothing in it waits.
+// Node only, and it needs the package `ws`. It uses no model, no binary and no network beyond 127.0.0.1, and
+// its answers are deterministic: without `tokenDelayMs` nothing in it waits.
 export { startSidecarHarness } from './harness.js'
 export type { HarnessOptions, SidecarHarness } from './harness.js'
 export type {

@@ -1,13 +1,13 @@
-// The conversations: an append-only log each, numbered without a gap, and its readers, who are told at once.
+// The conversations: each an append-only log, numbered without a gap, whose readers get every event at once.
 import type { JsonRecord } from '../json.js'
 import type * as wire from '../generated/protocol.js'
 import { newId } from '../ids.js'
-import { Fault } from './faults.js'
+import { ProtocolError } from './protocol-error.js'
 
 /** A logged event as a reader gets it. */
 export type LoggedEvent = JsonRecord & { readonly type: string; readonly seq: number }
 
-/** What an event says by itself. */
+/** The fields of an event without its envelope. */
 export type OwnFields = JsonRecord & { readonly type: string }
 
 /** One turn as `GET /conversations/{id}` shows it. */
@@ -30,7 +30,7 @@ export class Conversation {
     return this.events.length
   }
 
-  /** Logs an event and tells the readers; returns its number. */
+  /** Logs an event and sends it to the readers; returns its number. */
   append(turnId: string | undefined, own: OwnFields): number {
     const event: LoggedEvent = {
       ...own,
@@ -44,7 +44,7 @@ export class Conversation {
     return event.seq
   }
 
-  /** Reads what is beyond `after`, and then what is new. */
+  /** Reads what follows `after`, and then what is new. */
   read(after: number, onEvent: (event: LoggedEvent) => void): Reader {
     const reader = new Reader(this, after, onEvent, () => this.#readers.delete(reader))
     this.#readers.add(reader)
@@ -52,7 +52,7 @@ export class Conversation {
     return reader
   }
 
-  /** As the list of conversations shows it. */
+  /** Returns the conversation as the list of conversations shows it. */
   summary(): wire.ConversationSummary {
     return {
       conversationId: this.id,
@@ -84,12 +84,12 @@ export class Reader {
     this.#leave = leave
   }
 
-  /** The last `seq` that it has handed out. */
+  /** The last `seq` that it has delivered. */
   get position(): number {
     return this.#position
   }
 
-  /** Hands out what is there. */
+  /** Delivers the events that it has not delivered yet. */
   catchUp(): void {
     while (!this.#isOver) {
       const event = this.#conversation.events[this.#position]
@@ -105,32 +105,33 @@ export class Reader {
   }
 }
 
-/** All conversations, those that were deleted by name only. */
+/** All conversations; of deleted ones only the ids. */
 export class Conversations {
   readonly #conversations = new Map<string, Conversation>()
   readonly #deleted = new Set<string>()
 
-  /** The conversation, made if it is new. */
+  /** Returns the conversation, and creates it if it is new. */
   open(id: string = newId()): Conversation {
     const conversation = this.find(id) ?? new Conversation(id)
     this.#conversations.set(id, conversation)
     return conversation
   }
 
-  /** The conversation, unless there is none. */
+  /** Returns the conversation, or `undefined` if there is none. */
   find(id: string): Conversation | undefined {
-    if (this.#deleted.has(id)) throw new Fault('gone', `conversation ${JSON.stringify(id)} was deleted`)
+    if (this.#deleted.has(id))
+      throw new ProtocolError('gone', `conversation ${JSON.stringify(id)} was deleted`)
     return this.#conversations.get(id)
   }
 
-  /** The conversation, which must be there. */
+  /** Returns the conversation, which must exist. */
   existing(id: string): Conversation {
     const found = this.find(id)
     if (found !== undefined) return found
-    throw new Fault('conversation_not_found', `conversation ${JSON.stringify(id)} not found`)
+    throw new ProtocolError('conversation_not_found', `conversation ${JSON.stringify(id)} not found`)
   }
 
-  /** The newest first. */
+  /** Returns all conversations, the newest first. */
   all(): readonly Conversation[] {
     return [...this.#conversations.values()].reverse()
   }
@@ -142,7 +143,7 @@ export class Conversations {
   }
 }
 
-/** RFC 3339, UTC, milliseconds. */
+/** Returns the time in RFC 3339, UTC, with milliseconds. */
 export function now(): string {
   return new Date().toISOString()
 }

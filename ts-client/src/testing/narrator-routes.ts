@@ -2,7 +2,7 @@
 import { isRecord, type JsonRecord } from '../json.js'
 import type { ControllerEvent } from '../rest-types.js'
 import { checkId } from './client-frames.js'
-import { Fault } from './faults.js'
+import { ProtocolError } from './protocol-error.js'
 import { refusal, type HttpCall, type HttpReply, type Routes } from './http.js'
 import { endOf, type Lease, type Leases } from './leases.js'
 import type { Conversations } from './log.js'
@@ -10,20 +10,20 @@ import type { LineEntry, Narrator } from './narrator.js'
 import { wrong } from './turn-options.js'
 import { unknownTurn } from './turns.js'
 
-/** What the routes work on. */
+/** The state that the routes work on. */
 export interface NarratorRouteOptions {
   readonly narrator: Narrator
   readonly leases: Leases
   readonly conversations: Conversations
 }
 
-/** Entries of a feed when the query doesn't say, and at most. */
+/** Default and maximum of the entries of a feed. */
 const FEED_LIMIT = { usual: 50, most: 200 }
 
 /** Events that one call may publish. */
 const MAX_EVENTS = 64
 
-/** The fields without which an event that is published makes no sense. */
+/** The required fields of events that a controller may publish. */
 const PUBLISHABLE: Readonly<Record<ControllerEvent['type'], Readonly<Record<string, 'string' | 'number'>>>> =
   {
     'step-start': { step: 'number' },
@@ -35,15 +35,15 @@ const PUBLISHABLE: Readonly<Record<ControllerEvent['type'], Readonly<Record<stri
     narration: { text: 'string', source: 'string' }
   }
 
-/** The routes. */
+/** Returns the routes. */
 export function narratorRoutes({ narrator, leases, conversations }: NarratorRouteOptions): Routes {
-  const tell = async (call: HttpCall): Promise<HttpReply> => {
+  const postMessage = async (call: HttpCall): Promise<HttpReply> => {
     const body = record(call.body)
     const message = text(body, 'message')
     if (message === undefined || message.trim() === '') {
-      throw new Fault('invalid_request', 'message is required')
+      throw new ProtocolError('invalid_request', 'message is required')
     }
-    const { accepted, answered } = narrator.tell({
+    const { accepted, answered } = narrator.accept({
       message,
       workspaceId: workspaceOf(call, text(body, 'workspaceId')),
       agentId: text(body, 'agentId'),
@@ -56,26 +56,29 @@ export function narratorRoutes({ narrator, leases, conversations }: NarratorRout
     try {
       await answered
     } catch (thrown) {
-      return relayRefusal(Fault.of(thrown))
+      return relayRefusal(ProtocolError.of(thrown))
     }
     return { status: 202, body: accepted }
   }
-  const look = (call: HttpCall): readonly [string, string | undefined, number] => [
+  const feedArguments = (call: HttpCall): readonly [string, string | undefined, number] => [
     workspaceOf(call, call.query['workspaceId']),
     id(call.query, 'conversationId'),
     limitOf(call.query['limit'])
   ]
-  const feed = (call: HttpCall): HttpReply => ({ status: 200, body: narrator.feed(...look(call)) })
-  const raw = (call: HttpCall): HttpReply => ({ status: 200, text: narrator.raw(...look(call)) })
+  const feed = (call: HttpCall): HttpReply => ({ status: 200, body: narrator.feed(...feedArguments(call)) })
+  const raw = (call: HttpCall): HttpReply => ({ status: 200, text: narrator.raw(...feedArguments(call)) })
   return {
-    '/narrator/messages': { POST: tell },
+    '/narrator/messages': { POST: postMessage },
     '/narrator/feed': { GET: feed },
     '/narrator/raw': { GET: raw },
-    '/api/workspaces/{}/narrator/messages': { POST: tell },
+    '/api/workspaces/{}/narrator/messages': { POST: postMessage },
     '/api/workspaces/{}/narrator/feed': { GET: feed },
     '/api/workspaces/{}/narrator/raw': { GET: raw },
     '/controllers': {
-      GET: () => ({ status: 200, body: { controllers: [...narrator.builtIn, ...leases.all().map(shown)] } }),
+      GET: () => ({
+        status: 200,
+        body: { controllers: [...narrator.builtIn, ...leases.all().map(leaseView)] }
+      }),
       POST: (call) => {
         const body = record(call.body)
         const agentId = text(body, 'agentId')
@@ -136,12 +139,12 @@ function publish(
   const { workspaceId, agentId } = lease
   for (const event of checked) {
     conversation.append(turnId, event)
-    if (workspaceId !== undefined) narrator.note({ workspaceId, conversationId, agentId }, lineOf(event))
+    if (workspaceId !== undefined) narrator.addLine({ workspaceId, conversationId, agentId }, lineOf(event))
   }
   return { firstSeq, lastSeq: conversation.lastSeq }
 }
 
-/** A controller's event as the workspace's log says it. */
+/** Returns the line of a controller's event in the workspace's log. */
 function lineOf(event: ControllerEvent): LineEntry {
   const source = 'agent'
   switch (event.type) {
@@ -185,46 +188,52 @@ function publishable(event: unknown): ControllerEvent {
   return event as unknown as ControllerEvent
 }
 
-/** A relay's failure says its code as `error` too, as the host application reads it. */
-function relayRefusal(fault: Fault): HttpReply {
-  const isRelay = fault.code === 'relay_failed' || fault.code === 'relay_timeout'
-  const reply = refusal(fault)
-  return isRelay ? { ...reply, body: { error: fault.code, ...(reply.body as object) } } : reply
+/**
+ * Converts an error to a response; a relay's failure has its code as `error` too, which the host application
+ * reads.
+ */
+function relayRefusal(error: ProtocolError): HttpReply {
+  const isRelay = error.code === 'relay_failed' || error.code === 'relay_timeout'
+  const reply = refusal(error)
+  return isRelay ? { ...reply, body: { error: error.code, ...(reply.body as object) } } : reply
 }
 
-function shown({ registrationId, agentId, workspaceId, ...lease }: Lease): object {
+function leaseView({ registrationId, agentId, workspaceId, ...lease }: Lease): object {
   const expiresAt = endOf({ registrationId, agentId, workspaceId, ...lease })
   return { registrationId, agentId, ...(workspaceId === undefined ? {} : { workspaceId }), expiresAt }
 }
 
-function workspaceOf(call: HttpCall, said: string | undefined): string {
+function workspaceOf(call: HttpCall, given: string | undefined): string {
   const ofPath = call.ids[0]
-  if (ofPath !== undefined && said !== undefined && said !== ofPath) {
-    const [body, path] = [JSON.stringify(said), JSON.stringify(ofPath)]
-    throw new Fault('invalid_request', `the body's workspaceId ${body} is not the path's ${path}`)
+  if (ofPath !== undefined && given !== undefined && given !== ofPath) {
+    const [body, path] = [JSON.stringify(given), JSON.stringify(ofPath)]
+    throw new ProtocolError('invalid_request', `the body's workspaceId ${body} is not the path's ${path}`)
   }
-  const workspaceId = ofPath ?? said ?? ''
+  const workspaceId = ofPath ?? given ?? ''
   if (workspaceId.trim() !== '') return workspaceId
-  throw new Fault('invalid_request', 'key "workspaceId" must have 1 to 1024 bytes and a visible character')
+  throw new ProtocolError(
+    'invalid_request',
+    'key "workspaceId" must have 1 to 1024 bytes and a visible character'
+  )
 }
 
-function limitOf(said: string | undefined): number {
-  const limit = said === undefined ? FEED_LIMIT.usual : Number(said)
+function limitOf(given: string | undefined): number {
+  const limit = given === undefined ? FEED_LIMIT.usual : Number(given)
   if (Number.isInteger(limit) && limit >= 1 && limit <= FEED_LIMIT.most) return limit
-  throw new Fault('invalid_request', `limit=${said} must be 1 to ${FEED_LIMIT.most}`)
+  throw new ProtocolError('invalid_request', `limit=${given} must be 1 to ${FEED_LIMIT.most}`)
 }
 
 function tokenOf(call: HttpCall): string | undefined {
   return call.headers['x-controller-token']
 }
 
-function missing(key: string): Fault {
-  return new Fault('invalid_request', `missing field \`${key}\``)
+function missing(key: string): ProtocolError {
+  return new ProtocolError('invalid_request', `missing field \`${key}\``)
 }
 
 function record(body: unknown): JsonRecord {
   if (isRecord(body)) return body
-  throw new Fault('invalid_request', 'not a valid JSON object')
+  throw new ProtocolError('invalid_request', 'not a valid JSON object')
 }
 
 function text(from: JsonRecord, key: string): string | undefined {

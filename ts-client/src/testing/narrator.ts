@@ -1,39 +1,40 @@
-// The narrator over a fake relay: a message in, narration in a conversation's log and lines in the workspace's log out.
+// The narrator over a fake relay: a message in, narration in a conversation's log and lines in the
+// workspace's log out.
 import { createHash } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { FeedEvent, FeedEventType, NarratorAccepted, NarratorFeed } from '../rest-types.js'
 import type { NarrationSource } from '../events.js'
 import { newId } from '../ids.js'
-import { Fault } from './faults.js'
+import { ProtocolError } from './protocol-error.js'
 import type { Leases } from './leases.js'
 import { now, type Conversations } from './log.js'
 
-/** The agent that is asked when a message names none. */
+/** The agent that is asked if a message names none. */
 const DEFAULT_AGENT = 'controller'
 
-/** How long a relay may take. */
+/** How long a relay may take by default. */
 const RELAY_LIMIT_MS = 45_000
 
-/** Characters of a headline that is made from a text. */
+/** Length of a headline that is made from a text. */
 const HEADLINE_CHARS = 80
 
-/** What the relay does with one message; after the last one it answers `echo: ` and the message. */
+/** The relay's answer to one message; after the last one it answers `echo: ` and the message. */
 export type RelayAnswer =
   | { readonly answer: string; readonly headline?: string; readonly delayMs?: number }
   | { readonly error: string }
   | { readonly hang: true }
 
-/** The fake relay. */
+/** Options of the fake relay. */
 export interface RelayOptions {
   readonly answers?: readonly RelayAnswer[]
-  /** Whether the harness itself is the controller, so that nobody has to register one. */
+  /** Whether the harness itself is the controller, so that no test has to register one. */
   readonly builtinController?: boolean
-  /** How long the relay may take; 45,000 unless told otherwise. */
+  /** How long the relay may take; 45,000 by default. */
   readonly limitMs?: number
 }
 
-/** A message that makes sense. */
-export interface NarratorQuestion {
+/** A message that was checked. */
+export interface NarratorMessage {
   readonly workspaceId: string
   readonly agentId: string | undefined
   readonly conversationId: string | undefined
@@ -58,7 +59,7 @@ interface Line extends Omit<FeedEvent, 'type'> {
   readonly agentId: string
 }
 
-/** What the feed calls a line; what it doesn't name is no part of it. */
+/** The feed's type of each line; other lines are not part of the feed. */
 const FEED_TYPES: Readonly<Partial<Record<LineType, FeedEventType>>> = {
   USER_MESSAGE: 'narration',
   NARRATION: 'narration',
@@ -68,10 +69,10 @@ const FEED_TYPES: Readonly<Partial<Record<LineType, FeedEventType>>> = {
   ERROR: 'error'
 }
 
-/** What all lines of one message, or of one controller's call, have in common. */
+/** The common fields of all lines of one message, or of one controller's call. */
 export type LineOrigin = Pick<Line, 'workspaceId' | 'conversationId' | 'agentId' | 'taskId'>
 
-/** What a line says of its own. */
+/** The own fields of a line. */
 export interface LineEntry {
   readonly type: LineType
   readonly source: NarrationSource
@@ -85,9 +86,9 @@ export class Narrator {
   readonly #leases: Leases
   readonly #relay: RelayOptions
   readonly #lines: Line[] = []
-  /** Ends every wait when the harness is closed. */
+  /** Aborts every wait when the harness is closed. */
   readonly #closing = new AbortController()
-  #asked = 0
+  #relayCalls = 0
 
   constructor(conversations: Conversations, leases: Leases, relay: RelayOptions) {
     this.#conversations = conversations
@@ -95,29 +96,29 @@ export class Narrator {
     this.#relay = relay
   }
 
-  /** The harness's own lease, as the list of controllers shows it. */
+  /** Returns the harness's own lease, as the list of controllers shows it. */
   get builtIn(): readonly { readonly agentId: string }[] {
     return this.#relay.builtinController === true ? [{ agentId: DEFAULT_AGENT }] : []
   }
 
-  /** Takes a message; `answered` settles when its narration is in the conversation's log. */
-  tell(question: NarratorQuestion): {
+  /** Accepts a message; `answered` settles when its narration is in the conversation's log. */
+  accept(request: NarratorMessage): {
     readonly accepted: NarratorAccepted
     readonly answered: Promise<void>
   } {
-    const { workspaceId, agentId = DEFAULT_AGENT, message } = question
+    const { workspaceId, agentId = DEFAULT_AGENT, message } = request
     this.#checkLease(agentId, workspaceId)
-    const conversationId = question.conversationId ?? ownConversation(workspaceId, agentId)
+    const conversationId = request.conversationId ?? ownConversation(workspaceId, agentId)
     this.#conversations.find(conversationId)
     const taskId = newId()
     const origin: LineOrigin = { workspaceId, conversationId, agentId, taskId }
-    const eventId = this.note(origin, { type: 'USER_MESSAGE', source: 'user', detail: message })
+    const eventId = this.addLine(origin, { type: 'USER_MESSAGE', source: 'user', detail: message })
     const accepted = { workspaceId, conversationId, eventId, taskId }
-    return { accepted, answered: this.#work(origin, message, eventId) }
+    return { accepted, answered: this.#answer(origin, message, eventId) }
   }
 
-  /** Writes a line; the id that it is given. */
-  note(origin: LineOrigin, { type, source, detail, headline }: LineEntry): string {
+  /** Adds a line; returns its id. */
+  addLine(origin: LineOrigin, { type, source, detail, headline }: LineEntry): string {
     const id = newId()
     const severity =
       type === 'ERROR' ? 'error' : type === 'NARRATION_SUPPRESSED' ? 'warning' : ('info' as const)
@@ -126,7 +127,7 @@ export class Narrator {
     return id
   }
 
-  /** The newest first. */
+  /** Returns the entries of a feed, the newest first. */
   feed(workspaceId: string, conversationId: string | undefined, limit: number): NarratorFeed {
     const events = this.#of(workspaceId, conversationId).flatMap((line) => {
       const type = FEED_TYPES[line.type]
@@ -137,13 +138,13 @@ export class Narrator {
     return { workspaceId, conversationId: own, events: events.slice(0, limit) }
   }
 
-  /** The lines themselves, the newest first. */
+  /** Returns the lines themselves, the newest first. */
   raw(workspaceId: string, conversationId: string | undefined, limit: number): string {
     const lines = this.#of(workspaceId, conversationId).slice(0, limit)
     return lines.map((line) => `${JSON.stringify(line)}\n`).join('')
   }
 
-  /** Waits for no relay any more. */
+  /** Stops waiting for relays. */
   close(): void {
     this.#closing.abort()
   }
@@ -156,28 +157,28 @@ export class Narrator {
     )
   }
 
-  async #work(origin: LineOrigin, message: string, eventId: string): Promise<void> {
+  async #answer(origin: LineOrigin, message: string, eventId: string): Promise<void> {
     try {
       await this.#narrate(origin, message)
     } catch (thrown) {
-      const fault = Fault.of(thrown)
-      this.note(origin, { type: 'ERROR', source: 'system', detail: fault.message, headline: fault.code })
-      throw fault
+      const error = ProtocolError.of(thrown)
+      this.addLine(origin, { type: 'ERROR', source: 'system', detail: error.message, headline: error.code })
+      throw error
     } finally {
       const type = 'WORKSPACE_NARRATOR_COMPLETED'
-      this.note(origin, { type, source: 'system', detail: eventId, headline: 'Completed' })
+      this.addLine(origin, { type, source: 'system', detail: eventId, headline: 'Completed' })
     }
   }
 
   async #narrate(origin: LineOrigin, message: string): Promise<void> {
-    const { text, headline } = await this.#ask(message)
+    const { text, headline } = await this.#callRelay(message)
     const entry: LineEntry = { type: 'NARRATION', source: 'narrator', detail: text, headline }
     try {
       this.#checkLease(origin.agentId, origin.workspaceId)
-    } catch (fault) {
+    } catch (error) {
       // The lease has ended while the relay was asked.
-      this.note(origin, { ...entry, type: 'NARRATION_SUPPRESSED' })
-      throw fault
+      this.addLine(origin, { ...entry, type: 'NARRATION_SUPPRESSED' })
+      throw error
     }
     this.#conversations.open(origin.conversationId).append(undefined, {
       type: 'narration',
@@ -185,30 +186,32 @@ export class Narrator {
       headline: headline ?? headlineOf(text),
       source: 'narrator'
     })
-    this.note(origin, entry)
+    this.addLine(origin, entry)
   }
 
-  async #ask(message: string): Promise<{ readonly text: string; readonly headline?: string | undefined }> {
+  async #callRelay(
+    message: string
+  ): Promise<{ readonly text: string; readonly headline?: string | undefined }> {
     const { answers = [], limitMs = RELAY_LIMIT_MS } = this.#relay
-    const next: RelayAnswer = answers[this.#asked] ?? { answer: `echo: ${message}` }
-    this.#asked += 1
-    if ('error' in next) throw new Fault('relay_failed', next.error)
+    const next: RelayAnswer = answers[this.#relayCalls] ?? { answer: `echo: ${message}` }
+    this.#relayCalls += 1
+    if ('error' in next) throw new ProtocolError('relay_failed', next.error)
     const delayMs = 'hang' in next ? limitMs : (next.delayMs ?? 0)
-    if (delayMs > 0) await this.#pause(Math.min(delayMs, limitMs))
+    if (delayMs > 0) await this.#delay(Math.min(delayMs, limitMs))
     if ('hang' in next || delayMs >= limitMs) {
-      throw new Fault('relay_timeout', `the relay didn't answer within ${limitMs / 1_000} s`)
+      throw new ProtocolError('relay_timeout', `the relay didn't answer within ${limitMs / 1_000} s`)
     }
     if (next.answer.trim() === '') {
-      throw new Fault('relay_failed', "the relay's answer has no visible character")
+      throw new ProtocolError('relay_failed', "the relay's answer has no visible character")
     }
     return { text: next.answer, headline: next.headline }
   }
 
-  async #pause(ms: number): Promise<void> {
+  async #delay(ms: number): Promise<void> {
     try {
       await wait(ms, undefined, { signal: this.#closing.signal })
     } catch {
-      throw new Fault('draining', 'the harness is closed')
+      throw new ProtocolError('draining', 'the harness is closed')
     }
   }
 
@@ -217,7 +220,9 @@ export class Narrator {
   }
 }
 
-/** The conversation of a workspace and an agent: always the same one, named as the sidecar names it. */
+/**
+ * Returns the conversation of a workspace and an agent: always the same one, named as the sidecar names it.
+ */
 function ownConversation(workspaceId: string, agentId: string): string {
   const hash = createHash('sha256')
   for (const part of [workspaceId, agentId]) {
@@ -230,7 +235,7 @@ function ownConversation(workspaceId: string, agentId: string): string {
   return ['narrator', words, hash.digest('hex').slice(0, 32)].filter((part) => part !== '').join('-')
 }
 
-/** A text in a few words: the beginning of its first line that has any. */
+/** Returns the beginning of a text's first line that isn't blank. */
 function headlineOf(text: string): string {
   const first = text.split('\n').find((line) => line.trim() !== '') ?? ''
   const words = [...first.trim().replace(/\s+/g, ' ')]

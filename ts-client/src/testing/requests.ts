@@ -1,11 +1,11 @@
-// Everything that the harness was sent, in the order in which it came.
+// Records what the harness has received, in order.
 
 /** One text frame. */
 export interface ReceivedFrame {
   readonly kind: 'frame'
   /** Which socket sent it: 1, 2, 3 in the order of their opening. */
   readonly socket: number
-  /** The JSON value, or the text when it is none. */
+  /** The JSON value, or the text if it isn't JSON. */
   readonly frame: unknown
 }
 
@@ -18,14 +18,14 @@ export interface ReceivedHttp {
   readonly query: Readonly<Record<string, string>>
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>
-  /** The JSON value, the text when it is none, `undefined` when it is empty. */
+  /** The JSON value, the text if it isn't JSON, `undefined` if it is empty. */
   readonly body: unknown
 }
 
-/** What the harness was sent. */
+/** Anything that the harness has received. */
 export type ReceivedRequest = ReceivedFrame | ReceivedHttp
 
-/** The JSON value of a text; the text itself when it is none. */
+/** Returns the JSON value of a text, or the text itself if it isn't JSON. */
 export function jsonOrText(text: string): unknown {
   try {
     return JSON.parse(text)

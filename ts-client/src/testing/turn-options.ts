@@ -1,12 +1,13 @@
-// The options of a turn: both spellings in, checked as the protocol's table says, and what a turn runs with out.
+// Parses the options of a turn: both spellings in, checked by the protocol's table, and completed with
+// defaults.
 import type { ChatOptions } from '../frames.js'
 import type * as wire from '../generated/protocol.js'
 import { isRecord } from '../json.js'
-import { Fault } from './faults.js'
+import { ProtocolError } from './protocol-error.js'
 
 type OptionKey = keyof wire.OptionsPatch
 
-/** One option: what it may be, in words and in fact. */
+/** The rule of one option, as text and as a check. */
 interface OptionRule {
   readonly expected: string
   readonly fits: (value: unknown) => boolean
@@ -34,7 +35,7 @@ const RULES: Readonly<Record<OptionKey, OptionRule>> = {
   }
 }
 
-/** What every turn runs with unless some layer says otherwise. */
+/** The defaults of every turn. */
 const DEFAULTS: Omit<wire.EffectiveOptions, 'model'> = {
   temperature: 0.7,
   topP: 0.95,
@@ -47,16 +48,17 @@ const DEFAULTS: Omit<wire.EffectiveOptions, 'model'> = {
   windowTokens: 2_048
 }
 
-/** Reads an options object. */
+/** Parses an options object. */
 export function readOptions(value: unknown): ChatOptions {
   if (value === undefined || value === null) return {}
   if (!isRecord(value)) throw wrong('options', 'an object', value)
   const read: Record<string, unknown> = {}
   for (const [spelling, own] of Object.entries(value)) {
     const key = spelling.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
-    if (!isOption(key)) throw new Fault('invalid_request', `unknown option ${JSON.stringify(spelling)}`)
+    if (!isOption(key))
+      throw new ProtocolError('invalid_request', `unknown option ${JSON.stringify(spelling)}`)
     if (key in read && JSON.stringify(read[key]) !== JSON.stringify(own)) {
-      throw new Fault(
+      throw new ProtocolError(
         'invalid_request',
         `option ${JSON.stringify(key)} has two spellings with different values`
       )
@@ -67,17 +69,17 @@ export function readOptions(value: unknown): ChatOptions {
   return read as ChatOptions
 }
 
-/** What a turn runs with: `null` and nothing are the default alike. */
+/** Completes options with defaults; `null` counts as absent. */
 export function effectiveOptions(options: ChatOptions, defaultModel: string): wire.EffectiveOptions {
   const { seed: _, ...set } = options
-  const said = Object.entries(set).filter(([, value]) => value !== null)
-  return { ...DEFAULTS, model: defaultModel, ...Object.fromEntries(said) }
+  const given = Object.entries(set).filter(([, value]) => value !== null)
+  return { ...DEFAULTS, model: defaultModel, ...Object.fromEntries(given) }
 }
 
-/** The refusal of a value. */
-export function wrong(key: string, expected: string, found: unknown): Fault {
+/** Returns the error for an invalid value. */
+export function wrong(key: string, expected: string, found: unknown): ProtocolError {
   const shown = (JSON.stringify(found) as string | undefined) ?? 'nothing'
-  return new Fault(
+  return new ProtocolError(
     'invalid_request',
     `key ${JSON.stringify(key)} must be ${expected}, not ${shown.slice(0, 48)}`
   )

@@ -1,4 +1,4 @@
-// One turn from `started` to its end: the script's answer in, events in the log out.
+// Runs one turn from `started` to its end: the script's answer in, events in the log out.
 import { setTimeout as wait } from 'node:timers/promises'
 import type * as wire from '../generated/protocol.js'
 import type { ChatOptions, ToolDefinition } from '../frames.js'
@@ -14,10 +14,10 @@ import {
   type ScriptedMessage,
   type ToolRequest
 } from './answers.js'
-import { Fault } from './faults.js'
+import { ProtocolError } from './protocol-error.js'
 import { now, type Conversation, type OwnFields } from './log.js'
 
-/** The context that the harness's model claims to have been trained for. */
+/** The reported context length of the harness's model. */
 const CONTEXT_TOKENS = 8_192
 
 /** What a turn runs with. */
@@ -31,7 +31,7 @@ export interface TurnRunOptions {
   readonly cut: (conversationId: string, closeCode: number | undefined) => void
 }
 
-/** What a held turn waits for. */
+/** The promise that a held turn awaits. */
 const NEVER = new Promise<never>(() => undefined)
 
 /** A call that waits for its output. */
@@ -42,96 +42,96 @@ interface OpenCall {
 
 /** A turn that waits or runs. */
 export class TurnRun {
-  readonly #self: TurnRunOptions
+  readonly #options: TurnRunOptions
   /** Resolves when the turn is cancelled. */
   readonly #cancelled: Promise<void>
-  readonly #over: Promise<void>
+  readonly #ended: Promise<void>
   #cancel!: () => void
   #end!: () => void
-  #hasBegun = false
-  #isOver = false
-  /** The answer is as long as it may be: nothing more is said. */
+  #hasStarted = false
+  #hasEnded = false
+  /** Whether the answer has reached `maxNewTokens`: no further token is sent. */
   #isFull = false
   #openCall: OpenCall | undefined
   #calls = 0
   #step = 0
   #tokens = 0
 
-  constructor(self: TurnRunOptions) {
-    this.#self = self
+  constructor(options: TurnRunOptions) {
+    this.#options = options
     this.#cancelled = new Promise((resolve) => (this.#cancel = resolve))
-    this.#over = new Promise((resolve) => (this.#end = resolve))
+    this.#ended = new Promise((resolve) => (this.#end = resolve))
   }
 
   get turnId(): string {
-    return this.#self.turn.turnId
+    return this.#options.turn.turnId
   }
 
-  /** Ends it as cancelled, whatever it does; resolves when it has ended. */
+  /** Ends it as cancelled in any state; resolves when it has ended. */
   cancel(): Promise<void> {
     this.#cancel()
-    if (!this.#hasBegun) this.#finish('cancelled')
-    return this.#over
+    if (!this.#hasStarted) this.#finish('cancelled')
+    return this.#ended
   }
 
-  /** Takes the output of a call; says whether it was waited for. */
+  /** Delivers the output of a call; returns whether the call was open. */
   answerTool(callId: string, output: unknown): boolean {
     const call = this.#openCall
-    if (this.#isOver || call?.callId !== callId) return false
+    if (this.#hasEnded || call?.callId !== callId) return false
     this.#openCall = undefined
     call.answer(output)
     return true
   }
 
-  /** Runs it to its end. It never rejects. */
+  /** Runs the turn to its end. It never rejects. */
   async run(): Promise<void> {
-    this.#hasBegun = true
-    if (this.#isOver) return
+    this.#hasStarted = true
+    if (this.#hasEnded) return
     try {
       const cancelled = this.#cancelled.then(() => 'cancelled' as const)
       this.#finish(await Promise.race([this.#answer(), cancelled]))
     } catch (thrown) {
-      this.#close('failed', Fault.of(thrown).event)
+      this.#close('failed', ProtocolError.of(thrown).event)
     }
   }
 
   async #answer(): Promise<'stop' | 'length'> {
-    const { conversation, turn, tools, script } = this.#self
+    const { conversation, turn, tools, script } = this.#options
     const message: ScriptedMessage = {
       conversationId: conversation.id,
       turnId: turn.turnId,
       agentId: turn.agentId,
       message: turn.userText,
-      options: this.#self.options,
+      options: this.#options.options,
       tools
     }
-    const answer = await decided(script.next(message), message)
+    const answer = await resolveAnswer(script.next(message), message)
     turn.state = 'streaming'
     this.#log({ type: 'started', model: turn.options.model, ...this.#prompt() })
     const hasSteps = tools.length > 0 || (!isPlain(answer) && 'tool' in answer)
     if (hasSteps) this.#beginStep()
-    await this.#say(answer, message)
+    await this.#emit(answer, message)
     if (hasSteps) this.#log({ type: 'step-finish', step: this.#step })
     return this.#isFull ? 'length' : 'stop'
   }
 
-  async #say(scripted: Answer, message: ScriptedMessage): Promise<void> {
-    const answer = await decided(scripted, message)
+  async #emit(scripted: Answer, message: ScriptedMessage): Promise<void> {
+    const answer = await resolveAnswer(scripted, message)
     if (this.#isFull) return
     if (isPlain(answer)) return this.#tokensOf(answer)
     if ('tool' in answer) return this.#ask(answer, message)
     if ('closeAfterTokens' in answer) return this.#cut(answer, message)
     if ('reasoning' in answer) {
       for (const token of tokensOf(answer.reasoning)) this.#log({ type: 'reasoning', token })
-      return this.#say(answer.next, message)
+      return this.#emit(answer.next, message)
     }
     if ('hold' in answer) {
       await this.#tokensOf(answer.hold)
       return this.#isFull ? undefined : NEVER
     }
     await this.#tokensOf(answer.after ?? [])
-    const { code, message: words = `scripted: ${code}`, retryable } = answer.error
-    throw new Fault(code, words, undefined, retryable)
+    const { code, message: text = `scripted: ${code}`, retryable } = answer.error
+    throw new ProtocolError(code, text, undefined, retryable)
   }
 
   async #tokensOf(answer: PlainAnswer): Promise<void> {
@@ -139,24 +139,24 @@ export class TurnRun {
   }
 
   async #token(token: string): Promise<void> {
-    const { turn, tokenDelayMs } = this.#self
+    const { turn, tokenDelayMs } = this.#options
     if (tokenDelayMs > 0 && !this.#isFull) await wait(tokenDelayMs)
     this.#isFull ||= this.#tokens >= turn.options.maxNewTokens
-    if (this.#isFull || this.#isOver) return
+    if (this.#isFull || this.#hasEnded) return
     this.#tokens += 1
     turn.answerText += token
     this.#log({ type: 'token', token })
   }
 
   async #cut({ closeAfterTokens, answer, closeCode }: CutAnswer, message: ScriptedMessage): Promise<void> {
-    const { cut, conversation } = this.#self
+    const { cut, conversation } = this.#options
     const tokens = tokensOf(answer ?? echo(message))
     await this.#tokensOf(tokens.slice(0, closeAfterTokens))
     cut(conversation.id, closeCode)
     await this.#tokensOf(tokens.slice(closeAfterTokens))
   }
 
-  /** One round: the call, its output, and what follows. */
+  /** Runs one round: the call, its output, and what follows. */
   async #ask(request: ToolRequest, message: ScriptedMessage): Promise<void> {
     const { name, payload = null, callId = `call-${this.#calls + 1}` } = request.tool
     this.#calls += 1
@@ -169,7 +169,7 @@ export class TurnRun {
     this.#log({ type: 'step-finish', step: this.#step })
     this.#beginStep()
     const { next = [] } = request
-    await this.#say(typeof next === 'function' ? await next(output) : next, message)
+    await this.#emit(typeof next === 'function' ? await next(output) : next, message)
   }
 
   #beginStep(): void {
@@ -178,7 +178,7 @@ export class TurnRun {
   }
 
   #finish(finishReason: wire.FinishReason): void {
-    const { sinkTokens } = this.#self.turn.options
+    const { sinkTokens } = this.#options.turn.options
     const usage = {
       ...this.#prompt(),
       completionTokens: this.#tokens,
@@ -196,33 +196,33 @@ export class TurnRun {
   }
 
   #close(state: wire.TurnState, event: OwnFields): void {
-    if (this.#isOver) return
-    const { turn } = this.#self
+    if (this.#hasEnded) return
+    const { turn } = this.#options
     turn.state = state
     turn.endedAt = now()
     this.#log(event)
-    this.#isOver = true
+    this.#hasEnded = true
     this.#end()
   }
 
-  /** Counts of the prompt, as `started` and `usage` say them. */
+  /** Returns the counts of the prompt, for `started` and `usage`. */
   #prompt(): Pick<wire.Started, 'promptTokens' | 'cachedTokens' | 'windowTokens'> {
-    const { turn } = this.#self
+    const { turn } = this.#options
     const promptTokens = tokensOf(turn.userText).length
     return { promptTokens, cachedTokens: 0, windowTokens: turn.options.windowTokens }
   }
 
-  /** What a script says after the turn's end, nobody hears. */
+  /** Logs an event; events after the turn's end are dropped. */
   #log(event: OwnFields): void {
-    if (!this.#isOver) this.#self.conversation.append(this.turnId, event)
+    if (!this.#hasEnded) this.#options.conversation.append(this.turnId, event)
   }
 }
 
-/** An answer that is no function any more. */
-type Decided = Exclude<Answer, AnswerFunction>
+/** An answer that is not a function. */
+type ResolvedAnswer = Exclude<Answer, AnswerFunction>
 
-/** Follows functions to what they decide. */
-async function decided(answer: Answer, message: ScriptedMessage): Promise<Decided> {
+/** Calls functions until one returns an answer. */
+async function resolveAnswer(answer: Answer, message: ScriptedMessage): Promise<ResolvedAnswer> {
   let next = answer
   while (typeof next === 'function') next = await next(message)
   return next

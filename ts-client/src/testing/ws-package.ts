@@ -1,4 +1,4 @@
-// The package `ws`, which is only there if the host has installed it: loaded late, and missed in words.
+// The package `ws`, which the host may not have installed: loaded late, with an error that names it.
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 
@@ -11,7 +11,7 @@ export interface PeerSocket {
   on(event: 'error', listener: (error: Error) => void): unknown
 }
 
-/** The part of its server that is used. */
+/** The part of a `ws` server that is used. */
 export interface PeerServer {
   handleUpgrade(
     request: IncomingMessage,
@@ -21,7 +21,7 @@ export interface PeerServer {
   ): void
 }
 
-/** How its server is made. */
+/** The options of that server. */
 interface PeerServerOptions {
   readonly noServer: true
   readonly maxPayload: number
@@ -35,7 +35,7 @@ interface WsPackage {
 /** The subprotocol that is offered and never required. */
 const SUBPROTOCOL = 'sidecar.v1'
 
-/** Makes a server that upgrades connections which others have accepted. */
+/** Creates a server that upgrades connections which another server has accepted. */
 export async function peerServer(
   maxPayload: number,
   load: (name: string) => Promise<unknown> = (name) => import(name)

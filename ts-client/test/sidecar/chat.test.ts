@@ -1,4 +1,4 @@
-// Talking to the real sidecar and its real model.
+// Chats with the real sidecar and its real model.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { deleteAgent, getAgent, listAgents, streamChat, updateAgent } from '../../src/index.js'
@@ -14,7 +14,7 @@ beforeAll(async () => {
 
 afterAll(() => sidecar?.remove())
 
-/** A stream whose events are kept, and from which nothing unknown may come. */
+/** Opens a stream that records its events, and that fails on an unknown one. */
 async function talk(
   options: Partial<StreamChatOptions> = {}
 ): Promise<{ readonly stream: ChatStream; readonly events: readonly ChatEvent[] }> {
@@ -35,7 +35,7 @@ async function talk(
   return { stream, events }
 }
 
-/** Every logged event must follow the one before. */
+/** Checks that every logged event follows the one before. */
 function expectNoGap(events: readonly ChatEvent[]): void {
   let last: number | undefined
   for (const event of events) {

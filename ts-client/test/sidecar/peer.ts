@@ -1,17 +1,17 @@
-// A bare socket, as a client in another language has it: frames out, frames in, and the code that it was closed with.
+// A bare socket, as a client in another language would have: frames out, frames in, and the close code.
 import { WebSocket } from 'ws'
 
-/** A frame that was heard. */
-export type Heard = Readonly<Record<string, unknown>> & { readonly type: string }
+/** A frame that was received. */
+export type ReceivedFrame = Readonly<Record<string, unknown>> & { readonly type: string }
 
-/** Until a slow machine has said its next frame. */
-const HEAR_MS = 60_000
+/** How long a slow machine may take to send its next frame. */
+const RECEIVE_TIMEOUT_MS = 60_000
 
 /** One socket. */
 export class Peer {
   readonly #socket: WebSocket
-  readonly #frames: Heard[] = []
-  /** The code that it was closed with. */
+  readonly #frames: ReceivedFrame[] = []
+  /** Resolves with the code that it was closed with. */
   readonly closed: Promise<number>
   #wake: (() => void) | undefined
   #isClosed = false
@@ -19,7 +19,7 @@ export class Peer {
   private constructor(socket: WebSocket) {
     this.#socket = socket
     socket.on('message', (data: Buffer) => {
-      this.#frames.push(JSON.parse(data.toString()) as Heard)
+      this.#frames.push(JSON.parse(data.toString()) as ReceivedFrame)
       this.#wake?.()
     })
     this.closed = new Promise((resolve) =>
@@ -31,59 +31,62 @@ export class Peer {
     )
   }
 
-  /** Opens one, and says these frames. */
+  /** Opens a socket and sends these frames. */
   static async open(url: string, ...frames: readonly (object | string)[]): Promise<Peer> {
     const socket = new WebSocket(url)
     const peer = new Peer(socket)
     await new Promise((resolve, reject) => socket.on('open', resolve).on('error', reject))
-    for (const frame of frames) peer.say(frame)
+    for (const frame of frames) peer.send(frame)
     return peer
   }
 
-  /** Says one frame; a text as it is. */
-  say(frame: object | string): void {
+  /** Sends one frame; a string is sent as it is. */
+  send(frame: object | string): void {
     this.#socket.send(typeof frame === 'string' ? frame : JSON.stringify(frame))
   }
 
-  /** The next frame. */
-  async hear(): Promise<Heard> {
+  /** Receives the next frame. */
+  async receive(): Promise<ReceivedFrame> {
     const frame = this.#frames.shift()
     if (frame !== undefined) return frame
     if (this.#isClosed) throw new Error('the socket was closed')
     await new Promise<void>((resolve, reject) => {
-      const late = setTimeout(() => reject(new Error('nothing was said')), HEAR_MS)
+      const late = setTimeout(() => reject(new Error('no frame was received')), RECEIVE_TIMEOUT_MS)
       this.#wake = () => {
         clearTimeout(late)
         resolve()
       }
     })
     this.#wake = undefined
-    return this.hear()
+    return this.receive()
   }
 
-  /** Everything up to the next frame of this type, which is the last. */
-  async until(type: string): Promise<readonly Heard[]> {
-    const heard: Heard[] = []
+  /** Receives frames up to and including the next one of this type. */
+  async until(type: string): Promise<readonly ReceivedFrame[]> {
+    const received: ReceivedFrame[] = []
     for (;;) {
-      const frame = await this.hear()
-      heard.push(frame)
-      if (frame.type === type) return heard
+      const frame = await this.receive()
+      received.push(frame)
+      if (frame.type === type) return received
     }
   }
 
-  /** Says goodbye, with this code or without any. */
+  /** Closes the socket, with this code or without any. */
   close(code?: number): void {
     this.#socket.close(code)
   }
 }
 
-/** The kinds of some frames, in order; tokens in a row count once. */
-export function kinds(frames: readonly Heard[]): string {
+/**
+ * Returns the types of frames in order, separated by spaces, with runs of tokens shown once: `user started
+ * token done`.
+ */
+export function kinds(frames: readonly ReceivedFrame[]): string {
   const types = frames.map((frame) => frame.type)
   return types.filter((type, index) => type !== 'token' || types[index - 1] !== 'token').join(' ')
 }
 
-/** The answer in some frames. */
-export function textOf(frames: readonly Heard[]): string {
+/** Joins the tokens of frames. */
+export function textOf(frames: readonly ReceivedFrame[]): string {
   return frames.map((frame) => (frame.type === 'token' ? String(frame['token']) : '')).join('')
 }

@@ -1,4 +1,5 @@
-// The samples of the documentation, word for word: compiled against the built package, run by Node.
+// Compiles the samples of the documentation, word for word, against the built package, and runs them with
+// Node.
 import { execFile } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -47,7 +48,7 @@ async function sample(name: string): Promise<string> {
   return stdout
 }
 
-test('the first sample prints two answers and says twice that the assistant has finished', async () => {
+test('the first sample prints two answers, each followed by the line that the assistant has finished', async () => {
   const answers = (await sample('chat')).split('\nassistant finished\n')
   expect(answers).toHaveLength(3)
   expect(answers[0]).not.toBe('')

@@ -1,4 +1,4 @@
-// The real sidecar with the real model, on a free port, with folders of its own.
+// Runs the real sidecar with the real model, on a free port, with its own folders.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
@@ -10,13 +10,13 @@ import { fileURLToPath } from 'node:url'
 /** The folder of this package. */
 export const PACKAGE = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Until a slow machine has loaded the model. */
+/** How long a slow machine may take to load the model. */
 const START_MS = 60_000
 
-/** Between two looks at something that changes by itself. */
+/** Interval between two checks of a condition. */
 const LOOK_MS = 25
 
-/** What is kept of the sidecar's words, for the message of a failure. */
+/** How much of the sidecar's output is kept for the message of a failure. */
 const LOG_CHARACTERS = 4000
 
 /** A sidecar that can be killed and started again on the same data. */
@@ -26,7 +26,7 @@ export class Sidecar {
   #log = ''
   port = 0
 
-  /** Starts one and waits until its model answers. */
+  /** Starts one and waits until its model is loaded. */
   static async start(): Promise<Sidecar> {
     const sidecar = new Sidecar()
     await sidecar.startAgain()
@@ -41,7 +41,7 @@ export class Sidecar {
     return `ws://127.0.0.1:${this.port}/ws/chat`
   }
 
-  /** Starts the process, on the port that it had before if it had one. */
+  /** Starts the process, on the port that it had before if there was one. */
   async startAgain(): Promise<void> {
     this.#log = ''
     const child = spawn(binary(), ['serve'], {
@@ -73,7 +73,7 @@ export class Sidecar {
     })
   }
 
-  /** Ends it as a crash would. */
+  /** Kills the process, as a crash would. */
   async kill(): Promise<void> {
     const child = this.#process
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
@@ -82,7 +82,7 @@ export class Sidecar {
     await ended
   }
 
-  /** Ends it and removes its folders. */
+  /** Kills the process and removes its folders. */
   async remove(): Promise<void> {
     await this.kill()
     rmSync(this.#folder, { recursive: true, force: true })
@@ -94,7 +94,7 @@ export class Sidecar {
   }
 }
 
-/** Waits until `isTrue`, or fails saying what didn't come about. */
+/** Waits until `isTrue`, or fails with the name of what it waited for. */
 export async function until(what: string, isTrue: () => Promise<boolean> | boolean): Promise<void> {
   const deadline = Date.now() + START_MS
   while (!(await isTrue())) {
@@ -113,7 +113,7 @@ function binary(): string {
   return path
 }
 
-/** The file in SIDECAR_MODEL, else the one in the workspace's models folder. */
+/** Returns the file in SIDECAR_MODEL, else the one in the workspace's models folder. */
 function model(): string {
   const given = process.env['SIDECAR_MODEL']
   if (given !== undefined && given !== '') return given

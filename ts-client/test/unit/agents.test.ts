@@ -1,4 +1,4 @@
-// The REST calls, against a small HTTP server that records what it is asked.
+// The REST calls, against a small HTTP server that records its requests.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -11,7 +11,7 @@ const reviewer = {
   markdown_context: '- x\n'
 }
 
-/** What the server answers next. */
+/** The server's next response. */
 let reply: { readonly status: number; readonly body?: unknown; readonly type?: string }
 let asked: { readonly line: string; readonly body: unknown; readonly authorization: string | undefined }[]
 let base: string

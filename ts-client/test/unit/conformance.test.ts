@@ -1,8 +1,8 @@
-// The harness passes the scenario that the real sidecar passes in test/sidecar.
+// The harness passes the conformance tests that the real sidecar passes in test/sidecar.
 import { startSidecarHarness } from '../../src/testing/index.js'
-import { answerLikeAModel, speaksTheProtocol } from '../sidecar/scenario.js'
+import { answerLikeAModel, protocolConformance } from '../sidecar/conformance.js'
 
-speaksTheProtocol(async () => {
+protocolConformance(async () => {
   const { baseUrl, wsUrl, close } = await startSidecarHarness({ answers: answerLikeAModel })
   return { base: baseUrl, socketUrl: wsUrl, end: close }
 })

@@ -1,9 +1,9 @@
-// Hundreds of made-up days: frames are lost, connections are cut, readers lag. Every answer must come whole, once.
+// Random simulations: frames are lost, connections are cut, readers lag. Every answer must come whole, once.
 import { expect, test } from 'vitest'
 import type { ChatEvent } from '../../src/index.js'
-import { opened, type Bench, type FakeSocket, type Sent } from './fake.js'
+import { openStream, type StreamFixture, type FakeSocket, type Sent } from './fake-stream.js'
 
-/** A small generator of random numbers (mulberry32), so that every day can be lived again. */
+/** A small generator of random numbers (mulberry32), so that every simulation can be repeated. */
 function randomFrom(seed: number): (below: number) => number {
   let state = seed
   return (below) => {
@@ -22,31 +22,31 @@ interface LogEntry {
 
 const TOKENS_PER_ANSWER = 6
 
-/** The protocol's server: one log, turns first in and first out, and a socket as a reader with a cursor. */
+/** A model of the server: one log, turns first in and first out, and a socket as a reader with a cursor. */
 class LogServer {
   readonly log: LogEntry[] = []
   readonly #waiting: { readonly turnId: string; left: number }[] = []
   #cursor: number | undefined
-  #heard = 0
+  #received = 0
 
-  /** A new socket reads nothing until it is told to. */
+  /** Connects a new socket, which reads nothing until it resumes. */
   connect(): void {
     this.#cursor = undefined
-    this.#heard = 0
+    this.#received = 0
   }
 
-  /** Obeys the next frame of a socket. Returns false when there is none. */
-  hear(socket: FakeSocket): boolean {
-    const frame = socket.sent[this.#heard]
+  /** Handles the next frame of a socket. Returns false if there is none. */
+  receive(socket: FakeSocket): boolean {
+    const frame = socket.sent[this.#received]
     if (frame === undefined) return false
-    this.#heard += 1
+    this.#received += 1
     if (frame['type'] === 'resume') this.#cursor = Number(frame['after'])
     if (frame['type'] === 'message') this.#message(frame)
     return true
   }
 
-  /** Makes one event of the oldest turn. Returns false when there is none. */
-  work(): boolean {
+  /** Generates one event of the oldest turn. Returns false if there is none. */
+  generate(): boolean {
     const turn = this.#waiting[0]
     if (turn === undefined) return false
     turn.left -= 1
@@ -58,7 +58,7 @@ class LogServer {
   }
 
   /** Sends the next events as one frame: a run of up to `most` tokens is joined. Returns false at the end. */
-  say(socket: FakeSocket, conversationId: string, most: number): boolean {
+  send(socket: FakeSocket, conversationId: string, most: number): boolean {
     const start = this.#cursor
     const first = start === undefined ? undefined : this.log[start]
     if (start === undefined || first === undefined) return false
@@ -73,7 +73,7 @@ class LogServer {
       .join('')
     const own =
       first.type === 'token' ? { token, ...(end - start > 1 ? { firstSeq: start + 1 } : {}) } : { text: '' }
-    socket.says({ type: first.type, ...own, turnId: first.turnId, conversationId, seq: end })
+    socket.serverSends({ type: first.type, ...own, turnId: first.turnId, conversationId, seq: end })
     return true
   }
 
@@ -90,54 +90,55 @@ class LogServer {
   }
 }
 
-/** Cuts the connection and lets the client come back. */
-function cut(bench: Bench, server: LogServer): void {
-  bench.socket.drop(1006)
-  comeBack(bench, server)
+/** Cuts the connection and lets the client reconnect. */
+function cut(fixture: StreamFixture, server: LogServer): void {
+  fixture.socket.drop(1006)
+  reconnect(fixture, server)
 }
 
-/** Opens the socket that the client makes next, if it has left the one before. */
-function comeBack(bench: Bench, server: LogServer): void {
-  bench.clock.tick()
+/** Opens the socket that the client creates next, after it has closed the one before. */
+function reconnect(fixture: StreamFixture, server: LogServer): void {
+  fixture.clock.tick()
   server.connect()
-  bench.socket.open()
+  fixture.socket.open()
 }
 
-async function live(seed: number): Promise<void> {
+async function simulate(seed: number): Promise<void> {
   const random = randomFrom(seed)
-  const bench = await opened({ conversationId: 'c1', reconnect: { maxAttempts: 1_000_000 } })
+  const fixture = await openStream({ conversationId: 'c1', reconnect: { maxAttempts: 1_000_000 } })
   const server = new LogServer()
   const answers: Promise<{ readonly text: string }>[] = []
   const renew = (): void => {
-    while (bench.socket.closedWith !== undefined) comeBack(bench, server)
+    while (fixture.socket.closedWith !== undefined) reconnect(fixture, server)
   }
   for (let step = 0; step < 120; step += 1) {
     renew()
     const choice = random(20)
     if (choice === 0 && answers.length < 5)
-      answers.push(bench.stream.sendMessage({ message: `${answers.length}` }))
-    else if (choice === 1) cut(bench, server)
-    else if (choice === 2 && bench.events.length > 0)
+      answers.push(fixture.stream.sendMessage({ message: `${answers.length}` }))
+    else if (choice === 1) cut(fixture, server)
+    else if (choice === 2 && fixture.events.length > 0)
       server.log.push({ type: 'user', turnId: 'of another reader' })
-    else if (choice < 6) server.hear(bench.socket)
-    else if (choice < 13) server.work()
-    else server.say(bench.socket, 'c1', 1 + random(4))
+    else if (choice < 6) server.receive(fixture.socket)
+    else if (choice < 13) server.generate()
+    else server.send(fixture.socket, 'c1', 1 + random(4))
   }
   for (let isMoving = true; isMoving;) {
     renew()
-    isMoving = server.hear(bench.socket) || server.work() || server.say(bench.socket, 'c1', 1 + random(4))
-    isMoving ||= bench.socket.closedWith !== undefined
+    isMoving =
+      server.receive(fixture.socket) || server.generate() || server.send(fixture.socket, 'c1', 1 + random(4))
+    isMoving ||= fixture.socket.closedWith !== undefined
   }
   const open = new Promise<undefined>((resolve) => setImmediate(resolve, undefined))
   const settled = await Promise.race([Promise.all(answers), open])
   if (settled === undefined) throw new Error(`seed ${seed}: a turn never ends`)
   const texts = settled.map((answer) => answer.text)
   expect(texts, `seed ${seed}`).toEqual(answers.map(() => '5 4 3 2 1 '))
-  expect(spans(bench.events), `seed ${seed}`).toEqual(server.log.map((_, index) => index + 1))
-  bench.stream.stop()
+  expect(spans(fixture.events), `seed ${seed}`).toEqual(server.log.map((_, index) => index + 1))
+  fixture.stream.stop()
 }
 
-/** Every `seq` that was shown, in order. */
+/** Returns every `seq` that was shown, in order. */
 function spans(events: readonly ChatEvent[]): readonly number[] {
   return events.flatMap((event) => {
     const last = event.seq ?? 0
@@ -146,6 +147,6 @@ function spans(events: readonly ChatEvent[]): readonly number[] {
   })
 }
 
-test('whatever is cut and lost, every answer comes whole, and every event once and in order', async () => {
-  for (let seed = 0; seed < 400; seed += 1) await live(seed)
+test('with any cuts and losses, every answer comes whole, and every event once and in order', async () => {
+  for (let seed = 0; seed < 400; seed += 1) await simulate(seed)
 })

@@ -1,4 +1,4 @@
-// The table of error codes is the protocol's.
+// The client's table of error codes equals the protocol's.
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { errorCode, isRetryable } from '../../src/error-codes.js'

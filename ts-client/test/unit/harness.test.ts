@@ -1,4 +1,4 @@
-// The harness as a host's test meets it: scripted answers, tools, cuts, and everything that was received.
+// The harness as a host's test uses it: scripted answers, tools, cuts, and recorded requests.
 import { afterEach, expect, test } from 'vitest'
 import {
   ChatError,
@@ -27,7 +27,7 @@ async function start(options: HarnessOptions = {}): Promise<SidecarHarness> {
   return harness
 }
 
-/** A stream to a harness, and what it hears. */
+/** Opens a stream to a harness that records its events. */
 async function talk(
   harness: SidecarHarness,
   options: Partial<StreamChatOptions> = {}
@@ -73,7 +73,7 @@ test('an answer that is longer than asked for ends there', async () => {
   expect(result).toMatchObject({ text: 'a b', finishReason: 'length', usage: { completionTokens: 2 } })
 })
 
-test('an error ends a turn with its code, after what was said', async () => {
+test('an error ends a turn with its code, after the tokens before it', async () => {
   const error = { code: 'upstream_failed', message: 'no route' } as const
   const stream = await talk(await start({ answers: [{ error, after: 'Well' }, { error: { code: 'gone' } }] }))
   const failure: unknown = await stream.sendMessage({ message: 'x' }).catch((reason: unknown) => reason)
@@ -147,7 +147,7 @@ test('a tool that is answered by hand, after the connection was lost, is answere
   expect(frames).toEqual(['message', 'resume', 'tool-output'])
 })
 
-test('an output that nobody waits for is refused, and the turn goes on', async () => {
+test('an output of an unknown call is refused, and the turn goes on', async () => {
   const harness = await start({ answers: [{ tool: { name: 'ask' }, next: 'Thanks.' }] })
   const errors: ChatEvent[] = []
   const stream = await talk(harness, {
@@ -198,7 +198,7 @@ test('a turn that is held runs until it is cancelled, and those behind it wait',
   expect(await waiting).toMatchObject({ finishReason: 'cancelled', text: '' })
   stream.cancel(users[0]?.turnId)
   expect(await held).toMatchObject({ finishReason: 'cancelled', text: 'Once upon' })
-  // The one that was cancelled while it waited has used up no answer.
+  // The turn that was cancelled while it waited has used no answer of the script.
   expect((await next).text).toBe('Never.')
   await Promise.all(turns)
 })
@@ -270,7 +270,7 @@ test('a model that is asked for must be there and allowed', async () => {
   })
 })
 
-test('the next requests are refused as a test wants it', async () => {
+test('refuseNext refuses the next requests', async () => {
   const harness = await start()
   harness.refuseNext('busy', 'internal')
   await expect(listAgents(harness.baseUrl)).rejects.toMatchObject({ status: 429, code: 'busy' })
@@ -278,7 +278,7 @@ test('the next requests are refused as a test wants it', async () => {
   expect(await listAgents(harness.baseUrl)).toHaveLength(3)
 })
 
-test('close ends sockets, held turns and waiting requests; twice is once', async () => {
+test('close ends sockets, held turns and waiting requests, and may be called twice', async () => {
   const harness = await start({
     answers: [{ hold: 'a' }],
     relay: { answers: [{ hang: true }], builtinController: true }
@@ -296,7 +296,7 @@ test('close ends sockets, held turns and waiting requests; twice is once', async
   expect((await held).finishReason).toBe('cancelled')
 })
 
-test('without the package ws, it is missed by name', async () => {
+test('without the package ws, the error names it', async () => {
   const load = (): Promise<never> => Promise.reject(new Error('Cannot find package'))
   await expect(peerServer(1, load)).rejects.toThrow('needs the package "ws": npm install --save-dev ws')
 })

@@ -21,7 +21,7 @@ async function start(options: HarnessOptions): Promise<string> {
 
 afterEach(() => harness.close())
 
-/** What a reader of a conversation hears, from its beginning on. */
+/** Returns the events that a reader of a conversation receives, from its start on. */
 async function reading(conversationId: string): Promise<readonly ChatEvent[]> {
   const events: ChatEvent[] = []
   await streamChat({
@@ -68,7 +68,7 @@ test('a message needs a controller; with one, its answer reaches the readers and
   })
 })
 
-test('a relay that fails or hangs is told so, and the feed has it', async () => {
+test('a relay that fails or hangs is reported, and the feed has it', async () => {
   const answers = [{ error: 'connection refused' }, { hang: true }] as const
   const base = await start({ relay: { answers, builtinController: true, limitMs: 1 } })
   const message = { workspaceId: 'w', message: 'x' }
@@ -94,7 +94,7 @@ test('a relay that fails or hangs is told so, and the feed has it', async () => 
   ])
 })
 
-test('asked to respond at once, it does, whatever the relay does', async () => {
+test('with respondAsync it resolves at once, even if the relay hangs', async () => {
   const base = await start({ relay: { answers: [{ hang: true }], builtinController: true } })
   const accepted = await postNarratorMessage({ workspaceId: 'w', message: 'x', respondAsync: true }, base)
   expect(accepted.conversationId).toMatch(/^narrator-w-[0-9a-f]{32}$/)
@@ -161,9 +161,9 @@ test('what a controller publishes reaches the readers, all of it or none', async
   ] as const
   const published = await publishControllerEvents({ ...lease, conversationId: 'c1', events }, base)
   expect(published).toEqual({ firstSeq: 1, lastSeq: 3 })
-  const heard = await reading('c1')
-  await expect.poll(() => heard.length).toBe(4)
-  expect(heard.slice(1)).toMatchObject(events)
+  const received = await reading('c1')
+  await expect.poll(() => received.length).toBe(4)
+  expect(received.slice(1)).toMatchObject(events)
   const wrong = [events[0], { type: 'token', token: 'x' }] as unknown as typeof events
   await expect(
     publishControllerEvents({ ...lease, conversationId: 'c1', events: wrong }, base)
@@ -172,7 +172,7 @@ test('what a controller publishes reaches the readers, all of it or none', async
     publishControllerEvents({ ...lease, conversationId: 'c1', turnId: 'none', events }, base)
   ).rejects.toMatchObject({ code: 'conversation_not_found' })
   expect(harness.publish('c1', { type: 'summary', text: '# So far' })).toBe(4)
-  await expect.poll(() => heard.at(-1)?.type).toBe('summary')
+  await expect.poll(() => received.at(-1)?.type).toBe('summary')
   const feed = await narratorFeed('w', {}, base)
   expect(feed.events.map((event) => `${event.type} ${event.headline}`)).toEqual([
     'agent-result Step 1 is over',

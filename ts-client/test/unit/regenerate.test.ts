@@ -1,8 +1,8 @@
-// Answering a turn's words once more, editing them, and branching.
+// Answering a turn's message again, editing it, and branching.
 import { afterEach, expect, test } from 'vitest'
 import { streamChat } from '../../src/index.js'
 import { startSidecarHarness, type SidecarHarness } from '../../src/testing/index.js'
-import { answer, opened } from './fake.js'
+import { answer, openStream } from './fake-stream.js'
 
 const toEnd: (() => unknown)[] = []
 
@@ -26,7 +26,7 @@ async function talk(): Promise<{
 }
 
 test('regenerate says which turn, names the new one, and resolves as a message does', async () => {
-  const { stream, socket } = await opened({ conversationId: 'c1', options: { topK: 3 } })
+  const { stream, socket } = await openStream({ conversationId: 'c1', options: { topK: 3 } })
   const result = stream.regenerate({ turnId: 't1', options: { temperature: 1 } })
   const newTurnId = String(socket.last['newTurnId'])
   expect(socket.sent).toEqual([
@@ -38,48 +38,48 @@ test('regenerate says which turn, names the new one, and resolves as a message d
       options: { topK: 3, temperature: 1 }
     }
   ])
-  socket.says(...answer({ turnId: newTurnId, conversationId: 'c1' }, ['Hel', 'lo']))
+  socket.serverSends(...answer({ turnId: newTurnId, conversationId: 'c1' }, ['Hel', 'lo']))
   expect(await result).toMatchObject({ turnId: newTurnId, text: 'Hello', finishReason: 'stop' })
   void stream.sendMessage({ message: 'next' })
   expect(socket.last).toMatchObject({ message: 'next', conversationId: 'c1', agentId: 'planner' })
 })
 
 test('a first frame that regenerates carries the key and binds nothing', async () => {
-  const { stream, socket } = await opened({ apiKey: 'secret' })
+  const { stream, socket } = await openStream({ apiKey: 'secret' })
   void stream.regenerate({ turnId: 't1', options: { topK: 3 } })
   void stream.sendMessage({ message: 'next' })
   expect(socket.sent).toMatchObject([{ type: 'regenerate', apiKey: 'secret' }, { type: 'message' }])
 })
 
 test('an option of a first message does not reach the turn that is made again', async () => {
-  const { stream, socket } = await opened()
+  const { stream, socket } = await openStream()
   void stream.sendMessage({ message: 'one', options: { topK: 3 } })
   void stream.regenerate({ turnId: socket.turnId() })
-  expect(socket.said).toEqual(['message', 'hello', 'regenerate'])
+  expect(socket.sentTypes).toEqual(['message', 'hello', 'regenerate'])
 })
 
 test('a refusal names the new turn, and ends its promise', async () => {
-  const { stream, socket } = await opened({ conversationId: 'c1' })
+  const { stream, socket } = await openStream({ conversationId: 'c1' })
   const result = stream.regenerate({ turnId: 't1' })
   const error = { type: 'error', code: 'conversation_not_found', message: 'no such turn', retryable: false }
-  socket.says({ ...error, turnId: socket.last['newTurnId'], conversationId: 'c1' })
+  socket.serverSends({ ...error, turnId: socket.last['newTurnId'], conversationId: 'c1' })
   await expect(result).rejects.toMatchObject({ code: 'conversation_not_found' })
 })
 
 test('one that may not have arrived is sent again under the same name', async () => {
-  const { stream, sockets, clock } = await opened({ conversationId: 'c1' })
+  const { stream, sockets, clock } = await openStream({ conversationId: 'c1' })
   const result = stream.regenerate({ turnId: 't1' })
   sockets[0]!.drop(1006)
   clock.tick()
   sockets[1]!.open()
   expect(sockets[1]!.sent).toEqual(sockets[0]!.sent)
   const turnId = String(sockets[1]!.last['newTurnId'])
-  sockets[1]!.says(...answer({ turnId, conversationId: 'c1' }, ['x']))
+  sockets[1]!.serverSends(...answer({ turnId, conversationId: 'c1' }, ['x']))
   expect((await result).text).toBe('x')
 })
 
 test('a signal cancels it, and after stop it throws at the call itself', async () => {
-  const { stream, socket } = await opened({ conversationId: 'c1' })
+  const { stream, socket } = await openStream({ conversationId: 'c1' })
   const signal = AbortSignal.abort()
   expect(await stream.regenerate({ turnId: 't1', signal })).toMatchObject({ finishReason: 'cancelled' })
   expect(socket.sent).toEqual([])
@@ -88,7 +88,7 @@ test('a signal cancels it, and after stop it throws at the call itself', async (
 })
 
 test('an edit and a branch name their turn', async () => {
-  const { stream, socket } = await opened()
+  const { stream, socket } = await openStream()
   void stream.sendMessage({ message: 'uno', editTurnId: 't1' })
   expect(socket.last).toMatchObject({ message: 'uno', editTurnId: 't1' })
   void stream.sendMessage({ message: 'due', parentTurnId: 't1' })

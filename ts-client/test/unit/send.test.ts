@@ -1,10 +1,10 @@
-// Sending messages and what their promises come to.
+// Sending messages, and the results of their promises.
 import { expect, test } from 'vitest'
 import { ChatError } from '../../src/index.js'
-import { answer, begin, opened } from './fake.js'
+import { answer, startStream, openStream } from './fake-stream.js'
 
 test('opens, sends at once in both spellings, and resolves at the end of the turn', async () => {
-  const { stream, socket, events } = await opened({ options: { temperature: 0.2, maxNewTokens: 400 } })
+  const { stream, socket, events } = await openStream({ options: { temperature: 0.2, maxNewTokens: 400 } })
   expect(socket.sent).toEqual([])
 
   const result = stream.sendMessage({ message: 'Hi', options: { temperature: 0.1 } })
@@ -27,16 +27,16 @@ test('opens, sends at once in both spellings, and resolves at the end of the tur
   const timings = { decodeMs: 4 }
   const turn = { turnId, conversationId: stream.conversationId }
   const frames = answer(turn, ['Hel', 'lo']).slice(0, -1)
-  socket.says(...frames, { type: 'done', finishReason: 'length', usage, timings, ...turn, seq: 5 })
+  socket.serverSends(...frames, { type: 'done', finishReason: 'length', usage, timings, ...turn, seq: 5 })
   expect(await result).toEqual({ ...turn, text: 'Hello', finishReason: 'length', usage, timings })
   expect(events.map((event) => event.type)).toEqual(['user', 'started', 'token', 'token', 'done'])
 })
 
 test('a server that says only token and done answers message after message', async () => {
-  const { stream, socket, events } = await opened({ conversationId: 'c1' })
+  const { stream, socket, events } = await openStream({ conversationId: 'c1' })
   const first = stream.sendMessage({ message: 'one' })
   const second = stream.sendMessage({ message: 'two' })
-  socket.says(
+  socket.serverSends(
     { type: 'token', token: 'a' },
     { type: 'done' },
     { type: 'token', token: 'b' },
@@ -48,20 +48,20 @@ test('a server that says only token and done answers message after message', asy
   expect(events[2]).toEqual({ type: 'token', token: 'b', conversationId: 'c1', turnId: socket.turnId(1) })
 })
 
-test('turns in flight are told apart by their ids', async () => {
-  const { stream, socket } = await opened()
+test('turns in flight are distinguished by their ids', async () => {
+  const { stream, socket } = await openStream()
   const first = stream.sendMessage({ message: 'one', conversationId: 'c1' })
   const second = stream.sendMessage({ message: 'two', conversationId: 'c2', agentId: 'reviewer' })
   expect(socket.last).toMatchObject({ agentId: 'reviewer', agent_id: 'reviewer', conversationId: 'c2' })
   const one = answer({ turnId: socket.turnId(0), conversationId: 'c1' }, ['1', '1'])
   const two = answer({ turnId: socket.turnId(1), conversationId: 'c2' }, ['2', '2'], 40)
-  for (const [index, frame] of one.entries()) socket.says(two[index]!, frame)
+  for (const [index, frame] of one.entries()) socket.serverSends(two[index]!, frame)
   expect((await first).text).toBe('11')
   expect((await second).text).toBe('22')
 })
 
 test('a message without a conversation goes on with the last one', async () => {
-  const { stream, socket } = await opened()
+  const { stream, socket } = await openStream()
   void stream.sendMessage({ message: 'one', conversationId: 'c7' })
   void stream.sendMessage({ message: 'two' })
   expect(socket.last).toMatchObject({ conversationId: 'c7', conversation_id: 'c7', agentId: 'planner' })
@@ -69,19 +69,19 @@ test('a message without a conversation goes on with the last one', async () => {
 })
 
 test('a server that names the conversation itself is followed, in either spelling', async () => {
-  const { stream, socket } = await opened()
+  const { stream, socket } = await openStream()
   const result = stream.sendMessage({ message: 'one' })
-  socket.says({ type: 'token', token: 'x', conversation_id: 'theirs' }, { type: 'done' })
+  socket.serverSends({ type: 'token', token: 'x', conversation_id: 'theirs' }, { type: 'done' })
   expect((await result).conversationId).toBe('theirs')
   void stream.sendMessage({ message: 'two' })
   expect(socket.last).toMatchObject({ conversationId: 'theirs', conversation_id: 'theirs' })
 })
 
 test("a turn's error reaches onEvent and rejects; the stream goes on", async () => {
-  const { stream, socket, events } = await opened()
+  const { stream, socket, events } = await openStream()
   const result = stream.sendMessage({ message: 'one' })
   const error = { type: 'error', code: 'busy', message: 'too many turns wait', retryable: true }
-  socket.says({ ...error, turnId: socket.turnId() })
+  socket.serverSends({ ...error, turnId: socket.turnId() })
   const caught: unknown = await result.catch((reason: unknown) => reason)
   expect(caught).toBeInstanceOf(ChatError)
   expect(caught).toMatchObject({ code: 'busy', retryable: true, message: 'too many turns wait' })
@@ -98,69 +98,71 @@ test.each([
     { code: 'internal', message: 'x', retryable: true }
   ]
 ])('an error that says only %j rejects', async (fields, expected) => {
-  const { stream, socket } = await opened()
+  const { stream, socket } = await openStream()
   const result = stream.sendMessage({ message: 'one' })
-  socket.says({ type: 'error', ...fields })
+  socket.serverSends({ type: 'error', ...fields })
   await expect(result).rejects.toMatchObject(expected)
 })
 
-test('a rejection that nobody awaits is not unhandled', async () => {
+test('a rejection that is not awaited is not unhandled', async () => {
   const unhandled: unknown[] = []
   const note = (reason: unknown): number => unhandled.push(reason)
   process.on('unhandledRejection', note)
-  const { stream, socket } = await opened()
+  const { stream, socket } = await openStream()
   void stream.sendMessage({ message: 'one' })
   void stream.sendMessage({ message: 'two', options: { temperature: NaN } })
-  socket.says({ type: 'error', message: 'boom' })
+  socket.serverSends({ type: 'error', message: 'boom' })
   await new Promise((resolve) => setImmediate(resolve))
   process.off('unhandledRejection', note)
   expect(unhandled).toEqual([])
 })
 
 test('an option that JSON can not say is refused by name, and nothing is sent', async () => {
-  const { stream, socket } = await opened()
+  const { stream, socket } = await openStream()
   await expect(stream.sendMessage({ message: 'x', options: { topP: Infinity } })).rejects.toMatchObject({
     code: 'invalid_request',
     message: 'Invalid option topP: Infinity is not a finite number'
   })
   expect(socket.sent).toEqual([])
-  await expect(begin({ options: { temperature: NaN } }).opening).rejects.toThrow('Invalid option temperature')
+  await expect(startStream({ options: { temperature: NaN } }).opening).rejects.toThrow(
+    'Invalid option temperature'
+  )
 })
 
 test("an option of the first message alone does not become the stream's", async () => {
-  const { stream, socket } = await opened({ options: { maxNewTokens: 400 } })
+  const { stream, socket } = await openStream({ options: { maxNewTokens: 400 } })
   void stream.sendMessage({ message: 'one', options: { temperature: 0.1 } })
   void stream.sendMessage({ message: 'two', options: { topK: 3 } })
-  expect(socket.said).toEqual(['message', 'hello', 'message'])
+  expect(socket.sentTypes).toEqual(['message', 'hello', 'message'])
   const { agentId, conversationId } = socket.sent[0] ?? {}
   expect(socket.sent[1]).toEqual({ type: 'hello', agentId, conversationId, options: { maxNewTokens: 400 } })
 })
 
 test('an older server, which knows no hello, is never sent one for the sake of an option', async () => {
-  const { stream, socket } = await opened()
+  const { stream, socket } = await openStream()
   const first = stream.sendMessage({ message: 'one', options: { temperature: 0.1 } })
-  socket.says({ type: 'token', token: 'x' }, { type: 'done' })
+  socket.serverSends({ type: 'token', token: 'x' }, { type: 'done' })
   expect((await first).text).toBe('x')
   void stream.sendMessage({ message: 'two' })
-  expect(socket.said).toEqual(['message', 'message'])
+  expect(socket.sentTypes).toEqual(['message', 'message'])
 })
 
 test('null options are sent, undefined ones are not', async () => {
-  const { stream, socket } = await opened({ options: { temperature: 0.2, topK: 3 } })
+  const { stream, socket } = await openStream({ options: { temperature: 0.2, topK: 3 } })
   const options = { temperature: null, topK: undefined } as unknown as { readonly temperature: null }
   void stream.sendMessage({ message: 'x', options })
   expect(socket.last['options']).toEqual({ temperature: null, topK: 3 })
 })
 
 test('the first frame carries the key, no other does', async () => {
-  const { stream, socket } = await opened({ apiKey: 'secret' })
+  const { stream, socket } = await openStream({ apiKey: 'secret' })
   void stream.sendMessage({ message: 'one' })
   void stream.sendMessage({ message: 'two' })
   expect(socket.sent.map((frame) => frame['apiKey'])).toEqual(['secret', undefined])
 })
 
-test('an eager handshake says hello at once', async () => {
-  const { stream, socket, events } = await opened({
+test('an eager handshake sends a hello at once', async () => {
+  const { stream, socket, events } = await openStream({
     handshake: 'eager',
     options: { topK: 5 },
     apiKey: 'secret'
@@ -172,7 +174,7 @@ test('an eager handshake says hello at once', async () => {
     options: { topK: 5 }
   }
   expect(socket.sent).toEqual([{ ...hello, apiKey: 'secret' }])
-  socket.says({
+  socket.serverSends({
     type: 'ready',
     protocol: 1,
     agentId: 'planner',

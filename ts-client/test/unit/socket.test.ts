@@ -1,15 +1,15 @@
-// Addresses, the platform's own sockets, and what the package hands out.
+// Addresses, the platform's own sockets, and the exports of the package.
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { afterEach, expect, test, vi } from 'vitest'
 import { WebSocket as NodeSocket, WebSocketServer } from 'ws'
 import * as client from '../../src/index.js'
 import { restUrl, socketUrl } from '../../src/url.js'
-import { FakeSocket } from './fake.js'
+import { FakeSocket } from './fake-stream.js'
 
 afterEach(() => vi.unstubAllGlobals())
 
-/** Never called: that it compiles says that these sockets fit. */
+/** Never called: it compiles only if these sockets fit. */
 export const factories: readonly client.SocketFactory[] = [
   (url) => new WebSocket(url),
   (url) => new NodeSocket(url),
@@ -87,7 +87,7 @@ test('a factory may hand over a socket that is open already', async () => {
     socketFactory: () => Promise.resolve(socket)
   })
   void stream.sendMessage({ message: 'x' })
-  expect(socket.said).toEqual(['message'])
+  expect(socket.sentTypes).toEqual(['message'])
 })
 
 test('the package hands out this and no more', () => {

@@ -1,25 +1,27 @@
-// Ending things: stop, cancel, detach, an abort signal.
+// Ending a stream or a turn: stop, cancel, detach, an abort signal.
 import { expect, test } from 'vitest'
-import { answer, begin, opened } from './fake.js'
+import { answer, startStream, openStream } from './fake-stream.js'
 
 test('stop closes 1000 and resolves what is open as cancelled, with the text so far', async () => {
-  const { stream, socket, events } = await opened({ conversationId: 'c1' })
+  const { stream, socket, events } = await openStream({ conversationId: 'c1' })
   const first = stream.sendMessage({ message: 'one' })
   const second = stream.sendMessage({ message: 'two' })
-  socket.says(...answer({ turnId: socket.turnId(), conversationId: 'c1' }, ['par', 'tial']).slice(0, -1))
+  socket.serverSends(
+    ...answer({ turnId: socket.turnId(), conversationId: 'c1' }, ['par', 'tial']).slice(0, -1)
+  )
   stream.stop()
   stream.stop()
   expect(socket.closedWith).toEqual({ code: 1000 })
   expect(await first).toMatchObject({ finishReason: 'cancelled', text: 'partial', conversationId: 'c1' })
   expect(await second).toMatchObject({ finishReason: 'cancelled', text: '' })
-  const heard = events.length
-  socket.says({ type: 'token', token: 'late' })
+  const received = events.length
+  socket.serverSends({ type: 'token', token: 'late' })
   socket.drop(1000)
-  expect(events).toHaveLength(heard)
+  expect(events).toHaveLength(received)
 })
 
 test('after stop, sendMessage throws at the call itself', async () => {
-  const { stream, sockets, clock } = await opened()
+  const { stream, sockets, clock } = await openStream()
   stream.stop()
   expect(() => stream.sendMessage({ message: 'x' })).toThrow('Cannot send message: socket already closed')
   expect(sockets).toHaveLength(1)
@@ -27,18 +29,18 @@ test('after stop, sendMessage throws at the call itself', async () => {
 })
 
 test('a stream that is stopped from onEvent at its last event has ended well', async () => {
-  const bench = await opened({
+  const fixture = await openStream({
     onEvent: (event) => {
-      if (event.type === 'done') bench.stream.stop()
+      if (event.type === 'done') fixture.stream.stop()
     }
   })
-  const result = bench.stream.sendMessage({ message: 'x' })
-  bench.socket.says({ type: 'token', token: 'x' }, { type: 'done' })
+  const result = fixture.stream.sendMessage({ message: 'x' })
+  fixture.socket.serverSends({ type: 'token', token: 'x' }, { type: 'done' })
   expect(await result).toMatchObject({ finishReason: 'stop', text: 'x' })
 })
 
 test('stop while the next socket is still connecting ends that one too', async () => {
-  const { stream, sockets, clock } = await opened()
+  const { stream, sockets, clock } = await openStream()
   const result = stream.sendMessage({ message: 'x' })
   sockets[0]!.drop(1006)
   clock.tick()
@@ -52,7 +54,7 @@ test('stop while the next socket is still connecting ends that one too', async (
 })
 
 test('stop while waiting to reconnect waits no longer', async () => {
-  const { stream, socket, sockets, clock } = await opened()
+  const { stream, socket, sockets, clock } = await openStream()
   const result = stream.sendMessage({ message: 'x' })
   socket.drop(1006)
   stream.stop()
@@ -62,16 +64,16 @@ test('stop while waiting to reconnect waits no longer', async () => {
 })
 
 test.each([
-  ['a close', (bench: ReturnType<typeof begin>) => bench.socket.drop(1006)],
-  ['a close without an event', (bench: ReturnType<typeof begin>) => bench.socket.drop()],
-  ['an error', (bench: ReturnType<typeof begin>) => bench.socket.onerror?.({ message: 'refused' })],
-  ['silence', (bench: ReturnType<typeof begin>) => bench.clock.tick()]
+  ['a close', (fixture: ReturnType<typeof startStream>) => fixture.socket.drop(1006)],
+  ['a close without an event', (fixture: ReturnType<typeof startStream>) => fixture.socket.drop()],
+  ['an error', (fixture: ReturnType<typeof startStream>) => fixture.socket.onerror?.({ message: 'refused' })],
+  ['silence', (fixture: ReturnType<typeof startStream>) => fixture.clock.tick()]
 ])('%s before the opening rejects, and nothing is tried again', async (_, fail) => {
-  const bench = begin()
-  fail(bench)
-  await expect(bench.opening).rejects.toThrow('WebSocket closed before opening')
-  expect(bench.clock.delays).toEqual([])
-  expect(bench.sockets).toHaveLength(1)
+  const fixture = startStream()
+  fail(fixture)
+  await expect(fixture.opening).rejects.toThrow('WebSocket closed before opening')
+  expect(fixture.clock.delays).toEqual([])
+  expect(fixture.sockets).toHaveLength(1)
 })
 
 test.each([
@@ -83,7 +85,7 @@ test.each([
   ],
   ['rejects', () => Promise.reject(new Error('no sockets today'))]
 ])('a factory that %s rejects with its reason', async (_, socketFactory) => {
-  const failure: unknown = await begin({ socketFactory }).opening.catch((reason: unknown) => reason)
+  const failure: unknown = await startStream({ socketFactory }).opening.catch((reason: unknown) => reason)
   expect(failure).toMatchObject({
     message: 'WebSocket closed before opening',
     cause: { message: 'no sockets today' }
@@ -91,12 +93,15 @@ test.each([
 })
 
 test('cancel names the turn, and its promise resolves at the end that the server sends', async () => {
-  const { stream, socket } = await opened({ conversationId: 'c1' })
+  const { stream, socket } = await openStream({ conversationId: 'c1' })
   const result = stream.sendMessage({ message: 'x' })
   const turnId = socket.turnId()
   stream.cancel(turnId)
   expect(socket.last).toEqual({ type: 'cancel', turnId, conversationId: 'c1' })
-  socket.says({ type: 'token', token: 'a', turnId }, { type: 'done', finishReason: 'cancelled', turnId })
+  socket.serverSends(
+    { type: 'token', token: 'a', turnId },
+    { type: 'done', finishReason: 'cancelled', turnId }
+  )
   expect(await result).toMatchObject({ finishReason: 'cancelled', text: 'a' })
   stream.cancel()
   expect(socket.last).toEqual({ type: 'cancel' })
@@ -104,19 +109,19 @@ test('cancel names the turn, and its promise resolves at the end that the server
   expect(socket.last).toMatchObject({ message: 'still open' })
 })
 
-test('cancel on a socket that has said nothing says nothing', async () => {
-  const { stream, socket } = await opened()
+test('cancel on a socket that has sent nothing sends nothing', async () => {
+  const { stream, socket } = await openStream()
   stream.cancel()
   expect(socket.sent).toEqual([])
 })
 
 test('a signal cancels its own turn; one that has fired already sends nothing', async () => {
-  const { stream, socket } = await opened()
+  const { stream, socket } = await openStream()
   const controller = new AbortController()
   const result = stream.sendMessage({ message: 'x', signal: controller.signal })
   controller.abort()
   expect(socket.last).toMatchObject({ type: 'cancel', turnId: socket.turnId() })
-  socket.says({ type: 'done', finishReason: 'cancelled', turnId: socket.turnId() })
+  socket.serverSends({ type: 'done', finishReason: 'cancelled', turnId: socket.turnId() })
   expect(await result).toMatchObject({ finishReason: 'cancelled' })
   const sent = socket.sent.length
   const never = await stream.sendMessage({ message: 'y', signal: controller.signal })
@@ -125,17 +130,17 @@ test('a signal cancels its own turn; one that has fired already sends nothing', 
 })
 
 test('a signal that fires after the end does nothing', async () => {
-  const { stream, socket } = await opened()
+  const { stream, socket } = await openStream()
   const controller = new AbortController()
   const result = stream.sendMessage({ message: 'x', signal: controller.signal })
-  socket.says({ type: 'done' })
+  socket.serverSends({ type: 'done' })
   await result
   controller.abort()
-  expect(socket.said).toEqual(['message'])
+  expect(socket.sentTypes).toEqual(['message'])
 })
 
 test('detach closes 4000 and leaves the turn running', async () => {
-  const { stream, socket, sockets } = await opened()
+  const { stream, socket, sockets } = await openStream()
   const result = stream.sendMessage({ message: 'x' })
   stream.detach()
   expect(socket.closedWith).toEqual({ code: 4000 })

@@ -1,16 +1,16 @@
-// Tools: offered with a message, asked for by the model, answered once, whatever happens to the connection.
+// Tools: offered with a message, called by the model, answered once, also across lost connections.
 import { expect, test, vi } from 'vitest'
 import type { ToolCall } from '../../src/index.js'
-import { opened, type Bench } from './fake.js'
+import { openStream, type StreamFixture } from './fake-stream.js'
 
 const tools = [{ name: 'look', description: 'Looks it up.', parameters: { type: 'object' } }]
 
-/** The handler's promise and what follows it have run. */
+/** Resolves after the handler's promise and its continuations have run. */
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
-/** Frames of the bench's first turn, which say that it runs and asks for a tool. */
-function asks(bench: Bench, callId = 'k1', seq = 3): readonly object[] {
-  const turn = { turnId: bench.sockets[0]!.turnId(), conversationId: 'c1' }
+/** Returns the frames by which the fixture's first turn runs and calls a tool. */
+function asks(fixture: StreamFixture, callId = 'k1', seq = 3): readonly object[] {
+  const turn = { turnId: fixture.sockets[0]!.turnId(), conversationId: 'c1' }
   return [
     { type: 'user', text: 'x', ...turn, seq: seq - 2 },
     { type: 'step-start', step: 1, ...turn, seq: seq - 1 },
@@ -18,29 +18,29 @@ function asks(bench: Bench, callId = 'k1', seq = 3): readonly object[] {
   ]
 }
 
-const outputs = (bench: Bench): readonly unknown[] =>
-  bench.sockets.flatMap((socket) => socket.sent.filter((frame) => frame['type'] === 'tool-output'))
+const outputs = (fixture: StreamFixture): readonly unknown[] =>
+  fixture.sockets.flatMap((socket) => socket.sent.filter((frame) => frame['type'] === 'tool-output'))
 
-/** Loses the connection and comes back. */
-function comeBack(bench: Bench): void {
-  bench.socket.drop(1006)
-  bench.clock.tick()
-  bench.socket.open()
+/** Loses the connection and reconnects. */
+function reconnect(fixture: StreamFixture): void {
+  fixture.socket.drop(1006)
+  fixture.clock.tick()
+  fixture.socket.open()
 }
 
 test('the tools of a message go with it, and the same ones when it is sent again', async () => {
-  const bench = await opened({ conversationId: 'c1' })
-  void bench.stream.sendMessage({ message: 'x', tools })
-  expect(bench.socket.last).toMatchObject({ message: 'x', tools })
-  const { last } = bench.socket
-  comeBack(bench)
-  expect(bench.socket.last).toEqual(last)
+  const fixture = await openStream({ conversationId: 'c1' })
+  void fixture.stream.sendMessage({ message: 'x', tools })
+  expect(fixture.socket.last).toMatchObject({ message: 'x', tools })
+  const { last } = fixture.socket
+  reconnect(fixture)
+  expect(fixture.socket.last).toEqual(last)
 })
 
 test('a handler answers the call, after onEvent has shown it', async () => {
   const order: string[] = []
   const calls: ToolCall[] = []
-  const bench = await opened({
+  const fixture = await openStream({
     conversationId: 'c1',
     onEvent: (event) => order.push(event.type),
     onTool: (call) => {
@@ -49,20 +49,20 @@ test('a handler answers the call, after onEvent has shown it', async () => {
       return { found: 1 }
     }
   })
-  const result = bench.stream.sendMessage({ message: 'x', tools })
-  const turn = { turnId: bench.socket.turnId(), conversationId: 'c1' }
-  bench.socket.says(...asks(bench))
+  const result = fixture.stream.sendMessage({ message: 'x', tools })
+  const turn = { turnId: fixture.socket.turnId(), conversationId: 'c1' }
+  fixture.socket.serverSends(...asks(fixture))
   await settled()
   expect(calls).toEqual([{ ...turn, callId: 'k1', name: 'look', payload: { at: 'it' } }])
-  expect(bench.socket.last).toEqual({ type: 'tool-output', ...turn, callId: 'k1', output: { found: 1 } })
+  expect(fixture.socket.last).toEqual({ type: 'tool-output', ...turn, callId: 'k1', output: { found: 1 } })
   expect(order).toEqual(['user', 'step-start', 'tool', 'onTool'])
-  bench.socket.says(
+  fixture.socket.serverSends(
     { type: 'tool-output', callId: 'k1', name: 'look', payload: { found: 1 }, ...turn, seq: 4 },
     { type: 'token', token: 'ok', ...turn, seq: 5 },
     { type: 'done', ...turn, seq: 6 }
   )
   expect((await result).text).toBe('ok')
-  expect(outputs(bench)).toHaveLength(1)
+  expect(outputs(fixture)).toHaveLength(1)
 })
 
 test.each([
@@ -76,157 +76,159 @@ test.each([
     { error: 'The tool output has 1048578 bytes, and 1047552 are allowed' }
   ]
 ])('a handler that %s answers all the same', async (_, onTool, output) => {
-  const bench = await opened({ conversationId: 'c1', onTool })
-  void bench.stream.sendMessage({ message: 'x' })
-  bench.socket.says(...asks(bench))
+  const fixture = await openStream({ conversationId: 'c1', onTool })
+  void fixture.stream.sendMessage({ message: 'x' })
+  fixture.socket.serverSends(...asks(fixture))
   await settled()
-  expect(outputs(bench)).toMatchObject([{ callId: 'k1', output }])
+  expect(outputs(fixture)).toMatchObject([{ callId: 'k1', output }])
 })
 
 test("a message's own handler wins over the stream's", async () => {
   const ofStream = vi.fn()
-  const bench = await opened({ conversationId: 'c1', onTool: ofStream })
-  void bench.stream.sendMessage({ message: 'x', onTool: () => 'mine' })
-  bench.socket.says(...asks(bench))
+  const fixture = await openStream({ conversationId: 'c1', onTool: ofStream })
+  void fixture.stream.sendMessage({ message: 'x', onTool: () => 'mine' })
+  fixture.socket.serverSends(...asks(fixture))
   await settled()
-  expect(outputs(bench)).toMatchObject([{ output: 'mine' }])
+  expect(outputs(fixture)).toMatchObject([{ output: 'mine' }])
   expect(ofStream).not.toHaveBeenCalled()
 })
 
-test('a call that is read again runs no second time; an answer that may be lost is said again', async () => {
+test('a call that is read again runs no second time; an output that may be lost is sent again', async () => {
   const onTool = vi.fn(() => 7)
-  const bench = await opened({ conversationId: 'c1', onTool })
-  void bench.stream.sendMessage({ message: 'x' })
-  bench.socket.says(...asks(bench))
+  const fixture = await openStream({ conversationId: 'c1', onTool })
+  void fixture.stream.sendMessage({ message: 'x' })
+  fixture.socket.serverSends(...asks(fixture))
   await settled()
-  comeBack(bench)
-  // A server that reads its log from the beginning again, under new numbers even.
-  bench.socket.says(...asks(bench), ...asks(bench, 'k1', 6))
+  reconnect(fixture)
+  // A server that reads its log from the start again, even under new numbers.
+  fixture.socket.serverSends(...asks(fixture), ...asks(fixture, 'k1', 6))
   await settled()
   expect(onTool).toHaveBeenCalledTimes(1)
-  expect(bench.socket.said).toEqual(['resume', 'tool-output'])
-  const [first, again] = outputs(bench)
+  expect(fixture.socket.sentTypes).toEqual(['resume', 'tool-output'])
+  const [first, again] = outputs(fixture)
   expect(again).toEqual(first)
 })
 
-test('an answer that is ready while the connection is lost leaves with the next one', async () => {
+test('an output that is ready while the connection is lost is sent over the next one', async () => {
   let answerIt: (output: unknown) => void = () => undefined
-  const bench = await opened({
+  const fixture = await openStream({
     conversationId: 'c1',
     onTool: () => new Promise((resolve) => (answerIt = resolve))
   })
-  void bench.stream.sendMessage({ message: 'x' })
-  bench.socket.says(...asks(bench))
-  bench.socket.drop(1006)
+  void fixture.stream.sendMessage({ message: 'x' })
+  fixture.socket.serverSends(...asks(fixture))
+  fixture.socket.drop(1006)
   answerIt('late')
   await settled()
-  expect(outputs(bench)).toEqual([])
-  bench.clock.tick()
-  bench.socket.open()
-  expect(bench.socket.sent).toMatchObject([{ type: 'resume' }, { type: 'tool-output', output: 'late' }])
+  expect(outputs(fixture)).toEqual([])
+  fixture.clock.tick()
+  fixture.socket.open()
+  expect(fixture.socket.sent).toMatchObject([{ type: 'resume' }, { type: 'tool-output', output: 'late' }])
 })
 
-test('an answer that the log has shown is not said again', async () => {
-  const bench = await opened({ conversationId: 'c1', onTool: () => 7 })
-  void bench.stream.sendMessage({ message: 'x' })
-  bench.socket.says(...asks(bench))
+test('an output that the log has shown is not sent again', async () => {
+  const fixture = await openStream({ conversationId: 'c1', onTool: () => 7 })
+  void fixture.stream.sendMessage({ message: 'x' })
+  fixture.socket.serverSends(...asks(fixture))
   await settled()
-  const turn = { turnId: bench.socket.turnId(), conversationId: 'c1' }
-  bench.socket.says({ type: 'tool-output', callId: 'k1', name: 'look', payload: 7, ...turn, seq: 4 })
-  comeBack(bench)
-  expect(bench.socket.said).toEqual(['resume'])
+  const turn = { turnId: fixture.socket.turnId(), conversationId: 'c1' }
+  fixture.socket.serverSends({ type: 'tool-output', callId: 'k1', name: 'look', payload: 7, ...turn, seq: 4 })
+  reconnect(fixture)
+  expect(fixture.socket.sentTypes).toEqual(['resume'])
 })
 
-test('a refusal of what was said twice is hidden, any other is shown; the turn goes on', async () => {
-  const bench = await opened({ conversationId: 'c1', onTool: () => 7 })
-  const result = bench.stream.sendMessage({ message: 'x' })
-  bench.socket.says(...asks(bench))
+test('a refusal of an output that was sent again is hidden, any other is shown; the turn goes on', async () => {
+  const fixture = await openStream({ conversationId: 'c1', onTool: () => 7 })
+  const result = fixture.stream.sendMessage({ message: 'x' })
+  fixture.socket.serverSends(...asks(fixture))
   await settled()
-  comeBack(bench)
-  const turn = { turnId: bench.sockets[0]!.turnId(), conversationId: 'c1' }
+  reconnect(fixture)
+  const turn = { turnId: fixture.sockets[0]!.turnId(), conversationId: 'c1' }
   const refusal = { type: 'error', code: 'conflict', message: 'answered already', retryable: false, ...turn }
-  const shown = bench.events.length
-  bench.socket.says(refusal)
-  expect(bench.events).toHaveLength(shown)
-  bench.socket.says(refusal)
-  expect(bench.events.at(-1)).toMatchObject(refusal)
-  bench.socket.says({ type: 'done', ...turn, seq: 4 })
+  const shown = fixture.events.length
+  fixture.socket.serverSends(refusal)
+  expect(fixture.events).toHaveLength(shown)
+  fixture.socket.serverSends(refusal)
+  expect(fixture.events.at(-1)).toMatchObject(refusal)
+  fixture.socket.serverSends({ type: 'done', ...turn, seq: 4 })
   expect((await result).finishReason).toBe('stop')
 })
 
 test('a call is answered by hand, with the conversation of its turn; only the first answer counts', async () => {
-  const bench = await opened({ conversationId: 'c1' })
-  void bench.stream.sendMessage({ message: 'x' })
-  void bench.stream.sendMessage({ message: 'y', conversationId: 'c2' })
-  bench.socket.says(...asks(bench))
-  const call = { turnId: bench.socket.turnId(), callId: 'k1' }
-  bench.stream.sendToolOutput({ ...call, output: [1, undefined] })
-  bench.stream.sendToolOutput({ ...call, output: 2 })
-  expect(outputs(bench)).toEqual([{ type: 'tool-output', ...call, conversationId: 'c1', output: [1, null] }])
-  expect(() => bench.stream.sendToolOutput({ ...call, output: 1n })).toThrow(TypeError)
-  bench.stream.stop()
-  expect(() => bench.stream.sendToolOutput({ ...call, output: 3 })).toThrow(
+  const fixture = await openStream({ conversationId: 'c1' })
+  void fixture.stream.sendMessage({ message: 'x' })
+  void fixture.stream.sendMessage({ message: 'y', conversationId: 'c2' })
+  fixture.socket.serverSends(...asks(fixture))
+  const call = { turnId: fixture.socket.turnId(), callId: 'k1' }
+  fixture.stream.sendToolOutput({ ...call, output: [1, undefined] })
+  fixture.stream.sendToolOutput({ ...call, output: 2 })
+  expect(outputs(fixture)).toEqual([
+    { type: 'tool-output', ...call, conversationId: 'c1', output: [1, null] }
+  ])
+  expect(() => fixture.stream.sendToolOutput({ ...call, output: 1n })).toThrow(TypeError)
+  fixture.stream.stop()
+  expect(() => fixture.stream.sendToolOutput({ ...call, output: 3 })).toThrow(
     'Cannot send tool output: socket already closed'
   )
 })
 
-test('an onEvent that answers leaves nothing to the handler', async () => {
+test('a call that onEvent answers is not given to the handler', async () => {
   const onTool = vi.fn()
-  const bench = await opened({
+  const fixture = await openStream({
     conversationId: 'c1',
     onTool,
     onEvent: (event) => {
       if (event.type !== 'tool') return
-      bench.stream.sendToolOutput({ turnId: event.turnId ?? '', callId: event.callId, output: 'by hand' })
+      fixture.stream.sendToolOutput({ turnId: event.turnId ?? '', callId: event.callId, output: 'by hand' })
     }
   })
-  void bench.stream.sendMessage({ message: 'x' })
-  bench.socket.says(...asks(bench))
+  void fixture.stream.sendMessage({ message: 'x' })
+  fixture.socket.serverSends(...asks(fixture))
   await settled()
   expect(onTool).not.toHaveBeenCalled()
-  expect(outputs(bench)).toMatchObject([{ output: 'by hand' }])
+  expect(outputs(fixture)).toMatchObject([{ output: 'by hand' }])
 })
 
 test('a turn of another reader is not ours to answer by itself, but by hand it is', async () => {
   const onTool = vi.fn()
-  const bench = await opened({ conversationId: 'c1', onTool })
+  const fixture = await openStream({ conversationId: 'c1', onTool })
   const turn = { turnId: 'theirs', conversationId: 'c1' }
-  bench.socket.says({ type: 'tool', callId: 'k1', name: 'look', payload: 1, ...turn, seq: 1 })
+  fixture.socket.serverSends({ type: 'tool', callId: 'k1', name: 'look', payload: 1, ...turn, seq: 1 })
   await settled()
   expect(onTool).not.toHaveBeenCalled()
-  bench.socket.drop(1006)
-  bench.stream.sendToolOutput({ turnId: 'theirs', callId: 'k1', output: 1 })
-  bench.clock.tick()
-  bench.socket.open()
-  comeBack(bench)
-  expect(outputs(bench)).toEqual([{ type: 'tool-output', ...turn, callId: 'k1', output: 1 }])
+  fixture.socket.drop(1006)
+  fixture.stream.sendToolOutput({ turnId: 'theirs', callId: 'k1', output: 1 })
+  fixture.clock.tick()
+  fixture.socket.open()
+  reconnect(fixture)
+  expect(outputs(fixture)).toEqual([{ type: 'tool-output', ...turn, callId: 'k1', output: 1 }])
 })
 
 test('the answer of a handler to a turn that was cancelled, or is over, is not sent', async () => {
   let answerIt: (output: unknown) => void = () => undefined
-  const bench = await opened({
+  const fixture = await openStream({
     conversationId: 'c1',
     onTool: () => new Promise((resolve) => (answerIt = resolve))
   })
-  void bench.stream.sendMessage({ message: 'x' })
-  bench.socket.says(...asks(bench))
-  bench.stream.cancel()
+  void fixture.stream.sendMessage({ message: 'x' })
+  fixture.socket.serverSends(...asks(fixture))
+  fixture.stream.cancel()
   answerIt('late')
   await settled()
-  expect(bench.socket.said).toEqual(['message', 'cancel'])
+  expect(fixture.socket.sentTypes).toEqual(['message', 'cancel'])
 })
 
-test('a call without a name, of an older server, is shown and can not be answered', async () => {
+test('a call without an id, of an older server, is shown and can not be answered', async () => {
   const onTool = vi.fn()
-  const bench = await opened({ onTool })
-  const result = bench.stream.sendMessage({ message: 'x' })
-  bench.socket.says({ type: 'tool', name: 'look', payload: {} }, { type: 'done' })
+  const fixture = await openStream({ onTool })
+  const result = fixture.stream.sendMessage({ message: 'x' })
+  fixture.socket.serverSends({ type: 'tool', name: 'look', payload: {} }, { type: 'done' })
   await result
-  expect(bench.events[0]).toMatchObject({
+  expect(fixture.events[0]).toMatchObject({
     type: 'tool',
     callId: '',
     name: 'look',
-    turnId: bench.socket.turnId()
+    turnId: fixture.socket.turnId()
   })
   expect(onTool).not.toHaveBeenCalled()
 })

@@ -1,9 +1,9 @@
-// What the harness refuses, in the words of the protocol's table of error codes.
+// The errors of the harness, by the protocol's table of error codes.
 import { isRetryable } from '../error-codes.js'
 import type { ErrorCode } from '../events.js'
 import type * as wire from '../generated/protocol.js'
 
-/** HTTP status and close code of each error; a socket is closed with 4500 where the table names no code. */
+/** HTTP status and close code of each error; the close code is 4500 where the table names none. */
 const TABLE: Readonly<Record<ErrorCode, readonly [status: number, close: number]>> = {
   invalid_request: [400, 4400],
   unauthorised: [401, 4401],
@@ -28,12 +28,12 @@ const TABLE: Readonly<Record<ErrorCode, readonly [status: number, close: number]
   internal: [500, 4500]
 }
 
-/** Own fields of an `error` event. */
+/** The fields of an `error` event without its envelope. */
 export type ErrorFields = Readonly<{ type: 'error' } & wire.ErrorEvent>
 
-/** A refusal, on its way to whoever asked. */
-export class Fault extends Error {
-  override readonly name = 'Fault'
+/** An error that is answered to the client. */
+export class ProtocolError extends Error {
+  override readonly name = 'ProtocolError'
   readonly code: ErrorCode
   readonly status: number
   readonly #retryable: boolean
@@ -45,19 +45,19 @@ export class Fault extends Error {
     this.#retryable = retryable
   }
 
-  /** The code that a first frame's refusal closes the socket with. */
+  /** The close code of a socket whose first frame is refused. */
   get closeCode(): number {
     return TABLE[this.code][1]
   }
 
-  /** The refusal as an event. */
+  /** The error as an event. */
   get event(): ErrorFields {
     return { type: 'error', code: this.code, message: this.message, retryable: this.#retryable }
   }
 
-  /** Something that was thrown, as a refusal: what is none of ours is a fault of the script. */
-  static of(thrown: unknown): Fault {
-    if (thrown instanceof Fault) return thrown
-    return new Fault('internal', thrown instanceof Error ? thrown.message : String(thrown))
+  /** Converts what was thrown; anything else than a `ProtocolError` is an error of the script. */
+  static of(thrown: unknown): ProtocolError {
+    if (thrown instanceof ProtocolError) return thrown
+    return new ProtocolError('internal', thrown instanceof Error ? thrown.message : String(thrown))
   }
 }

@@ -1,10 +1,10 @@
-// A socket, a server's side of it, and a clock that a test moves by hand.
+// A fake socket with the server's side of it, a fake clock, and a stream over both.
 import { streamChat, type ChatEvent, type ChatStream, type StreamChatOptions } from '../../src/index.js'
 
-/** What the client sent, parsed. */
+/** A frame that the client sent, parsed. */
 export type Sent = Readonly<Record<string, unknown>>
 
-/** The least that a socket can be: four properties and two functions. */
+/** The smallest possible socket: four properties and two functions. */
 export class FakeSocket {
   onopen: ((event: unknown) => void) | null = null
   onmessage: ((event: { readonly data: unknown }) => void) | null = null
@@ -30,7 +30,7 @@ export class FakeSocket {
   }
 
   /** The server sends frames. */
-  says(...frames: readonly object[]): void {
+  serverSends(...frames: readonly object[]): void {
     for (const frame of frames) this.onmessage?.({ data: JSON.stringify(frame) })
   }
 
@@ -46,18 +46,18 @@ export class FakeSocket {
     return frame
   }
 
-  /** The types of what was sent, in order. */
-  get said(): readonly unknown[] {
+  /** The types of the frames that were sent, in order. */
+  get sentTypes(): readonly unknown[] {
     return this.sent.map((frame) => frame['type'])
   }
 
-  /** The id of the turn that the `index`-th message frame began. */
+  /** Returns the id of the turn that the `index`-th message frame started. */
   turnId(index = 0): string {
     return String(this.sent.filter((frame) => frame['type'] === 'message')[index]?.['turnId'])
   }
 }
 
-/** Timers that run when they are told to. */
+/** A clock whose timers run when the test says so. */
 export class FakeClock {
   #timers: { readonly callback: () => void; readonly delayMs: number }[] = []
 
@@ -69,7 +69,7 @@ export class FakeClock {
     }
   }
 
-  /** The delays that are being waited for. */
+  /** The delays of the pending timers. */
   get delays(): readonly number[] {
     return this.#timers.map((timer) => timer.delayMs)
   }
@@ -83,8 +83,8 @@ export class FakeClock {
   }
 }
 
-/** Everything that a test of a stream looks at. */
-export interface Bench {
+/** A stream under test, its sockets and clock, and what it has received. */
+export interface StreamFixture {
   readonly sockets: readonly FakeSocket[]
   readonly clock: FakeClock
   readonly events: ChatEvent[]
@@ -95,7 +95,7 @@ export interface Bench {
 }
 
 /** Starts a stream over fake sockets; the first one is still connecting. */
-export function begin(options: Partial<StreamChatOptions> = {}): Bench {
+export function startStream(options: Partial<StreamChatOptions> = {}): StreamFixture {
   const sockets: FakeSocket[] = []
   const clock = new FakeClock()
   const events: ChatEvent[] = []
@@ -128,18 +128,18 @@ export function begin(options: Partial<StreamChatOptions> = {}): Bench {
 }
 
 /** Starts a stream whose first socket is open. */
-export async function opened(
+export async function openStream(
   options: Partial<StreamChatOptions> = {}
-): Promise<Bench & { readonly stream: ChatStream }> {
-  const bench = begin(options)
-  bench.socket.open()
-  const stream = await bench.opening
-  return Object.defineProperties({ stream }, Object.getOwnPropertyDescriptors(bench)) as Bench & {
+): Promise<StreamFixture & { readonly stream: ChatStream }> {
+  const fixture = startStream(options)
+  fixture.socket.open()
+  const stream = await fixture.opening
+  return Object.defineProperties({ stream }, Object.getOwnPropertyDescriptors(fixture)) as StreamFixture & {
     readonly stream: ChatStream
   }
 }
 
-/** The frames of a whole turn, numbered from `seq`. */
+/** Returns the frames of a whole turn, numbered from `seq`. */
 export function answer(
   turn: { readonly turnId: string; readonly conversationId: string },
   tokens: readonly string[],

@@ -1,18 +1,18 @@
-// What every server of this protocol does, as tests: the real sidecar and the harness have to pass the very same ones.
+// Conformance tests of the protocol: the real sidecar and the harness have to pass the same ones.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Answer, ScriptedMessage } from '../../src/testing/index.js'
 import type { Conversation, EventPage } from '../../src/generated/protocol.js'
-import { kinds, Peer, textOf, type Heard } from './peer.js'
+import { kinds, Peer, textOf, type ReceivedFrame } from './peer.js'
 import { until } from './sidecar.js'
 
-/** A server to try. */
+/** A server under test. */
 export interface Target {
   readonly base: string
   readonly socketUrl: string
   readonly end: () => Promise<unknown>
 }
 
-/** Answers as a model would: shortly, and a long story without an end. */
+/** Answers as a model would: briefly, or with a long story that never ends. */
 export function answerLikeAModel({ message }: ScriptedMessage): Answer {
   return message === LONG ? { hold: 'Once upon a time there was' } : 'Yes, of course.'
 }
@@ -20,7 +20,7 @@ export function answerLikeAModel({ message }: ScriptedMessage): Answer {
 const LONG = 'Write a long story.'
 const SHORT = { temperature: 0, maxNewTokens: 12 }
 
-/** What each frame must say at the least, and of which type. */
+/** The required fields of each frame, and their types. */
 const SHAPES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   ready: { protocol: 'number', model: 'string', limits: 'object', lastSeq: 'number', bootId: 'string' },
   user: {
@@ -50,7 +50,7 @@ const KEYS = {
 }
 
 /** Registers the tests, for a server that is started once for all of them. */
-export function speaksTheProtocol(start: () => Promise<Target>): void {
+export function protocolConformance(start: () => Promise<Target>): void {
   let target: Target
   beforeAll(async () => {
     target = await start()
@@ -71,12 +71,12 @@ export function speaksTheProtocol(start: () => Promise<Target>): void {
 
   test('a hello is answered by ready, a message by its turn, in the shape of the protocol', async () => {
     const peer = await open({ type: 'hello', agentId: 'planner', conversationId: 'shape', options: SHORT })
-    const ready = await peer.hear()
+    const ready = await peer.receive()
     expectShape(ready)
     expect(ready).toMatchObject({ protocol: 1, agentId: 'planner', conversationId: 'shape', lastSeq: 0 })
     expect(ready).not.toHaveProperty('seq')
     expectKeys(ready['limits'], KEYS.limits)
-    peer.say({ message: 'Say yes.', turnId: 't1' })
+    peer.send({ message: 'Say yes.', turnId: 't1' })
     const frames = await peer.until('done')
     expect(kinds(frames)).toBe('user started token done')
     expectLog(frames, 0)
@@ -102,8 +102,8 @@ export function speaksTheProtocol(start: () => Promise<Target>): void {
     const first = await peer.until('done')
     expect(kinds(first)).toBe('ready user started token done')
     expectLog(first.slice(1), 0)
-    const [, { conversationId, turnId }] = first as readonly [Heard, Heard]
-    peer.say({ message: 'And again.' })
+    const [, { conversationId, turnId }] = first as readonly [ReceivedFrame, ReceivedFrame]
+    peer.send({ message: 'And again.' })
     const second = await peer.until('done')
     expect(second[0]).toMatchObject({ conversationId, parentTurnId: turnId, agentId: 'planner' })
     expectLog(second, Number(first.at(-1)?.['seq']))
@@ -113,13 +113,13 @@ export function speaksTheProtocol(start: () => Promise<Target>): void {
   test('a turn that is sent again is joined and read again; with another message it is a duplicate', async () => {
     const peer = await open(turn('again', { conversationId: 'join' }))
     const first = await peer.until('done')
-    peer.say(turn('again', { conversationId: 'join' }))
+    peer.send(turn('again', { conversationId: 'join' }))
     const second = await peer.until('done')
     expect(kinds(second)).toBe('user started token done')
     expect(textOf(second)).toBe(textOf(first))
     expectLog(second, 0)
-    peer.say(turn('again', { conversationId: 'join', message: 'Say no.' }))
-    const error = await peer.hear()
+    peer.send(turn('again', { conversationId: 'join', message: 'Say no.' }))
+    const error = await peer.receive()
     expectShape(error)
     expect(error).toMatchObject({
       code: 'duplicate_turn',
@@ -136,16 +136,16 @@ export function speaksTheProtocol(start: () => Promise<Target>): void {
     const peer = await open(turn('t', { conversationId: 'tree' }))
     const first = (await peer.until('done')).slice(1)
     const again = { type: 'regenerate', turnId: 't', newTurnId: 'u', options: SHORT }
-    peer.say(again)
+    peer.send(again)
     const second = await peer.until('done')
     expect(second[0]).toMatchObject({ turnId: 'u', text: 'Say yes.', parentTurnId: null, agentId: 'planner' })
     expectLog(second, Number(first.at(-1)?.['seq']))
-    peer.say(again)
+    peer.send(again)
     expect(textOf(await peer.until('done'))).toBe(textOf(second))
-    peer.say(turn('v', { conversationId: 'tree', edit_turn_id: 'u', message: 'Say no.' }))
+    peer.send(turn('v', { conversationId: 'tree', edit_turn_id: 'u', message: 'Say no.' }))
     expect((await peer.until('done'))[0]).toMatchObject({ turnId: 'v', text: 'Say no.', parentTurnId: null })
-    peer.say({ type: 'regenerate', turnId: 'nobody', newTurnId: 'w', conversationId: 'tree' })
-    const error = await peer.hear()
+    peer.send({ type: 'regenerate', turnId: 'nobody', newTurnId: 'w', conversationId: 'tree' })
+    const error = await peer.receive()
     expect(error).toMatchObject({ code: 'conversation_not_found', turnId: 'w', conversationId: 'tree' })
     peer.close()
   })
@@ -164,24 +164,24 @@ export function speaksTheProtocol(start: () => Promise<Target>): void {
       reader.close()
     }
     const reader = await open({ type: 'resume', conversationId: 'resume', after: lastSeq + 7 })
-    const reset = await reader.hear()
+    const reset = await reader.receive()
     expectShape(reset)
     expect(reset).toEqual({ type: 'reset', lastSeq, conversationId: 'resume' })
-    // Without `after` a reader hears what comes from now on.
+    // Without `after` a reader receives only what is new.
     const late = await open({ type: 'resume', conversationId: 'resume' })
     await expectAlive(late)
-    reader.say(turn('next', { conversationId: 'resume' }))
+    reader.send(turn('next', { conversationId: 'resume' }))
     for (const each of [reader, late]) expectLog(await each.until('done'), lastSeq)
     reader.close()
     late.close()
   })
 
-  test('the log over HTTP is what the socket said', async () => {
+  test('the log over HTTP is what the socket sent', async () => {
     const peer = await open(turn('t', { conversationId: 'log' }))
     const frames = (await peer.until('done')).slice(1)
     peer.close()
     const page = await read<EventPage>('/conversations/log/events?after=0')
-    const events = page.events as unknown as readonly Heard[]
+    const events = page.events as unknown as readonly ReceivedFrame[]
     expect(kinds(events)).toBe(kinds(frames))
     expect(textOf(events)).toBe(textOf(frames))
     expectLog(events, 0)
@@ -195,14 +195,14 @@ export function speaksTheProtocol(start: () => Promise<Target>): void {
     const long = { message: LONG, options: { temperature: 0, maxNewTokens: 2000 } }
     const peer = await open(turn('long', { conversationId: 'cancel', ...long }))
     await peer.until('token')
-    peer.say({ type: 'cancel', turnId: 'long', conversationId: 'cancel' })
+    peer.send({ type: 'cancel', turnId: 'long', conversationId: 'cancel' })
     const done = (await peer.until('done')).at(-1)
     expect(done).toMatchObject({ finishReason: 'cancelled', turnId: 'long' })
-    // Cancelled twice is cancelled once.
-    peer.say({ type: 'cancel', turnId: 'long', conversationId: 'cancel' })
+    // A second cancel does nothing.
+    peer.send({ type: 'cancel', turnId: 'long', conversationId: 'cancel' })
     await expectAlive(peer)
-    peer.say({ type: 'cancel', turnId: 'nothing', conversationId: 'cancel' })
-    expect(await peer.hear()).toMatchObject({ type: 'error', code: 'conversation_not_found' })
+    peer.send({ type: 'cancel', turnId: 'nothing', conversationId: 'cancel' })
+    expect(await peer.receive()).toMatchObject({ type: 'error', code: 'conversation_not_found' })
     await expectAlive(peer)
     peer.close()
   })
@@ -210,8 +210,8 @@ export function speaksTheProtocol(start: () => Promise<Target>): void {
   test.each([
     ['1000', 1000, 'cancelled'],
     ['no code', undefined, 'cancelled']
-  ])('a goodbye with %s cancels what the socket owns', async (_, code, state) => {
-    const conversationId = `goodbye-${code}`
+  ])('a close with %s cancels what the socket owns', async (_, code, state) => {
+    const conversationId = `close-${code}`
     const long = { message: LONG, options: { temperature: 0, maxNewTokens: 2000 } }
     const peer = await open(turn('long', { conversationId, ...long }))
     await peer.until('token')
@@ -234,8 +234,8 @@ export function speaksTheProtocol(start: () => Promise<Target>): void {
 
   test('a ping is answered by a pong, with its id if it has one', async () => {
     const peer = await open({ type: 'ping', id: 'p' }, { type: 'ping' })
-    expect(await peer.hear()).toEqual({ type: 'pong', id: 'p' })
-    expect(await peer.hear()).toEqual({ type: 'pong' })
+    expect(await peer.receive()).toEqual({ type: 'pong', id: 'p' })
+    expect(await peer.receive()).toEqual({ type: 'pong' })
     peer.close()
   })
 
@@ -243,32 +243,32 @@ export function speaksTheProtocol(start: () => Promise<Target>): void {
     ['no JSON', '{', 'invalid_request', 4400],
     ['a list', '[]', 'invalid_request', 4400],
     ['an unknown type', { type: 'dance' }, 'invalid_request', 4400],
-    ['a message for nobody', { message: 'hi' }, 'invalid_request', 4400],
+    ['a message without an agent', { message: 'hi' }, 'invalid_request', 4400],
     ['a blank message', { agentId: 'planner', message: ' ' }, 'invalid_request', 4400],
     ['an unknown option', { agentId: 'planner', options: { heat: 1 } }, 'invalid_request', 4400],
     ['an option out of range', { agentId: 'planner', options: { topP: 7 } }, 'invalid_request', 4400],
     ['two meanings', { agentId: 'planner', agent_id: 'other' }, 'invalid_request', 4400],
     ['an id that is none', { agentId: 'planner', conversationId: '../x' }, 'invalid_request', 4400],
     ['an unknown agent', { agentId: 'nobody' }, 'agent_not_found', 4404],
-    ['a message to nobody', { agentId: 'nobody', message: 'hi' }, 'agent_not_found', 4404],
+    ['a message to an unknown agent', { agentId: 'nobody', message: 'hi' }, 'agent_not_found', 4404],
     ['a log that is not there', { type: 'resume', conversationId: 'none' }, 'conversation_not_found', 4404]
   ])('%s is refused: a first frame ends the socket, a later one does not', async (_, frame, code, close) => {
     const first = await open(frame)
-    const error = await first.hear()
+    const error = await first.receive()
     expectShape(error)
     expect(error).toMatchObject({ type: 'error', code, retryable: false })
     expect(await first.closed).toBe(close)
     const later = await open({ type: 'ping' })
     await later.until('pong')
-    later.say(frame)
-    expect(await later.hear()).toMatchObject({ type: 'error', code, retryable: false })
+    later.send(frame)
+    expect(await later.receive()).toMatchObject({ type: 'error', code, retryable: false })
     await expectAlive(later)
     later.close()
   })
 
   test('a refusal names the key, and the turn and conversation that it is about', async () => {
     const frame = turn('t', { conversationId: 'named', options: { max_new_tokens: 0 } })
-    const error = await (await open(frame)).hear()
+    const error = await (await open(frame)).receive()
     expect(error).toMatchObject({ turnId: 't', conversationId: 'named' })
     expect(error['message']).toContain('max_new_tokens')
   })
@@ -287,25 +287,25 @@ export function speaksTheProtocol(start: () => Promise<Target>): void {
     expect(await response.json()).toMatchObject({ code, detail: expect.any(String) as unknown })
   })
 
-  test('a conversation that is deleted is gone, and its reader is told', async () => {
+  test('a conversation that is deleted is gone, and its reader receives an error', async () => {
     const peer = await open(turn('t', { conversationId: 'deleted' }))
     await peer.until('done')
     const response = await fetch(`${target.base}/conversations/deleted`, { method: 'DELETE' })
     expect(response.status).toBe(204)
-    expect(await peer.hear()).toMatchObject({ type: 'error', code: 'gone', conversationId: 'deleted' })
-    peer.say(turn('t2', { conversationId: 'deleted' }))
-    expect(await peer.hear()).toMatchObject({ type: 'error', code: 'gone', turnId: 't2' })
+    expect(await peer.receive()).toMatchObject({ type: 'error', code: 'gone', conversationId: 'deleted' })
+    peer.send(turn('t2', { conversationId: 'deleted' }))
+    expect(await peer.receive()).toMatchObject({ type: 'error', code: 'gone', turnId: 't2' })
     peer.close()
   })
 }
 
 async function expectAlive(peer: Peer): Promise<void> {
-  peer.say({ type: 'ping', id: 'alive' })
-  expect(await peer.hear()).toEqual({ type: 'pong', id: 'alive' })
+  peer.send({ type: 'ping', id: 'alive' })
+  expect(await peer.receive()).toEqual({ type: 'pong', id: 'alive' })
 }
 
-/** Each frame has its shape, is logged, and follows the one before. */
-function expectLog(frames: readonly Heard[], after: number): void {
+/** Checks that each frame has its shape, is logged, and follows the one before. */
+function expectLog(frames: readonly ReceivedFrame[], after: number): void {
   let last = after
   for (const frame of frames) {
     expectShape(frame)
@@ -316,19 +316,19 @@ function expectLog(frames: readonly Heard[], after: number): void {
   }
 }
 
-function expectShape(frame: Heard): void {
+function expectShape(frame: ReceivedFrame): void {
   expect(SHAPES).toHaveProperty(frame.type)
   expectFields(frame, SHAPES[frame.type] ?? {})
 }
 
-function expectFields(frame: Heard, shape: Readonly<Record<string, string>>): void {
+function expectFields(frame: ReceivedFrame, shape: Readonly<Record<string, string>>): void {
   for (const [field, type] of Object.entries(shape)) {
     const value = frame[field]
     expect(type.split(' or '), `${field} of ${frame.type}`).toContain(value === null ? 'null' : typeof value)
   }
 }
 
-/** Nothing that the protocol names may be missing; a newer server may say more. */
+/** Checks that no key of the protocol is missing; a newer server may send more. */
 function expectKeys(value: unknown, keys: string): void {
   expect(Object.keys(value as object)).toEqual(expect.arrayContaining(keys.split(' ')))
 }

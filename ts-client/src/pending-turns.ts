@@ -12,7 +12,7 @@ const OF_NO_TURN: ReadonlySet<ChatEvent['type']> = new Set([
 ] as const)
 
 /** The turns that have been sent, or wait to be, and have not ended. */
-export class Ledger {
+export class PendingTurns {
   readonly #turns = new Map<string, Turn>()
 
   get size(): number {
@@ -31,27 +31,27 @@ export class Ledger {
     this.#turns.delete(turn.turnId)
   }
 
-  /** A copy in the order of sending, so that turns may end while it is walked. */
+  /** Returns a copy in the order of sending, so that turns may end during an iteration. */
   all(): readonly Turn[] {
     return [...this.#turns.values()]
   }
 
-  /** The turns of one conversation, oldest first. */
+  /** Returns the turns of one conversation, oldest first. */
   of(conversationId: string): readonly Turn[] {
     return this.all().filter((turn) => turn.conversationId === conversationId)
   }
 
-  /** The oldest turn that was sent and of which the server has not spoken. */
+  /** Returns the oldest turn that was sent and has had no event yet. */
   oldestUnanswered(): Turn | undefined {
     return this.all().find((turn) => turn.sent && !turn.isHeld && !turn.acknowledged)
   }
 
   /**
-   * The turn that an event belongs to, if it is one of ours.
+   * Returns the turn of this stream that an event belongs to, if there is one.
    *
    * Older servers answer one message after the other and name no turn: then it is the oldest one, of the
-   * event's conversation if that is named, else of those whose conversation the server has yet to name. A server
-   * that numbers its events means no turn when it names none, and what narrators say is never part of an answer.
+   * event's conversation if that is named, else of those whose conversation the server has yet to name. An
+   * event with a `seq` but no turn belongs to none, and what narrators say is never part of an answer.
    */
   owner(event: ChatEvent): Turn | undefined {
     if (event.turnId !== undefined) return this.#turns.get(event.turnId)
