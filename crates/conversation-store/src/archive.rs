@@ -1,8 +1,8 @@
-//! A conversation as JSON Lines: out of one store, and into another, with nothing lost.
+//! The archive format: a conversation as JSON Lines, exported from one store and imported into another without loss.
 //!
-//! The first line is the header; then come the agents as turns saw them, the turns in the order in which they began, and the events
-//! by number. Whatever is JSON in a column is the same bytes in its line. Numbers of turns are this store's own and aren't told: turns
-//! name each other by id.
+//! The first line is the header; then come the agents' snapshots, the turns in the order in which they began, and the
+//! events by number. JSON in a column is the same bytes in its line. Keys of turns belong to one store and are not
+//! exported: turns refer to each other by id.
 
 mod export;
 mod import;
@@ -13,16 +13,16 @@ use serde_json::value::RawValue;
 pub use export::Export;
 pub use import::{Import, ImportChecks, ImportTo};
 
-/// What the header's `format` says.
+/// The header's `format`.
 const FORMAT: &str = "sidecar.conversation";
 
 /// The version that this store writes and reads.
 const VERSION: u32 = 1;
 
-/// What an import has brought.
+/// The result of an import.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Imported {
-    /// The conversation, under its new id if it was given one.
+    /// The conversation's id, which may be another one than the header's.
     pub conversation: String,
     /// How many turns it has.
     pub turns: u64,
@@ -33,13 +33,13 @@ pub struct Imported {
 /// The first line.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Header {
+pub(crate) struct ArchiveHeader {
     format: String,
     version: u32,
     pub(crate) conversation: ConversationRecord,
 }
 
-/// The conversation itself. `turns` and `last_seq` are also what a file that was cut off is known by.
+/// The conversation itself. By `turns` and `last_seq` a file that was cut off is recognised.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct ConversationRecord {
@@ -54,7 +54,7 @@ pub(crate) struct ConversationRecord {
 /// Every other line.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) enum Record {
+pub(crate) enum ArchiveRecord {
     Agent(AgentRecord),
     Turn(Box<TurnRecord>),
     Event(EventRecord),
@@ -101,7 +101,7 @@ pub(crate) struct EventRecord {
     pub(crate) json: Box<RawValue>,
 }
 
-impl Header {
+impl ArchiveHeader {
     fn new(conversation: ConversationRecord) -> Self {
         Self {
             format: FORMAT.to_owned(),

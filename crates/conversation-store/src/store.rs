@@ -1,4 +1,4 @@
-//! The store's public face: writes go to the writer thread, reads to a pool of read connections.
+//! The store's public interface: writes go to the writer thread, reads to a pool of read connections.
 
 use std::{
     future::Future,
@@ -14,16 +14,16 @@ use crate::{
     AppendEvents, Begun, Conversation, EndTurn, Event, Export, Import, ImportChecks, ImportTo, NewTurn, Page,
     PathLimit, PathStart, Publish, Seqs, StoreError, Tail, Turn, TurnKey,
     error::Result,
-    live::Live,
     queries,
     readers::Readers,
     schema,
-    tail::Tails,
+    tail::Subscriptions,
+    wal::Wal,
     writer::{Apply, Delete, Flush, SetHead, Writer},
 };
 
-/// A data folder's conversations. Clones are the same store; the last one dropped closes it, after what is
-/// queued has been committed.
+/// The conversations of a data folder. Clones share one store. Dropping the last one closes it, after the queued
+/// commands are committed.
 #[derive(Debug, Clone)]
 pub struct ConversationStore {
     inner: Arc<Inner>,
@@ -31,24 +31,24 @@ pub struct ConversationStore {
 
 #[derive(Debug)]
 struct Inner {
-    /// Dropped first: the last connection to close tidies the WAL away, and only the writer's may write.
+    /// Dropped first: the last connection to close removes SQLite's WAL, and only the writer's may write.
     readers: Readers,
     writer: Writer,
-    tails: Tails,
-    live: Live,
+    subscriptions: Subscriptions,
+    wal: Wal,
 }
 
 impl ConversationStore {
-    /// Opens the store in `data_dir`, and makes folder, file and tables where they are missing.
+    /// Opens the store in `data_dir`, and creates the folder, the file and the tables if they are missing.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] names a file that is no database; [`StoreError::Migrate`] one of a newer version.
+    /// [`StoreError::Damaged`] if the file is not a database, [`StoreError::Migrate`] if it is one of a newer version.
     pub fn open(data_dir: &Path) -> Result<Self> {
         Self::open_tuned(data_dir, "")
     }
 
-    /// Looks through a data folder's database from end to end; what is damaged in it, in SQLite's words. It changes nothing, takes as long as
-    /// reading the whole file, and may run beside an open store.
+    /// Checks a data folder's database from end to end. Returns the damage, as SQLite describes it. It changes nothing,
+    /// takes as long as reading the whole file, and may run beside an open store.
     ///
     /// # Errors
     /// There is no database, or it can't be read at all.
@@ -56,29 +56,29 @@ impl ConversationStore {
         schema::Database::in_folder(data_dir).find_damage()
     }
 
-    /// Opens the store, with pragmas for the writer's connection on top: tests make the disk full by them.
+    /// Opens the store with additional pragmas for the writer's connection: tests limit the file's size by them.
     pub(crate) fn open_tuned(data_dir: &Path, pragmas: &str) -> Result<Self> {
         let database = schema::Database::create(data_dir)?;
         let connection = database.open_writer(pragmas)?;
         let readers = Readers::new(database);
-        let tails = Tails::default();
-        let live = Live::recover(data_dir, &connection, tails.clone())?;
-        let writer = Writer::start(connection, tails.clone(), live.clone())?;
+        let subscriptions = Subscriptions::default();
+        let wal = Wal::recover(data_dir, &connection, subscriptions.clone())?;
+        let writer = Writer::start(connection, subscriptions.clone(), wal.clone())?;
         let store = Self {
             inner: Arc::new(Inner {
                 readers,
                 writer,
-                tails,
-                live,
+                subscriptions,
+                wal,
             }),
         };
-        store.flush(store.inner.live.groups());
+        store.flush(store.inner.wal.flush_groups());
         Ok(store)
     }
 
-    /// Begins a turn: conversation, turn and `user` event are durable (`synchronous=FULL`) when it returns.
+    /// Begins a turn. The conversation, the turn and its `user` event are durable (`synchronous=FULL`) when it returns.
     ///
-    /// The same `turn_id` with the same `body_hash` joins the turn that is there.
+    /// The same `turn_id` with the same `body_hash` joins the existing turn.
     ///
     /// # Errors
     /// `DuplicateTurn`, `TurnNotFound` (the parent), `Gone`, `TooLarge`.
@@ -86,33 +86,34 @@ impl ConversationStore {
         self.run(turn).await
     }
 
-    /// Appends events to a running turn; returns once they are committed (`synchronous=NORMAL`: they outlive
-    /// this process, and a power cut up to the last user turn or terminal event).
+    /// Appends events to a running turn, and returns once they are committed (`synchronous=NORMAL`: they survive the
+    /// process, and a power cut as far as the last durable command).
     ///
     /// # Errors
-    /// `NotWritable` when the turn is over, `IllegalTransition` when it had started, `Gone`, `TooLarge`.
+    /// `NotWritable` if the turn is over, `IllegalTransition` if it had started already, `Gone`, `TooLarge`.
     pub async fn append(&self, append: AppendEvents) -> Result<Seqs> {
         self.enqueue(append).await?.await
     }
 
-    /// Commits an append, or queues it; returns at once, or as soon as what came before it in its conversation is committed. What one
-    /// task enqueues keeps its order, also against its later [`Self::end_turn`], so that a caller needn't wait for each commit.
+    /// Commits an append on the fast path, or else queues it. Returns at once, or as soon as the conversation's earlier
+    /// commands are committed. What one task enqueues keeps its order, also relative to its later [`Self::end_turn`],
+    /// so a caller needn't wait for each commit.
     ///
     /// # Errors
-    /// `Closed`; whatever else is wrong comes out of the receipt.
+    /// `Closed`; the receipt returns all others.
     pub async fn enqueue(&self, append: AppendEvents) -> Result<Receipt> {
-        let live = &self.inner.live;
-        let mut appended = live.append(&append);
+        let wal = &self.inner.wal;
+        let mut appended = wal.append(&append);
         if appended.is_none() {
-            live.settled(&append).await;
-            appended = live.append(&append);
+            wal.wait_for_fast_path(&append).await;
+            appended = wal.append(&append);
         }
         if let Some(appended) = appended {
             self.flush(appended.flush);
-            return Ok(Receipt(Outcome::Committed(appended.seqs)));
+            return Ok(Receipt(ReceiptState::Committed(appended.seqs)));
         }
         let answer = self.inner.writer.enqueue(append).await?;
-        Ok(Receipt(Outcome::Queued(answer)))
+        Ok(Receipt(ReceiptState::Queued(answer)))
     }
 
     /// Appends events that no running turn writes, durable (`synchronous=FULL`) when it returns.
@@ -123,10 +124,11 @@ impl ConversationStore {
         self.run(publish).await
     }
 
-    /// Ends a turn with its one terminal event, durable (`synchronous=FULL`) when it returns; the event's number.
+    /// Ends a turn with its one terminal event, durable (`synchronous=FULL`) when it returns. Returns the event's
+    /// number.
     ///
     /// # Errors
-    /// `IllegalTransition` when the turn is over already, `Gone`, `TooLarge`.
+    /// `IllegalTransition` if the turn is over already, `Gone`, `TooLarge`.
     pub async fn end_turn(&self, end: EndTurn) -> Result<u64> {
         self.run(end).await
     }
@@ -143,8 +145,8 @@ impl ConversationStore {
         .await
     }
 
-    /// Deletes a conversation; its id stays behind as [`StoreError::Gone`]. Its rows are removed bit by bit
-    /// afterwards, so that a long one doesn't hold up the others' turns.
+    /// Deletes a conversation; its id stays taken, as [`StoreError::Gone`]. Its rows are removed afterwards in small
+    /// transactions, so that a long conversation doesn't delay the turns of others.
     ///
     /// # Errors
     /// `ConversationNotFound`, `Gone` the second time.
@@ -155,31 +157,32 @@ impl ConversationStore {
         .await
     }
 
-    /// Follows a conversation's log. Make the tail first, read [`Self::events`] to their end, then wait for
-    /// [`Tail::changed`]: nothing is missed. The conversation needn't exist yet.
+    /// Subscribes to a conversation's log. To miss nothing, make the tail first, read [`Self::events`] to their end,
+    /// then wait for [`Tail::changed`]. The conversation needn't exist yet.
     pub fn tail(&self, conversation: &str) -> Tail {
-        self.inner.tails.follow(conversation)
+        self.inner.subscriptions.subscribe(conversation)
     }
 
-    /// Reads events with `seq > after`, in order. At most `limit`, 1,000, or about 1 MiB of them: only an
-    /// empty answer means that there are no more.
+    /// Reads events with `seq > after`, in order: at most `limit`, 1,000, or about 1 MiB of them. Only an empty result
+    /// means that there are no more.
     ///
     /// # Errors
     /// `ConversationNotFound`, `Gone`.
     pub async fn events(&self, conversation: &str, after: u64, limit: usize) -> Result<Vec<Event>> {
-        let (id, live) = (conversation.to_owned(), self.inner.live.clone());
+        let (id, wal) = (conversation.to_owned(), self.inner.wal.clone());
         self.inner
             .readers
             .read("events", move |db| {
-                // First what is held, then the database: what moves in between is in both, and told apart by its number.
-                let unflushed = live.unflushed(&id);
-                queries::events(db, &unflushed, &id, after, limit)
+                // The memtable first, then the database: what is flushed in between is in both, and is recognised by
+                // its number.
+                let memtable = wal.snapshot(&id);
+                queries::events(db, &memtable, &id, after, limit)
             })
             .await
     }
 
-    /// Reads the events of a conversation that is followed, as [`Self::events`] does, and without asking SQLite while the reader
-    /// keeps up with a running turn. The tail must have been made before `after` was last read.
+    /// Reads events as [`Self::events`] does, but without a query while the reader keeps up with a running turn. The
+    /// tail must have been made before the reader got as far as `after`.
     ///
     /// # Errors
     /// As [`Self::events`].
@@ -196,52 +199,52 @@ impl ConversationStore {
     /// `Gone`; an unknown conversation or turn is `None`.
     pub async fn turn(&self, conversation: &str, turn_id: &str) -> Result<Option<Turn>> {
         let (id, turn_id) = (conversation.to_owned(), turn_id.to_owned());
-        let live = self.inner.live.clone();
+        let wal = self.inner.wal.clone();
         self.inner
             .readers
             .read("a turn", move |db| {
-                let unflushed = live.unflushed(&id);
-                queries::turn(db, &unflushed, &id, &turn_id)
+                let memtable = wal.snapshot(&id);
+                queries::turn(db, &memtable, &id, &turn_id)
             })
             .await
     }
 
-    /// Reads the path from `start` towards the root, the newest turn first, as far as `limit` lets it: an
-    /// endless conversation costs no more than what is asked for. An unknown or empty conversation has none.
+    /// Reads the path from `start` towards the root, the newest turn first, up to `limit`: the cost doesn't depend on
+    /// the conversation's length. An unknown or empty conversation has an empty path.
     ///
     /// # Errors
     /// `Gone`, `TurnNotFound` (the start).
     pub async fn path(&self, conversation: &str, start: PathStart, limit: PathLimit) -> Result<Vec<Turn>> {
-        let (id, live) = (conversation.to_owned(), self.inner.live.clone());
+        let (id, wal) = (conversation.to_owned(), self.inner.wal.clone());
         self.inner
             .readers
             .read("a path of turns", move |db| {
-                let unflushed = live.unflushed(&id);
-                queries::path(db, &unflushed, &id, start, limit)
+                let memtable = wal.snapshot(&id);
+                queries::path(db, &memtable, &id, start, limit)
             })
             .await
     }
 
-    /// Reads the whole tree in the order in which turns began, from the turn after `after` (0: the first).
-    /// At most `limit`, 200, or about 1 MiB of them: only an empty answer means that there are no more.
+    /// Reads the tree's turns in the order in which they began, from the one after `after` (0: the first): at most
+    /// `limit`, 200, or about 1 MiB of them. Only an empty result means that there are no more.
     ///
     /// # Errors
     /// `ConversationNotFound`, `Gone`.
     pub async fn turns(&self, conversation: &str, after: TurnKey, limit: usize) -> Result<Vec<Turn>> {
-        let (id, live) = (conversation.to_owned(), self.inner.live.clone());
+        let (id, wal) = (conversation.to_owned(), self.inner.wal.clone());
         self.inner
             .readers
             .read("turns", move |db| {
-                let unflushed = live.unflushed(&id);
-                queries::turns(db, &unflushed, &id, after, limit)
+                let memtable = wal.snapshot(&id);
+                queries::turns(db, &memtable, &id, after, limit)
             })
             .await
     }
 
-    /// Reads the agent with that content hash, as JSON, as a turn saw it.
+    /// Reads the snapshot of the agent with that content hash, as JSON.
     ///
     /// # Errors
-    /// Only when SQLite can't read.
+    /// Only if SQLite can't read.
     pub async fn agent_snapshot(&self, agent_hash: &str) -> Result<Option<String>> {
         let hash = agent_hash.to_owned();
         self.inner
@@ -255,13 +258,13 @@ impl ConversationStore {
     /// # Errors
     /// `Gone`.
     pub async fn conversation(&self, id: &str) -> Result<Option<Conversation>> {
-        let (id, live) = (id.to_owned(), self.inner.live.clone());
+        let (id, wal) = (id.to_owned(), self.inner.wal.clone());
         self.inner
             .readers
             .read("a conversation", move |db| {
-                let unflushed = live.unflushed(&id);
+                let memtable = wal.snapshot(&id);
                 let found = queries::conversation(db, &id)?;
-                Ok(found.map(|conversation| conversation.with(&unflushed)))
+                Ok(found.map(|conversation| conversation.merged_with(&memtable)))
             })
             .await
     }
@@ -271,37 +274,38 @@ impl ConversationStore {
     /// # Errors
     /// `InvalidCursor`.
     pub async fn list(&self, cursor: Option<&str>, limit: usize) -> Result<Page> {
-        let (cursor, live) = (cursor.map(str::to_owned), self.inner.live.clone());
+        let (cursor, wal) = (cursor.map(str::to_owned), self.inner.wal.clone());
         self.inner
             .readers
             .read("conversations", move |db| {
-                let unflushed = live.all_unflushed();
+                let memtable = wal.snapshot_all();
                 let mut page = queries::list(db, cursor.as_deref(), limit)?;
                 let found = page.conversations.into_iter();
-                page.conversations = found.map(|conversation| conversation.with(&unflushed)).collect();
+                page.conversations = found.map(|conversation| conversation.merged_with(&memtable)).collect();
                 Ok(page)
             })
             .await
     }
 
-    /// Reads every turn that is pending or streaming: after a start, those that a crash cut off.
+    /// Reads every turn that is pending or streaming: after a start, those that a crash interrupted.
     ///
     /// # Errors
-    /// Only when SQLite can't read.
+    /// Only if SQLite can't read.
     pub async fn running(&self) -> Result<Vec<Turn>> {
-        let live = self.inner.live.clone();
+        let wal = self.inner.wal.clone();
         self.inner
             .readers
-            .read("running turns", move |db| queries::running(db, &live.all_unflushed()))
+            .read("running turns", move |db| queries::running(db, &wal.snapshot_all()))
             .await
     }
 
-    /// Reads a conversation out as JSON Lines, piece by piece: all that is needed to import it again, under its numbers and times.
+    /// Exports a conversation as JSON Lines, piece by piece: all that is needed to import it again, with its numbers
+    /// and times.
     pub fn export(&self, conversation: &str) -> Export {
         Export::new(self.clone(), conversation.to_owned())
     }
 
-    /// Takes a conversation in, line by line, as an export gives them. Nobody sees any of it before its end.
+    /// Imports a conversation line by line, as an export returns them. None of it is visible before its end.
     pub fn import(&self, to: ImportTo, checks: ImportChecks) -> Import {
         Import::new(self.clone(), to, checks)
     }
@@ -314,15 +318,15 @@ impl ConversationStore {
         self.inner.readers.read("an export", query).await
     }
 
-    /// Queues a command whose outcome nobody waits for, unless the queue is full.
-    pub(crate) fn run_unheard<C: Apply>(&self, command: C) {
+    /// Queues a command without waiting for its outcome, unless the queue is full.
+    pub(crate) fn run_detached<C: Apply>(&self, command: C) {
         self.inner.writer.try_enqueue(command);
     }
 
-    /// Has groups of conversations moved from the journal to the database, when the writer comes to it.
+    /// Queues flushes of groups of conversations.
     fn flush(&self, groups: Vec<Vec<String>>) {
         for conversations in groups {
-            self.run_unheard(Flush { conversations });
+            self.run_detached(Flush { conversations });
         }
     }
 
@@ -336,16 +340,16 @@ impl ConversationStore {
     }
 }
 
-/// The commit of an append: resolves to its numbers, or to why nothing of it was stored.
+/// The pending commit of an append: resolves to its numbers, or to why nothing of it was stored.
 #[derive(Debug)]
-#[must_use = "an append may fail; its receipt says so"]
-pub struct Receipt(Outcome);
+#[must_use = "an append may fail; only its receipt reports it"]
+pub struct Receipt(ReceiptState);
 
 #[derive(Debug)]
-enum Outcome {
-    /// By the journal, before it was queued.
+enum ReceiptState {
+    /// Committed on the fast path.
     Committed(Seqs),
-    /// By the writer, when it comes to it.
+    /// Queued to the writer.
     Queued(oneshot::Receiver<Result<Seqs>>),
 }
 
@@ -354,8 +358,8 @@ impl Future for Receipt {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            Outcome::Committed(seqs) => Poll::Ready(Ok(*seqs)),
-            Outcome::Queued(answer) => Pin::new(answer)
+            ReceiptState::Committed(seqs) => Poll::Ready(Ok(*seqs)),
+            ReceiptState::Queued(answer) => Pin::new(answer)
                 .poll(context)
                 .map(|answer| answer.unwrap_or(Err(StoreError::Closed))),
         }

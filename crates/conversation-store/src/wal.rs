@@ -1,14 +1,18 @@
-//! What running turns have said between its commit and its place in the database.
+//! The write-ahead log of running turns: commits their tokens in front of the database, and holds them in memory until
+//! a flush.
 //!
-//! A token is committed by one write to the [journal](journal), a file beside the database: it outlives the process then, and
-//! readers see it. Row by row it would dirty a page of its own conversation each; so some tens of them go into the database together,
-//! and all of them before anything else happens to their conversation. Until then they are held here, and every read adds them.
+//! In goes an append to a streaming turn. It is written to a [segment file](segments) beside the database, so that it
+//! outlives the process, and put into its conversation's [memtable](memtable), which every read is merged with. Out
+//! come groups of conversations to be flushed: SQLite is the sorted store, and a row written by itself would dirty a
+//! page of its conversation's own, so some tens of rows are moved together, and all of them before anything else
+//! happens to their conversation.
 //!
-//! The order of one conversation is kept by a rule: while the writer has a command for it, nothing goes past the writer.
+//! The order of one conversation's events is kept by a rule: while the writer has a command for it, no append takes the
+//! fast path past the writer. This module never writes to the database itself.
 
-mod journal;
-mod log;
+mod memtable;
 mod recovery;
+mod segments;
 
 use std::{
     collections::HashMap,
@@ -23,263 +27,271 @@ use tokio::sync::oneshot;
 use crate::{
     AppendEvents, Seqs, TurnKey,
     error::Result,
-    tail::{Growth, Tails},
+    tail::{LogGrowth, Subscriptions},
 };
-use journal::Journal;
-pub(crate) use journal::Retired;
-pub(crate) use log::LiveEvent;
-use log::{Held, LiveLog, is_short};
+pub(crate) use memtable::WalEvent;
+use memtable::{Memtable, MemtableEntry, may_take_fast_path};
+pub(crate) use segments::ObsoleteSegment;
+use segments::Segments;
 
-/// Files of the journal that wait for what they hold to be flushed by itself, as a turn ends or has said enough. What an older one
-/// holds belongs to slow turns, and is flushed for its sake: so the journal is bounded.
-const OLD_SEGMENTS: u64 = 8;
+/// The newest segments, which become obsolete by the ordinary flushes, as turns end or reach a flush's size. Events in
+/// an older segment belong to slow turns; those are flushed so that the segment can be removed, which bounds the log.
+const MAX_SEGMENT_AGE: u64 = 8;
 
-/// Conversations of one transaction when all are flushed, so that no turn's beginning or end waits for long behind them.
-const FLUSHED_AT_ONCE: usize = 32;
+/// Conversations in one transaction when all are flushed, so that no turn's beginning or end waits long behind it.
+const FLUSH_GROUP: usize = 32;
 
-/// What of some conversations is not in the database yet, each in order. Taken before a read begins, it and the read leave no gap.
+/// A copy of what some conversations' memtables hold, each in order. Taken before a read of the database begins:
+/// together they have no gap, since a flush in between only puts events into both.
 #[derive(Debug, Default)]
-pub(crate) struct Unflushed(HashMap<String, Vec<LiveEvent>>);
+pub(crate) struct MemtableSnapshot(HashMap<String, Vec<WalEvent>>);
 
-impl Unflushed {
-    /// The events that a database lacks whose log of that conversation ends at `last_seq`.
-    pub(crate) fn after(&self, conversation: &str, last_seq: u64) -> &[LiveEvent] {
+impl MemtableSnapshot {
+    /// Returns the events that a database lacks whose log of that conversation ends at `last_seq`.
+    pub(crate) fn after(&self, conversation: &str, last_seq: u64) -> &[WalEvent] {
         let events = self.0.get(conversation).map_or(&[][..], Vec::as_slice);
         &events[events.partition_point(|event| event.seq <= last_seq)..]
     }
 }
 
-/// What a transaction has done to running turns, in order.
+/// What a committed transaction changes in memory. The effects of one transaction are applied in order.
 #[derive(Debug)]
-pub(crate) enum Step {
-    /// The turn streams: it may take the short way from now on.
-    Streams {
+pub(crate) enum Effect {
+    /// The turn streams: its appends may take the fast path from now on.
+    TurnStreams {
         conversation: String,
         turn: TurnKey,
         turn_id: String,
     },
-    /// The turn takes no more, or only by the writer.
-    Stops { conversation: String, turn: TurnKey },
-    /// The conversation's log ends there.
-    Grew { conversation: String, last_seq: u64 },
-    /// What was held up to there is in the database.
+    /// The turn's later appends go through the writer, which accepts or refuses them.
+    TurnLeavesFastPath { conversation: String, turn: TurnKey },
+    /// The conversation's log ends at `last_seq`.
+    LogGrew { conversation: String, last_seq: u64 },
+    /// The database has the memtable's events up to `last_seq`.
     Flushed { conversation: String, last_seq: u64 },
     /// The conversation was deleted.
-    Gone { conversation: String },
+    Deleted { conversation: String },
 }
 
-/// An append that took the short way.
+/// An append that was committed on the fast path.
 #[derive(Debug)]
-pub(crate) struct Appended {
+pub(crate) struct FastAppend {
     pub(crate) seqs: Seqs,
-    /// Conversations that should be flushed soon, in groups for a transaction each.
+    /// Conversations that should be flushed soon, in groups of one transaction each.
     pub(crate) flush: Vec<Vec<String>>,
 }
 
-/// The running turns' events, shared by senders, readers and the writer.
+/// The write-ahead log, shared by senders, readers and the writer.
 #[derive(Clone)]
-pub(crate) struct Live {
-    state: Arc<Mutex<State>>,
-    tails: Tails,
+pub(crate) struct Wal {
+    state: Arc<Mutex<WalState>>,
+    subscriptions: Subscriptions,
 }
 
-struct State {
-    journal: Journal,
-    logs: HashMap<String, LiveLog>,
+struct WalState {
+    segments: Segments,
+    /// One for each conversation that streams, has unflushed events or a command with the writer.
+    memtables: HashMap<String, Memtable>,
 }
 
-impl Live {
-    /// Takes up what journals of ended processes hold and the database lacks.
-    pub(crate) fn recover(folder: &Path, db: &Connection, tails: Tails) -> Result<Self> {
+impl Wal {
+    /// Loads what the segments of ended processes hold and the database lacks.
+    pub(crate) fn recover(folder: &Path, db: &Connection, subscriptions: Subscriptions) -> Result<Self> {
         let state = recovery::recover(folder, db)?;
         Ok(Self {
             state: Arc::new(Mutex::new(state)),
-            tails,
+            subscriptions,
         })
     }
 
-    /// Notes that a command goes to the writer: until the ticket is dropped, so does all else of its conversation.
-    pub(crate) fn ticket(&self, conversation: &str) -> Ticket {
+    /// Closes the conversation's fast path until the guard is dropped: a command for it goes to the writer.
+    pub(crate) fn close_fast_path(&self, conversation: &str) -> FastPathGuard {
         let mut state = self.lock();
-        state.logs.entry(conversation.to_owned()).or_default().queued += 1;
-        Ticket {
-            live: self.clone(),
+        let memtable = state.memtables.entry(conversation.to_owned()).or_default();
+        memtable.queued_commands += 1;
+        FastPathGuard {
+            wal: self.clone(),
             conversation: conversation.to_owned(),
         }
     }
 
-    /// Commits an append to a streaming turn by the journal, and wakes readers; `None` when it must go to the writer.
-    pub(crate) fn append(&self, append: &AppendEvents) -> Option<Appended> {
-        if !is_short(append) {
+    /// Commits an append to a streaming turn and wakes its readers. Returns `None` if the append must go through the
+    /// writer.
+    pub(crate) fn append(&self, append: &AppendEvents) -> Option<FastAppend> {
+        if !may_take_fast_path(append) {
             return None;
         }
         let mut guard = self.lock();
         let state = &mut *guard;
-        let log = state.logs.get_mut(&append.conversation)?;
-        if log.queued > 0 || log.is_full() {
+        let memtable = state.memtables.get_mut(&append.conversation)?;
+        if memtable.queued_commands > 0 || memtable.is_full() {
             return None;
         }
-        let events = log.number(append)?;
+        let events = memtable.number(append)?;
         let (first, last) = (events.first()?.seq, events.last()?.seq);
-        let written = state.journal.append(&append.conversation, &events);
-        // The writer says what is wrong with the disk, if anything is.
+        let written = state.segments.append(&append.conversation, &events);
+        // The append goes to the writer then, which reports what is wrong with the disk, if anything is.
         let segment = written
             .inspect_err(|error| tracing::debug!(%error, "the journal takes nothing"))
             .ok()?;
-        self.tails.wake_with(&append.conversation, || Growth {
+        self.subscriptions.notify_with(&append.conversation, || LogGrowth {
             last_seq: last,
-            events: events.iter().map(LiveEvent::event).collect(),
+            events: events.iter().map(WalEvent::event).collect(),
         });
-        log.hold(events, segment);
+        memtable.insert(events, segment);
         let mut flush = Vec::new();
-        if log.is_worth_a_flush() {
+        if memtable.is_flush_due() {
             flush.push(vec![append.conversation.clone()]);
         }
-        if let Some(begun) = state.journal.begin_segment_if_full() {
-            flush.extend(state.groups(|held| held.segment + OLD_SEGMENTS < begun));
+        if let Some(newest) = state.segments.rotate_if_full() {
+            flush.extend(state.flush_groups(|oldest| oldest.segment + MAX_SEGMENT_AGE < newest));
         }
-        Some(Appended {
+        Some(FastAppend {
             seqs: Seqs { first, last },
             flush,
         })
     }
 
-    /// Waits until the writer has no command for the conversation any more, if that is all that keeps an append from the short way.
-    /// Tokens that followed a turn's start to the writer would keep each other there, at a page each.
-    pub(crate) async fn settled(&self, append: &AppendEvents) {
-        let settled = {
+    /// Waits until the writer has no command for the conversation, if that is all that keeps an append from the fast
+    /// path. Otherwise tokens that followed a turn's start to the writer would keep each other there, at a page each.
+    pub(crate) async fn wait_for_fast_path(&self, append: &AppendEvents) {
+        let opened = {
             let mut state = self.lock();
-            let log = state.logs.get_mut(&append.conversation);
-            let Some(log) = log.filter(|log| log.queued > 0 && is_short(append)) else {
+            let memtable = state.memtables.get_mut(&append.conversation);
+            let Some(memtable) = memtable.filter(|memtable| memtable.queued_commands > 0 && may_take_fast_path(append))
+            else {
                 return;
             };
-            let (waiting, settled) = oneshot::channel();
-            log.waiting.push(waiting);
-            settled
+            let (waiter, opened) = oneshot::channel();
+            memtable.waiters.push(waiter);
+            opened
         };
-        // It is never sent to, only dropped.
-        let _ = settled.await;
+        // The sender is only ever dropped, which ends the wait with an error that means nothing.
+        let _ = opened.await;
     }
 
-    /// What is held of one conversation.
-    pub(crate) fn unflushed(&self, conversation: &str) -> Unflushed {
+    /// Copies the memtable of one conversation.
+    pub(crate) fn snapshot(&self, conversation: &str) -> MemtableSnapshot {
         let state = self.lock();
-        let held = state.logs.get(conversation).filter(|log| !log.held.is_empty());
-        let events = held.map(|log| (conversation.to_owned(), log.events()));
-        Unflushed(events.into_iter().collect())
+        let memtable = state
+            .memtables
+            .get(conversation)
+            .filter(|memtable| !memtable.is_empty());
+        let events = memtable.map(|memtable| (conversation.to_owned(), memtable.events()));
+        MemtableSnapshot(events.into_iter().collect())
     }
 
-    /// What is held of every conversation.
-    pub(crate) fn all_unflushed(&self) -> Unflushed {
+    /// Copies every memtable.
+    pub(crate) fn snapshot_all(&self) -> MemtableSnapshot {
         let state = self.lock();
-        let held = state.logs.iter().filter(|(_, log)| !log.held.is_empty());
-        Unflushed(held.map(|(id, log)| (id.clone(), log.events())).collect())
+        let filled = state.memtables.iter().filter(|(_, memtable)| !memtable.is_empty());
+        MemtableSnapshot(filled.map(|(id, memtable)| (id.clone(), memtable.events())).collect())
     }
 
-    /// Every conversation of which something is held, in groups for a transaction each.
-    pub(crate) fn groups(&self) -> Vec<Vec<String>> {
-        self.lock().groups(|_| true)
+    /// Returns every conversation that has unflushed events, in groups of one transaction each.
+    pub(crate) fn flush_groups(&self) -> Vec<Vec<String>> {
+        self.lock().flush_groups(|_| true)
     }
 
-    /// Takes note of what was committed; the journal's files that nobody needs any more.
-    #[must_use = "files that are not removed stay"]
-    pub(crate) fn committed(&self, steps: Vec<Step>) -> Vec<Retired> {
+    /// Applies the effects of a committed transaction. Returns the segments that became obsolete by it.
+    #[must_use = "segments that are not removed stay on disk"]
+    pub(crate) fn apply(&self, effects: Vec<Effect>) -> Vec<ObsoleteSegment> {
         let mut state = self.lock();
-        for step in steps {
-            state.take(step);
+        for effect in effects {
+            state.apply(effect);
         }
-        state.journal.retire()
+        state.segments.take_obsolete()
     }
 
-    /// Ends the journal; its files that nobody needs any more.
-    #[must_use = "files that are not removed stay"]
-    pub(crate) fn close(&self) -> Vec<Retired> {
-        self.lock().journal.close()
+    /// Closes the current segment. Returns the segments that are obsolete.
+    #[must_use = "segments that are not removed stay on disk"]
+    pub(crate) fn close(&self) -> Vec<ObsoleteSegment> {
+        self.lock().segments.close()
     }
 
-    /// A panic elsewhere can't leave it half changed: what is written is held at once, and nothing in between can fail.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    /// A panic elsewhere can't leave the state half changed: what is written is inserted at once, and nothing in
+    /// between can fail.
+    fn lock(&self) -> MutexGuard<'_, WalState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    /// The conversations whose oldest held event is such a one.
-    fn groups(&self, is_such: impl Fn(&Held) -> bool) -> Vec<Vec<String>> {
-        let held = self
-            .logs
+impl WalState {
+    /// Returns the conversations whose oldest unflushed event satisfies `is_due`, in groups of one transaction each.
+    fn flush_groups(&self, is_due: impl Fn(&MemtableEntry) -> bool) -> Vec<Vec<String>> {
+        let due = self
+            .memtables
             .iter()
-            .filter(|(_, log)| log.held.front().is_some_and(&is_such));
-        let ids: Vec<_> = held.map(|(id, _)| id.clone()).collect();
-        ids.chunks(FLUSHED_AT_ONCE).map(<[String]>::to_vec).collect()
+            .filter(|(_, memtable)| memtable.oldest().is_some_and(&is_due));
+        let ids: Vec<_> = due.map(|(id, _)| id.clone()).collect();
+        ids.chunks(FLUSH_GROUP).map(<[String]>::to_vec).collect()
     }
 
-    fn take(&mut self, step: Step) {
-        match step {
-            Step::Streams {
+    fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::TurnStreams {
                 conversation,
                 turn,
                 turn_id,
             } => {
-                let log = self.logs.entry(conversation).or_default();
-                log.streaming.insert(turn, turn_id);
+                let memtable = self.memtables.entry(conversation).or_default();
+                memtable.streaming.insert(turn, turn_id);
             }
-            Step::Grew { conversation, last_seq } => {
-                if let Some(log) = self.logs.get_mut(&conversation) {
-                    log.last_seq = last_seq;
+            Effect::LogGrew { conversation, last_seq } => {
+                if let Some(memtable) = self.memtables.get_mut(&conversation) {
+                    memtable.last_seq = last_seq;
                 }
             }
-            Step::Flushed { conversation, last_seq } => {
-                if let Some(log) = self.logs.get_mut(&conversation) {
-                    log.let_go(last_seq, &mut self.journal);
+            Effect::Flushed { conversation, last_seq } => {
+                if let Some(memtable) = self.memtables.get_mut(&conversation) {
+                    memtable.release(last_seq, &mut self.segments);
                 }
-                self.forget_if_idle(&conversation);
+                self.remove_if_idle(&conversation);
             }
-            Step::Stops { conversation, turn } => {
-                if let Some(log) = self.logs.get_mut(&conversation) {
-                    log.streaming.remove(&turn);
+            Effect::TurnLeavesFastPath { conversation, turn } => {
+                if let Some(memtable) = self.memtables.get_mut(&conversation) {
+                    memtable.streaming.remove(&turn);
                 }
-                self.forget_if_idle(&conversation);
+                self.remove_if_idle(&conversation);
             }
-            Step::Gone { conversation } => {
-                if let Some(log) = self.logs.get_mut(&conversation) {
-                    log.streaming.clear();
-                    log.let_go(u64::MAX, &mut self.journal);
+            Effect::Deleted { conversation } => {
+                if let Some(memtable) = self.memtables.get_mut(&conversation) {
+                    memtable.streaming.clear();
+                    memtable.release(u64::MAX, &mut self.segments);
                 }
-                self.forget_if_idle(&conversation);
+                self.remove_if_idle(&conversation);
             }
         }
     }
 
-    fn forget_if_idle(&mut self, conversation: &str) {
-        let is_idle = |log: &LiveLog| log.queued == 0 && log.streaming.is_empty() && log.held.is_empty();
-        if self.logs.get(conversation).is_some_and(is_idle) {
-            self.logs.remove(conversation);
+    fn remove_if_idle(&mut self, conversation: &str) {
+        if self.memtables.get(conversation).is_some_and(Memtable::is_idle) {
+            self.memtables.remove(conversation);
         }
     }
 }
 
-/// A command on its way through the writer.
-pub(crate) struct Ticket {
-    live: Live,
+/// Keeps a conversation's fast path closed while a command of it is queued or run by the writer.
+pub(crate) struct FastPathGuard {
+    wal: Wal,
     conversation: String,
 }
 
-impl Drop for Ticket {
+impl Drop for FastPathGuard {
     fn drop(&mut self) {
-        let mut state = self.live.lock();
-        if let Some(log) = state.logs.get_mut(&self.conversation) {
-            log.queued -= 1;
-            if log.queued == 0 {
-                log.waiting.clear();
+        let mut state = self.wal.lock();
+        if let Some(memtable) = state.memtables.get_mut(&self.conversation) {
+            memtable.queued_commands -= 1;
+            if memtable.queued_commands == 0 {
+                memtable.waiters.clear();
             }
         }
-        state.forget_if_idle(&self.conversation);
+        state.remove_if_idle(&self.conversation);
     }
 }
 
-impl fmt::Debug for Live {
+impl fmt::Debug for Wal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Live").finish_non_exhaustive()
+        f.debug_struct("Wal").finish_non_exhaustive()
     }
 }

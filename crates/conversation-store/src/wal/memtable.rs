@@ -1,28 +1,29 @@
-//! What is held of one conversation, and when it is worth a place in the database.
+//! A memtable: the unflushed events of one conversation, and when they are worth a flush.
 
 use std::collections::{HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::journal::Journal;
+use super::segments::Segments;
 use crate::{AppendEvents, Event, TurnKey};
 
-/// Events of one conversation that are worth a transaction's share: a few pages, where one by one they'd be a page each.
+/// Events of one conversation that are worth a flush: they fill a few pages, where written one by one each would dirty
+/// one.
 const FLUSH_EVENTS: usize = 64;
 
-/// Bytes that are worth it too.
+/// Bytes of one conversation that are worth a flush.
 const FLUSH_BYTES: usize = 16 << 10;
 
-/// Events of one conversation that may wait for the database at most; a sender waits for the writer then.
+/// The most events of one memtable; a sender waits for the writer then.
 const MAX_EVENTS: usize = 8 * FLUSH_EVENTS;
 
-/// The same in bytes.
+/// The most bytes of one memtable.
 const MAX_BYTES: usize = 8 * FLUSH_BYTES;
 
-/// An event of a running turn, with what it adds to the turn's answer.
+/// An event of a running turn with what it adds to the turn's answer, as a segment stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct LiveEvent {
+pub(crate) struct WalEvent {
     pub(crate) seq: u64,
     pub(crate) turn: TurnKey,
     pub(crate) turn_id: String,
@@ -35,8 +36,8 @@ pub(crate) struct LiveEvent {
     pub(crate) ids: Vec<u32>,
 }
 
-impl LiveEvent {
-    /// The event as readers get it.
+impl WalEvent {
+    /// Returns the event as readers get it.
     pub(crate) fn event(&self) -> Event {
         Event {
             seq: self.seq,
@@ -53,40 +54,43 @@ impl LiveEvent {
     }
 }
 
-/// One conversation's.
+/// One conversation's memtable, and what decides whether its appends take the fast path.
 #[derive(Default)]
-pub(super) struct LiveLog {
-    /// The turns that stream, by the ids that clients know.
+pub(super) struct Memtable {
+    /// The turns that stream, with the ids that clients know.
     pub(super) streaming: HashMap<TurnKey, String>,
+    /// Where the log ends, unflushed events included.
     pub(super) last_seq: u64,
-    /// Commands on their way through the writer.
-    pub(super) queued: usize,
-    /// Senders that wait until there is none.
-    pub(super) waiting: Vec<oneshot::Sender<()>>,
-    pub(super) held: VecDeque<Held>,
-    pub(super) bytes: usize,
-    /// How much was held when a flush was last asked for.
-    asked: (usize, usize),
+    /// Commands of the conversation that the writer has not run yet.
+    pub(super) queued_commands: usize,
+    /// Dropped once there is no such command, which wakes the appends that wait for the fast path.
+    pub(super) waiters: Vec<oneshot::Sender<()>>,
+    entries: VecDeque<MemtableEntry>,
+    bytes: usize,
+    /// The events and bytes that were held when a flush was last requested.
+    flush_requested_at: (usize, usize),
 }
 
-pub(super) struct Held {
-    pub(super) event: LiveEvent,
-    /// The file of the journal that has it.
+/// An unflushed event.
+pub(super) struct MemtableEntry {
+    pub(super) event: WalEvent,
+    /// The number of the segment that has it.
     pub(super) segment: u64,
 }
 
-/// Whether an append may take the short way at all: it changes no row but its own, a power cut may take it, and it is no flush by itself.
-pub(super) fn is_short(append: &AppendEvents) -> bool {
+/// Returns true if an append may take the fast path: it changes no row of its turn, a power cut may undo it, and it is
+/// smaller than a flush.
+pub(super) fn may_take_fast_path(append: &AppendEvents) -> bool {
     append.started.is_none() && append.rounds_json.is_none() && append.bytes() <= FLUSH_BYTES
 }
 
-impl LiveLog {
-    /// The append's events under their numbers, if its turn streams.
-    pub(super) fn number(&self, append: &AppendEvents) -> Option<Vec<LiveEvent>> {
+impl Memtable {
+    /// Numbers an append's events. Returns `None` if its turn doesn't stream.
+    pub(super) fn number(&self, append: &AppendEvents) -> Option<Vec<WalEvent>> {
         let turn_id = self.streaming.get(&append.turn)?;
         let numbered = (self.last_seq + 1..).zip(&append.events);
         let mut events: Vec<_> = numbered
-            .map(|(seq, event)| LiveEvent {
+            .map(|(seq, event)| WalEvent {
                 seq,
                 turn: append.turn,
                 turn_id: turn_id.clone(),
@@ -97,7 +101,7 @@ impl LiveLog {
                 ids: Vec::new(),
             })
             .collect();
-        // As in the database: what is added to the answer stands with the first event.
+        // As in the database: the first event's row holds what the append adds to the answer.
         if let (Some(first), Some(answer)) = (events.first_mut(), &append.answer) {
             first.text = Some(answer.text.clone());
             first.ids.clone_from(&answer.ids);
@@ -105,37 +109,53 @@ impl LiveLog {
         Some(events)
     }
 
-    /// Whether it holds so much that a sender waits for the writer.
+    /// Returns true if a sender must wait for the writer.
     pub(super) fn is_full(&self) -> bool {
-        self.held.len() >= MAX_EVENTS || self.bytes >= MAX_BYTES
+        self.entries.len() >= MAX_EVENTS || self.bytes >= MAX_BYTES
     }
 
-    pub(super) fn hold(&mut self, events: Vec<LiveEvent>, segment: u64) {
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Returns true if the memtable serves no purpose and can be removed.
+    pub(super) fn is_idle(&self) -> bool {
+        self.queued_commands == 0 && self.streaming.is_empty() && self.entries.is_empty()
+    }
+
+    pub(super) fn oldest(&self) -> Option<&MemtableEntry> {
+        self.entries.front()
+    }
+
+    /// Adds events that a segment has.
+    pub(super) fn insert(&mut self, events: Vec<WalEvent>, segment: u64) {
         for event in events {
             self.last_seq = event.seq;
             self.bytes += event.bytes();
-            self.held.push_back(Held { event, segment });
+            self.entries.push_back(MemtableEntry { event, segment });
         }
     }
 
-    pub(super) fn is_worth_a_flush(&mut self) -> bool {
-        let (events, bytes) = self.asked;
-        let is_due = self.held.len() >= events + FLUSH_EVENTS || self.bytes >= bytes + FLUSH_BYTES;
+    /// Returns true if so much was added since the last request that a flush should be requested.
+    pub(super) fn is_flush_due(&mut self) -> bool {
+        let (events, bytes) = self.flush_requested_at;
+        let is_due = self.entries.len() >= events + FLUSH_EVENTS || self.bytes >= bytes + FLUSH_BYTES;
         if is_due {
-            self.asked = (self.held.len(), self.bytes);
+            self.flush_requested_at = (self.entries.len(), self.bytes);
         }
         is_due
     }
 
-    pub(super) fn let_go(&mut self, last_seq: u64, journal: &mut Journal) {
-        while let Some(held) = self.held.pop_front_if(|held| held.event.seq <= last_seq) {
-            self.bytes -= held.event.bytes();
-            journal.let_go(held.segment);
+    /// Drops the events up to `last_seq`, which the database has, and their references to segments.
+    pub(super) fn release(&mut self, last_seq: u64, segments: &mut Segments) {
+        while let Some(entry) = self.entries.pop_front_if(|entry| entry.event.seq <= last_seq) {
+            self.bytes -= entry.event.bytes();
+            segments.release(entry.segment);
         }
-        self.asked = (0, 0);
+        self.flush_requested_at = (0, 0);
     }
 
-    pub(super) fn events(&self) -> Vec<LiveEvent> {
-        self.held.iter().map(|held| held.event.clone()).collect()
+    pub(super) fn events(&self) -> Vec<WalEvent> {
+        self.entries.iter().map(|entry| entry.event.clone()).collect()
     }
 }

@@ -1,8 +1,9 @@
-//! The journal: files to which events are appended in the order of time, and which are removed once the database has them.
+//! The segments of the write-ahead log: files that are appended to in the order of time, and removed once the database
+//! has their events.
 //!
-//! A file begins with [`HEADER`]; then each append is one line: the CRC-32 of its JSON as eight hexadecimal digits, a space, the JSON.
-//! A line that a kill has cut short was never acknowledged. Files are never synced: they outlive the process, and a power cut takes
-//! back what a commit with `synchronous=NORMAL` would lose, too.
+//! A segment begins with [`HEADER`]. Then each append is one line: the CRC-32 of its JSON as eight hexadecimal digits,
+//! a space, the JSON. A line that was cut short by a kill was never acknowledged. Segments are never synced: they
+//! outlive the process, and a power cut undoes what it would undo of a commit with `synchronous=NORMAL`, too.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -13,57 +14,62 @@ use std::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::LiveEvent;
+use super::WalEvent;
 
-/// The first line of every file; a later form gets another number.
+/// The first line of every segment; a later format gets another number.
 pub(super) const HEADER: &str = "streaming-llm running turns 1\n";
 
 /// What that line begins with in every version.
-const NAME: &[u8] = b"streaming-llm running turns ";
+const HEADER_NAME: &[u8] = b"streaming-llm running turns ";
 
 const PREFIX: &str = "running-";
 const SUFFIX: &str = ".log";
 
-/// A file takes this much, a few seconds of hundreds of turns; then another is begun, and the first can go as soon as it is flushed.
+/// A segment's size, a few seconds of hundreds of turns: then another one is begun, and this one can be removed as soon
+/// as its events are flushed.
 const SEGMENT_BYTES: u64 = 4 << 20;
 
-/// The longest line that is read back: several times what one append may hold, in JSON.
+/// The longest line that is read back: several times the largest append, as JSON.
 const MAX_LINE: u64 = 1 << 20;
 
-/// One append.
+/// One append, as a line stores it.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Entry<C, E> {
+pub(super) struct SegmentRecord<C, E> {
     pub(super) conversation: C,
     pub(super) events: E,
 }
 
-/// This process's files, and those of ended ones that still hold something.
+/// This process's segments, and those of ended processes that still have unflushed events.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(super) struct Segments {
     folder: PathBuf,
+    /// The segment that is appended to; made by the first append that needs it.
     current: Option<Segment>,
-    old: Vec<Segment>,
-    next: u64,
+    /// Segments that take no more appends.
+    sealed: Vec<Segment>,
+    last_number: u64,
+    /// The line that is written, kept for its allocation.
     line: Vec<u8>,
 }
 
-/// A file of the journal, locked as long as it is open.
+/// A segment, locked as long as it is open.
 #[derive(Debug)]
 struct Segment {
+    /// Counts this process's segments; not part of the file's name.
     number: u64,
     file: File,
     path: PathBuf,
     bytes: u64,
-    /// Events in it that the database doesn't have.
-    held: usize,
+    /// How many of its events the database lacks.
+    unflushed: usize,
 }
 
-/// A file that nobody needs any more.
+/// A segment whose events are all in the database.
 #[derive(Debug)]
-pub(crate) struct Retired(Segment);
+pub(crate) struct ObsoleteSegment(Segment);
 
-impl Retired {
-    /// Removes it. One that stays is read at the next start, and adds nothing then.
+impl ObsoleteSegment {
+    /// Removes the file. One that stays is read at the next start, and adds nothing then.
     pub(crate) fn remove(self) {
         let Self(segment) = self;
         if let Err(error) = fs::remove_file(&segment.path) {
@@ -72,22 +78,22 @@ impl Retired {
     }
 }
 
-impl Journal {
+impl Segments {
     pub(super) fn new(folder: &Path) -> Self {
         Self {
             folder: folder.to_owned(),
             current: None,
-            old: Vec::new(),
-            next: 0,
+            sealed: Vec::new(),
+            last_number: 0,
             line: Vec::new(),
         }
     }
 
-    /// Appends events in one write; the number of the file that has them. After an error it has nothing of them.
-    pub(super) fn append(&mut self, conversation: &str, events: &[LiveEvent]) -> io::Result<u64> {
+    /// Appends events in one write, and returns the number of their segment. After an error no segment has any of them.
+    pub(super) fn append(&mut self, conversation: &str, events: &[WalEvent]) -> io::Result<u64> {
         self.line.clear();
         self.line.extend_from_slice(b"00000000 ");
-        serde_json::to_writer(&mut self.line, &Entry { conversation, events })?;
+        serde_json::to_writer(&mut self.line, &SegmentRecord { conversation, events })?;
         let (sum, json) = self.line.split_at_mut(9);
         write!(&mut sum[..8], "{:08x}", crc32fast::hash(json))?;
         self.line.push(b'\n');
@@ -98,7 +104,7 @@ impl Journal {
         match segment.file.write_all(&self.line) {
             Ok(()) => {
                 segment.bytes += self.line.len() as u64;
-                segment.held += events.len();
+                segment.unflushed += events.len();
                 Ok(self.current.insert(segment).number)
             }
             Err(error) => {
@@ -106,58 +112,58 @@ impl Journal {
                     self.current = Some(segment);
                 } else {
                     // It may end in half a line: no other may follow that.
-                    self.old.push(segment);
+                    self.sealed.push(segment);
                 }
                 Err(error)
             }
         }
     }
 
-    /// Has another file begin if this one is long enough; the number that it will have.
-    pub(super) fn begin_segment_if_full(&mut self) -> Option<u64> {
+    /// Seals the current segment if it is full. Returns the number that the next one will have.
+    pub(super) fn rotate_if_full(&mut self) -> Option<u64> {
         let full = self.current.take_if(|segment| segment.bytes >= SEGMENT_BYTES)?;
-        self.old.push(full);
-        Some(self.next + 1)
+        self.sealed.push(full);
+        Some(self.last_number + 1)
     }
 
-    /// Takes over a file of an ended process, which holds so many events that the database lacks.
-    pub(super) fn take_over(&mut self, Found { path, file, .. }: Found, held: usize) -> u64 {
-        let number = self.number();
-        self.old.push(Segment {
+    /// Adopts a segment of an ended process, of which the database lacks `unflushed` events. Returns its number here.
+    pub(super) fn adopt(&mut self, FoundSegment { path, file, .. }: FoundSegment, unflushed: usize) -> u64 {
+        let number = self.next_number();
+        self.sealed.push(Segment {
             number,
             file,
             path,
             bytes: 0,
-            held,
+            unflushed,
         });
         number
     }
 
-    /// Notes that the database has an event of that file.
-    pub(super) fn let_go(&mut self, number: u64) {
-        let segments = self.current.iter_mut().chain(&mut self.old);
+    /// Counts one event of that segment as flushed.
+    pub(super) fn release(&mut self, number: u64) {
+        let segments = self.current.iter_mut().chain(&mut self.sealed);
         for segment in segments.filter(|segment| segment.number == number) {
-            segment.held -= 1;
+            segment.unflushed -= 1;
         }
     }
 
-    /// Gives up the files that hold nothing and take no more.
-    pub(super) fn retire(&mut self) -> Vec<Retired> {
-        self.old
-            .extract_if(.., |segment| segment.held == 0)
-            .map(Retired)
+    /// Takes out the sealed segments without unflushed events.
+    pub(super) fn take_obsolete(&mut self) -> Vec<ObsoleteSegment> {
+        self.sealed
+            .extract_if(.., |segment| segment.unflushed == 0)
+            .map(ObsoleteSegment)
             .collect()
     }
 
-    /// Takes no more.
-    pub(super) fn close(&mut self) -> Vec<Retired> {
-        self.old.extend(self.current.take());
-        self.retire()
+    /// Seals the current segment. Returns what is obsolete then.
+    pub(super) fn close(&mut self) -> Vec<ObsoleteSegment> {
+        self.sealed.extend(self.current.take());
+        self.take_obsolete()
     }
 
-    fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
+    fn next_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
     }
 
     fn create(&mut self) -> io::Result<Segment> {
@@ -168,30 +174,30 @@ impl Journal {
             file.write_all(HEADER.as_bytes())
         };
         if let Err(error) = begin() {
-            // An empty file would be read at the next start, and add nothing; better there is none.
+            // An empty file would be read at the next start and add nothing; there had better be none.
             let _ = fs::remove_file(&path);
             return Err(error);
         }
         Ok(Segment {
-            number: self.number(),
+            number: self.next_number(),
             file,
             path,
             bytes: HEADER.len() as u64,
-            held: 0,
+            unflushed: 0,
         })
     }
 }
 
-/// A file of an ended process.
+/// A segment of an ended process, with its records.
 #[derive(Debug)]
-pub(super) struct Found {
-    pub(super) path: PathBuf,
+pub(super) struct FoundSegment {
+    path: PathBuf,
     file: File,
-    pub(super) entries: Vec<Entry<String, Vec<LiveEvent>>>,
+    pub(super) records: Vec<SegmentRecord<String, Vec<WalEvent>>>,
 }
 
-/// Reads the files of ended processes in a folder; those of a running one are locked, and left alone.
-pub(super) fn find(folder: &Path) -> io::Result<Vec<Found>> {
+/// Reads the segments of ended processes in a folder. Those of a running process are locked, and skipped.
+pub(super) fn find(folder: &Path) -> io::Result<Vec<FoundSegment>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -205,17 +211,17 @@ pub(super) fn find(folder: &Path) -> io::Result<Vec<Found>> {
             Err(fs::TryLockError::WouldBlock) => continue,
             Err(fs::TryLockError::Error(error)) => return Err(error),
         }
-        let entries = read(&mut file)?;
-        found.push(Found { path, file, entries });
+        let records = read(&mut file)?;
+        found.push(FoundSegment { path, file, records });
     }
     Ok(found)
 }
 
-/// Reads a file up to its first line that is not whole.
-fn read(file: &mut File) -> io::Result<Vec<Entry<String, Vec<LiveEvent>>>> {
+/// Reads a segment up to its first line that is not whole.
+fn read(file: &mut File) -> io::Result<Vec<SegmentRecord<String, Vec<WalEvent>>>> {
     file.rewind()?;
     let mut reader = BufReader::new(file);
-    let mut entries = Vec::new();
+    let mut records = Vec::new();
     let mut line = Vec::new();
     let mut is_first = true;
     loop {
@@ -225,24 +231,26 @@ fn read(file: &mut File) -> io::Result<Vec<Entry<String, Vec<LiveEvent>>>> {
             if line == HEADER.as_bytes() {
                 continue;
             }
-            // A newer version's is not for this one to drop. Anything else is what a power cut leaves of a file that was never synced.
-            let version = line.strip_prefix(NAME).and_then(|rest| rest.strip_suffix(b"\n"));
+            // A newer version's segment must not be dropped by this one. Any other header is what a power cut leaves of
+            // a file that was never synced.
+            let version = line.strip_prefix(HEADER_NAME).and_then(|rest| rest.strip_suffix(b"\n"));
             if version.is_some_and(|version| version.iter().all(u8::is_ascii_digit)) {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,
                     "a journal is of another version",
                 ));
             }
-            return Ok(entries);
+            return Ok(records);
         }
         match parse(&line) {
-            Some(entry) => entries.push(entry),
-            None => return Ok(entries),
+            Some(record) => records.push(record),
+            None => return Ok(records),
         }
     }
 }
 
-fn parse(line: &[u8]) -> Option<Entry<String, Vec<LiveEvent>>> {
+/// Parses one line. Returns `None` if it is not whole, or its checksum is wrong.
+fn parse(line: &[u8]) -> Option<SegmentRecord<String, Vec<WalEvent>>> {
     let (sum, json) = line.strip_suffix(b"\n")?.split_at_checked(9)?;
     let sum = std::str::from_utf8(sum.strip_suffix(b" ")?).ok()?;
     let sum = u32::from_str_radix(sum, 16).ok()?;
