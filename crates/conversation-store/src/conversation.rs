@@ -1,6 +1,6 @@
 //! A conversation as it is listed, and a page of conversations.
 
-use crate::{TurnKey, wal::MemtableSnapshot};
+use crate::{TurnKey, unflushed::MemtableSnapshot};
 
 /// One conversation, without its turns and events.
 #[derive(Debug, Clone, PartialEq, Eq)]

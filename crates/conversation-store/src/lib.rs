@@ -22,6 +22,7 @@ mod tail;
 mod tests;
 mod token_ids;
 mod turn;
+mod unflushed;
 mod wal;
 mod writer;
 

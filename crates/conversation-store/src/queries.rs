@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 use crate::{
     Conversation, Event, Page, StoreError, TurnKey,
     error::Result,
-    wal::{MemtableSnapshot, WalEvent},
+    unflushed::{MemtableSnapshot, WalEvent},
 };
 
 pub(crate) use answer::StoredAnswer;

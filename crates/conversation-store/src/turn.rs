@@ -239,6 +239,17 @@ impl AppendEvents {
             ..self
         }
     }
+
+    /// Returns the size of what the append stores.
+    pub(crate) fn bytes(&self) -> usize {
+        let events: usize = self.events.iter().map(NewEvent::bytes).sum();
+        let answer = self
+            .answer
+            .as_ref()
+            .map_or(0, |answer| answer.text.len() + size_of_val(answer.ids.as_slice()));
+        let rounds = self.rounds_json.as_ref().map_or(0, String::len);
+        events + answer + rounds + self.started.as_ref().map_or(0, |started| started.model.len())
+    }
 }
 
 /// Appends events that don't come from a running turn, such as a narrator's or a controller's. Creates the conversation

@@ -28,8 +28,8 @@ use crate::{
     AppendEvents, Seqs, TurnKey,
     error::Result,
     tail::{LogGrowth, Subscriptions},
+    unflushed::{MemtableSnapshot, WalEvent},
 };
-pub(crate) use memtable::WalEvent;
 use memtable::{Memtable, MemtableEntry, may_take_fast_path};
 pub(crate) use segments::ObsoleteSegment;
 use segments::Segments;
@@ -40,19 +40,6 @@ const MAX_SEGMENT_AGE: u64 = 8;
 
 /// Conversations in one transaction when all are flushed, so that no turn's beginning or end waits long behind it.
 const FLUSH_GROUP: usize = 32;
-
-/// A copy of what some conversations' memtables hold, each in order. Taken before a read of the database begins:
-/// together they have no gap, since a flush in between only puts events into both.
-#[derive(Debug, Default)]
-pub(crate) struct MemtableSnapshot(HashMap<String, Vec<WalEvent>>);
-
-impl MemtableSnapshot {
-    /// Returns the events that a database lacks whose log of that conversation ends at `last_seq`.
-    pub(crate) fn after(&self, conversation: &str, last_seq: u64) -> &[WalEvent] {
-        let events = self.0.get(conversation).map_or(&[][..], Vec::as_slice);
-        &events[events.partition_point(|event| event.seq <= last_seq)..]
-    }
-}
 
 /// What a committed transaction changes in memory. The effects of one transaction are applied in order.
 #[derive(Debug)]
@@ -177,15 +164,15 @@ impl Wal {
             .memtables
             .get(conversation)
             .filter(|memtable| !memtable.is_empty());
-        let events = memtable.map(|memtable| (conversation.to_owned(), memtable.events()));
-        MemtableSnapshot(events.into_iter().collect())
+        let filled = memtable.map(|memtable| (conversation.to_owned(), memtable.events()));
+        filled.into_iter().collect()
     }
 
     /// Copies every memtable.
     pub(crate) fn snapshot_all(&self) -> MemtableSnapshot {
         let state = self.lock();
         let filled = state.memtables.iter().filter(|(_, memtable)| !memtable.is_empty());
-        MemtableSnapshot(filled.map(|(id, memtable)| (id.clone(), memtable.events())).collect())
+        filled.map(|(id, memtable)| (id.clone(), memtable.events())).collect()
     }
 
     /// Returns every conversation that has unflushed events, in groups of one transaction each.

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, named_params};
 
-use crate::{TurnKey, error::Result, token_ids, wal::WalEvent};
+use crate::{TurnKey, error::Result, token_ids, unflushed::WalEvent};
 
 /// An answer's text and its ids as a blob.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, named_params};
 
 use super::{MAX_BYTES, MAX_PAGE, StoredAnswer, find, find_known, row_limit, unsigned};
 use crate::{
-    PathLimit, PathStart, StoreError, Turn, TurnKey, TurnState, error::Result, token_ids, wal::MemtableSnapshot,
+    PathLimit, PathStart, StoreError, Turn, TurnKey, TurnState, error::Result, token_ids, unflushed::MemtableSnapshot,
 };
 
 /// Makes a query for the columns that [`turn_of`] reads, with that condition.

@@ -2,11 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::segments::Segments;
-use crate::{AppendEvents, Event, TurnKey};
+use crate::{AppendEvents, TurnKey, unflushed::WalEvent};
 
 /// Events of one conversation that are worth a flush: they fill a few pages, where written one by one each would dirty
 /// one.
@@ -21,39 +20,6 @@ const MAX_EVENTS: usize = 8 * FLUSH_EVENTS;
 /// The most bytes of one memtable.
 const MAX_BYTES: usize = 8 * FLUSH_BYTES;
 
-/// An event of a running turn with what it adds to the turn's answer, as a segment stores it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct WalEvent {
-    pub(crate) seq: u64,
-    pub(crate) turn: TurnKey,
-    pub(crate) turn_id: String,
-    pub(crate) kind: String,
-    pub(crate) at_ms: i64,
-    pub(crate) json: String,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(crate) text: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub(crate) ids: Vec<u32>,
-}
-
-impl WalEvent {
-    /// Returns the event as readers get it.
-    pub(crate) fn event(&self) -> Event {
-        Event {
-            seq: self.seq,
-            kind: self.kind.clone(),
-            turn_id: Some(self.turn_id.clone()),
-            at_ms: self.at_ms,
-            json: self.json.clone(),
-        }
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        let text = self.text.as_ref().map_or(0, String::len);
-        self.kind.len() + self.json.len() + text + size_of_val(self.ids.as_slice())
-    }
-}
-
 /// One conversation's memtable, and what decides whether its appends take the fast path.
 #[derive(Default)]
 pub(super) struct Memtable {
@@ -66,9 +32,15 @@ pub(super) struct Memtable {
     /// Dropped once there is no such command, which wakes the appends that wait for the fast path.
     pub(super) waiters: Vec<oneshot::Sender<()>>,
     entries: VecDeque<MemtableEntry>,
+    size: MemtableSize,
+    /// The size at which a flush was last requested.
+    flush_requested_at: MemtableSize,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct MemtableSize {
+    events: usize,
     bytes: usize,
-    /// The events and bytes that were held when a flush was last requested.
-    flush_requested_at: (usize, usize),
 }
 
 /// An unflushed event.
@@ -111,7 +83,7 @@ impl Memtable {
 
     /// Returns true if a sender must wait for the writer.
     pub(super) fn is_full(&self) -> bool {
-        self.entries.len() >= MAX_EVENTS || self.bytes >= MAX_BYTES
+        self.size.events >= MAX_EVENTS || self.size.bytes >= MAX_BYTES
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -131,17 +103,18 @@ impl Memtable {
     pub(super) fn insert(&mut self, events: Vec<WalEvent>, segment: u64) {
         for event in events {
             self.last_seq = event.seq;
-            self.bytes += event.bytes();
+            self.size.events += 1;
+            self.size.bytes += event.bytes();
             self.entries.push_back(MemtableEntry { event, segment });
         }
     }
 
     /// Returns true if so much was added since the last request that a flush should be requested.
     pub(super) fn is_flush_due(&mut self) -> bool {
-        let (events, bytes) = self.flush_requested_at;
-        let is_due = self.entries.len() >= events + FLUSH_EVENTS || self.bytes >= bytes + FLUSH_BYTES;
+        let (now, last) = (self.size, self.flush_requested_at);
+        let is_due = now.events >= last.events + FLUSH_EVENTS || now.bytes >= last.bytes + FLUSH_BYTES;
         if is_due {
-            self.flush_requested_at = (self.entries.len(), self.bytes);
+            self.flush_requested_at = now;
         }
         is_due
     }
@@ -149,10 +122,11 @@ impl Memtable {
     /// Drops the events up to `last_seq`, which the database has, and their references to segments.
     pub(super) fn release(&mut self, last_seq: u64, segments: &mut Segments) {
         while let Some(entry) = self.entries.pop_front_if(|entry| entry.event.seq <= last_seq) {
-            self.bytes -= entry.event.bytes();
+            self.size.events -= 1;
+            self.size.bytes -= entry.event.bytes();
             segments.release(entry.segment);
         }
-        self.flush_requested_at = (0, 0);
+        self.flush_requested_at = MemtableSize::default();
     }
 
     pub(super) fn events(&self) -> Vec<WalEvent> {

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
-use super::{Memtable, WalEvent, WalState, segments};
-use crate::{StoreError, TurnState, error::Result, queries};
+use super::{Memtable, WalState, segments};
+use crate::{StoreError, TurnState, error::Result, queries, unflushed::WalEvent};
 
 /// Reads every segment in the folder. Events that the database has already, or that don't continue its log, are
 /// skipped.

@@ -14,7 +14,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::WalEvent;
+use crate::unflushed::WalEvent;
 
 /// The first line of every segment; a later format gets another number.
 pub(super) const HEADER: &str = "streaming-llm running turns 1\n";

@@ -6,9 +6,7 @@ use super::{
     Apply, Batch,
     batch::{TurnRef, check_size},
 };
-use crate::{
-    AppendEvents, NewEvent, Seqs, StartedFacts, StoreError, TurnKey, TurnState, error::Result, queries, wal::Effect,
-};
+use crate::{AppendEvents, Seqs, StartedFacts, StoreError, TurnKey, TurnState, error::Result, queries, wal::Effect};
 
 impl Apply for AppendEvents {
     type Output = Seqs;
@@ -64,17 +62,6 @@ impl Apply for AppendEvents {
 }
 
 impl AppendEvents {
-    /// Returns the size of what the append stores.
-    pub(crate) fn bytes(&self) -> usize {
-        let events: usize = self.events.iter().map(NewEvent::bytes).sum();
-        let answer = self
-            .answer
-            .as_ref()
-            .map_or(0, |answer| answer.text.len() + size_of_val(answer.ids.as_slice()));
-        let rounds = self.rounds_json.as_ref().map_or(0, String::len);
-        events + answer + rounds + self.started.as_ref().map_or(0, |started| started.model.len())
-    }
-
     fn check_state(&self, state: TurnState) -> Result<()> {
         let turn = self.turn;
         if state.is_terminal() {
