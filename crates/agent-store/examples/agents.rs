@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         put.agent.etag()
     );
 
-    // The second writer has not seen the first one's change, and is told so.
+    // The second writer has not seen the first one's change, and is refused.
     let condition = Condition::parse_if_match("\"an older version\"")?;
     if let Err(error) = store.put(reviewer, Some(&condition)) {
         println!("refused: {error}");

@@ -1,4 +1,4 @@
-//! An agent as it is read, and as it is written.
+//! An agent as it is read, and the draft by which it is written.
 
 use std::fmt::Write as _;
 
@@ -7,28 +7,29 @@ use sha2::{Digest as _, Sha256};
 
 use crate::AgentId;
 
-/// An agent, complete and checked, but for what its options mean.
+/// An agent, complete and checked, except for the meaning of its options.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Agent {
     /// Its id, and its file's name.
     pub id: AgentId,
     /// The name that people read.
     pub name: String,
-    /// What the model is told to be.
+    /// The system prompt.
     pub system_prompt: String,
-    /// The file's body: what the agent knows.
+    /// The file's body: the agent's context as Markdown.
     pub markdown_context: String,
-    /// The front matter's `options`, as they are written there.
+    /// The front matter's `options`, unchanged.
     pub options: Map<String, Value>,
-    /// The front matter's `model`: the names of the models that may answer, the first one first. Empty: any default.
+    /// The front matter's `model`: the names of the models that may answer, in the order in which they are tried.
+    /// Empty: the default.
     pub models: Vec<String>,
-    /// The front matter's `tools`, as they are written there.
+    /// The front matter's `tools`, unchanged.
     pub tools: Vec<Value>,
-    /// SHA-256 of all of the above, in lower-case hexadecimal: its version, and its `ETag`.
+    /// SHA-256 of all fields above, in lower-case hexadecimal: the agent's version and `ETag`.
     pub hash: String,
 }
 
-/// What the front matter says of how an agent answers; a draft leaves it as it is.
+/// The keys of the front matter that decide how an agent answers. A draft doesn't change them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Behaviour {
     pub(crate) options: Map<String, Value>,
@@ -36,30 +37,30 @@ pub(crate) struct Behaviour {
     pub(crate) tools: Vec<Value>,
 }
 
-/// What a client writes of an agent. Options and unknown keys of the front matter stay as they are.
+/// The fields of an agent that a client writes. Options and unknown keys of the front matter are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
     /// The agent's id.
     pub id: AgentId,
     /// The name that people read; not blank.
     pub name: String,
-    /// What the model is told to be.
+    /// The system prompt.
     pub system_prompt: String,
-    /// What the agent knows.
+    /// The agent's context as Markdown.
     pub markdown_context: String,
 }
 
-/// What became of a [`Draft`].
+/// The result of writing a [`Draft`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Put {
     /// The agent as it is stored now.
     pub agent: Agent,
-    /// There was none of that id.
+    /// True if no agent of that id existed.
     pub created: bool,
 }
 
 impl Agent {
-    /// Puts an agent together and gives it its hash.
+    /// Makes an agent and computes its hash.
     pub(crate) fn new(draft: Draft, behaviour: Behaviour) -> Self {
         let Draft {
             id,
@@ -82,7 +83,7 @@ impl Agent {
         agent
     }
 
-    /// Takes what the front matter says of how it answers.
+    /// Returns the keys that decide how it answers.
     pub(crate) fn behaviour(self) -> Behaviour {
         Behaviour {
             options: self.options,
@@ -96,9 +97,9 @@ impl Agent {
         format!("\"{}\"", self.hash)
     }
 
-    /// Returns the hash that an agent of these words has, whatever `hash` says.
+    /// Computes the hash of the agent's fields; `hash` is ignored.
     ///
-    /// Each field is hashed with its length before it, so that no two agents run into the same bytes.
+    /// Each field is hashed after its length, so that no two agents have the same bytes.
     pub fn content_hash(&self) -> String {
         let options = Value::Object(self.options.clone()).to_string();
         let mut fields = vec![
@@ -110,7 +111,7 @@ impl Agent {
         ];
         let (models, tools) = (Value::from(self.models.clone()), Value::from(self.tools.clone()));
         let (models, tools) = (models.to_string(), tools.to_string());
-        // An agent that says nothing of them keeps the hash that it had before there were any.
+        // An agent without them keeps the hash that it had before these keys existed.
         if !(self.models.is_empty() && self.tools.is_empty()) {
             fields.extend([models.as_str(), &tools]);
         }

@@ -1,18 +1,18 @@
-//! Weighs YAML before it is built: aliases may stand for aliases, and a short file for gigabytes.
+//! Bounds the size of YAML before it is built: aliases may refer to aliases, so that a short file expands to gigabytes.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess as _, Visitor};
 
-/// What one value costs beside its text: about what it takes in memory.
+/// The cost of one value in addition to its text: about what it takes in memory.
 const VALUE_BYTES: usize = 64;
 
-/// The parser looks at every open bracket again for each token, so its time grows with brackets × bytes. This
-/// keeps it under about a second; 16 KiB may be all brackets, 1 MiB may have 256.
+/// The parser visits every open bracket again for each token, so its time grows with brackets × bytes. This limit keeps
+/// it under about a second: 16 KiB may consist of brackets, 1 MiB may have 256.
 const MAX_BRACKETS_TIMES_BYTES: usize = 1 << 28;
 
-/// Returns how many brackets may open in a text of that length, if `yaml` has more. Brackets inside words, which
-/// open nothing, are not counted; those in quoted text are, since telling them apart takes the parser itself.
+/// Returns how many brackets a text of that length may open, if `yaml` opens more. Brackets inside words, which open
+/// nothing, are not counted; those in quoted text are, since only the parser itself can recognise them.
 pub(crate) fn too_many_brackets(yaml: &str) -> Option<usize> {
     let limit = MAX_BRACKETS_TIMES_BYTES / yaml.len().max(1);
     let bytes = yaml.as_bytes();
@@ -22,46 +22,52 @@ pub(crate) fn too_many_brackets(yaml: &str) -> Option<usize> {
     (0..bytes.len()).filter(opens).nth(limit).map(|_| limit)
 }
 
-/// Says whether `yaml`, with its aliases expanded, stays within `limit` bytes. Builds nothing.
+/// Returns true if `yaml`, with its aliases expanded, stays within `limit` bytes. Builds nothing.
 ///
 /// # Errors
-/// What the parser says.
+/// The parser's.
 pub(crate) fn fits(yaml: &str, limit: usize) -> Result<bool, serde_norway::Error> {
-    let mut scale = Scale {
+    let mut budget = Budget {
         left: limit,
-        over: false,
+        exceeded: false,
     };
-    let weighed = Weigh(&mut scale).deserialize(serde_norway::Deserializer::from_str(yaml));
-    if scale.over { Ok(false) } else { weighed.map(|()| true) }
+    let counted = CountBytes(&mut budget).deserialize(serde_norway::Deserializer::from_str(yaml));
+    if budget.exceeded {
+        Ok(false)
+    } else {
+        counted.map(|()| true)
+    }
 }
 
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte >= 0x80 || matches!(byte, b'(' | b')' | b'_' | b'.' | b'$')
 }
 
-struct Scale {
+/// How many bytes may still come.
+struct Budget {
     left: usize,
-    over: bool,
+    exceeded: bool,
 }
 
-struct Weigh<'a>(&'a mut Scale);
+/// Visits a value and its parts, and takes their bytes from the budget.
+struct CountBytes<'a>(&'a mut Budget);
 
-impl Weigh<'_> {
-    fn put<E: Error>(&mut self, text_bytes: usize) -> Result<(), E> {
+impl CountBytes<'_> {
+    fn spend<E: Error>(&mut self, text_bytes: usize) -> Result<(), E> {
         match self.0.left.checked_sub(VALUE_BYTES + text_bytes) {
             Some(left) => {
                 self.0.left = left;
                 Ok(())
             }
             None => {
-                self.0.over = true;
+                self.0.exceeded = true;
                 Err(E::custom("too large"))
             }
         }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Weigh<'_> {
+impl<'de> DeserializeSeed<'de> for CountBytes<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -69,7 +75,7 @@ impl<'de> DeserializeSeed<'de> for Weigh<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Weigh<'_> {
+impl<'de> Visitor<'de> for CountBytes<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,31 +83,31 @@ impl<'de> Visitor<'de> for Weigh<'_> {
     }
 
     fn visit_bool<E: Error>(mut self, _: bool) -> Result<(), E> {
-        self.put(0)
+        self.spend(0)
     }
 
     fn visit_i64<E: Error>(mut self, _: i64) -> Result<(), E> {
-        self.put(0)
+        self.spend(0)
     }
 
     fn visit_u64<E: Error>(mut self, _: u64) -> Result<(), E> {
-        self.put(0)
+        self.spend(0)
     }
 
     fn visit_i128<E: Error>(mut self, _: i128) -> Result<(), E> {
-        self.put(0)
+        self.spend(0)
     }
 
     fn visit_u128<E: Error>(mut self, _: u128) -> Result<(), E> {
-        self.put(0)
+        self.spend(0)
     }
 
     fn visit_f64<E: Error>(mut self, _: f64) -> Result<(), E> {
-        self.put(0)
+        self.spend(0)
     }
 
     fn visit_unit<E: Error>(mut self) -> Result<(), E> {
-        self.put(0)
+        self.spend(0)
     }
 
     /// An empty document.
@@ -110,26 +116,26 @@ impl<'de> Visitor<'de> for Weigh<'_> {
     }
 
     fn visit_str<E: Error>(mut self, text: &str) -> Result<(), E> {
-        self.put(text.len())
+        self.spend(text.len())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut sequence: A) -> Result<(), A::Error> {
-        self.put(0)?;
-        while sequence.next_element_seed(Weigh(self.0))?.is_some() {}
+        self.spend(0)?;
+        while sequence.next_element_seed(CountBytes(self.0))?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        self.put(0)?;
-        while map.next_key_seed(Weigh(self.0))?.is_some() {
-            map.next_value_seed(Weigh(self.0))?;
+        self.spend(0)?;
+        while map.next_key_seed(CountBytes(self.0))?.is_some() {
+            map.next_value_seed(CountBytes(self.0))?;
         }
         Ok(())
     }
 
     /// A value with a tag of its own, `!tag value`.
     fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<(), A::Error> {
-        let ((), value) = tagged.variant_seed(Weigh(self.0))?;
-        value.newtype_variant_seed(Weigh(self.0))
+        let ((), value) = tagged.variant_seed(CountBytes(self.0))?;
+        value.newtype_variant_seed(CountBytes(self.0))
     }
 }

@@ -1,11 +1,11 @@
-//! The condition of an `If-Match` header: write only what was read.
+//! The condition of an `If-Match` header: a write replaces only the version that was read.
 
 use crate::{Agent, AgentStoreError};
 
-/// What lies between the elements of a list (RFC 9110, section 5.6.1).
-const BETWEEN: [char; 3] = [',', ' ', '\t'];
+/// The characters between the elements of a list (RFC 9110, section 5.6.1).
+const SEPARATORS: [char; 3] = [',', ' ', '\t'];
 
-/// What must be stored for a write to happen.
+/// What must be stored for a write to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
     /// `*`: any agent of that id.
@@ -15,9 +15,9 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// Reads the header's value: `*`, or entity tags with commas between them. A list may have empty places, or nothing at all.
+    /// Parses the header's value: `*`, or entity tags separated by commas. A list may be empty or have empty elements.
     ///
-    /// A weak tag (`W/"…"`) is read and never matches, as RFC 9110, section 13.1.1 has it.
+    /// A weak tag (`W/"…"`) is accepted and never matches (RFC 9110, section 13.1.1).
     ///
     /// # Errors
     /// [`AgentStoreError::InvalidCondition`] for anything else.
@@ -29,7 +29,7 @@ impl Condition {
             header: header.chars().take(200).collect(),
         };
         let mut hashes = Vec::new();
-        let mut rest = header.trim_start_matches(BETWEEN);
+        let mut rest = header.trim_start_matches(SEPARATORS);
         while !rest.is_empty() {
             let (is_weak, quoted) = match rest.strip_prefix("W/") {
                 Some(quoted) => (true, quoted),
@@ -42,7 +42,7 @@ impl Condition {
             if !(rest.is_empty() || rest.starts_with(',')) {
                 return Err(invalid());
             }
-            rest = rest.trim_start_matches(BETWEEN);
+            rest = rest.trim_start_matches(SEPARATORS);
             if !is_weak {
                 hashes.push(hash.to_owned());
             }
@@ -50,7 +50,7 @@ impl Condition {
         Ok(Self::HashIsOneOf(hashes))
     }
 
-    /// Says whether what is stored fulfils it.
+    /// Returns true if the stored agent satisfies the condition.
     pub(crate) fn holds_for(&self, stored: Option<&Agent>) -> bool {
         match self {
             Self::Exists => stored.is_some(),

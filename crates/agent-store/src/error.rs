@@ -1,4 +1,4 @@
-//! What can go wrong with agents, named for what was tried.
+//! The errors of reading and writing agents, named after what was tried.
 
 use std::{io, path::PathBuf};
 
@@ -7,14 +7,14 @@ use crate::{AgentId, InvalidAgentId};
 /// Why an agent couldn't be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentStoreError {
-    /// No file of that id.
+    /// There is no file of that id.
     #[error("agent \"{id}\" not found")]
     NotFound {
         /// The id.
         id: AgentId,
     },
-    /// The file is there and holds no agent. A write doesn't replace it, so that a slip in an edit by hand never
-    /// costs the rest of the file; deleting it does.
+    /// The file exists and isn't a valid agent. A write doesn't replace it, so that a mistake in an edit by hand never
+    /// costs the rest of the file; it can be deleted.
     #[error("agent file \"{file}\" is broken")]
     Broken {
         /// The file's name in the folder.
@@ -27,10 +27,10 @@ pub enum AgentStoreError {
     ConditionFailed {
         /// The id.
         id: AgentId,
-        /// The hash of what is stored, if anything is.
+        /// The hash of the stored agent, if there is one.
         stored: Option<String>,
     },
-    /// The `If-Match` header can't be read.
+    /// The `If-Match` header can't be parsed.
     #[error("condition {header:?} is neither * nor a list of entity tags")]
     InvalidCondition {
         /// The header's value, cut after 200 characters.
@@ -42,7 +42,7 @@ pub enum AgentStoreError {
         /// The id.
         id: AgentId,
     },
-    /// The draft makes a file that couldn't be read back.
+    /// The draft would make a file that couldn't be read back.
     #[error("agent \"{id}\" cannot be stored")]
     Unstorable {
         /// The id.
@@ -61,15 +61,15 @@ pub enum AgentStoreError {
     OpenFolder {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A file couldn't be written. What was there before still is.
+    /// A file couldn't be written. What was stored before is unchanged.
     #[error("cannot write the agent file {}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A file couldn't be removed.
@@ -77,7 +77,7 @@ pub enum AgentStoreError {
     Delete {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -86,13 +86,13 @@ pub enum AgentStoreError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileProblem {
-    /// Its name is no agent id.
+    /// Its name is not an agent id.
     #[error(transparent)]
     Name(#[from] InvalidAgentId),
     /// The name isn't UTF-8.
     #[error("the file name is not UTF-8")]
     NameNotUtf8,
-    /// It is a link, which could lead anywhere.
+    /// It is a symbolic link, which could lead anywhere.
     #[error("it is a symbolic link")]
     SymbolicLink,
     /// It is a folder, a pipe or a device.
@@ -107,7 +107,7 @@ pub enum FileProblem {
     /// The system couldn't read it.
     #[error("it cannot be read: {0}")]
     Unreadable(#[source] io::Error),
-    /// It is over the limit.
+    /// It is over the size limit.
     #[error("it has {bytes} bytes, over the limit of {limit}")]
     TooLarge {
         /// Its size.
@@ -115,10 +115,10 @@ pub enum FileProblem {
         /// The most that is read.
         limit: u64,
     },
-    /// It isn't text.
+    /// It isn't UTF-8.
     #[error("it is not UTF-8 at byte {byte}")]
     NotUtf8 {
-        /// The first byte that isn't.
+        /// The offset of the first invalid byte.
         byte: usize,
     },
     /// It has no front matter.
@@ -130,13 +130,13 @@ pub enum FileProblem {
     /// The front matter isn't YAML.
     #[error("its front matter is not valid YAML: {0}")]
     Yaml(#[source] serde_norway::Error),
-    /// Aliases make the front matter far larger than it looks.
+    /// Its aliases expand the front matter over the limit.
     #[error("its front matter grows over {limit} bytes when its aliases are expanded")]
     Expands {
-        /// The most that is taken.
+        /// The most bytes that are accepted.
         limit: usize,
     },
-    /// So many brackets would keep the parser busy for long.
+    /// Its brackets would keep the parser busy for long.
     #[error("its front matter opens more than {limit} brackets, too many for its length")]
     TooManyBrackets {
         /// The most that a front matter of that length may open.
@@ -145,13 +145,13 @@ pub enum FileProblem {
     /// The front matter isn't `key: value`.
     #[error("its front matter is not a mapping")]
     NotAMapping,
-    /// A key that every agent has is missing.
+    /// A required key is missing.
     #[error("its front matter has no {key}")]
     MissingKey {
         /// The key.
         key: &'static str,
     },
-    /// A key holds something else than text.
+    /// A key's value isn't text.
     #[error("{key} in its front matter is not text")]
     NotText {
         /// The key.
@@ -160,21 +160,21 @@ pub enum FileProblem {
     /// The name is blank.
     #[error("name in its front matter is blank")]
     BlankName,
-    /// The front matter names another agent than the file does.
+    /// The id in the front matter is not the file's name.
     #[error("id in its front matter is {id:?}, which is not the file's name")]
     OtherId {
         /// The id in the front matter, cut after 64 characters.
         id: String,
     },
-    /// The options aren't what JSON can hold.
+    /// A value has another type than its key requires, or can't be represented in JSON.
     #[error("{path} in its front matter is not {expected}")]
     Option {
-        /// Where, such as `options.stop[0]`.
+        /// The value's path, such as `options.stop[0]`.
         path: String,
-        /// What should be there.
+        /// What the value should be.
         expected: &'static str,
     },
-    /// It reads back as another agent than was written.
+    /// It reads back as another agent than the one that was written.
     #[error("it does not read back as it was written")]
     ReadsBackDifferently,
 }
@@ -182,7 +182,7 @@ pub enum FileProblem {
 /// A file of the folder that is not served, and why.
 #[derive(Debug)]
 pub struct AgentProblem {
-    /// The file's name in the folder; or the folder itself.
+    /// The file's name in the folder, or the folder itself.
     pub file: String,
     /// What is wrong with it.
     pub problem: FileProblem,

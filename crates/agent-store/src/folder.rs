@@ -1,4 +1,4 @@
-//! The folder of agent files: bounded reads of regular files, and writes that are there whole or not at all.
+//! The folder of agent files: bounded reads of regular files, and atomic writes.
 
 use std::{
     ffi::OsString,
@@ -14,31 +14,31 @@ pub const MAX_FILE_BYTES: u64 = 1 << 20;
 
 const SUFFIX: &str = ".md";
 
-/// A folder with one file an agent.
+/// A folder with one file per agent.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
 }
 
 impl Folder {
-    /// Makes the folder if it is missing.
+    /// Creates the folder if it is missing.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path)?;
         Ok(Self { path: path.to_owned() })
     }
 
-    /// Returns where the folder is.
+    /// Returns the folder's path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns where an agent's file is, or would be.
+    /// Returns the path of an agent's file, whether or not it exists.
     pub(crate) fn file(&self, id: &AgentId) -> PathBuf {
         self.path.join(format!("{id}{SUFFIX}"))
     }
 
-    /// Lists the names that end in `.md`, sorted. Hidden files are left out, as editors' and our own unfinished
-    /// ones are.
+    /// Lists the names that end in `.md`, sorted. Hidden files are skipped: editors' temporary files and our own are
+    /// hidden.
     pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.path)? {
@@ -52,7 +52,7 @@ impl Folder {
         Ok(names)
     }
 
-    /// Reads an agent's file; `None` when there is none.
+    /// Reads an agent's file. Returns `None` if there is none.
     pub(crate) fn read(&self, id: &AgentId) -> Result<Option<String>, FileProblem> {
         let path = self.file(id);
         let opened = fs::symlink_metadata(&path).map(|metadata| {
@@ -71,7 +71,7 @@ impl Folder {
             opened => opened.map_err(FileProblem::Unreadable)??,
         }
         match File::open(&path) {
-            // It was deleted in between.
+            // It was deleted after the check.
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             opened => read_text(opened.map_err(FileProblem::Unreadable)?).map(Some),
         }
@@ -90,7 +90,7 @@ impl Folder {
         written
     }
 
-    /// Removes an agent's file; says whether there was one.
+    /// Removes an agent's file. Returns true if there was one.
     pub(crate) fn remove(&self, id: &AgentId) -> io::Result<bool> {
         match fs::remove_file(self.file(id)) {
             Ok(()) => self.sync().map(|()| true),
@@ -99,7 +99,7 @@ impl Folder {
         }
     }
 
-    /// Makes renames and removals outlive a power cut. Only Unix lets a folder be opened for it.
+    /// Syncs the folder, so that renames and removals survive a power cut. Only Unix can open a folder for this.
     fn sync(&self) -> io::Result<()> {
         if cfg!(unix) {
             File::open(&self.path)?.sync_all()
@@ -109,7 +109,7 @@ impl Folder {
     }
 }
 
-/// Returns the id that a file's name is.
+/// Returns the id that a file's name stands for.
 pub(crate) fn id_of(name: &OsString) -> Result<AgentId, FileProblem> {
     let name = name.to_str().ok_or(FileProblem::NameNotUtf8)?;
     Ok(AgentId::parse(name.strip_suffix(SUFFIX).unwrap_or(name))?)
@@ -141,14 +141,14 @@ fn read_text(file: File) -> Result<String, FileProblem> {
 }
 
 fn write_new(path: &Path, text: &str, replaced: Option<fs::Metadata>) -> io::Result<()> {
-    // A crash may have left one; a new file is never opened through a link.
+    // A crash may have left one. `create_new` then never opens the file through a link.
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
     if let Some(replaced) = replaced {
-        // A file that only its owner could read stays so.
+        // A file that only its owner may read keeps its permissions.
         file.set_permissions(replaced.permissions())?;
     }
     file.write_all(text.as_bytes())?;

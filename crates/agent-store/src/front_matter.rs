@@ -1,20 +1,20 @@
-//! The front matter: YAML in, checked fields out, and back without losing what it doesn't know.
+//! The front matter: parses YAML into checked fields, and renders it without losing unknown keys.
 
 use serde_json::{Map, Value as Json};
 use serde_norway::{Mapping, Value as Yaml};
 
 use crate::{Draft, FileProblem, agent::Behaviour, budget};
 
-/// Front matter with its aliases expanded: the file's own limit, and as much again for small values.
+/// The most bytes of front matter with its aliases expanded: the file's own limit, and as much again for small values.
 const MAX_EXPANDED_BYTES: usize = 2 << 20;
 
-/// The most models that one agent names: each is tried in turn while a client waits.
+/// The most models of one agent: they are tried one after the other while a client waits.
 const MAX_MODELS: usize = 8;
 
 /// The keys that a draft writes.
 const OWN_KEYS: [&str; 3] = ["id", "name", "system_prompt"];
 
-/// What the front matter of an agent says.
+/// The checked fields of an agent's front matter.
 #[derive(Debug)]
 pub(crate) struct FrontMatter {
     pub(crate) id: Option<String>,
@@ -24,7 +24,7 @@ pub(crate) struct FrontMatter {
 }
 
 impl FrontMatter {
-    /// Reads the text between the two `---` lines.
+    /// Parses the text between the two `---` lines.
     pub(crate) fn parse(text: &str) -> Result<Self, FileProblem> {
         let mapping = parse_mapping(text)?;
         let text_of = |key: &'static str| match mapping.get(key) {
@@ -60,17 +60,17 @@ impl FrontMatter {
     }
 }
 
-/// One name, or a list of them.
+/// Reads `model`: one name, or a list of names.
 fn models(value: Option<&Yaml>) -> Result<Vec<String>, FileProblem> {
     let expected = "a model's name, or a list of 1 to 8 of them";
     let name = |value: &Yaml| match value.as_str().map(str::trim) {
         Some(name) if !name.is_empty() => Ok(name.to_owned()),
-        _ => Err(not("model", expected)),
+        _ => Err(expected_value("model", expected)),
     };
     match value {
         None | Some(Yaml::Null) => Ok(Vec::new()),
         Some(Yaml::Sequence(names)) if (1..=MAX_MODELS).contains(&names.len()) => names.iter().map(name).collect(),
-        Some(Yaml::Sequence(_)) => Err(not("model", expected)),
+        Some(Yaml::Sequence(_)) => Err(expected_value("model", expected)),
         Some(value) => Ok(vec![name(value)?]),
     }
 }
@@ -80,22 +80,22 @@ fn tools(value: Option<&Yaml>) -> Result<Vec<Json>, FileProblem> {
         None | Some(Yaml::Null) => Ok(Vec::new()),
         Some(list @ Yaml::Sequence(_)) => match json(list, "tools")? {
             Json::Array(tools) => Ok(tools),
-            _ => Err(not("tools", "a list")),
+            _ => Err(expected_value("tools", "a list")),
         },
-        Some(_) => Err(not("tools", "a list")),
+        Some(_) => Err(expected_value("tools", "a list")),
     }
 }
 
-/// Writes a draft's front matter; of `before`, the text that it replaces, every other key survives.
+/// Renders a draft's front matter. Every other key of `before`, the text that it replaces, is kept.
 pub(crate) fn render(draft: &Draft, before: Option<&str>) -> Result<String, FileProblem> {
     let mut mapping = own_mapping(draft);
     let own = serde_norway::to_string(&mapping).map_err(FileProblem::Yaml)?;
     let Some(before) = before else { return Ok(own) };
     let rest = parse_mapping(before)?.into_iter().filter(|(key, _)| !is_own(key));
     mapping.extend(rest);
-    // Other keys are copied as text, with their comments and the way their numbers are written. Where lines
-    // alone don't tell keys apart (quoted keys, anchors), the text doesn't read back as the same mapping, and
-    // the values are written out anew.
+    // Other keys are copied as text, with their comments and the notation of their numbers. If lines alone don't
+    // separate the keys (quoted keys, anchors), the text doesn't read back as the same mapping, and the values are
+    // serialised instead.
     let copied = own + &lines_of_other_keys(before);
     match parse_mapping(&copied) {
         Ok(read_back) if read_back == mapping => Ok(copied),
@@ -103,7 +103,7 @@ pub(crate) fn render(draft: &Draft, before: Option<&str>) -> Result<String, File
     }
 }
 
-/// The keys that a draft doesn't write, with their values.
+/// Returns the keys that a draft doesn't write, with their values.
 #[cfg(feature = "fuzz")]
 pub(crate) fn other_keys(text: &str) -> Option<Mapping> {
     let mapping = parse_mapping(text).ok()?;
@@ -144,7 +144,7 @@ fn lines_of_other_keys(text: &str) -> String {
     let mut own = false;
     let mut kept = String::new();
     for line in text.split_inclusive('\n') {
-        // A dash begins an item of a list only with space after it; else it is a key's.
+        // A dash begins an item of a list only with space after it; otherwise it belongs to a key.
         let is_item = line
             .strip_prefix('-')
             .is_some_and(|rest| rest.trim_start() != rest || rest.is_empty());
@@ -157,7 +157,7 @@ fn lines_of_other_keys(text: &str) -> String {
         }
         // A comment at the left margin can't be inside a value.
         if !own || line.starts_with('#') {
-            // An empty line in front would end up below the draft's own keys, and be one of theirs the next time.
+            // A leading empty line would follow the draft's own keys, and count as theirs at the next write.
             if kept.is_empty() && line.trim().is_empty() {
                 continue;
             }
@@ -172,13 +172,15 @@ fn lines_of_other_keys(text: &str) -> String {
 
 fn json_object(mapping: &Mapping, path: &str) -> Result<Map<String, Json>, FileProblem> {
     let entry = |(key, value): (&Yaml, &Yaml)| {
-        let key = key.as_str().ok_or_else(|| not(path, "a mapping with text keys only"))?;
+        let key = key
+            .as_str()
+            .ok_or_else(|| expected_value(path, "a mapping with text keys only"))?;
         Ok((key.to_owned(), json(value, &format!("{path}.{key}"))?))
     };
     mapping.iter().map(entry).collect()
 }
 
-/// JSON has no NaN and no infinity; they would turn into `null`, which means something else.
+/// Converts a value to JSON. NaN and infinity are refused: JSON has neither, and `null` means something else.
 fn json(yaml: &Yaml, path: &str) -> Result<Json, FileProblem> {
     Ok(match yaml {
         Yaml::Null => Json::Null,
@@ -190,18 +192,20 @@ fn json(yaml: &Yaml, path: &str) -> Result<Json, FileProblem> {
                 .map(Json::from)
                 .or_else(|| number.as_i64().map(Json::from));
             let finite = || number.as_f64().and_then(serde_json::Number::from_f64).map(Json::Number);
-            whole.or_else(finite).ok_or_else(|| not(path, "a finite number"))?
+            whole
+                .or_else(finite)
+                .ok_or_else(|| expected_value(path, "a finite number"))?
         }
         Yaml::Sequence(values) => {
             let value = |(index, value)| json(value, &format!("{path}[{index}]"));
             Json::Array(values.iter().enumerate().map(value).collect::<Result<_, _>>()?)
         }
         Yaml::Mapping(mapping) => Json::Object(json_object(mapping, path)?),
-        Yaml::Tagged(_) => return Err(not(path, "a plain value")),
+        Yaml::Tagged(_) => return Err(expected_value(path, "a plain value")),
     })
 }
 
-fn not(path: &str, expected: &'static str) -> FileProblem {
+fn expected_value(path: &str, expected: &'static str) -> FileProblem {
     FileProblem::Option {
         path: path.chars().take(200).collect(),
         expected,

@@ -1,14 +1,14 @@
-//! What holds for any bytes in an agent's file, for `cargo xtask fuzz`.
+//! Properties that hold for any bytes in an agent's file, for `cargo xtask fuzz`.
 
 use crate::{
     Agent, AgentId, Draft, FileProblem, markdown,
     store::{Stored, prepare},
 };
 
-/// Reads the bytes as an agent's file; one that is an agent is rewritten with other words, and must keep all else.
+/// Parses the bytes as an agent's file. A valid one is rewritten with other texts, and must keep all other keys.
 ///
 /// # Panics
-/// A promise is broken.
+/// If a property is violated.
 pub fn agent_file(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let id = AgentId::parse("x").expect("it follows the rule");

@@ -1,22 +1,22 @@
-//! An agent's id, which is its file's name too: one rule that is safe on every file system.
+//! An agent's id, which is also its file's name: one rule that is safe on every file system.
 
 use std::{borrow::Borrow, fmt, str::FromStr};
 
 const MAX_BYTES: usize = 64;
 
-/// Names that Windows gives to devices, whatever follows the first dot.
+/// Names that Windows reserves for devices, with any extension.
 const DEVICES: [&str; 22] = [
     "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "lpt1", "lpt2",
     "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
 ];
 
-/// An id that was checked: `[a-z0-9][a-z0-9._-]{0,63}` without `..`, a dot at the end, or a device's name.
+/// A checked id: `[a-z0-9][a-z0-9._-]{0,63}` without `..`, a dot at the end, or a device's name.
 ///
-/// There are no capitals in it, so no two ids share a file where case doesn't matter.
+/// It has no capitals, so no two ids share a file on a file system that ignores case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AgentId(String);
 
-/// Why a text is no agent id.
+/// Why a text is not an agent id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("agent id {id:?} {rule}")]
 pub struct InvalidAgentId {
@@ -30,7 +30,7 @@ impl AgentId {
     /// Checks a text.
     ///
     /// # Errors
-    /// [`InvalidAgentId`] says which rule it breaks.
+    /// [`InvalidAgentId`] with the rule that it breaks.
     pub fn parse(text: &str) -> Result<Self, InvalidAgentId> {
         match broken_rule(text) {
             None => Ok(Self(text.to_owned())),

@@ -1,12 +1,12 @@
-//! Agents as Markdown files with front matter, one file an agent.
+//! Agents as Markdown files with front matter, one file per agent.
 //!
-//! In goes a folder; out come checked [`Agent`]s. The file name is the id, the front matter holds the name, the
-//! system prompt and options, the body is the agent's context. Files are read anew each time, so an edit by hand
-//! is seen at once; a file that can't be read is reported as an [`AgentProblem`] while the others serve.
+//! In goes a folder; out come checked [`Agent`]s. The file name is the id, the front matter has the name, the system
+//! prompt and the options, the body is the agent's context. Files are read at each call, so an edit by hand takes
+//! effect at once. A file that can't be read is reported as an [`AgentProblem`], and the others are served.
 //!
-//! The crate never follows a symbolic link, never reads more than [`MAX_FILE_BYTES`], never leaves a half-written
-//! file behind, and never judges what an agent's options mean. All calls block on the file system: call them
-//! where blocking is fine.
+//! The crate never follows a symbolic link, never reads more than [`MAX_FILE_BYTES`], never leaves a half-written file
+//! behind, and never interprets an agent's options. All calls block on the file system: call them where blocking is
+//! allowed.
 
 mod agent;
 mod budget;

@@ -1,8 +1,8 @@
-//! An agent's file: front matter between two `---` lines, an empty line, and the context as Markdown.
+//! The format of an agent's file: front matter between two `---` lines, an empty line, and the context as Markdown.
 
 use crate::{Agent, AgentId, Draft, FileProblem, front_matter, front_matter::FrontMatter};
 
-/// Reads a file's text as the agent of that id.
+/// Parses a file's text as the agent of that id.
 pub(crate) fn parse(id: &AgentId, text: &str) -> Result<Agent, FileProblem> {
     let text = with_plain_line_ends(text);
     let parts = Parts::split(&text)?;
@@ -31,7 +31,7 @@ pub(crate) fn parse(id: &AgentId, text: &str) -> Result<Agent, FileProblem> {
     ))
 }
 
-/// Writes a draft as a file's text; of `before`, the text that it replaces, unknown keys and options survive.
+/// Renders a draft as a file's text. Options and unknown keys of `before`, the text that it replaces, are kept.
 pub(crate) fn render(draft: &Draft, before: Option<&str>) -> Result<String, FileProblem> {
     let before = before.map(with_plain_line_ends);
     let front_matter = match before.as_deref() {
@@ -41,7 +41,7 @@ pub(crate) fn render(draft: &Draft, before: Option<&str>) -> Result<String, File
     Ok(format!("---\n{front_matter}---\n\n{}", draft.markdown_context))
 }
 
-/// The keys that a draft doesn't write, with their values; `None` for a text that is no agent's file.
+/// Returns the keys that a draft doesn't write, with their values; `None` if the text is not an agent's file.
 #[cfg(feature = "fuzz")]
 pub(crate) fn other_keys(text: &str) -> Option<serde_norway::Mapping> {
     let text = with_plain_line_ends(text);
@@ -54,7 +54,7 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// The front matter ends at the first `---` at the left margin; any later one is a rule in the Markdown.
+    /// Splits at the first `---` at the left margin. Any later one is a horizontal rule in the Markdown.
     fn split(text: &'a str) -> Result<Self, FileProblem> {
         let is_fence = |line: &str| line.trim_end() == "---";
         let (first, rest) = text.split_once('\n').ok_or(FileProblem::NoFrontMatter)?;
@@ -65,7 +65,7 @@ impl<'a> Parts<'a> {
         for line in rest.split_inclusive('\n') {
             if is_fence(line) {
                 let body = &rest[end + line.len()..];
-                // One empty line is for the eye and not part of the context.
+                // One empty line is only for readability, and not part of the context.
                 return Ok(Self {
                     front_matter: &rest[..end],
                     body: body.strip_prefix('\n').unwrap_or(body),
@@ -77,8 +77,8 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Drops a byte order mark; and where the first line ends in CRLF, an editor has written all of them so, and
-/// they are read as LF. In a file that was written here, a CRLF is part of the context.
+/// Removes a byte order mark. If the first line ends in CRLF, an editor has written all of them so, and they are
+/// replaced by LF. In a file that this crate has written, a CRLF is part of the context.
 fn with_plain_line_ends(text: &str) -> String {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let first = text.split_inclusive('\n').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The store: what is in the folder, read anew at each call, and written under one lock.
+//! The store: reads the folder at each call, and writes under one lock.
 
 use std::{
     io,
@@ -12,17 +12,17 @@ use crate::{
     markdown,
 };
 
-/// Files that are served: every list reads all of them.
+/// The most files that are served: each list reads all of them.
 const MAX_AGENTS: usize = 1_024;
 
-/// The agents that an empty folder starts with.
+/// The agents that are written to an empty folder.
 const SEEDS: [(&str, &str); 3] = [
     ("planner", include_str!("../seeds/planner.md")),
     ("researcher", include_str!("../seeds/researcher.md")),
     ("controller", include_str!("../seeds/controller.md")),
 ];
 
-/// The agents of a folder. Clones are the same store.
+/// The agents of a folder. Clones share one store.
 #[derive(Debug, Clone)]
 pub struct AgentStore {
     inner: Arc<Inner>,
@@ -31,17 +31,17 @@ pub struct AgentStore {
 #[derive(Debug)]
 struct Inner {
     folder: Folder,
-    /// Held from the reading of what is stored to the writing of what replaces it.
+    /// Held from reading the stored file to writing its replacement.
     writing: Mutex<()>,
 }
 
 impl AgentStore {
-    /// Opens a folder, makes it if it is missing, and gives it `planner`, `researcher` and `controller` if it
-    /// holds no agent file at all.
+    /// Opens a folder, creates it if it is missing, and writes `planner`, `researcher` and `controller` if it has no
+    /// agent file at all.
     ///
     /// # Errors
-    /// [`AgentStoreError::OpenFolder`], [`AgentStoreError::Write`] when the first agents can't be written. A
-    /// broken file is no error here.
+    /// [`AgentStoreError::OpenFolder`]; [`AgentStoreError::Write`] if the first agents can't be written. A broken file
+    /// is not an error here.
     pub fn open(folder: &Path) -> Result<Self, AgentStoreError> {
         let opening = |source| AgentStoreError::OpenFolder {
             path: folder.to_owned(),
@@ -61,10 +61,10 @@ impl AgentStore {
         Ok(store)
     }
 
-    /// Lists the agents by id. Broken files are left out; [`Self::problems`] has them.
+    /// Lists the agents by id. Broken files are skipped; [`Self::problems`] returns them.
     ///
     /// # Errors
-    /// [`AgentStoreError::OpenFolder`] when the folder can't be listed.
+    /// [`AgentStoreError::OpenFolder`] if the folder can't be listed.
     pub fn list(&self) -> Result<Vec<Agent>, AgentStoreError> {
         match self.scan() {
             Ok((agents, _)) => Ok(agents),
@@ -72,7 +72,7 @@ impl AgentStore {
         }
     }
 
-    /// Lists the files that hold no agent, and why.
+    /// Lists the files that are not valid agents, and why.
     pub fn problems(&self) -> Vec<AgentProblem> {
         match self.scan() {
             Ok((_, problems)) => problems,
@@ -97,12 +97,12 @@ impl AgentStore {
         Ok(stored.agent)
     }
 
-    /// Writes an agent, new or not, if the condition holds. Options and unknown front-matter keys survive.
+    /// Creates or replaces an agent if the condition holds. Options and unknown keys of the front matter are kept.
     ///
     /// # Errors
-    /// [`AgentStoreError::ConditionFailed`], [`AgentStoreError::Broken`] (what is there would be lost),
-    /// [`AgentStoreError::Unstorable`] (too large), [`AgentStoreError::BlankName`],
-    /// [`AgentStoreError::TooManyAgents`], [`AgentStoreError::Write`]; after each, what was stored still is.
+    /// [`AgentStoreError::ConditionFailed`], [`AgentStoreError::Broken`] (the file's content would be lost),
+    /// [`AgentStoreError::Unstorable`] (too large), [`AgentStoreError::BlankName`], [`AgentStoreError::TooManyAgents`],
+    /// [`AgentStoreError::Write`]. After each of them, what was stored is unchanged.
     pub fn put(&self, draft: Draft, condition: Option<&Condition>) -> Result<Put, AgentStoreError> {
         if draft.name.trim().is_empty() {
             return Err(AgentStoreError::BlankName { id: draft.id });
@@ -127,7 +127,7 @@ impl AgentStore {
         Ok(Put { agent, created })
     }
 
-    /// Deletes an agent's file, also a broken one.
+    /// Deletes an agent's file, even a broken one.
     ///
     /// # Errors
     /// [`AgentStoreError::NotFound`], [`AgentStoreError::Delete`].
@@ -167,7 +167,7 @@ impl AgentStore {
             let read = folder::id_of(&name).and_then(|id| read(folder, &id));
             match read {
                 Ok(Some(stored)) => agents.push(stored.agent),
-                // It was deleted since the folder was listed.
+                // It was deleted after the folder was listed.
                 Ok(None) => {}
                 Err(problem) => problems.push(AgentProblem { file, problem }),
             }
@@ -205,13 +205,13 @@ impl AgentStore {
         })
     }
 
-    /// The lock guards no data, so a panic while it was held has left none half changed.
+    /// Takes the lock. It guards no data, so a panic while it was held can't have left any half changed.
     fn lock(&self) -> MutexGuard<'_, ()> {
         self.inner.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// An agent, and the text of its file.
+/// An agent with the text of its file.
 pub(crate) struct Stored {
     pub(crate) text: String,
     pub(crate) agent: Agent,
@@ -223,7 +223,7 @@ fn read(folder: &Folder, id: &AgentId) -> Result<Option<Stored>, FileProblem> {
     Ok(Some(Stored { text, agent }))
 }
 
-/// Makes the file's text, and the agent that it will read back as: exactly what the draft says.
+/// Renders the file's text, and returns it with the agent that it reads back as, which is checked to be the draft's.
 pub(crate) fn prepare(draft: &Draft, stored: Option<Stored>) -> Result<(String, Agent), FileProblem> {
     let (before, behaviour) = stored.map(|stored| (stored.text, stored.agent.behaviour())).unzip();
     let text = markdown::render(draft, before.as_deref())?;

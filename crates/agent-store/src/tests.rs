@@ -1,4 +1,4 @@
-//! What the store promises, tried against real folders.
+//! Tests of the store's guarantees, on real folders.
 
 mod behaviour;
 mod files;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::{Agent, AgentId, AgentStore, Draft};
 
-/// A folder that holds one sound agent, `sound`, so that it isn't seeded.
+/// Makes a folder with one valid agent, `sound`, so that it isn't seeded.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     put_file(

@@ -1,6 +1,6 @@
-//! A conversation as it is listed, and a page of them.
+//! A conversation as it is listed, and a page of conversations.
 
-use crate::{TurnKey, live::Unflushed};
+use crate::{TurnKey, unflushed::MemtableSnapshot};
 
 /// One conversation, without its turns and events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +20,9 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// Adds what the database lacks of it.
-    pub(crate) fn with(mut self, unflushed: &Unflushed) -> Self {
-        if let Some(last) = unflushed.after(&self.id, self.last_seq).last() {
+    /// Updates what unflushed events change.
+    pub(crate) fn merged_with(mut self, memtable: &MemtableSnapshot) -> Self {
+        if let Some(last) = memtable.after(&self.id, self.last_seq).last() {
             self.last_seq = last.seq;
             self.updated_at_ms = last.at_ms;
         }
@@ -33,8 +33,8 @@ impl Conversation {
 /// One page of conversations, the newest created first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// At most as many as were asked for.
+    /// At most as many as were requested.
     pub conversations: Vec<Conversation>,
-    /// What to pass as the cursor of the next page; absent on the last one.
+    /// The cursor of the next page; absent on the last one.
     pub next: Option<String>,
 }

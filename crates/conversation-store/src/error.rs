@@ -1,4 +1,4 @@
-//! What can go wrong in the store, named for what was tried.
+//! The store's errors, named after what was tried.
 
 mod disk;
 
@@ -16,7 +16,7 @@ pub enum StoreError {
     MakeFolder {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: Arc<io::Error>,
     },
     /// The database couldn't be opened or brought up to date.
@@ -24,7 +24,7 @@ pub enum StoreError {
     Open {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// SQLite's error.
         source: Arc<rusqlite::Error>,
     },
     /// The file is not a database, or a damaged one.
@@ -32,7 +32,7 @@ pub enum StoreError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// SQLite's error.
         source: Arc<rusqlite::Error>,
     },
     /// The tables couldn't be made or changed to this version's.
@@ -40,21 +40,21 @@ pub enum StoreError {
     Migrate {
         /// The file.
         path: PathBuf,
-        /// What the migration said; a database of a newer version says so here.
+        /// The migration's error, also if the database is of a newer version.
         source: Arc<rusqlite_migration::Error>,
     },
-    /// What an ended process has left beside the database couldn't be read.
+    /// The write-ahead log of an ended process couldn't be read.
     #[error("cannot read the journals of running turns in {}", folder.display())]
     ReadJournal {
         /// The data folder.
         folder: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: Arc<io::Error>,
     },
     /// A thread of the store couldn't be started.
     #[error("cannot start the store's writer thread")]
     StartWriter {
-        /// What the system said.
+        /// The system's error.
         source: Arc<io::Error>,
     },
     /// SQLite couldn't read.
@@ -62,7 +62,7 @@ pub enum StoreError {
     Read {
         /// What was to be read.
         what: &'static str,
-        /// What SQLite said.
+        /// SQLite's error.
         source: Arc<rusqlite::Error>,
     },
     /// SQLite couldn't write, as on a full disk. Nothing of the command was stored.
@@ -70,10 +70,10 @@ pub enum StoreError {
     Write {
         /// What was to be written.
         what: &'static str,
-        /// What SQLite said.
+        /// SQLite's error.
         source: Arc<rusqlite::Error>,
     },
-    /// A stored value is not what this version writes.
+    /// A stored value is not one that this version writes.
     #[error("turn {turn} holds a stored {column} that cannot be read")]
     BadRecord {
         /// The turn.
@@ -138,14 +138,14 @@ pub enum StoreError {
         /// The turn.
         turn: TurnKey,
     },
-    /// Events were to be published, and there was none.
+    /// A publication without an event.
     #[error("nothing was published in conversation {conversation:?}")]
     NothingPublished {
         /// The conversation.
         conversation: String,
     },
-    /// An earlier append to the same turn failed, so this one would leave a hole in the answer. The turn can
-    /// only be ended.
+    /// An earlier append to the same turn failed, so this one would leave a gap in the answer. The turn can only be
+    /// ended.
     #[error("an earlier append to turn {turn} failed")]
     AfterFailure {
         /// The turn.
@@ -161,19 +161,19 @@ pub enum StoreError {
         /// The most that is taken.
         limit: usize,
     },
-    /// The conversation can't be exported while a turn of it runs or waits.
+    /// The conversation can't be exported while one of its turns is pending or streaming.
     #[error("a turn of conversation \"{conversation}\" runs: it can be exported when it has ended")]
     Running {
         /// Its id.
         conversation: String,
     },
-    /// The id that an import is to have is taken.
+    /// The id of an import is taken.
     #[error("conversation \"{conversation}\" exists already")]
     ConversationExists {
         /// Its id.
         conversation: String,
     },
-    /// What is imported is not what an export gives. Nothing of it is there.
+    /// An imported line is not one that an export returns. Nothing of the import is stored.
     #[error("line {line}: {reason}")]
     BadArchive {
         /// The line, from 1; the last one when something is missing.
@@ -181,7 +181,7 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
-    /// A page was asked for with a cursor that no page gave.
+    /// A page was requested with a cursor that no page returned.
     #[error("cursor \"{cursor}\" is not one that a page gave")]
     InvalidCursor {
         /// The cursor.
@@ -190,7 +190,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Turns SQLite's error into a failed write of `what`.
+    /// Returns a function that turns SQLite's error into a failed write of `what`.
     pub(crate) fn writing(what: &'static str) -> impl Fn(rusqlite::Error) -> Self {
         move |source| Self::Write {
             what,
@@ -198,7 +198,7 @@ impl StoreError {
         }
     }
 
-    /// What is wrong with the disk, where that is why.
+    /// Returns what is wrong with the disk, if that is the cause.
     #[must_use]
     pub fn disk_fault(&self) -> Option<DiskFault> {
         if let Self::Write { source, .. } | Self::Read { source, .. } = self {
@@ -208,13 +208,13 @@ impl StoreError {
         }
     }
 
-    /// Says whether SQLite failed, rather than the command being refused.
+    /// Returns true if SQLite failed, rather than the command being refused.
     pub(crate) fn is_failure(&self) -> bool {
         matches!(self, Self::Write { .. } | Self::Read { .. })
     }
 }
 
-/// A read inside a command failed or a query did; the readers and the commands say what was tried.
+/// Turns a query's error into a failed read; the pool of readers adds what was read.
 impl From<rusqlite::Error> for StoreError {
     fn from(source: rusqlite::Error) -> Self {
         Self::Read {

@@ -1,4 +1,4 @@
-//! An entry of a conversation's log, as it goes in and as it comes out.
+//! An event of a conversation's log, as it is appended and as it is read.
 
 /// An event that is to be appended to a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl NewEvent {
         }
     }
 
-    /// Returns how much it adds to a command's size.
+    /// Returns what it adds to a command's size.
     pub(crate) fn bytes(&self) -> usize {
         self.kind.len() + self.json.len()
     }
@@ -30,7 +30,7 @@ impl NewEvent {
 /// An event of a log, committed and numbered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Its place in its conversation's log: 1, 2, 3 … without a gap.
+    /// Its number in its conversation's log: 1, 2, 3 … without a gap.
     pub seq: u64,
     /// The event's type on the wire.
     pub kind: String,
@@ -38,7 +38,7 @@ pub struct Event {
     pub turn_id: Option<String>,
     /// When it happened, in milliseconds since 1970.
     pub at_ms: i64,
-    /// The event's own fields as one JSON object, byte for byte as it was appended.
+    /// The event's own fields as one JSON object, the same bytes as were appended.
     pub json: String,
 }
 

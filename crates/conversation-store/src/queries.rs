@@ -1,4 +1,4 @@
-//! What is read from the database. Every answer is bounded, in rows and in bytes.
+//! The queries: read the database, merged with the memtables. Every result is bounded in rows and bytes.
 
 mod answer;
 mod turns;
@@ -8,22 +8,22 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 use crate::{
     Conversation, Event, Page, StoreError, TurnKey,
     error::Result,
-    live::{LiveEvent, Unflushed},
+    unflushed::{MemtableSnapshot, WalEvent},
 };
 
-pub(crate) use answer::Answer;
+pub(crate) use answer::StoredAnswer;
 pub(crate) use turns::{path, running, turn, turns};
 
-/// Rows of events in one read: one screenful of tokens many times over.
+/// The most events of one read: many screens full of tokens.
 const MAX_EVENTS: usize = 1_000;
 
-/// Conversations or turns in one page.
+/// The most conversations or turns of one page.
 const MAX_PAGE: usize = 200;
 
-/// A read stops after the row that brings it here, so that long texts don't pile up in memory.
+/// A read stops after the row that reaches this size, so that long texts don't fill the memory.
 const MAX_BYTES: usize = 1 << 20;
 
-/// The columns that [`conversation_of`] reads, up to the place of the condition.
+/// Makes a query for the columns that [`conversation_of`] reads, with that condition.
 macro_rules! select_conversation {
     ($condition:literal) => {
         concat!(
@@ -35,7 +35,7 @@ macro_rules! select_conversation {
     };
 }
 
-/// What the writer and the queries need to know of a live conversation.
+/// A conversation's row, as far as the writer and the queries need it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ConversationRow {
     pub(crate) key: i64,
@@ -43,7 +43,7 @@ pub(crate) struct ConversationRow {
     pub(crate) last_seq: u64,
 }
 
-/// Finds a conversation; a deleted one is `Gone`.
+/// Finds a conversation. A deleted one is the error `Gone`.
 pub(crate) fn find(db: &Connection, id: &str) -> Result<Option<ConversationRow>> {
     let mut statement = db.prepare_cached("SELECT key, head, last_seq, deleted FROM conversation WHERE id = :id")?;
     let found = statement
@@ -66,7 +66,7 @@ pub(crate) fn find(db: &Connection, id: &str) -> Result<Option<ConversationRow>>
     }
 }
 
-/// Finds a conversation that must be there.
+/// Finds a conversation that must exist.
 pub(crate) fn find_known(db: &Connection, id: &str) -> Result<ConversationRow> {
     find(db, id)?.ok_or_else(|| StoreError::ConversationNotFound {
         conversation: id.to_owned(),
@@ -80,11 +80,17 @@ pub(crate) fn turn_key(db: &Connection, conversation: i64, turn_id: &str) -> Res
     Ok(statement.query_row(params, |row| unsigned(row, 0)).optional()?)
 }
 
-/// Reads events after a number.
-pub(crate) fn events(db: &Connection, unflushed: &Unflushed, id: &str, after: u64, limit: usize) -> Result<Vec<Event>> {
+/// Reads the events with `seq > after`.
+pub(crate) fn events(
+    db: &Connection,
+    memtable: &MemtableSnapshot,
+    id: &str,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<Event>> {
     let conversation = find_known(db, id)?;
-    let held = unflushed.after(id, after.max(conversation.last_seq));
-    // No event has a number over i64::MAX, so a larger `after` is simply beyond the end.
+    let newest = memtable.after(id, after.max(conversation.last_seq));
+    // No event has a number over i64::MAX, so a larger `after` is beyond the end.
     let after = i64::try_from(after).unwrap_or(i64::MAX);
     let mut statement = db.prepare_cached(
         "SELECT event.seq, event.kind, turn.id, event.at, event.json
@@ -112,7 +118,7 @@ pub(crate) fn events(db: &Connection, unflushed: &Unflushed, id: &str, after: u6
         }
     }
     let room = usize::try_from(limit).unwrap_or(MAX_EVENTS) - events.len();
-    events.extend(held.iter().take(room).map(LiveEvent::event));
+    events.extend(newest.iter().take(room).map(WalEvent::event));
     Ok(events)
 }
 
@@ -163,14 +169,14 @@ pub(crate) fn agent_snapshot(db: &Connection, hash: &str) -> Result<Option<Strin
         .optional()?)
 }
 
-/// Reads a column that holds a count, number or key: stored signed, never negative.
+/// Reads a column with a count, number or key, which SQLite stores signed.
 fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::cast_unsigned)
 }
 
-/// At least one row, so that "nothing" always means the end.
-fn row_limit(asked: usize, most: usize) -> i64 {
-    i64::try_from(asked.clamp(1, most)).unwrap_or(i64::MAX)
+/// Clamps a limit to at least one row, so that an empty result always means the end.
+fn row_limit(requested: usize, most: usize) -> i64 {
+    i64::try_from(requested.clamp(1, most)).unwrap_or(i64::MAX)
 }
 
 fn conversation_of(row: &Row<'_>) -> rusqlite::Result<Conversation> {

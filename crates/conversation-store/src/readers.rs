@@ -1,23 +1,23 @@
-//! A small pool of read connections. Each read is one transaction, on a thread where it may block.
+//! A small pool of read connections. Each read is one transaction, on a thread that may block.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, Transaction};
+use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use crate::{StoreError, error::Result, schema::Database};
 
-/// Reads at once. SQLite's reads are short and from memory; more connections would only hold more caches.
+/// Concurrent reads. They are short and mostly from memory; more connections would only take more memory for caches.
 const CONNECTIONS: usize = 4;
 
-/// The pool. Connections are opened when they are first needed.
+/// The pool. A connection is opened when it is first needed.
 #[derive(Debug)]
 pub(crate) struct Readers {
-    shared: Arc<Shared>,
+    pool: Arc<Pool>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct Pool {
     database: Database,
     free: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
@@ -28,7 +28,7 @@ impl Readers {
     pub(crate) fn new(database: Database) -> Self {
         let free = Arc::new(Semaphore::new(CONNECTIONS));
         Self {
-            shared: Arc::new(Shared {
+            pool: Arc::new(Pool {
                 database,
                 free,
                 idle: Mutex::default(),
@@ -36,21 +36,21 @@ impl Readers {
         }
     }
 
-    /// Runs `query` in a read transaction; SQLite's errors are reported as a failed read of `what`.
+    /// Runs `query` in a read transaction. SQLite's errors are reported as a failed read of `what`.
     pub(crate) async fn read<T, Q>(&self, what: &'static str, query: Q) -> Result<T>
     where
         T: Send + 'static,
-        Q: FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+        Q: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
-        let permit = Arc::clone(&self.shared.free)
+        let permit = Arc::clone(&self.pool.free)
             .acquire_owned()
             .await
             .map_err(|_| StoreError::Closed)?;
-        let shared = Arc::clone(&self.shared);
+        let pool = Arc::clone(&self.pool);
         let read = move || {
-            // Held until the connection is back, so that there are never more than CONNECTIONS.
+            // Held until the connection is back in the pool, so that there are never more than CONNECTIONS.
             let _permit = permit;
-            shared.run(query)
+            pool.run(query)
         };
         match tokio::task::spawn_blocking(read).await {
             Ok(Err(StoreError::Read { source, .. })) => Err(StoreError::Read { what, source }),
@@ -60,8 +60,8 @@ impl Readers {
     }
 }
 
-impl Shared {
-    fn run<T>(&self, query: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+impl Pool {
+    fn run<T>(&self, query: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut connection = match idle {
             Some(connection) => connection,

@@ -1,4 +1,4 @@
-//! The database file: where it is, how its connections are set up, and its tables, by numbered migrations.
+//! The database file: its path, the settings of its connections, and its tables by numbered migrations.
 
 use std::{
     fs,
@@ -17,20 +17,20 @@ const FILE_NAME: &str = "conversations.sqlite3";
 /// How long a connection waits for another process's lock: longer than any transaction of ours takes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Every statement of the crate fits, so that each is compiled once a connection.
+/// Prepared statements that a connection keeps: all of the crate's, so that each is compiled once.
 const STATEMENTS: usize = 64;
 
-/// The WAL is cut back to this after a checkpoint, so that one burst doesn't keep the disk for ever.
-const WAL_BYTES: i64 = 64 << 20;
+/// SQLite's own WAL is truncated to this after a checkpoint, so that one burst doesn't occupy the disk without end.
+const SQLITE_WAL_BYTES: i64 = 64 << 20;
 
-/// Only ever appended to: a database remembers how many of them it has been through.
-const STEPS: &[M<'_>] = &[
+/// The migrations, in order. They may only be appended to: a database stores how many were applied to it.
+const MIGRATION_STEPS: &[M<'_>] = &[
     M::up(include_str!("schema/001_log.sql")),
     M::up(include_str!("schema/002_rounds.sql")),
     M::up(include_str!("schema/003_import.sql")),
     M::up(include_str!("schema/004_parts.sql")),
 ];
-const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);
+const MIGRATIONS: Migrations<'_> = Migrations::from_slice(MIGRATION_STEPS);
 
 /// A database file in an existing folder.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Names the database of a data folder, and makes the folder.
+    /// Returns the database of a data folder, and creates the folder.
     pub(crate) fn create(data_dir: &Path) -> Result<Self> {
         fs::create_dir_all(data_dir).map_err(|source| StoreError::MakeFolder {
             path: data_dir.to_owned(),
@@ -48,14 +48,14 @@ impl Database {
         Ok(Self::in_folder(data_dir))
     }
 
-    /// Names the database of a data folder that is there.
+    /// Returns the database of an existing data folder.
     pub(crate) fn in_folder(data_dir: &Path) -> Self {
         Self {
             path: data_dir.join(FILE_NAME),
         }
     }
 
-    /// What SQLite finds damaged; nothing in a sound file.
+    /// Returns the damage that SQLite finds; nothing for a sound file.
     pub(crate) fn find_damage(&self) -> Result<Vec<String>> {
         let connection = self.open_reader()?;
         let find = || {
@@ -68,7 +68,7 @@ impl Database {
         Ok(found)
     }
 
-    /// Opens the one connection that writes, with the tables brought up to date.
+    /// Opens the one connection that writes, and brings the tables up to date.
     pub(crate) fn open_writer(&self, pragmas: &str) -> Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = self.connect(flags)?;
@@ -80,7 +80,7 @@ impl Database {
                 source: Arc::new(source),
             },
         })?;
-        // What the last process was importing, it will not finish.
+        // Imports of the last process will not be finished: their rows are removed.
         let unfinished = "UPDATE conversation SET deleted = 1 WHERE deleted = 3";
         connection
             .execute(unfinished, [])
@@ -108,7 +108,7 @@ impl Database {
 
     fn set_up_wal(&self, connection: &Connection) -> rusqlite::Result<()> {
         connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "journal_size_limit", WAL_BYTES)
+        connection.pragma_update(None, "journal_size_limit", SQLITE_WAL_BYTES)
     }
 
     fn opening(&self, source: rusqlite::Error) -> StoreError {

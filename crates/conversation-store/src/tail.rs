@@ -1,8 +1,9 @@
-//! The live tail: tells readers that a log has grown, and keeps what a running turn has just added.
+//! Live tails: wake the readers that follow a log when it has grown, and keep a running turn's newest events for them.
 //!
-//! The log itself is the truth. What is kept here was committed before, is bounded, and is let go when its turn ends.
+//! The log itself is authoritative. What is kept here was committed before, is bounded, and is dropped when its turn
+//! ends.
 
-mod recent;
+mod recent_events;
 
 use std::{
     collections::HashMap,
@@ -12,16 +13,16 @@ use std::{
 
 use tokio::sync::watch;
 
-pub(crate) use recent::Growth;
-use recent::Recent;
+pub(crate) use recent_events::LogGrowth;
+use recent_events::RecentEvents;
 
 use crate::{Event, StoreError, error::Result};
 
-/// Follows one conversation's log: says that there is more, and often what.
+/// A subscription to one conversation's log: wakes its reader when there is more, and often has the events as well.
 pub struct Tail {
     conversation: String,
-    tails: Tails,
-    receiver: watch::Receiver<Recent>,
+    subscriptions: Subscriptions,
+    receiver: watch::Receiver<RecentEvents>,
 }
 
 impl Tail {
@@ -30,12 +31,12 @@ impl Tail {
         &self.conversation
     }
 
-    /// Returns the number of the newest event that this tail has heard of; `None` before the first.
+    /// Returns the number of the newest event that was committed since the tail was made; `None` before the first.
     pub fn last_seq(&self) -> Option<u64> {
         self.receiver.borrow().last_seq()
     }
 
-    /// Returns the events with `seq > after`, at most `limit`, if they are still in memory.
+    /// Returns the events with `seq > after`, at most `limit`. Returns `None` if they are no longer in memory.
     pub(crate) fn recent(&self, after: u64, limit: usize) -> Option<Vec<Event>> {
         self.receiver.borrow().after(after, limit)
     }
@@ -60,95 +61,95 @@ impl fmt::Debug for Tail {
 
 impl Drop for Tail {
     fn drop(&mut self) {
-        self.tails.unfollow(&self.conversation);
+        self.subscriptions.unsubscribe(&self.conversation);
     }
 }
 
-/// Who follows what: one entry for each conversation that has a follower.
+/// Who follows which log: one channel for each conversation that has a subscriber.
 #[derive(Clone, Default)]
-pub(crate) struct Tails {
-    followed: Arc<Mutex<Followed>>,
+pub(crate) struct Subscriptions {
+    channels: Arc<Mutex<Channels>>,
 }
 
 #[derive(Default)]
-struct Followed {
+struct Channels {
     closed: bool,
-    conversations: HashMap<String, Entry>,
+    by_conversation: HashMap<String, Channel>,
 }
 
-struct Entry {
-    sender: watch::Sender<Recent>,
-    followers: usize,
+struct Channel {
+    sender: watch::Sender<RecentEvents>,
+    subscribers: usize,
 }
 
-impl Tails {
-    /// Starts to follow a conversation.
-    pub(crate) fn follow(&self, conversation: &str) -> Tail {
-        let mut followed = self.lock();
-        let receiver = if followed.closed {
-            watch::channel(Recent::default()).1
+impl Subscriptions {
+    /// Subscribes to a conversation's log.
+    pub(crate) fn subscribe(&self, conversation: &str) -> Tail {
+        let mut channels = self.lock();
+        let receiver = if channels.closed {
+            watch::channel(RecentEvents::default()).1
         } else {
-            let entry = followed
-                .conversations
+            let channel = channels
+                .by_conversation
                 .entry(conversation.to_owned())
-                .or_insert_with(|| Entry {
-                    sender: watch::channel(Recent::default()).0,
-                    followers: 0,
+                .or_insert_with(|| Channel {
+                    sender: watch::channel(RecentEvents::default()).0,
+                    subscribers: 0,
                 });
-            entry.followers += 1;
-            entry.sender.subscribe()
+            channel.subscribers += 1;
+            channel.sender.subscribe()
         };
         Tail {
             conversation: conversation.to_owned(),
-            tails: self.clone(),
+            subscriptions: self.clone(),
             receiver,
         }
     }
 
-    /// Wakes a conversation's followers: its log has grown.
-    pub(crate) fn wake(&self, conversation: &str, growth: Growth) {
-        self.wake_with(conversation, || growth);
+    /// Wakes a conversation's subscribers: its log has grown.
+    pub(crate) fn notify(&self, conversation: &str, growth: LogGrowth) {
+        self.notify_with(conversation, || growth);
     }
 
-    /// Wakes them, if there are any, with what `grown` makes.
-    pub(crate) fn wake_with(&self, conversation: &str, grown: impl FnOnce() -> Growth) {
-        if let Some(entry) = self.lock().conversations.get(conversation) {
-            entry.sender.send_modify(|recent| recent.grow(grown()));
+    /// Wakes a conversation's subscribers with what `growth` returns; it is only called if there are any.
+    pub(crate) fn notify_with(&self, conversation: &str, growth: impl FnOnce() -> LogGrowth) {
+        if let Some(channel) = self.lock().by_conversation.get(conversation) {
+            channel.sender.send_modify(|recent| recent.grow(growth()));
         }
     }
 
-    /// Ends every tail, when the writer is gone.
+    /// Ends every tail, when the writer has ended.
     pub(crate) fn close(&self) {
-        let mut followed = self.lock();
-        followed.closed = true;
-        followed.conversations.clear();
+        let mut channels = self.lock();
+        channels.closed = true;
+        channels.by_conversation.clear();
     }
 
-    /// Returns how many conversations are followed.
+    /// Returns how many conversations have a subscriber.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.lock().conversations.len()
+        self.lock().by_conversation.len()
     }
 
-    fn unfollow(&self, conversation: &str) {
-        let mut followed = self.lock();
-        let Some(entry) = followed.conversations.get_mut(conversation) else {
+    fn unsubscribe(&self, conversation: &str) {
+        let mut channels = self.lock();
+        let Some(channel) = channels.by_conversation.get_mut(conversation) else {
             return;
         };
-        entry.followers -= 1;
-        if entry.followers == 0 {
-            followed.conversations.remove(conversation);
+        channel.subscribers -= 1;
+        if channel.subscribers == 0 {
+            channels.by_conversation.remove(conversation);
         }
     }
 
     /// A panic elsewhere can't leave the map half changed: each change is one insert, count or removal.
-    fn lock(&self) -> MutexGuard<'_, Followed> {
-        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Channels> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for Tails {
+impl fmt::Debug for Subscriptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tails").finish_non_exhaustive()
+        f.debug_struct("Subscriptions").finish_non_exhaustive()
     }
 }

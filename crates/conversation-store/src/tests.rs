@@ -1,16 +1,16 @@
-//! What the store promises, tried on real files.
+//! Tests of the store's guarantees, on real files.
 
 mod archive;
 mod deletes;
 mod failures;
 mod full_disk;
 mod kills;
-mod live;
 mod migrations;
 mod paths;
 mod publishing;
 mod tails;
 mod turns;
+mod wal;
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
-//! Token ids as a blob: LEB128, seven bits a byte, the low ones first. Most ids take two bytes or three.
+//! Encodes token ids as a blob: LEB128, seven bits a byte, the low bits first. Most ids take two or three bytes.
 
-/// Appends `ids` to a blob. Blobs joined are their ids joined.
+/// Appends `ids` to a blob. Concatenated blobs are the blob of the concatenated ids.
 pub(crate) fn encode(ids: &[u32], blob: &mut Vec<u8>) {
     for &id in ids {
         let mut rest = id;
@@ -12,7 +12,7 @@ pub(crate) fn encode(ids: &[u32], blob: &mut Vec<u8>) {
     }
 }
 
-/// Reads a blob back; `None` when it ends inside an id or holds one over `u32::MAX`.
+/// Decodes a blob. Returns `None` if it ends inside an id or has one over `u32::MAX`.
 pub(crate) fn decode(blob: &[u8]) -> Option<Vec<u32>> {
     let mut ids = Vec::with_capacity(blob.len());
     let mut bytes = blob.iter();

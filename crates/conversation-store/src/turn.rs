@@ -4,19 +4,19 @@ use std::fmt;
 
 use crate::NewEvent;
 
-/// A turn's number over all conversations; never used twice, also not after a deletion.
+/// A turn's number over all conversations. It is never used again, not even after a deletion.
 pub type TurnKey = u64;
 
-/// Where a turn stands: `pending → streaming → done | cancelled | failed | interrupted`.
+/// A turn's state: `pending → streaming → done | cancelled | failed | interrupted`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TurnState {
-    /// The user's words are on disk; nothing is generated yet.
+    /// The user's message is on disk; nothing is generated yet.
     Pending,
     /// The engine has started to answer.
     Streaming,
     /// The answer is complete.
     Done,
-    /// A client stopped it; what was generated is kept.
+    /// A client cancelled it; what was generated is kept.
     Cancelled,
     /// It ended in an error.
     Failed,
@@ -25,7 +25,7 @@ pub enum TurnState {
 }
 
 impl TurnState {
-    /// Every state, in the order of a turn's life.
+    /// Every state, in the order in which a turn passes through them.
     pub const ALL: [Self; 6] = [
         Self::Pending,
         Self::Streaming,
@@ -52,7 +52,7 @@ impl TurnState {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 
-    /// Says whether the turn is over.
+    /// Returns true if the turn is over.
     pub fn is_terminal(self) -> bool {
         match self {
             Self::Pending | Self::Streaming => false,
@@ -60,7 +60,7 @@ impl TurnState {
         }
     }
 
-    /// Says whether a turn in this state may enter `next`. A turn that never streamed can't be done.
+    /// Returns true if a turn in this state may enter `next`. A turn that never streamed can't be done.
     pub fn may_become(self, next: Self) -> bool {
         match self {
             Self::Pending => !matches!(next, Self::Pending | Self::Done),
@@ -76,7 +76,7 @@ impl fmt::Display for TurnState {
     }
 }
 
-/// A stored turn: what the user said, what was answered, and all that is needed to answer it again.
+/// A stored turn: the user's message, the answer, and all that is needed to generate it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
     /// Its number over all conversations.
@@ -89,33 +89,33 @@ pub struct Turn {
     pub parent: Option<TurnKey>,
     /// The same turn by the id that clients know.
     pub parent_turn_id: Option<String>,
-    /// Where it stands.
+    /// Its state.
     pub state: TurnState,
     /// The number of its first event, `user`.
     pub first_seq: u64,
-    /// What the user said.
+    /// The user's message.
     pub user_text: String,
-    /// What has been answered so far; the whole answer once the turn is over.
+    /// The answer so far; the whole answer once the turn is over.
     pub answer_text: String,
-    /// The same as token ids, for engines that have them; read with the tokenizer of `model` only.
+    /// The answer as token ids of the tokenizer of `model`, for engines that have them.
     pub answer_ids: Option<Vec<u32>>,
     /// The fingerprint of the model that answers; absent while pending.
     pub model: Option<String>,
     /// How many tokens its prompt has; absent while pending.
     pub prompt_tokens: Option<u64>,
-    /// What the engine began its present epoch with; opaque here.
+    /// The engine's value for the cache epoch that it generates in; opaque here.
     pub epoch: Option<u64>,
-    /// The rounds in which the model asked for tools, as JSON; opaque here. Absent where there were none.
+    /// The rounds of tool calls, as JSON; opaque here. Absent if there were none.
     pub rounds_json: Option<String>,
     /// The agent that answers.
     pub agent_id: String,
-    /// The content hash of that agent as it was; its snapshot is read by [`crate::ConversationStore::agent_snapshot`].
+    /// The content hash of that agent's snapshot, which [`crate::ConversationStore::agent_snapshot`] reads.
     pub agent_hash: String,
     /// The effective options as JSON.
     pub options_json: String,
     /// The seed of its random numbers.
     pub seed: u64,
-    /// The hash of the command that began it, to recognise a repetition.
+    /// The hash of the command that began it, by which its repetition is recognised.
     pub body_hash: String,
     /// When it began, in milliseconds since 1970.
     pub created_at_ms: i64,
@@ -123,14 +123,14 @@ pub struct Turn {
     pub ended_at_ms: Option<i64>,
 }
 
-/// Where a new turn hangs in the tree.
+/// A new turn's parent in the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parent {
-    /// Below the conversation's head; a root when there is none.
+    /// The conversation's head; the turn is a root if there is none.
     Head,
-    /// Nowhere: it starts a path of its own.
+    /// No parent: the turn is a root.
     Root,
-    /// Below that turn of the same conversation.
+    /// That turn of the same conversation.
     Turn(String),
 }
 
@@ -141,56 +141,56 @@ pub struct NewTurn {
     pub conversation: String,
     /// The turn's id, unique in the conversation: the client's key of idempotency.
     pub turn_id: String,
-    /// Where it hangs in the tree.
+    /// Its parent in the tree.
     pub parent: Parent,
-    /// What the user said.
+    /// The user's message.
     pub user_text: String,
     /// The agent that is to answer.
     pub agent_id: String,
     /// That agent's content hash.
     pub agent_hash: String,
-    /// That agent as JSON, as it is now; stored once per hash.
+    /// That agent's current snapshot as JSON; stored once per hash.
     pub agent_json: String,
     /// The effective options as JSON.
     pub options_json: String,
     /// The seed of its random numbers.
     pub seed: u64,
-    /// A hash of all that makes this command the same command when it comes again.
+    /// A hash of the command's content, by which its repetition is recognised.
     pub body_hash: String,
     /// Its first event, `user`. Its time is the turn's.
     pub event: NewEvent,
 }
 
-/// What became of a [`NewTurn`].
+/// The result of a [`NewTurn`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Begun {
     /// The turn's number.
     pub key: TurnKey,
     /// The number of its `user` event.
     pub first_seq: u64,
-    /// The turn that it hangs below.
+    /// The turn's parent.
     pub parent: Option<TurnKey>,
-    /// The turn was there already, with the same body; nothing was written.
+    /// True if the turn existed already with the same body: nothing was written.
     pub joined: bool,
 }
 
-/// What the engine said when it took a turn up.
+/// What the engine reports when it starts a turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartedFacts {
     /// The fingerprint of the model that answers, and that the answer's ids belong to.
     pub model: String,
     /// How many tokens the prompt has.
     pub prompt_tokens: u64,
-    /// What the engine began its present epoch with; opaque here.
+    /// The engine's value for the cache epoch that it generates in; opaque here.
     pub epoch: Option<u64>,
 }
 
-/// A piece of an answer, added to what is stored.
+/// A part of an answer, appended to what is stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AnswerDelta {
-    /// The text that was added; may be empty.
+    /// The text; may be empty.
     pub text: String,
-    /// The token ids that were added; empty for engines that have none.
+    /// The token ids; empty for engines that have none.
     pub ids: Vec<u32>,
 }
 
@@ -207,7 +207,7 @@ pub struct AppendEvents {
     pub answer: Option<AnswerDelta>,
     /// Moves the turn from `pending` to `streaming`.
     pub started: Option<StartedFacts>,
-    /// Replaces the turn's rounds, as JSON; durable then.
+    /// Replaces the turn's rounds of tool calls, as JSON; the append is durable then.
     pub rounds_json: Option<String>,
 }
 
@@ -239,14 +239,26 @@ impl AppendEvents {
             ..self
         }
     }
+
+    /// Returns the size of what the append stores.
+    pub(crate) fn bytes(&self) -> usize {
+        let events: usize = self.events.iter().map(NewEvent::bytes).sum();
+        let answer = self
+            .answer
+            .as_ref()
+            .map_or(0, |answer| answer.text.len() + size_of_val(answer.ids.as_slice()));
+        let rounds = self.rounds_json.as_ref().map_or(0, String::len);
+        events + answer + rounds + self.started.as_ref().map_or(0, |started| started.model.len())
+    }
 }
 
-/// Appends events that no running turn writes: a narrator's, a controller's. Makes the conversation when it is new.
+/// Appends events that don't come from a running turn, such as a narrator's or a controller's. Creates the conversation
+/// if it is new.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publish {
     /// The conversation's id, checked by the caller; opaque here.
     pub conversation: String,
-    /// The turn that they are about, by its id, also one that is over.
+    /// The id of the turn that they refer to, which may be over.
     pub turn_id: Option<String>,
     /// At least one event, in order; none of them ends a turn.
     pub events: Vec<NewEvent>,
@@ -261,9 +273,9 @@ pub struct EndTurn {
     pub turn: TurnKey,
     /// One of the four terminal states.
     pub state: TurnState,
-    /// The whole answer's text, if it differs from what was appended.
+    /// The whole answer's text, if it isn't what was appended.
     pub answer_text: Option<String>,
-    /// The whole answer's ids, if they differ from what was appended.
+    /// The whole answer's ids, if they aren't what was appended.
     pub answer_ids: Option<Vec<u32>>,
     /// The terminal event. Its time is the turn's end.
     pub event: NewEvent,
@@ -283,7 +295,7 @@ impl EndTurn {
     }
 }
 
-/// Where a path is read from, towards the root.
+/// The turn that a path is read from, towards the root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathStart {
     /// From the conversation's head.
@@ -292,13 +304,13 @@ pub enum PathStart {
     Turn(TurnKey),
 }
 
-/// How far a path is read. Whatever comes first ends it.
+/// How far a path is read: the first limit that is reached ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PathLimit {
-    /// At most so many turns.
+    /// The most turns.
     pub turns: usize,
-    /// No further turn once the texts and ids read reach so many bytes; the first turn is always read.
+    /// No more turns are read once their texts and ids reach this many bytes; the first turn is always read.
     pub bytes: usize,
-    /// Not this turn, nor any before it.
+    /// The path ends before this turn.
     pub until: Option<TurnKey>,
 }

@@ -1,8 +1,8 @@
 //! The one writer: a thread that owns the connection that writes, fed by a bounded queue.
 //!
-//! It takes whatever is queued, runs it as one transaction, commits, and only then wakes the readers and
-//! answers the waiters. A command that is refused harms no other; when SQLite fails, the batch is undone and its
-//! commands are tried one by one, so that only those fail that can't be stored.
+//! It runs all queued commands as one transaction, commits, and only then wakes the readers and sends the replies. A
+//! command that is refused doesn't affect the others. When SQLite fails, the batch is rolled back and its commands are
+//! run one by one, so that only those fail that can't be stored.
 
 mod append;
 mod batch;
@@ -29,8 +29,8 @@ use tokio::sync::{
 use crate::{
     StoreError, TurnKey,
     error::Result,
-    live::{Live, Retired, Step, Ticket},
-    tail::Tails,
+    tail::Subscriptions,
+    wal::{Effect, FastPathGuard, ObsoleteSegment, Wal},
 };
 
 pub(crate) use batch::Batch;
@@ -39,65 +39,66 @@ pub(crate) use flush::Flush;
 pub(crate) use head::SetHead;
 pub(crate) use import::{AbortImport, BeginImport, FinishImport, ImportRecords};
 
-use batch::Woken;
+use batch::AfterCommit;
 
-/// Commands that wait for the writer: some for every one of hundreds of live turns; past it, senders wait.
+/// Commands in the queue: several for each of hundreds of running turns. Senders wait while it is full.
 const QUEUE: usize = 1_024;
 
-/// Commands in one transaction: enough to share an fsync, few enough that no waiter waits for long.
+/// Commands in one transaction: enough to share an fsync, few enough that no sender waits for long.
 const MAX_BATCH: usize = 512;
 
-/// The most bytes that one command may carry: a message, an agent's file and its JSON escapes fit twice over.
+/// The most bytes of one command: twice what a message, an agent's file and their JSON escapes take.
 const MAX_COMMAND_BYTES: usize = 8 << 20;
 
-/// A command of the store. It checks before it writes, so that a refused one leaves nothing behind.
+/// A command of the store. It checks before it writes, so that a refused command leaves nothing behind.
 pub(crate) trait Apply: Send + 'static {
-    /// What its sender gets once it is committed.
+    /// What its sender receives once it is committed.
     type Output: Send + 'static;
 
-    /// Writes it in the batch's transaction.
+    /// Runs the command in the batch's transaction.
     fn apply(&self, batch: &mut Batch<'_>) -> Result<Self::Output>;
 
-    /// Says whether a power cut may not undo it.
+    /// Returns true if the command must survive a power cut once it is acknowledged.
     fn is_durable(&self) -> bool;
 
-    /// Names the conversation that it is about. What is held of that is flushed before, in the same transaction.
+    /// Returns the conversation that it changes. Its memtable is flushed first, in the same transaction.
     fn conversation(&self) -> Option<&str> {
         None
     }
 
-    /// Says whether it is a transaction's worth by itself, that others shouldn't wait behind for more.
+    /// Returns true if the command fills a transaction by itself: no more are added after it.
     fn is_large(&self) -> bool {
         false
     }
 
-    /// Names the turn whose answer would have a hole if this failed and a later command didn't.
-    fn leaves_hole_in(&self) -> Option<TurnKey> {
+    /// Returns the turn that it appends to: once an append has failed, the turn's later ones are refused, as its answer
+    /// would have a gap.
+    fn appends_to(&self) -> Option<TurnKey> {
         None
     }
 }
 
-/// The queue to the writer's thread. Dropping it lets the thread finish what is queued, and waits for it.
+/// The queue to the writer's thread. Dropping it lets the thread finish the queued commands, and waits for that.
 #[derive(Debug)]
 pub(crate) struct Writer {
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
-    live: Live,
+    wal: Wal,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
     /// Starts the thread.
-    pub(crate) fn start(connection: Connection, tails: Tails, live: Live) -> Result<Self> {
+    pub(crate) fn start(connection: Connection, subscriptions: Subscriptions, wal: Wal) -> Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let for_loop = live.clone();
+        let for_loop = wal.clone();
         let thread = thread::Builder::new()
             .name("conversation-store".into())
             .spawn(move || {
-                Loop {
+                WriterThread {
                     connection,
-                    tails,
-                    live: for_loop,
-                    holes: HashSet::new(),
+                    subscriptions,
+                    wal: for_loop,
+                    failed_turns: HashSet::new(),
                     durable: None,
                 }
                 .run(jobs)
@@ -107,12 +108,12 @@ impl Writer {
             })?;
         Ok(Self {
             queue: Some(queue),
-            live,
+            wal,
             thread: Mutex::new(Some(thread)),
         })
     }
 
-    /// Queues a command if there is room.
+    /// Queues a command whose outcome is not waited for, unless the queue is full.
     pub(crate) fn try_enqueue<C: Apply>(&self, command: C) {
         let job = self.job(command, oneshot::channel().0);
         if let Some(queue) = &self.queue
@@ -122,7 +123,7 @@ impl Writer {
         }
     }
 
-    /// Queues a command; what comes back is told once it is committed or refused.
+    /// Queues a command. The receiver gets its outcome once it is committed or refused.
     pub(crate) async fn enqueue<C: Apply>(&self, command: C) -> Result<oneshot::Receiver<Result<C::Output>>> {
         let (reply, answer) = oneshot::channel();
         let job = self.job(command, reply);
@@ -132,13 +133,13 @@ impl Writer {
     }
 
     fn job<C: Apply>(&self, command: C, reply: oneshot::Sender<Result<C::Output>>) -> Box<Queued<C>> {
-        let ticket = command
+        let fast_path = command
             .conversation()
-            .map(|conversation| self.live.ticket(conversation));
+            .map(|conversation| self.wal.close_fast_path(conversation));
         Box::new(Queued {
             command,
             outcome: None,
-            ticket,
+            fast_path,
             reply,
         })
     }
@@ -156,21 +157,21 @@ impl Drop for Writer {
     }
 }
 
-/// A queued command with its type hidden.
+/// A queued command of any type.
 trait Job: Send {
     fn apply(&mut self, batch: &mut Batch<'_>) -> Result<()>;
     fn is_durable(&self) -> bool;
     fn conversation(&self) -> Option<&str>;
     fn is_large(&self) -> bool;
-    fn leaves_hole_in(&self) -> Option<TurnKey>;
-    /// Tells the sender what became of it: its own outcome, or the failure of its whole transaction.
-    fn settle(self: Box<Self>, failure: Option<StoreError>);
+    fn appends_to(&self) -> Option<TurnKey>;
+    /// Sends the reply: the command's own outcome, or the failure of its whole transaction.
+    fn reply_with(self: Box<Self>, failure: Option<StoreError>);
 }
 
 struct Queued<C: Apply> {
     command: C,
     outcome: Option<Result<C::Output>>,
-    ticket: Option<Ticket>,
+    fast_path: Option<FastPathGuard>,
     reply: oneshot::Sender<Result<C::Output>>,
 }
 
@@ -197,38 +198,39 @@ impl<C: Apply> Job for Queued<C> {
         self.command.is_large()
     }
 
-    fn leaves_hole_in(&self) -> Option<TurnKey> {
-        self.command.leaves_hole_in()
+    fn appends_to(&self) -> Option<TurnKey> {
+        self.command.appends_to()
     }
 
-    fn settle(self: Box<Self>, failure: Option<StoreError>) {
+    fn reply_with(self: Box<Self>, failure: Option<StoreError>) {
         let outcome = match failure {
             Some(failure) => Err(failure),
             None => self.outcome.unwrap_or(Err(StoreError::Closed)),
         };
-        drop(self.ticket);
-        // A sender that has gone away doesn't need the answer; what it sent is stored all the same.
+        drop(self.fast_path);
+        // The sender may have gone away; its command is stored all the same.
         let _ = self.reply.send(outcome);
     }
 }
 
-/// What the thread owns.
-struct Loop {
+/// What the writer's thread owns.
+struct WriterThread {
     connection: Connection,
-    tails: Tails,
-    live: Live,
-    /// Turns of which an append has failed: a later one would leave a hole in the answer.
-    holes: HashSet<TurnKey>,
-    /// How the connection syncs now; unknown before the first transaction.
+    subscriptions: Subscriptions,
+    wal: Wal,
+    /// Turns of which an append has failed. Later appends are refused until the turn ends: they would leave a gap in
+    /// its answer.
+    failed_turns: HashSet<TurnKey>,
+    /// Whether the connection syncs each commit (`synchronous=FULL`); unknown before the first transaction.
     durable: Option<bool>,
 }
 
-impl Loop {
+impl WriterThread {
     fn run(mut self, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
-        // A crash may have left a deletion half done.
-        let mut removing = true;
+        // A crash may have left rows of a deleted conversation.
+        let mut removal_pending = true;
         loop {
-            let first = if removing {
+            let first = if removal_pending {
                 match jobs.try_recv() {
                     Ok(job) => Some(job),
                     Err(TryRecvError::Empty) => None,
@@ -247,42 +249,45 @@ impl Loop {
                     is_full = job.is_large() || batch.len() + 1 >= MAX_BATCH;
                     batch.push(job);
                 }
-                removing |= self.run_batch(batch);
+                removal_pending |= self.run_batch(batch);
             }
-            if removing {
-                removing = self.remove_some();
+            if removal_pending {
+                removal_pending = self.remove_some();
             }
         }
         self.close();
     }
 
-    /// Moves what is held to the database. What doesn't fit stays in the journal, for the next start.
+    /// Flushes every memtable. What can't be written stays in the segments, for the next start.
     fn close(mut self) {
-        for conversations in self.live.groups() {
+        for conversations in self.wal.flush_groups() {
             let flush: Box<dyn Job> = Box::new(Queued {
                 command: Flush { conversations },
                 outcome: None,
-                ticket: None,
+                fast_path: None,
                 reply: oneshot::channel().0,
             });
             self.run_batch(vec![flush]);
         }
-        self.live.close().into_iter().for_each(Retired::remove);
-        self.tails.close();
+        self.wal.close().into_iter().for_each(ObsoleteSegment::remove);
+        self.subscriptions.close();
     }
 
-    /// Runs jobs as one transaction, or one by one if that fails; says whether something was deleted.
+    /// Runs jobs as one transaction, or one by one if that fails. Returns true if there are rows to be removed.
     fn run_batch(&mut self, mut jobs: Vec<Box<dyn Job>>) -> bool {
         match self.transact(&mut jobs) {
-            Ok(woken) => {
-                self.live.committed(woken.steps).into_iter().for_each(Retired::remove);
-                for (conversation, growth) in woken.conversations {
-                    self.tails.wake(&conversation, growth);
+            Ok(after) => {
+                self.wal
+                    .apply(after.effects)
+                    .into_iter()
+                    .for_each(ObsoleteSegment::remove);
+                for (conversation, growth) in after.growths {
+                    self.subscriptions.notify(&conversation, growth);
                 }
                 for job in jobs {
-                    job.settle(None);
+                    job.reply_with(None);
                 }
-                woken.deleted
+                after.removal_pending
             }
             Err(failure) if jobs.len() == 1 || is_locked(&failure) => {
                 tracing::error!(
@@ -291,43 +296,43 @@ impl Loop {
                     "a write has failed"
                 );
                 for job in jobs {
-                    if let Some(turn) = job.leaves_hole_in() {
-                        self.holes.insert(turn);
-                        self.stop_short_way(job.conversation(), turn);
+                    if let Some(turn) = job.appends_to() {
+                        self.failed_turns.insert(turn);
+                        self.leave_fast_path(job.conversation(), turn);
                     }
-                    job.settle(Some(failure.clone()));
+                    job.reply_with(Some(failure.clone()));
                 }
                 false
             }
             Err(_) => jobs
                 .into_iter()
-                .fold(false, |deleted, job| self.run_batch(vec![job]) | deleted),
+                .fold(false, |pending, job| self.run_batch(vec![job]) | pending),
         }
     }
 
-    /// Whatever else is appended to a turn with a hole is refused, and that is for the writer to say.
-    fn stop_short_way(&self, conversation: Option<&str>, turn: TurnKey) {
+    /// Sends a failed turn's later appends to the writer, which refuses them.
+    fn leave_fast_path(&self, conversation: Option<&str>, turn: TurnKey) {
         if let Some(conversation) = conversation {
             let conversation = conversation.to_owned();
-            let stops = vec![Step::Stops { conversation, turn }];
-            self.live.committed(stops).into_iter().for_each(Retired::remove);
+            let effects = vec![Effect::TurnLeavesFastPath { conversation, turn }];
+            self.wal.apply(effects).into_iter().for_each(ObsoleteSegment::remove);
         }
     }
 
-    /// Runs jobs in one transaction and commits it. After an error nothing of it is there.
-    fn transact(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<Woken> {
+    /// Runs jobs in one transaction and commits it. After an error none of them has changed anything.
+    fn transact(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<AfterCommit> {
         let writing = || StoreError::writing("to the conversation database");
         let durable = jobs.iter().any(|job| job.is_durable());
         if self.durable != Some(durable) {
-            // SQLite takes the level only between transactions.
+            // SQLite accepts the level only between transactions.
             let level = if durable { "full" } else { "normal" };
             self.connection
                 .pragma_update(None, "synchronous", level)
                 .map_err(writing())?;
             self.durable = Some(durable);
         }
-        let before = self.holes.clone();
-        let mut batch = Batch::begin(&mut self.connection, &mut self.holes, &self.live)?;
+        let before = self.failed_turns.clone();
+        let mut batch = Batch::begin(&mut self.connection, &mut self.failed_turns, &self.wal)?;
         let applied = jobs.iter_mut().try_for_each(|job| {
             if let Some(conversation) = job.conversation() {
                 batch.flush(conversation)?;
@@ -336,15 +341,15 @@ impl Loop {
         });
         let committed = applied.and_then(|()| batch.commit());
         if committed.is_err() {
-            self.holes = before;
+            self.failed_turns = before;
         }
         committed
     }
 
-    /// Removes some rows of a deleted conversation; says whether there may be more.
+    /// Removes some rows of a deleted conversation. Returns true if there may be more.
     fn remove_some(&mut self) -> bool {
         delete::remove_some(&mut self.connection).unwrap_or_else(|error| {
-            // The conversation is deleted already; the next deletion or start goes on with its rows.
+            // The conversation is deleted already; the next deletion or start continues with its rows.
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "cannot remove a deleted conversation's rows"
@@ -354,7 +359,7 @@ impl Loop {
     }
 }
 
-/// Another process holds the database; each retry would wait for it again.
+/// Returns true if another process holds the database: each retry would wait for it again.
 fn is_locked(error: &StoreError) -> bool {
     matches!(error, StoreError::Write { source, .. } | StoreError::Read { source, .. }
         if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy))

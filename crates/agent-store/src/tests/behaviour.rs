@@ -1,4 +1,4 @@
-//! Models and tools in the front matter: read, hashed, and kept through a rewrite.
+//! Models and tools in the front matter: read, hashed, and kept by a rewrite.
 
 use serde_json::json;
 
@@ -38,7 +38,7 @@ fn an_agent_names_one_model_or_several() {
 }
 
 #[test]
-fn tools_are_read_as_they_are_written() {
+fn tools_are_read_unchanged() {
     let folder = folder();
     let tools = "tools:\n  - name: weather\n    parameters: {type: object}\n";
     put_file(folder.path(), "x.md", format!("{HEAD}{tools}---\n"));
@@ -50,7 +50,7 @@ fn tools_are_read_as_they_are_written() {
 }
 
 #[test]
-fn a_rewrite_keeps_them_and_the_hash_tells_them_apart() {
+fn a_rewrite_keeps_models_and_tools_and_the_hash_covers_them() {
     let folder = folder();
     let store = open(&folder);
     let plain = store.put(draft("x"), None).expect("it can be written").agent;

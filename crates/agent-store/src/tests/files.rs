@@ -1,4 +1,4 @@
-//! What is read from files that people, editors and enemies have written.
+//! Reading files that people, editors and attackers have written.
 
 use expect_test::{Expect, expect};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{folder, id, ids, open, put_file};
 use crate::{AgentStoreError, FileProblem, MAX_FILE_BYTES};
 
-/// Checks what one file, `x.md`, is read as: the agent, or its problem, which harms no other file.
+/// Checks what one file, `x.md`, is read as: the agent, or its problem, which doesn't affect other files.
 #[track_caller]
 fn check(content: impl AsRef<[u8]>, expected: Expect) {
     let folder = folder();
@@ -67,7 +67,7 @@ fn a_rule_in_the_body_or_in_the_prompt_ends_nothing() {
 }
 
 #[test]
-fn line_ends_and_marks_of_other_editors() {
+fn line_ends_and_byte_order_marks_of_other_editors() {
     let crlf = format!("{HEAD}---\n\none\ntwo\n").replace('\n', "\r\n");
     check(&crlf, expect![[r#""X" "P" "one\ntwo\n" {}"#]]);
     check(format!("\u{feff}{HEAD}--- \n\nbody"), expect![[r#""X" "P" "body" {}"#]]);
@@ -76,7 +76,7 @@ fn line_ends_and_marks_of_other_editors() {
 }
 
 #[test]
-fn front_matter_that_is_none() {
+fn invalid_front_matter() {
     check("", expect!["its first line is not ---"]);
     check("# Only Markdown\n", expect!["its first line is not ---"]);
     check("----\n", expect!["its first line is not ---"]);
@@ -109,7 +109,7 @@ fn front_matter_that_is_none() {
 }
 
 #[test]
-fn options_that_json_cannot_hold() {
+fn options_that_json_cannot_represent() {
     check(
         format!("{HEAD}options: 5\n---\n"),
         expect!["options in its front matter is not a mapping"],
@@ -134,7 +134,7 @@ fn options_that_json_cannot_hold() {
 }
 
 #[test]
-fn bytes_that_are_no_text() {
+fn bytes_that_are_not_text() {
     check(b"---\nname: \xff\n---\n", expect!["it is not UTF-8 at byte 10"]);
     check(
         format!("{HEAD}a: \"\0\"\n---\n"),
@@ -224,16 +224,16 @@ fn nesting_without_end_overflows_no_stack_and_takes_no_minutes() {
 }
 
 #[test]
-fn files_that_are_not_agents_are_named_and_harm_none() {
+fn files_that_are_not_agents_are_reported_and_affect_no_other() {
     let folder = folder();
-    put_file(folder.path(), "Sound.md", "a twin in capitals");
+    put_file(folder.path(), "Sound.md", "the same name in capitals");
     put_file(folder.path(), "con.md", "a device");
     put_file(folder.path(), "notes.txt", "not ours");
     put_file(folder.path(), ".sound.md.tmp", "what a crash left");
     put_file(
         folder.path(),
         "sound.md.md",
-        "---\nname: Other\nsystem_prompt: Not sound's twin.\n---\n",
+        "---\nname: Other\nsystem_prompt: Not sound.\n---\n",
     );
     std::fs::create_dir(folder.path().join("folder.md")).expect("a folder can be made");
     let store = open(&folder);

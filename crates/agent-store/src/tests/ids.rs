@@ -27,7 +27,7 @@ fn ids_that_follow_the_rule() {
 }
 
 #[test]
-fn ids_that_could_leave_the_folder_or_mean_two_files() {
+fn ids_that_could_leave_the_folder_or_share_a_file() {
     let character = Some("has a character other than a-z, 0-9, '.', '_' and '-'");
     for text in [
         "../x",

@@ -1,4 +1,4 @@
-//! What is written: whole, only under its condition, and without losing what a person wrote.
+//! Writes: atomic, conditional, and without losing what a person wrote.
 
 use std::{collections::HashSet, fs, sync::Barrier, thread};
 
@@ -7,7 +7,7 @@ use expect_test::{Expect, expect};
 use super::{draft, folder, id, ids, open, put_file};
 use crate::{AgentStore, AgentStoreError, Condition, Draft, FileProblem};
 
-/// Checks what the file of `x` becomes when the usual draft is written over `before`.
+/// Checks the file of `x` after the usual draft was written over `before`.
 #[track_caller]
 fn check(before: &str, expected: Expect) {
     let folder = folder();
@@ -20,7 +20,7 @@ fn check(before: &str, expected: Expect) {
 }
 
 #[test]
-fn a_new_agent_is_a_file_that_people_can_read() {
+fn a_new_agent_is_a_readable_file() {
     let folder = folder();
     let store = open(&folder);
     let put = store.put(draft("reviewer"), None).expect("it can be written");
@@ -39,7 +39,7 @@ fn a_new_agent_is_a_file_that_people_can_read() {
 }
 
 #[test]
-fn keys_that_the_store_does_not_know_survive_with_their_comments() {
+fn unknown_keys_are_kept_with_their_comments() {
     check(
         "---\n# who\nname: Old\nversion: 1.10 # not a float\nsystem_prompt: |\n  Old\n\n  # still the prompt\n\n# how\noptions:\n  \
          temperature: 0.2\ntags:\n- a\n- b\nname_of_author: me\n---\nOld body\n",
@@ -65,7 +65,7 @@ fn keys_that_the_store_does_not_know_survive_with_their_comments() {
 }
 
 #[test]
-fn keys_survive_in_notations_that_lines_do_not_tell_apart() {
+fn keys_are_kept_in_notations_that_lines_do_not_separate() {
     check(
         "---\n{\"name\": Old, \"system_prompt\": P, colour: red}\n---\n",
         expect![[r#"
@@ -94,7 +94,7 @@ fn keys_survive_in_notations_that_lines_do_not_tell_apart() {
     );
 }
 
-/// Texts that YAML, Markdown or an editor could take for something else.
+/// Texts that YAML, Markdown or an editor could misread.
 const TEXTS: &[&str] = &[
     "",
     "\n",
@@ -174,7 +174,7 @@ fn any_text_reads_back_as_it_was_written() {
 }
 
 #[test]
-fn what_cannot_be_stored_leaves_what_is_there() {
+fn a_refused_write_leaves_the_stored_agent() {
     let folder = folder();
     let store = open(&folder);
     store.put(draft("x"), None).expect("it can be written");
@@ -202,7 +202,7 @@ fn what_cannot_be_stored_leaves_what_is_there() {
     };
     assert!(matches!(store.put(blank, None), Err(AgentStoreError::BlankName { .. })));
 
-    // A folder in the temporary file's place can't be removed or opened, even by root.
+    // A folder with the temporary file's name can't be removed or opened, not even by root.
     fs::create_dir_all(folder.path().join(".x.md.tmp/in-the-way")).expect("a folder can be made");
     let error = store.put(draft("x"), None).expect_err("it cannot be written");
     assert!(matches!(error, AgentStoreError::Write { .. }), "{error}");
@@ -341,7 +341,7 @@ fn an_empty_folder_is_seeded_once() {
 }
 
 #[test]
-fn a_folder_that_is_a_file_is_named() {
+fn a_folder_that_is_a_file_is_reported() {
     let folder = folder();
     let error = AgentStore::open(&folder.path().join("sound.md")).expect_err("it is a file");
     assert!(error.to_string().ends_with("sound.md"), "{error}");

@@ -1,29 +1,32 @@
-//! Reads a conversation out, piece by piece. What is told is the log as it was at the first piece: what comes later stays out.
+//! Exports a conversation piece by piece: the log as it was at the first piece, without later turns and events.
+
+use std::sync::Arc;
 
 use rusqlite::{Connection, Row, named_params};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{AgentRecord, ConversationRecord, EventRecord, Header, Record, TurnRecord};
-use crate::{ConversationStore, StoreError, error::Result, queries, token_ids};
+use super::records::{AgentRecord, ArchiveHeader, ArchiveRecord, ConversationRecord, EventRecord, TurnRecord};
+use crate::{StoreError, backend::Backend, error::Result, queries, token_ids};
 
-/// A piece ends after the row that brings it here: long texts don't pile up in memory.
+/// A piece ends after the row that reaches this size, so that long texts don't fill the memory.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// Rows of one piece.
+/// The most rows of one piece.
 const PIECE_ROWS: i64 = 500;
 
-/// A conversation on its way out.
+/// A conversation that is being exported.
 #[derive(Debug)]
 pub struct Export {
-    store: ConversationStore,
+    backend: Arc<Backend>,
     conversation: String,
-    next: Next,
+    next: ExportCursor,
 }
 
-/// What the next piece holds. Agents go on after a hash, turns after a number up to the log's end, events after one.
+/// Where the next piece begins: with the agents after a hash, the turns after a key, or the events after a number, up
+/// to the log's end at the first piece.
 #[derive(Debug, Clone)]
-enum Next {
+enum ExportCursor {
     Header,
     Agents { after: String, last_seq: u64 },
     Turns { after: u64, last_seq: u64 },
@@ -32,25 +35,26 @@ enum Next {
 }
 
 impl Export {
-    pub(crate) fn new(store: ConversationStore, conversation: String) -> Self {
+    pub(crate) fn new(backend: Arc<Backend>, conversation: String) -> Self {
         Self {
-            store,
+            backend,
             conversation,
-            next: Next::Header,
+            next: ExportCursor::Header,
         }
     }
 
-    /// The next lines, each with its line feed; `None` after the last one.
+    /// Returns the next lines, each with its line feed, and `None` after the last one.
     ///
     /// # Errors
-    /// With the first piece, `Running` while a turn runs or waits, and `ConversationNotFound`; `Gone` with any.
+    /// At the first piece, `Running` while a turn is pending or streaming, and `ConversationNotFound`; `Gone` at any
+    /// piece.
     pub async fn piece(&mut self) -> Result<Option<String>> {
         loop {
             let (id, next) = (self.conversation.clone(), self.next.clone());
-            if matches!(next, Next::End) {
+            if matches!(next, ExportCursor::End) {
                 return Ok(None);
             }
-            let (lines, next) = self.store.read_archive(move |db| piece(db, &id, next)).await?;
+            let (lines, next) = self.backend.read("an export", move |db| piece(db, &id, next)).await?;
             self.next = next;
             if !lines.is_empty() {
                 return Ok(Some(lines));
@@ -59,19 +63,22 @@ impl Export {
     }
 }
 
-fn piece(db: &Connection, id: &str, next: Next) -> Result<(String, Next)> {
+fn piece(db: &Connection, id: &str, next: ExportCursor) -> Result<(String, ExportCursor)> {
     let key = queries::find_known(db, id)?.key;
     match next {
-        Next::Header => {
+        ExportCursor::Header => {
             let conversation = header(db, id, key)?;
             let last_seq = conversation.last_seq;
             let after = String::new();
-            Ok((line(&Header::new(conversation)), Next::Agents { after, last_seq }))
+            Ok((
+                line(&ArchiveHeader::new(conversation)),
+                ExportCursor::Agents { after, last_seq },
+            ))
         }
-        Next::Agents { after, last_seq } => agents(db, key, &after, last_seq),
-        Next::Turns { after, last_seq } => turns(db, key, after, last_seq),
-        Next::Events { after, last_seq } => events(db, key, after, last_seq),
-        Next::End => Ok((String::new(), Next::End)),
+        ExportCursor::Agents { after, last_seq } => agents(db, key, &after, last_seq),
+        ExportCursor::Turns { after, last_seq } => turns(db, key, after, last_seq),
+        ExportCursor::Events { after, last_seq } => events(db, key, after, last_seq),
+        ExportCursor::End => Ok((String::new(), ExportCursor::End)),
     }
 }
 
@@ -102,7 +109,7 @@ fn header(db: &Connection, id: &str, key: i64) -> Result<ConversationRecord> {
     })
 }
 
-fn agents(db: &Connection, key: i64, after: &str, last_seq: u64) -> Result<(String, Next)> {
+fn agents(db: &Connection, key: i64, after: &str, last_seq: u64) -> Result<(String, ExportCursor)> {
     let mut statement = db.prepare_cached(
         "SELECT hash, json FROM agent_snapshot WHERE hash > :after AND hash IN
          (SELECT agent_hash FROM turn WHERE conversation = :key AND first_seq <= :last)
@@ -114,7 +121,7 @@ fn agents(db: &Connection, key: i64, after: &str, last_seq: u64) -> Result<(Stri
     while let Some(row) = rows.next()? {
         let hash: String = row.get(0)?;
         let json = raw(0, "agent", row.get(1)?)?;
-        lines.push_str(&line(&Record::Agent(AgentRecord {
+        lines.push_str(&line(&ArchiveRecord::Agent(AgentRecord {
             hash: hash.clone(),
             json,
         })));
@@ -124,13 +131,13 @@ fn agents(db: &Connection, key: i64, after: &str, last_seq: u64) -> Result<(Stri
         }
     }
     let next = match after {
-        Some(after) => Next::Agents { after, last_seq },
-        None => Next::Turns { after: 0, last_seq },
+        Some(after) => ExportCursor::Agents { after, last_seq },
+        None => ExportCursor::Turns { after: 0, last_seq },
     };
     Ok((lines, next))
 }
 
-fn turns(db: &Connection, key: i64, after: u64, last_seq: u64) -> Result<(String, Next)> {
+fn turns(db: &Connection, key: i64, after: u64, last_seq: u64) -> Result<(String, ExportCursor)> {
     let mut statement = db.prepare_cached(
         "SELECT turn.key, turn.id, parent.id, turn.state, turn.first_seq, turn.end_seq, turn.user_text,
                 turn.answer_text, turn.answer_ids, turn.model, turn.prompt_tokens, epoch.id, turn.rounds,
@@ -147,20 +154,20 @@ fn turns(db: &Connection, key: i64, after: u64, last_seq: u64) -> Result<(String
     let (mut lines, mut last) = (String::new(), None);
     while let Some(row) = rows.next()? {
         let turn = row.get::<_, i64>(0)?.cast_unsigned();
-        lines.push_str(&line(&Record::Turn(Box::new(turn_of(row, turn)?))));
+        lines.push_str(&line(&ArchiveRecord::Turn(Box::new(turn_of(row, turn)?))));
         last = Some(turn);
         if lines.len() >= PIECE_BYTES {
             break;
         }
     }
     let next = match last {
-        Some(after) => Next::Turns { after, last_seq },
-        None => Next::Events { after: 0, last_seq },
+        Some(after) => ExportCursor::Turns { after, last_seq },
+        None => ExportCursor::Events { after: 0, last_seq },
     };
     Ok((lines, next))
 }
 
-fn events(db: &Connection, key: i64, after: u64, last_seq: u64) -> Result<(String, Next)> {
+fn events(db: &Connection, key: i64, after: u64, last_seq: u64) -> Result<(String, ExportCursor)> {
     let mut statement = db.prepare_cached(
         "SELECT event.seq, turn.id, event.kind, event.at, event.json
          FROM event LEFT JOIN turn ON turn.key = event.turn
@@ -174,7 +181,7 @@ fn events(db: &Connection, key: i64, after: u64, last_seq: u64) -> Result<(Strin
     let (mut lines, mut last) = (String::new(), None);
     while let Some(row) = rows.next()? {
         let seq = row.get::<_, i64>(0)?.cast_unsigned();
-        lines.push_str(&line(&Record::Event(EventRecord {
+        lines.push_str(&line(&ArchiveRecord::Event(EventRecord {
             seq,
             turn_id: row.get(1)?,
             kind: row.get(2)?,
@@ -186,7 +193,7 @@ fn events(db: &Connection, key: i64, after: u64, last_seq: u64) -> Result<(Strin
             break;
         }
     }
-    let next = last.map_or(Next::End, |after| Next::Events { after, last_seq });
+    let next = last.map_or(ExportCursor::End, |after| ExportCursor::Events { after, last_seq });
     Ok((lines, next))
 }
 
@@ -219,7 +226,7 @@ fn turn_of(row: &Row<'_>, turn: u64) -> Result<TurnRecord> {
     })
 }
 
-/// JSON as it is stored.
+/// Returns a stored JSON text as it is.
 fn raw(turn: u64, column: &'static str, json: String) -> Result<Box<RawValue>> {
     RawValue::from_string(json).map_err(|_| StoreError::BadRecord { turn, column })
 }

@@ -1,10 +1,11 @@
-//! Why the disk can't be read or written, in words that tell a person what to mend.
+//! Why the disk can't be read or written, in words by which a person can fix it.
 
 use std::fmt;
 
 use rusqlite::ErrorCode;
 
-/// What keeps the store from reading or writing. None of it outlasts its cause: the next command is tried afresh.
+/// What keeps the store from reading or writing. No fault outlasts its cause: each command is tried without regard to
+/// earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DiskFault {
     /// No room is left.
@@ -20,7 +21,7 @@ pub enum DiskFault {
 }
 
 impl DiskFault {
-    /// Reads what SQLite said; a statement that makes no sense is no fault of the disk.
+    /// Returns the fault that SQLite's error stands for. An error in a statement is not the disk's.
     pub(crate) fn of(error: &rusqlite::Error) -> Option<Self> {
         match error.sqlite_error_code()? {
             ErrorCode::DiskFull => Some(Self::Full),
@@ -33,7 +34,7 @@ impl DiskFault {
     }
 }
 
-/// The end of a sentence: why, where the disk is to blame.
+/// Returns the cause as the end of an error's sentence, or nothing if the disk is not the cause.
 pub(super) fn because(error: &rusqlite::Error) -> String {
     DiskFault::of(error).map_or_else(String::new, |fault| format!(": {fault}"))
 }

@@ -1,18 +1,18 @@
-//! The answer of a running turn, joined from its parts.
+//! A running turn's answer, which is stored in parts, one to an event.
 
 use rusqlite::{Connection, named_params};
 
-use crate::{TurnKey, error::Result, live::LiveEvent, token_ids};
+use crate::{TurnKey, error::Result, token_ids, unflushed::WalEvent};
 
 /// An answer's text and its ids as a blob.
 #[derive(Debug, Default)]
-pub(crate) struct Answer {
+pub(crate) struct StoredAnswer {
     pub(crate) text: String,
     pub(crate) ids: Option<Vec<u8>>,
 }
 
-impl Answer {
-    /// Joins the parts of a turn that have been committed, or belong to this transaction.
+impl StoredAnswer {
+    /// Joins the parts that were committed, or belong to this transaction.
     pub(crate) fn join_parts(db: &Connection, turn: TurnKey) -> Result<Self> {
         let mut statement = db.prepare_cached(
             "SELECT event.part, event.ids FROM turn
@@ -32,8 +32,8 @@ impl Answer {
         Ok(answer)
     }
 
-    /// Adds what the database lacks of it.
-    pub(crate) fn extend(&mut self, turn: TurnKey, events: &[LiveEvent]) {
+    /// Appends the parts that are not flushed yet.
+    pub(crate) fn extend(&mut self, turn: TurnKey, events: &[WalEvent]) {
         for event in events.iter().filter(|event| event.turn == turn) {
             self.text.push_str(event.text.as_deref().unwrap_or_default());
             if !event.ids.is_empty() {

@@ -1,11 +1,13 @@
-//! Turns as they are read: one, a path, the tree, those that run.
+//! The queries for turns: one turn, a path, the tree, the running ones.
 
 use rusqlite::{Connection, Row, named_params};
 
-use super::{Answer, MAX_BYTES, MAX_PAGE, find, find_known, row_limit, unsigned};
-use crate::{PathLimit, PathStart, StoreError, Turn, TurnKey, TurnState, error::Result, live::Unflushed, token_ids};
+use super::{MAX_BYTES, MAX_PAGE, StoredAnswer, find, find_known, row_limit, unsigned};
+use crate::{
+    PathLimit, PathStart, StoreError, Turn, TurnKey, TurnState, error::Result, token_ids, unflushed::MemtableSnapshot,
+};
 
-/// The columns that [`turn_of`] reads, up to the place of the condition.
+/// Makes a query for the columns that [`turn_of`] reads, with that condition.
 macro_rules! select_turn {
     ($condition:literal) => {
         concat!(
@@ -21,19 +23,19 @@ macro_rules! select_turn {
 }
 
 /// Reads a turn by its id.
-pub(crate) fn turn(db: &Connection, unflushed: &Unflushed, id: &str, turn_id: &str) -> Result<Option<Turn>> {
+pub(crate) fn turn(db: &Connection, memtable: &MemtableSnapshot, id: &str, turn_id: &str) -> Result<Option<Turn>> {
     let Some(conversation) = find(db, id)? else {
         return Ok(None);
     };
     let mut statement = db.prepare_cached(select_turn!("turn.conversation = :conversation AND turn.id = :id"))?;
     let mut rows = statement.query(named_params! { ":conversation": conversation.key, ":id": turn_id })?;
-    rows.next()?.map(|row| turn_of(db, unflushed, row)).transpose()
+    rows.next()?.map(|row| turn_of(db, memtable, row)).transpose()
 }
 
-/// Reads a path, the newest turn first.
+/// Reads the path from `start` towards the root, the newest turn first.
 pub(crate) fn path(
     db: &Connection,
-    unflushed: &Unflushed,
+    memtable: &MemtableSnapshot,
     id: &str,
     start: PathStart,
     limit: PathLimit,
@@ -51,7 +53,7 @@ pub(crate) fn path(
         if path.len() == limit.turns || bytes >= limit.bytes {
             break;
         }
-        let turn = by_key(db, unflushed, conversation.key, key)?.ok_or_else(|| StoreError::TurnNotFound {
+        let turn = by_key(db, memtable, conversation.key, key)?.ok_or_else(|| StoreError::TurnNotFound {
             conversation: id.to_owned(),
             turn: key.to_string(),
         })?;
@@ -65,7 +67,7 @@ pub(crate) fn path(
 /// Reads the tree in the order in which turns began.
 pub(crate) fn turns(
     db: &Connection,
-    unflushed: &Unflushed,
+    memtable: &MemtableSnapshot,
     id: &str,
     after: TurnKey,
     limit: usize,
@@ -81,7 +83,7 @@ pub(crate) fn turns(
     let mut turns = Vec::new();
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
-        let turn = turn_of(db, unflushed, row)?;
+        let turn = turn_of(db, memtable, row)?;
         bytes += turn_bytes(&turn);
         turns.push(turn);
         if bytes >= MAX_BYTES {
@@ -92,22 +94,22 @@ pub(crate) fn turns(
 }
 
 /// Reads every turn that is pending or streaming, the oldest first.
-pub(crate) fn running(db: &Connection, unflushed: &Unflushed) -> Result<Vec<Turn>> {
+pub(crate) fn running(db: &Connection, memtable: &MemtableSnapshot) -> Result<Vec<Turn>> {
     let mut statement = db.prepare_cached(select_turn!(
         "turn.state IN ('pending', 'streaming') AND conversation.deleted = 0 ORDER BY turn.key"
     ))?;
     let mut rows = statement.query([])?;
     let mut turns = Vec::new();
     while let Some(row) = rows.next()? {
-        turns.push(turn_of(db, unflushed, row)?);
+        turns.push(turn_of(db, memtable, row)?);
     }
     Ok(turns)
 }
 
-fn by_key(db: &Connection, unflushed: &Unflushed, conversation: i64, key: TurnKey) -> Result<Option<Turn>> {
+fn by_key(db: &Connection, memtable: &MemtableSnapshot, conversation: i64, key: TurnKey) -> Result<Option<Turn>> {
     let mut statement = db.prepare_cached(select_turn!("turn.key = :key AND turn.conversation = :conversation"))?;
     let mut rows = statement.query(named_params! { ":key": key.cast_signed(), ":conversation": conversation })?;
-    rows.next()?.map(|row| turn_of(db, unflushed, row)).transpose()
+    rows.next()?.map(|row| turn_of(db, memtable, row)).transpose()
 }
 
 fn turn_bytes(turn: &Turn) -> usize {
@@ -115,7 +117,7 @@ fn turn_bytes(turn: &Turn) -> usize {
     turn.user_text.len() + turn.answer_text.len() + turn.options_json.len() + ids
 }
 
-fn turn_of(db: &Connection, unflushed: &Unflushed, row: &Row<'_>) -> Result<Turn> {
+fn turn_of(db: &Connection, memtable: &MemtableSnapshot, row: &Row<'_>) -> Result<Turn> {
     let key = unsigned(row, 0)?;
     let state = row.get_ref(5)?.as_str().ok().and_then(TurnState::from_name);
     let state = state.ok_or(StoreError::BadRecord {
@@ -124,10 +126,10 @@ fn turn_of(db: &Connection, unflushed: &Unflushed, row: &Row<'_>) -> Result<Turn
     })?;
     let conversation: String = row.get(2)?;
     let answer = match row.get(8)? {
-        Some(text) => Answer { text, ids: row.get(9)? },
+        Some(text) => StoredAnswer { text, ids: row.get(9)? },
         None => {
-            let mut answer = Answer::join_parts(db, key)?;
-            answer.extend(key, unflushed.after(&conversation, unsigned(row, 21)?));
+            let mut answer = StoredAnswer::join_parts(db, key)?;
+            answer.extend(key, memtable.after(&conversation, unsigned(row, 21)?));
             answer
         }
     };

@@ -1,4 +1,4 @@
-//! A conversation comes out as lines and goes in again: all of it, or nothing.
+//! Export and import: nothing is lost, and an import is all or nothing.
 
 use tempfile::TempDir;
 
@@ -8,7 +8,7 @@ use crate::{
     StoreError, TurnState,
 };
 
-/// What a caller might know of ids, agents and events.
+/// Checks as a caller might make them.
 fn checks() -> ImportChecks {
     ImportChecks {
         is_id: |id| !id.is_empty() && !id.contains(':'),
@@ -17,8 +17,9 @@ fn checks() -> ImportChecks {
     }
 }
 
-/// A store with conversation `c`: an answer, a sibling that was cancelled, one that failed below it, and a remark of no turn.
-async fn written() -> (TempDir, ConversationStore) {
+/// A store with conversation `c`: an answer, a sibling that was cancelled, one that failed below it, and a remark of no
+/// turn.
+async fn filled_store() -> (TempDir, ConversationStore) {
     let folder = folder();
     let store = open(folder.path());
     let other = store.begin_turn(new_turn("other", "x")).await.expect("it begins");
@@ -96,8 +97,8 @@ fn begin(store: &ConversationStore, id: Option<&str>) -> Import {
 }
 
 #[tokio::test]
-async fn what_comes_out_goes_in_again_byte_for_byte() {
-    let (_folder, store) = written().await;
+async fn an_export_is_imported_byte_for_byte() {
+    let (_folder, store) = filled_store().await;
     let lines = exported(&store, "c").await.expect("it is there");
     assert_eq!(lines.lines().count(), 1 + 3 + 3 + 10);
     let elsewhere = folder();
@@ -112,7 +113,7 @@ async fn what_comes_out_goes_in_again_byte_for_byte() {
         copy.events("c", 0, 100).await.expect("readable"),
         store.events("c", 0, 100).await.expect("readable")
     );
-    // Under another id, beside itself; what it says of itself is the same but for the name.
+    // Imported into the same store under another id, it differs by the id alone.
     import(&store, &lines, Some("d")).await.expect("the id is free");
     let renamed = exported(&store, "d").await.expect("it is there");
     assert_eq!(renamed.replacen("\"id\":\"d\"", "\"id\":\"c\"", 1), lines);
@@ -122,14 +123,14 @@ async fn what_comes_out_goes_in_again_byte_for_byte() {
         Some(turn.key),
         "an epoch is named by this store's own number"
     );
-    // It goes on as any other.
+    // It can be continued.
     let next = store.begin_turn(new_turn("d", "t4")).await.expect("it begins");
     assert_eq!(next.first_seq, 11);
 }
 
 #[tokio::test]
 async fn an_id_that_is_taken_is_refused() {
-    let (_folder, store) = written().await;
+    let (_folder, store) = filled_store().await;
     let lines = exported(&store, "c").await.expect("it is there");
     let refused = import(&store, &lines, None).await;
     assert!(
@@ -139,7 +140,7 @@ async fn an_id_that_is_taken_is_refused() {
     store.delete("c").await.expect("it is there");
     let refused = import(&store, &lines, None).await;
     assert!(matches!(refused, Err(StoreError::Gone { .. })), "{refused:?}");
-    // Of two that come at once the second finds the id taken at its end.
+    // Of two imports at once the second finds the id taken at its end.
     let (mut one, mut two) = (begin(&store, Some("e")), begin(&store, Some("e")));
     for line in lines.lines() {
         one.line(line).await.expect("it is free");
@@ -158,14 +159,14 @@ async fn an_id_that_is_taken_is_refused() {
 }
 
 #[tokio::test]
-async fn a_running_conversation_waits() {
-    let (_folder, store) = written().await;
+async fn a_running_conversation_is_not_exported() {
+    let (_folder, store) = filled_store().await;
     let running = store.begin_turn(new_turn("c", "t9")).await.expect("it begins");
     let refused = exported(&store, "c").await;
     assert!(matches!(refused, Err(StoreError::Running { .. })), "{refused:?}");
     let end = EndTurn::new("c", running.key, TurnState::Failed, event("error", "{}"));
     store.end_turn(end).await.expect("it ends");
-    // What begins after the first piece stays out.
+    // A turn that begins after the first piece is not exported.
     let mut export = store.export("c");
     let mut lines = export.piece().await.expect("readable").expect("a header");
     store.begin_turn(new_turn("c", "t10")).await.expect("it begins");
@@ -174,7 +175,7 @@ async fn a_running_conversation_waits() {
     }
     assert!(!lines.contains("t10"));
     import(&store, &lines, Some("d")).await.expect("it is whole");
-    let unknown = exported(&store, "nobody").await;
+    let unknown = exported(&store, "unknown").await;
     assert!(
         matches!(unknown, Err(StoreError::ConversationNotFound { .. })),
         "{unknown:?}"
@@ -182,8 +183,8 @@ async fn a_running_conversation_waits() {
 }
 
 #[tokio::test]
-async fn wrong_lines_are_named_and_leave_nothing() {
-    let (_folder, store) = written().await;
+async fn wrong_lines_are_reported_by_number_and_leave_nothing() {
+    let (_folder, store) = filled_store().await;
     let lines = exported(&store, "c").await.expect("it is there");
     let before = store.list(None, 10).await.expect("readable");
     let cut: String = lines.split_inclusive('\n').take(12).collect();
@@ -194,7 +195,7 @@ async fn wrong_lines_are_named_and_leave_nothing() {
             .collect()
     };
     let twice = lines.replacen("\"id\":\"t2\"", "\"id\":\"t1\"", 1);
-    for (wrong, line, said) in [
+    for (wrong, line, expected) in [
         (String::new(), 0, "no header"),
         ("{}".to_owned(), 1, "missing field"),
         (lines.replacen("\"version\":1", "\"version\":2", 1), 1, "version 2"),
@@ -245,10 +246,10 @@ async fn wrong_lines_are_named_and_leave_nothing() {
     ] {
         match import(&store, &wrong.replacen("\"id\":\"c\"", "\"id\":\"new\"", 1), None).await {
             Err(StoreError::BadArchive { line: found, reason }) => {
-                assert!(reason.contains(said), "{reason:?} doesn't say {said:?}");
-                assert_eq!(found, line, "{said}: {reason}");
+                assert!(reason.contains(expected), "{reason:?} doesn't contain {expected:?}");
+                assert_eq!(found, line, "{expected}: {reason}");
             }
-            other => panic!("{said}: {other:?}"),
+            other => panic!("{expected}: {other:?}"),
         }
     }
     assert_eq!(store.list(None, 10).await.expect("readable"), before);
@@ -257,7 +258,7 @@ async fn wrong_lines_are_named_and_leave_nothing() {
 
 #[tokio::test]
 async fn an_import_is_hidden_until_its_end_and_gone_without_one() {
-    let (folder, store) = written().await;
+    let (folder, store) = filled_store().await;
     let lines = exported(&store, "c").await.expect("it is there");
     let mut unfinished = begin(&store, Some("d"));
     for line in lines.lines() {
@@ -265,11 +266,11 @@ async fn an_import_is_hidden_until_its_end_and_gone_without_one() {
     }
     assert_eq!(store.conversation("d").await.expect("readable"), None);
     assert_eq!(store.list(None, 10).await.expect("readable").conversations.len(), 2);
-    // As after a crash: nobody says that it is over.
+    // As after a crash: the import is not aborted.
     std::mem::forget(unfinished);
     drop(store);
     let store = open(folder.path());
-    // Dropping the store waits for what is left to be removed.
+    // Dropping the store waits for the removal.
     let mut dropped = begin(&store, Some("d"));
     let header = lines.lines().next().expect("a header");
     dropped.line(header).await.expect("the id is free");
@@ -282,8 +283,8 @@ async fn an_import_is_hidden_until_its_end_and_gone_without_one() {
 }
 
 #[tokio::test]
-async fn agents_that_no_turn_names_do_not_stay() {
-    let (folder, store) = written().await;
+async fn agents_that_no_turn_refers_to_are_removed() {
+    let (folder, store) = filled_store().await;
     let lines = exported(&store, "c").await.expect("it is there");
     let stray = |hash: &str| format!("{{\"agent\":{{\"hash\":\"{hash}\",\"json\":{{}}}}}}\n");
     let (header, rest) = lines.split_once('\n').expect("a header");
@@ -294,7 +295,7 @@ async fn agents_that_no_turn_names_do_not_stay() {
     import(&store, &with("stray 2", ""), Some("e"))
         .await
         .expect_err("its turns are missing");
-    // The writer removes them when nothing else is to be done, or goes on with it after a start.
+    // The writer removes them when its queue is empty, and continues after a start.
     drop(store);
     let store = open(folder.path());
     for hash in ["stray 1", "stray 2"] {

@@ -1,4 +1,4 @@
-//! A deleted conversation is gone at once, for good, and without a trace but its id.
+//! A deleted conversation is gone at once and for good, and only its id stays.
 
 use rusqlite::Connection;
 
@@ -70,7 +70,7 @@ async fn its_rows_go_and_those_of_others_stay() {
     answered(&store, "kept", "t").await;
     store.delete("c").await.expect("it can be deleted");
     drop(store);
-    // The writer may have ended before the last slice; a start goes on with it.
+    // The writer may have ended before the last slice; the next start continues.
     let store = open(folder.path());
     begin(&store, "after", "t").await;
     let database = Connection::open(folder.path().join("conversations.sqlite3")).expect("it can be opened");

@@ -1,4 +1,5 @@
-//! A full disk, a read-only or damaged file, another process: each is named, and harms what it must only.
+//! A full disk, a read-only or damaged file, a lock of another process: each is reported, and fails no more than it
+//! must.
 
 use std::{fs, time::Duration};
 
@@ -8,7 +9,7 @@ use super::{answered, begin, check_gapless, end, event, folder, log, new_turn, o
 use crate::{ConversationStore, DiskFault, NewTurn, StoreError, TurnState};
 
 #[tokio::test]
-async fn a_full_disk_fails_what_does_not_fit_and_the_writer_lives_on() {
+async fn a_full_disk_fails_what_does_not_fit_and_the_writer_goes_on() {
     let folder = folder();
     let store = ConversationStore::open_tuned(folder.path(), "PRAGMA max_page_count = 130").expect("it opens");
     answered(&store, "large", "t").await;
@@ -20,7 +21,7 @@ async fn a_full_disk_fails_what_does_not_fit_and_the_writer_lives_on() {
     };
     store.begin_turn(large("fits")).await.expect("there is room for one");
 
-    // In one batch, or in any other way that the queue is drained: the large one fails, the small ones don't.
+    // In one batch or in several: the large one fails, the small ones don't.
     let before = store.enqueue(token("c", key, "before", &[])).await.expect("queued");
     let (failed, after) = tokio::join!(
         store.begin_turn(large("does not fit")),
@@ -38,7 +39,7 @@ async fn a_full_disk_fails_what_does_not_fit_and_the_writer_lives_on() {
         .await
         .expect("queued");
     let refused = store
-        .enqueue(token("c", key, "after a hole", &[]))
+        .enqueue(token("c", key, "after a gap", &[]))
         .await
         .expect("queued");
     assert!(matches!(lost.await, Err(StoreError::Write { .. })));
@@ -62,7 +63,7 @@ async fn a_full_disk_fails_what_does_not_fit_and_the_writer_lives_on() {
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_be_written_says_so_and_can_still_be_read() {
+async fn a_read_only_database_is_reported_and_can_still_be_read() {
     let folder = folder();
     answered(&open(folder.path()), "c", "t").await;
     let store = ConversationStore::open_tuned(folder.path(), "PRAGMA query_only = ON").expect("it opens");
@@ -93,7 +94,7 @@ async fn damage_in_the_middle_of_the_file_is_found() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_named() {
+async fn a_file_that_is_no_database_is_reported() {
     let folder = folder();
     let path = folder.path().join("conversations.sqlite3");
     fs::write(
@@ -129,7 +130,7 @@ async fn a_database_of_a_newer_version_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_data_folder_that_is_a_file_is_named() {
+async fn a_data_folder_that_is_a_file_is_reported() {
     let folder = folder();
     let path = folder.path().join("file");
     fs::write(&path, "").expect("it is written");
@@ -168,7 +169,7 @@ async fn a_lock_of_another_process_fails_the_batch_and_not_the_writer() {
 }
 
 #[tokio::test]
-async fn a_sender_that_goes_away_undoes_nothing() {
+async fn a_receipt_that_is_dropped_undoes_nothing() {
     let folder = folder();
     let store = open(folder.path());
     let key = begin(&store, "c", "t").await.key;

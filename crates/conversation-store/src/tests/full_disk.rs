@@ -1,7 +1,8 @@
-//! A disk that is full at any instant: each page that a file may not grow by, and each write that the system may refuse.
+//! A full disk at any point: each page that the database may not grow by, and each write that the system may refuse.
 //!
-//! One script of turns, published events, an import and a deletion is run again and again, each time with room for a little more. Whatever
-//! was acknowledged must be there afterwards, whatever failed must be named and leave nothing behind, and with room again all goes on.
+//! One script of turns, published events, imports and a deletion is run repeatedly, each time with room for a little
+//! more. What was acknowledged must be there afterwards, what failed must be reported and leave nothing behind, and
+//! with room all must continue.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,14 +23,14 @@ const ROUNDS: usize = 3;
 /// Tokens of one turn.
 const TOKENS: u32 = 6;
 
-/// What the script was told of each log, and each failure, in words.
+/// What the store has acknowledged of each log, and each failure.
 #[derive(Debug, Default)]
-struct Told {
+struct Acknowledged {
     events: BTreeMap<String, BTreeMap<u64, String>>,
     faults: Vec<StoreError>,
 }
 
-impl Told {
+impl Acknowledged {
     fn event(&mut self, conversation: &str, seq: u64, text: &str) {
         let log = self.events.entry(conversation.to_owned()).or_default();
         assert_eq!(
@@ -39,8 +40,8 @@ impl Told {
         );
     }
 
-    /// Notes a failure; what was given otherwise.
-    fn heed<T>(&mut self, outcome: Result<T>) -> Option<T> {
+    /// Records a failure, or returns the result.
+    fn record<T>(&mut self, outcome: Result<T>) -> Option<T> {
         outcome.map_err(|fault| self.faults.push(fault)).ok()
     }
 
@@ -54,10 +55,10 @@ impl Told {
     }
 }
 
-/// Sets how many pages the file may have, in the writer's own connection.
-struct Room(u32);
+/// Limits the pages of the file, in the writer's own connection.
+struct MaxPages(u32);
 
-impl Apply for Room {
+impl Apply for MaxPages {
     type Output = ();
 
     fn apply(&self, batch: &mut Batch<'_>) -> Result<()> {
@@ -70,49 +71,49 @@ impl Apply for Room {
     }
 }
 
-/// Turns of two conversations at once, an import, a remark, a deletion.
-async fn script(store: &ConversationStore) -> Told {
-    let mut told = Told::default();
+/// Runs turns of two conversations at once, with a published event, an import and a deletion.
+async fn script(store: &ConversationStore) -> Acknowledged {
+    let mut acknowledged = Acknowledged::default();
     for round in 0..ROUNDS {
         let turn = format!("t{round}");
         let (one, two) = tokio::join!(turn_of(store, "a", &turn), turn_of(store, "b", &turn));
-        told.merge(one);
-        told.merge(two);
+        acknowledged.merge(one);
+        acknowledged.merge(two);
         let remark = store.publish(Publish {
             conversation: "b".into(),
             turn_id: None,
             events: vec![event("narration", &text("remark"))],
         });
         let remark = remark.await;
-        if let Some(seqs) = told.heed(remark) {
-            told.event("b", seqs.last, &text("remark"));
+        if let Some(seqs) = acknowledged.record(remark) {
+            acknowledged.event("b", seqs.last, &text("remark"));
         }
         let copied = copy(store, "a", &format!("copy-{round}")).await;
-        told.heed(copied);
+        acknowledged.record(copied);
         if round == 1 {
             let deleted = store.delete("copy-0").await;
             let is_there = !matches!(deleted, Err(StoreError::ConversationNotFound { .. }));
-            is_there.then(|| told.heed(deleted));
+            is_there.then(|| acknowledged.record(deleted));
         }
     }
-    told
+    acknowledged
 }
 
-async fn turn_of(store: &ConversationStore, conversation: &str, turn: &str) -> Told {
-    let mut told = Told::default();
+async fn turn_of(store: &ConversationStore, conversation: &str, turn: &str) -> Acknowledged {
+    let mut acknowledged = Acknowledged::default();
     let new = NewTurn {
         event: event("user", &text(turn)),
         agent_json: text("an agent"),
         ..new_turn(conversation, turn)
     };
-    let Some(begun) = told.heed(store.begin_turn(new).await) else {
-        return told;
+    let Some(begun) = acknowledged.record(store.begin_turn(new).await) else {
+        return acknowledged;
     };
-    told.event(conversation, begun.first_seq, &text(turn));
+    acknowledged.event(conversation, begun.first_seq, &text(turn));
     let start = store.enqueue(started(conversation, begun.key)).await.expect("queued");
     let (mut outcomes, mut receipts) = (Vec::new(), Vec::new());
     if conversation == "a" {
-        // With nothing of it on the way, tokens take the short way.
+        // Once the writer has no command of the conversation, tokens take the fast path.
         outcomes.push(start.await);
     } else {
         receipts.push(start);
@@ -125,22 +126,22 @@ async fn turn_of(store: &ConversationStore, conversation: &str, turn: &str) -> T
         outcomes.push(receipt.await);
     }
     for (index, outcome) in outcomes.into_iter().enumerate() {
-        if let Some(seqs) = told.heed(outcome) {
+        if let Some(seqs) = acknowledged.record(outcome) {
             let json = format!(r#"{{"token":{:?}}}"#, word(turn, (index as u32).saturating_sub(1)));
             let json = if index == 0 { "{}".to_owned() } else { json };
-            told.event(conversation, seqs.last, &json);
+            acknowledged.event(conversation, seqs.last, &json);
         }
     }
-    let state = if told.faults.is_empty() {
+    let state = if acknowledged.faults.is_empty() {
         TurnState::Done
     } else {
         TurnState::Failed
     };
     let ended = store.end_turn(end(conversation, begun.key, state)).await;
-    if let Some(seq) = told.heed(ended) {
-        told.event(conversation, seq, "{}");
+    if let Some(seq) = acknowledged.record(ended) {
+        acknowledged.event(conversation, seq, "{}");
     }
-    told
+    acknowledged
 }
 
 /// Exports a conversation and imports it under another id.
@@ -160,7 +161,7 @@ async fn copy(store: &ConversationStore, from: &str, to: &str) -> Result<()> {
         let piece = match export.piece().await {
             Ok(Some(piece)) => piece,
             Ok(None) => break,
-            // A turn of it couldn't be ended, or there is none.
+            // One of its turns couldn't be ended, or it doesn't exist.
             Err(StoreError::Running { .. } | StoreError::ConversationNotFound { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
@@ -171,7 +172,7 @@ async fn copy(store: &ConversationStore, from: &str, to: &str) -> Result<()> {
     import.finish().await.map(drop)
 }
 
-/// Long enough that a few fill a page.
+/// Makes a JSON text that is long enough for a few to fill a page.
 fn text(words: &str) -> String {
     format!(r#"{{"text":"{}"}}"#, words.repeat(200))
 }
@@ -180,10 +181,10 @@ fn word(turn: &str, id: u32) -> String {
     format!("{turn}.{id} ").repeat(150)
 }
 
-/// Nothing that was acknowledged is missing, and every log is whole.
-async fn check(store: &ConversationStore, told: &Told) {
+/// Checks that nothing acknowledged is missing, and that every log is whole.
+async fn check(store: &ConversationStore, acknowledged: &Acknowledged) {
     for conversation in ["a", "b"] {
-        let acknowledged = told.events.get(conversation);
+        let acknowledged = acknowledged.events.get(conversation);
         if store.conversation(conversation).await.expect("readable").is_none() {
             assert_eq!(acknowledged, None);
             continue;
@@ -222,8 +223,8 @@ async fn check(store: &ConversationStore, told: &Told) {
     }
 }
 
-/// What ran is ended, and every conversation takes a new turn: as it must be once there is room.
-async fn go_on(store: &ConversationStore, turn: &str) {
+/// Ends the running turns, and checks that every conversation takes a new turn, as it must once there is room.
+async fn continue_all(store: &ConversationStore, turn: &str) {
     for running in store.running().await.expect("readable") {
         let end = EndTurn {
             event: event("error", "{}"),
@@ -246,10 +247,10 @@ fn check_file(folder: &Path) {
             row.get(0)
         })
         .expect("it can be read");
-    assert_eq!(hidden, 0, "what came to nothing is removed");
+    assert_eq!(hidden, 0, "unfinished imports are removed");
 }
 
-/// A data folder with tables and nothing in them, copied for each run.
+/// Makes a data folder with empty tables, which is copied for each run.
 fn empty_store() -> tempfile::TempDir {
     let folder = folder();
     drop(open(folder.path()));
@@ -278,24 +279,24 @@ async fn the_disk_is_full_at_every_page() {
         let folder = copy_of(template.path());
         let limit = format!("PRAGMA max_page_count = {}", first + room);
         let store = ConversationStore::open_tuned(folder.path(), &limit).expect("it opens");
-        let told = script(&store).await;
-        for fault in &told.faults {
+        let acknowledged = script(&store).await;
+        for fault in &acknowledged.faults {
             let is_named =
                 fault.disk_fault() == Some(DiskFault::Full) || matches!(fault, StoreError::AfterFailure { .. });
             assert!(is_named, "room for {room} pages: {fault}");
         }
-        check(&store, &told).await;
-        store.run(Room(u32::MAX)).await.expect("it takes no page");
-        go_on(&store, "with-room").await;
-        check(&store, &told).await;
+        check(&store, &acknowledged).await;
+        store.run(MaxPages(u32::MAX)).await.expect("it takes no page");
+        continue_all(&store, "with-room").await;
+        check(&store, &acknowledged).await;
         drop(store);
         // The rows of a deletion that had no room are removed at the next start.
         let store = open(folder.path());
-        check(&store, &told).await;
+        check(&store, &acknowledged).await;
         begin(&store, "c", "after-a-start").await;
         drop(store);
         check_file(folder.path());
-        if told.faults.is_empty() {
+        if acknowledged.faults.is_empty() {
             assert!(room > 20, "the script fits into {room} pages: that tries nothing");
             return;
         }
@@ -303,20 +304,21 @@ async fn the_disk_is_full_at_every_page() {
     }
 }
 
-/// Every write of the system's may be refused: the log of the database, its index, the database itself.
+/// Each write of the system may be refused: SQLite's WAL, its index, the database itself, the segments.
 #[cfg(unix)]
 mod refused {
     use std::env;
     use std::process::Command;
 
-    use super::{Told, check, check_file, copy_of, empty_store, go_on, script};
+    use super::{Acknowledged, check, check_file, continue_all, copy_of, empty_store, script};
     use crate::{ConversationStore, DiskFault, StoreError, tests::open};
 
-    /// Names the data folder to the child, and makes it one.
+    /// The variable with the data folder; a process that has it is the child.
     const FOLDER: &str = "CONVERSATION_STORE_FULL_IN";
-    const CHILD: &str = "tests::full_disk::refused::child";
+    const CHILD: &str = "tests::full_disk::refused::child_runs_the_script_or_else_passes";
 
-    /// Units of 512 bytes from one limit to the next: no multiple of a page, so that writes are refused in their midst too.
+    /// Units of 512 bytes from one limit to the next: no multiple of a page, so that writes are refused in the middle,
+    /// too.
     const STEP: usize = 45;
 
     #[tokio::test]
@@ -325,15 +327,15 @@ mod refused {
         let mut limit = 0;
         loop {
             let folder = copy_of(template.path());
-            let told = run_with(limit, folder.path());
+            let acknowledged = run_with(limit, folder.path());
             let store = open(folder.path());
-            check(&store, &told).await;
-            go_on(&store, "with-room").await;
-            check(&store, &told).await;
+            check(&store, &acknowledged).await;
+            continue_all(&store, "with-room").await;
+            check(&store, &acknowledged).await;
             drop(store);
             drop(open(folder.path()));
             check_file(folder.path());
-            if told.faults.is_empty() {
+            if acknowledged.faults.is_empty() {
                 assert!(limit > 20 * STEP, "only limits below {limit} were felt");
                 return;
             }
@@ -341,11 +343,12 @@ mod refused {
         }
     }
 
-    /// Not a test by itself: runs the script where files can't grow, and says what it was told.
+    /// The child process's body: runs the script where files can't grow, and prints what was acknowledged. Passes at
+    /// once where it isn't the child.
     #[tokio::test]
-    async fn child() {
+    async fn child_runs_the_script_or_else_passes() {
         let Ok(folder) = env::var(FOLDER) else { return };
-        let told = match ConversationStore::open(folder.as_ref()) {
+        let acknowledged = match ConversationStore::open(folder.as_ref()) {
             Ok(store) => script(&store).await,
             Err(error) => {
                 let is_named = matches!(error, StoreError::Open { .. } | StoreError::Migrate { .. });
@@ -354,18 +357,18 @@ mod refused {
                 return;
             }
         };
-        for fault in &told.faults {
+        for fault in &acknowledged.faults {
             let known = [Some(DiskFault::Full), Some(DiskFault::Refused)];
             let is_named = known.contains(&fault.disk_fault()) || matches!(fault, StoreError::AfterFailure { .. });
             assert!(is_named, "{fault}");
             println!("\nfault {fault}");
         }
-        let events = serde_json::to_string(&told.events).expect("maps of text can be written");
-        println!("\ntold {events}");
+        let events = serde_json::to_string(&acknowledged.events).expect("maps of text can be written");
+        println!("\nacknowledged {events}");
     }
 
     /// Runs the child with files of at most `limit` × 512 bytes.
-    fn run_with(limit: usize, folder: &std::path::Path) -> Told {
+    fn run_with(limit: usize, folder: &std::path::Path) -> Acknowledged {
         let output = Command::new("sh")
             // A process that doesn't ignore the signal is ended by it; the sidecar's own start does the same.
             .args([
@@ -385,11 +388,11 @@ mod refused {
             "limit {limit}: {printed}{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        let told = printed.lines().find_map(|line| line.strip_prefix("told "));
+        let acknowledged = printed.lines().find_map(|line| line.strip_prefix("acknowledged "));
         let is_fault = |line: &&str| line.starts_with("fault ") || line.starts_with("refused ");
-        Told {
-            events: told.map_or_else(Default::default, |json| serde_json::from_str(json).expect("JSON")),
-            // Only how many there were is of interest here: the child has looked at them.
+        Acknowledged {
+            events: acknowledged.map_or_else(Default::default, |json| serde_json::from_str(json).expect("JSON")),
+            // Only their number matters here: the child has checked them.
             faults: printed.lines().filter(is_fault).map(|_| StoreError::Closed).collect(),
         }
     }

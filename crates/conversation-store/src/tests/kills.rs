@@ -1,7 +1,7 @@
-//! kill -9 while turns stream: what was acknowledged is there, numbered without a gap, in a sound file.
+//! SIGKILL while turns stream: what was acknowledged is stored, numbered without a gap, in a sound file.
 //!
-//! The test starts its own binary as the child that streams; the child prints a line for each thing that the
-//! store has acknowledged, and is killed after a seeded number of lines.
+//! The test starts its own binary as the child that streams. The child prints a line for each acknowledgement of the
+//! store, and is killed after a seeded number of lines.
 
 use std::{
     collections::HashMap,
@@ -16,11 +16,11 @@ use rusqlite::Connection;
 use super::{begin, check_gapless, end, folder, log, open, started, token};
 use crate::{ConversationStore, TurnState};
 
-/// Names the data folder to the child, and makes it one.
+/// The variable with the data folder; a process that has it is the child.
 const FOLDER: &str = "CONVERSATION_STORE_KILLED_IN";
-/// Makes the child's turn ids new in each round.
+/// The variable with the round's number, which makes the child's turn ids new in each round.
 const ROUND: &str = "CONVERSATION_STORE_ROUND";
-const CHILD: &str = "tests::kills::child";
+const CHILD: &str = "tests::kills::child_streams_until_it_is_killed_or_else_passes";
 
 const ROUNDS: u64 = 12;
 const CONVERSATIONS: usize = 4;
@@ -47,9 +47,9 @@ async fn nothing_acknowledged_is_lost_by_kills_at_any_point() {
     }
 }
 
-/// Not a test by itself: streams turns until it is killed.
+/// The child process's body. Passes at once where it isn't the child.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn child() {
+async fn child_streams_until_it_is_killed_or_else_passes() {
     let (Ok(folder), Ok(round)) = (env::var(FOLDER), env::var(ROUND)) else {
         return;
     };
@@ -72,7 +72,7 @@ async fn stream_turn(store: &ConversationStore, conversation: &str, turn_id: &st
     println!("acknowledged {conversation} {}", begun.first_seq);
     let mut receipts = vec![store.enqueue(started(conversation, begun.key)).await.expect("queued")];
     if conversation.ends_with(['0', '1']) {
-        // With nothing of it on the way, tokens take the short way.
+        // Once the writer has no command of the conversation, tokens take the fast path.
         let seqs = receipts.remove(0).await.expect("committed");
         println!("acknowledged {conversation} {}", seqs.last);
     }
@@ -105,7 +105,7 @@ fn kill_after(lines: u64, folder: &Path, round: u64) -> HashMap<String, u64> {
         let Some((conversation, seq)) = line.strip_prefix("acknowledged ").and_then(|rest| rest.split_once(' ')) else {
             continue;
         };
-        // The kill may cut the last line; a cut number is smaller, and as true.
+        // The kill may cut the last line short; a number that is cut short is smaller, and acknowledged, too.
         if let Ok(seq) = seq.parse() {
             acknowledged.insert(conversation.to_owned(), seq);
         }
@@ -140,7 +140,7 @@ fn check_file(folder: &Path) {
     assert_eq!(verdict, "ok");
 }
 
-/// Each turn's answer is what its events say, cut turns are found, and end once.
+/// Checks that each turn's answer is that of its events, and that interrupted turns are found and end once.
 async fn check_turns(store: &ConversationStore) {
     for number in 0..CONVERSATIONS {
         let conversation = format!("c{number}");

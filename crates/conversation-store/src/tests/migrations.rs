@@ -1,11 +1,11 @@
-//! Databases of earlier versions: what is in them is still there.
+//! Migrations keep the content of earlier versions' databases.
 
 use rusqlite::Connection;
 
 use super::{folder, open};
 use crate::TurnState;
 
-/// The database as it was before answers were kept beside their events, with a turn that was cut off.
+/// A database of the version before answers were stored beside their events, with an interrupted turn.
 const VERSION_3: &str = concat!(
     include_str!("../schema/001_log.sql"),
     include_str!("../schema/002_rounds.sql"),

@@ -1,4 +1,4 @@
-//! What is read of the tree, the log and the list, and that it is bounded.
+//! Reads of the tree, the log and the list, and their bounds.
 
 use super::{answered, begin, end, event, folder, log, new_turn, open};
 use crate::{ConversationStore, NewTurn, Parent, PathLimit, PathStart, StoreError, TurnState};
@@ -13,18 +13,18 @@ const ALL: PathLimit = PathLimit {
 #[track_caller]
 fn check(store: &ConversationStore, start: PathStart, limit: PathLimit, expected: &[&str]) {
     let read = store.path("c", start, limit);
-    let turns = futures_executor(read).expect("the path can be read");
+    let turns = block_on(read).expect("the path can be read");
     let ids: Vec<_> = turns.iter().map(|turn| turn.turn_id.as_str()).collect();
     assert_eq!(ids, expected, "{start:?} {limit:?}");
 }
 
-/// Runs a future from a place that is not asynchronous, so that a failed check names its line.
-fn futures_executor<F: Future>(future: F) -> F::Output {
+/// Runs a future from code that is not asynchronous, so that a failed check reports its caller's line.
+fn block_on<F: Future>(future: F) -> F::Output {
     tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(future))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn paths_run_from_a_turn_to_the_root_and_stop_where_they_are_told_to() {
+async fn paths_run_from_a_turn_to_the_root_and_stop_at_their_limits() {
     let folder = folder();
     let store = open(folder.path());
     check(&store, PathStart::Head, ALL, &[]);
@@ -129,7 +129,7 @@ async fn reads_are_bounded_in_rows_and_bytes_and_lose_nothing() {
 }
 
 #[tokio::test]
-async fn pages_hold_every_conversation_once_also_while_new_ones_come() {
+async fn pages_have_every_conversation_once_also_while_new_ones_are_created() {
     let folder = folder();
     let store = open(folder.path());
     for number in 0..7 {
@@ -155,7 +155,7 @@ async fn pages_hold_every_conversation_once_also_while_new_ones_come() {
 }
 
 #[tokio::test]
-async fn a_conversation_says_where_it_stands() {
+async fn a_conversation_has_its_head_and_last_seq() {
     let folder = folder();
     let store = open(folder.path());
     let key = answered(&store, "c", "a").await;

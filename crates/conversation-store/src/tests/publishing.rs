@@ -1,4 +1,4 @@
-//! Events that no running turn writes, and the rounds of a turn that asks for tools.
+//! Published events, and a turn's rounds of tool calls.
 
 use super::{begin, check_gapless, end, event, folder, log, open, started};
 use crate::{AppendEvents, Publish, StoreError, TurnState};
@@ -15,7 +15,7 @@ fn publish(conversation: &str, turn_id: Option<&str>) -> Publish {
 }
 
 #[tokio::test]
-async fn what_is_published_is_numbered_with_the_rest() {
+async fn published_events_are_numbered_with_the_others() {
     let folder = folder();
     let store = open(folder.path());
     let seqs = store

@@ -1,11 +1,11 @@
-//! The live tail: it wakes after the commit, for its own conversation, and forgets nobody.
+//! Live subscriptions: they notify after the commit, for their own conversation, and miss nothing.
 
 use std::task::{Context, Poll, Waker};
 
 use super::{begin, end, folder, log, open, started, token};
-use crate::{StoreError, Tail, TurnState, tail::Growth, tail::Tails};
+use crate::{StoreError, Tail, TurnState, tail::LogGrowth, tail::Subscriptions};
 
-/// Says whether a tail has something to tell, without waiting.
+/// Returns true if a tail has changed, without waiting.
 fn is_woken(tail: &mut Tail) -> bool {
     let changed = std::pin::pin!(tail.changed());
     matches!(
@@ -15,7 +15,7 @@ fn is_woken(tail: &mut Tail) -> bool {
 }
 
 #[tokio::test]
-async fn a_tail_tells_of_its_own_conversation_once_per_commit() {
+async fn a_tail_wakes_for_its_own_conversation_once_per_commit() {
     let folder = folder();
     let store = open(folder.path());
     let (mut tail, mut other) = (store.tail("c"), store.tail("other"));
@@ -28,7 +28,7 @@ async fn a_tail_tells_of_its_own_conversation_once_per_commit() {
     store.append(started("c", key)).await.expect("it starts");
     store.append(token("c", key, "x", &[])).await.expect("it streams");
     tail.changed().await.expect("the store is open");
-    // Whoever is woken finds the events; by now there may be more than it was woken for.
+    // A reader that is woken finds the events; by now there may be more.
     assert!(log(&store, "c").await.len() >= 2);
     assert!(!is_woken(&mut other));
 }
@@ -45,7 +45,7 @@ async fn readers_that_follow_see_every_event_in_order_and_then_the_end() {
             tokio::spawn(async move {
                 let mut seen = 0;
                 loop {
-                    // Some read the log only, the others what is still in memory of it first.
+                    // Half of them read the log only, the others the tail's newest events first.
                     let read = if reader % 2 == 0 {
                         store.events("c", seen, 100).await
                     } else {
@@ -93,19 +93,26 @@ async fn a_deletion_and_the_end_of_the_store_wake_readers() {
 }
 
 #[test]
-fn conversations_that_nobody_follows_any_more_take_no_memory() {
-    let tails = Tails::default();
-    let (first, second, other) = (tails.follow("c"), tails.follow("c"), tails.follow("other"));
-    assert_eq!(tails.len(), 2);
+fn conversations_without_subscribers_take_no_memory() {
+    let subscriptions = Subscriptions::default();
+    let (first, second, other) = (
+        subscriptions.subscribe("c"),
+        subscriptions.subscribe("c"),
+        subscriptions.subscribe("other"),
+    );
+    assert_eq!(subscriptions.len(), 2);
     drop(first);
-    let growth = Growth {
+    let growth = LogGrowth {
         last_seq: 5,
         events: vec![],
     };
-    tails.wake("c", growth);
-    assert_eq!((tails.len(), second.last_seq(), other.last_seq()), (2, Some(5), None));
+    subscriptions.notify("c", growth);
+    assert_eq!(
+        (subscriptions.len(), second.last_seq(), other.last_seq()),
+        (2, Some(5), None)
+    );
     drop(second);
-    assert_eq!(tails.len(), 1);
+    assert_eq!(subscriptions.len(), 1);
     drop(other);
-    assert_eq!(tails.len(), 0);
+    assert_eq!(subscriptions.len(), 0);
 }

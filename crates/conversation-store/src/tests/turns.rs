@@ -1,4 +1,4 @@
-//! The life of a turn: its states, its answer, its log, and the same command twice.
+//! A turn from its beginning to its end: states, answer, log, and repeated commands.
 
 use expect_test::{Expect, expect};
 
@@ -118,8 +118,8 @@ async fn the_same_command_joins_and_another_under_its_id_is_refused() {
     assert_eq!(log(&store, "c").await.len(), 1);
 }
 
-/// Checks each step from a turn in state `from`: to each state by its end, then what an append says.
-async fn check_steps(from: TurnState, expected: Expect) {
+/// Checks each transition from state `from`, or the error that refuses it.
+async fn check_transitions(from: TurnState, expected: Expect) {
     let mut seen = String::new();
     for to in TurnState::ALL {
         let folder = folder();
@@ -147,8 +147,8 @@ async fn check_steps(from: TurnState, expected: Expect) {
 }
 
 #[tokio::test]
-async fn steps_from_pending() {
-    check_steps(
+async fn transitions_from_pending() {
+    check_transitions(
         TurnState::Pending,
         expect![[r#"
         turn 1 is pending and cannot become pending
@@ -163,8 +163,8 @@ async fn steps_from_pending() {
 }
 
 #[tokio::test]
-async fn steps_from_streaming() {
-    check_steps(
+async fn transitions_from_streaming() {
+    check_transitions(
         TurnState::Streaming,
         expect![[r#"
         turn 1 is streaming and cannot become pending
@@ -179,8 +179,8 @@ async fn steps_from_streaming() {
 }
 
 #[tokio::test]
-async fn steps_from_done_as_from_any_end() {
-    check_steps(
+async fn transitions_from_terminal_states() {
+    check_transitions(
         TurnState::Done,
         expect![[r#"
         turn 1 is done and cannot become pending
@@ -192,7 +192,7 @@ async fn steps_from_done_as_from_any_end() {
     "#]],
     )
     .await;
-    check_steps(
+    check_transitions(
         TurnState::Cancelled,
         expect![[r#"
         turn 1 is cancelled and cannot become pending
@@ -207,7 +207,7 @@ async fn steps_from_done_as_from_any_end() {
 }
 
 #[tokio::test]
-async fn appends_that_a_turn_does_not_take() {
+async fn appends_that_a_turn_refuses() {
     let folder = folder();
     let store = open(folder.path());
     let key = begin(&store, "c", "t").await.key;
@@ -275,7 +275,7 @@ async fn an_end_keeps_what_was_appended_or_replaces_it() {
 }
 
 #[tokio::test]
-async fn appends_that_are_not_waited_for_keep_their_order() {
+async fn appends_without_waiting_keep_their_order() {
     let folder = folder();
     let store = open(folder.path());
     let key = begin(&store, "c", "t").await.key;
@@ -332,11 +332,11 @@ async fn many_conversations_at_once_share_commits_and_mix_nothing() {
 }
 
 #[tokio::test]
-async fn a_parent_that_is_not_there_begins_nothing() {
+async fn a_turn_with_an_unknown_parent_is_refused() {
     let folder = folder();
     let store = open(folder.path());
     let orphan = NewTurn {
-        parent: Parent::Turn("nobody".into()),
+        parent: Parent::Turn("unknown".into()),
         ..new_turn("c", "t")
     };
     let error = store.begin_turn(orphan).await.expect_err("there is no such parent");
@@ -372,7 +372,7 @@ async fn hostile_ids_and_texts_are_only_data() {
 }
 
 #[tokio::test]
-async fn a_command_over_the_limit_is_refused_and_leaves_no_hole() {
+async fn a_command_over_the_limit_is_refused_and_leaves_no_gap() {
     let folder = folder();
     let store = open(folder.path());
     let huge = NewTurn {
@@ -406,7 +406,7 @@ async fn a_command_over_the_limit_is_refused_and_leaves_no_hole() {
 }
 
 #[test]
-fn token_ids_as_bytes_and_back() {
+fn token_ids_are_encoded_and_decoded() {
     let ids = [0, 1, 127, 128, 16_383, 16_384, 49_151, 2_097_152, u32::MAX];
     let mut blob = Vec::new();
     token_ids::encode(&ids, &mut blob);

@@ -4,22 +4,20 @@ use rusqlite::named_params;
 
 use super::{
     Apply, Batch,
-    batch::{OfTurn, check_size},
+    batch::{TurnRef, check_size},
 };
-use crate::{
-    AppendEvents, NewEvent, Seqs, StartedFacts, StoreError, TurnKey, TurnState, error::Result, live::Step, queries,
-};
+use crate::{AppendEvents, Seqs, StartedFacts, StoreError, TurnKey, TurnState, error::Result, queries, wal::Effect};
 
 impl Apply for AppendEvents {
     type Output = Seqs;
 
     fn apply(&self, batch: &mut Batch<'_>) -> Result<Seqs> {
-        if batch.holes.contains(&self.turn) {
+        if batch.failed_turns.contains(&self.turn) {
             return Err(StoreError::AfterFailure { turn: self.turn });
         }
         if let Err(error) = check_size("an append", self.bytes()) {
-            batch.holes.insert(self.turn);
-            batch.stops(&self.conversation, self.turn);
+            batch.failed_turns.insert(self.turn);
+            batch.leave_fast_path(&self.conversation, self.turn);
             return Err(error);
         }
         if self.events.is_empty() {
@@ -28,11 +26,11 @@ impl Apply for AppendEvents {
         let conversation = queries::find_known(&batch.db, &self.conversation)?;
         let turn = batch.turn(&self.conversation, conversation.key, self.turn)?;
         self.check_state(turn.state)?;
-        let of_turn = OfTurn {
+        let turn_ref = TurnRef {
             key: self.turn,
             id: &turn.id,
         };
-        let seqs = batch.append_answer((&self.conversation, conversation), of_turn, self)?;
+        let seqs = batch.append_answer((&self.conversation, conversation), turn_ref, self)?;
         if let Some(started) = &self.started {
             start(batch, self.turn, started)?;
         }
@@ -40,7 +38,7 @@ impl Apply for AppendEvents {
             set_rounds(batch, self.turn, rounds)?;
         }
         if self.started.is_some() || turn.state == TurnState::Streaming {
-            batch.steps.push(Step::Streams {
+            batch.effects.push(Effect::TurnStreams {
                 conversation: self.conversation.clone(),
                 turn: self.turn,
                 turn_id: turn.id,
@@ -49,7 +47,7 @@ impl Apply for AppendEvents {
         Ok(seqs)
     }
 
-    /// What a tool gave was done once and may not be done again: it is not lost. A token is made again.
+    /// A tool's result must not be lost, since the tool may not be run twice. Tokens can be generated again.
     fn is_durable(&self) -> bool {
         self.rounds_json.is_some()
     }
@@ -58,22 +56,12 @@ impl Apply for AppendEvents {
         Some(&self.conversation)
     }
 
-    fn leaves_hole_in(&self) -> Option<TurnKey> {
+    fn appends_to(&self) -> Option<TurnKey> {
         Some(self.turn)
     }
 }
 
 impl AppendEvents {
-    pub(crate) fn bytes(&self) -> usize {
-        let events: usize = self.events.iter().map(NewEvent::bytes).sum();
-        let answer = self
-            .answer
-            .as_ref()
-            .map_or(0, |answer| answer.text.len() + size_of_val(answer.ids.as_slice()));
-        let rounds = self.rounds_json.as_ref().map_or(0, String::len);
-        events + answer + rounds + self.started.as_ref().map_or(0, |started| started.model.len())
-    }
-
     fn check_state(&self, state: TurnState) -> Result<()> {
         let turn = self.turn;
         if state.is_terminal() {

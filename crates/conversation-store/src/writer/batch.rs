@@ -1,4 +1,4 @@
-//! The transaction that commands are applied in, and what all of them need of it.
+//! The transaction that commands run in, and the writes that several of them share.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,34 +8,34 @@ use super::MAX_COMMAND_BYTES;
 use crate::{
     AnswerDelta, AppendEvents, Event, NewEvent, Seqs, StoreError, TurnKey, TurnState,
     error::Result,
-    live::{Live, Step},
     queries::ConversationRow,
-    tail::Growth,
+    tail::LogGrowth,
     token_ids,
+    wal::{Effect, Wal},
 };
 
-/// An open transaction.
+/// An open transaction, with what is to be done after its commit.
 pub(crate) struct Batch<'a> {
     pub(crate) db: Transaction<'a>,
-    pub(super) holes: &'a mut HashSet<TurnKey>,
-    pub(super) live: &'a Live,
-    /// What is to be told to `live` once it is committed.
-    pub(super) steps: Vec<Step>,
-    woken: Woken,
+    pub(super) failed_turns: &'a mut HashSet<TurnKey>,
+    pub(super) wal: &'a Wal,
+    /// Applied to `wal` after the commit.
+    pub(super) effects: Vec<Effect>,
+    after: AfterCommit,
 }
 
-/// What is to be done once a transaction is committed.
+/// What is to be done after a commit.
 #[derive(Debug, Default)]
-pub(super) struct Woken {
-    /// What it has done to running turns.
-    pub(super) steps: Vec<Step>,
-    /// Conversations whose logs have grown or gone.
-    pub(super) conversations: HashMap<String, Growth>,
-    /// A conversation was deleted; its rows are still there.
-    pub(super) deleted: bool,
+pub(super) struct AfterCommit {
+    /// What the transaction changes in memory, in order.
+    pub(super) effects: Vec<Effect>,
+    /// Conversations whose subscribers are to be woken.
+    pub(super) growths: HashMap<String, LogGrowth>,
+    /// There are rows of a deleted conversation, or unused snapshots of agents.
+    pub(super) removal_pending: bool,
 }
 
-/// A running turn's place in the state machine.
+/// A turn's stored state and id.
 pub(super) struct TurnRow {
     pub(super) state: TurnState,
     /// The id that clients know.
@@ -44,38 +44,38 @@ pub(super) struct TurnRow {
 
 /// The turn that events belong to.
 #[derive(Clone, Copy)]
-pub(super) struct OfTurn<'a> {
+pub(super) struct TurnRef<'a> {
     pub(super) key: TurnKey,
     pub(super) id: &'a str,
 }
 
 impl<'a> Batch<'a> {
-    /// Begins a transaction that may write at once.
+    /// Begins a transaction that holds the write lock from the start.
     pub(super) fn begin(
         connection: &'a mut Connection,
-        holes: &'a mut HashSet<TurnKey>,
-        live: &'a Live,
+        failed_turns: &'a mut HashSet<TurnKey>,
+        wal: &'a Wal,
     ) -> Result<Self> {
         let db = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(StoreError::writing("to the conversation database"))?;
         Ok(Self {
             db,
-            holes,
-            live,
-            steps: Vec::new(),
-            woken: Woken::default(),
+            failed_turns,
+            wal,
+            effects: Vec::new(),
+            after: AfterCommit::default(),
         })
     }
 
-    /// Commits; what was written is there for readers from now on.
-    pub(super) fn commit(self) -> Result<Woken> {
+    /// Commits. Readers see what was written from now on.
+    pub(super) fn commit(self) -> Result<AfterCommit> {
         self.db
             .commit()
             .map_err(StoreError::writing("to the conversation database"))?;
-        Ok(Woken {
-            steps: self.steps,
-            ..self.woken
+        Ok(AfterCommit {
+            effects: self.effects,
+            ..self.after
         })
     }
 
@@ -90,7 +90,7 @@ impl<'a> Batch<'a> {
         run().map_err(StoreError::writing(what))
     }
 
-    /// Makes a conversation, empty.
+    /// Inserts an empty conversation.
     pub(super) fn insert_conversation(&self, id: &str, at_ms: i64) -> Result<ConversationRow> {
         self.execute(
             "a conversation",
@@ -108,22 +108,22 @@ impl<'a> Batch<'a> {
     pub(super) fn append_events(
         &mut self,
         (id, conversation): (&str, ConversationRow),
-        turn: Option<OfTurn<'_>>,
+        turn: Option<TurnRef<'_>>,
         events: &[NewEvent],
     ) -> Result<Seqs> {
         let first = conversation.last_seq + 1;
         for (event, seq) in events.iter().zip(first..) {
             self.insert_event((conversation.key, seq), turn, event)?;
         }
-        self.grown((id, conversation.key), turn, (first, events))
+        self.note_growth((id, conversation.key), turn, (first, events))
     }
 
-    /// Appends what a running turn has said. What it adds to the answer stands in the first event's row: a token is one row, and no
-    /// row is ever rewritten, so its cost doesn't depend on those before it.
+    /// Appends events of a running turn. The first event's row holds what they add to the answer: a token is one row,
+    /// and no row is ever rewritten, so its cost doesn't depend on the tokens before it.
     pub(super) fn append_answer(
         &mut self,
         (id, conversation): (&str, ConversationRow),
-        turn: OfTurn<'_>,
+        turn: TurnRef<'_>,
         append: &AppendEvents,
     ) -> Result<Seqs> {
         let first = conversation.last_seq + 1;
@@ -133,10 +133,10 @@ impl<'a> Batch<'a> {
                 _ => self.insert_event((conversation.key, seq), Some(turn), event)?,
             }
         }
-        self.grown((id, conversation.key), Some(turn), (first, &append.events))
+        self.note_growth((id, conversation.key), Some(turn), (first, &append.events))
     }
 
-    fn insert_event(&self, (conversation, seq): (i64, u64), turn: Option<OfTurn<'_>>, event: &NewEvent) -> Result<()> {
+    fn insert_event(&self, (conversation, seq): (i64, u64), turn: Option<TurnRef<'_>>, event: &NewEvent) -> Result<()> {
         self.execute(
             "an event",
             "INSERT INTO event (conversation, seq, turn, kind, at, json)
@@ -153,7 +153,7 @@ impl<'a> Batch<'a> {
     fn insert_part(
         &self,
         (conversation, seq): (i64, u64),
-        turn: OfTurn<'_>,
+        turn: TurnRef<'_>,
         (event, answer): (&NewEvent, &AnswerDelta),
     ) -> Result<()> {
         let mut ids = Vec::new();
@@ -191,16 +191,16 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// Notes a log's new end, and has its followers woken after the commit, with what was added.
-    fn grown(
+    /// Stores a log's new end, and has its subscribers woken after the commit with what was added.
+    fn note_growth(
         &mut self,
         (id, key): (&str, i64),
-        turn: Option<OfTurn<'_>>,
+        turn: Option<TurnRef<'_>>,
         (first, events): (u64, &[NewEvent]),
     ) -> Result<Seqs> {
         let last = first + events.len() as u64 - 1;
         self.set_end(key, last, events.last().map(|event| event.at_ms))?;
-        self.steps.push(Step::Grew {
+        self.effects.push(Effect::LogGrew {
             conversation: id.to_owned(),
             last_seq: last,
         });
@@ -218,7 +218,7 @@ impl<'a> Batch<'a> {
         Ok(Seqs { first, last })
     }
 
-    /// Notes where a log ends.
+    /// Stores where a log ends.
     pub(super) fn set_end(&self, conversation: i64, last_seq: u64, at_ms: Option<i64>) -> Result<()> {
         self.execute(
             "a conversation",
@@ -228,33 +228,34 @@ impl<'a> Batch<'a> {
         .map(drop)
     }
 
-    /// Has a turn's later appends come to the writer, or refused.
-    pub(super) fn stops(&mut self, conversation: &str, turn: TurnKey) {
-        self.steps.push(Step::Stops {
+    /// Has a turn's later appends go through the writer from the commit on.
+    pub(super) fn leave_fast_path(&mut self, conversation: &str, turn: TurnKey) {
+        self.effects.push(Effect::TurnLeavesFastPath {
             conversation: conversation.to_owned(),
             turn,
         });
     }
 
-    /// Has the conversation's followers woken after the commit, to read the log, which ends at `last_seq`.
-    pub(super) fn wake(&mut self, conversation: &str, last_seq: u64) {
-        *self.growth(conversation) = Growth {
+    /// Has the conversation's subscribers woken after the commit. They read the log, which ends at `last_seq`, since
+    /// nothing of it is kept in memory.
+    pub(super) fn notify(&mut self, conversation: &str, last_seq: u64) {
+        *self.growth(conversation) = LogGrowth {
             last_seq,
             events: Vec::new(),
         };
     }
 
-    fn growth(&mut self, conversation: &str) -> &mut Growth {
-        self.woken.conversations.entry(conversation.to_owned()).or_default()
+    fn growth(&mut self, conversation: &str) -> &mut LogGrowth {
+        self.after.growths.entry(conversation.to_owned()).or_default()
     }
 
-    /// Has a deleted conversation's rows removed after the commit.
-    pub(super) fn remove_later(&mut self) {
-        self.woken.deleted = true;
+    /// Has rows that are no longer needed removed after the commit.
+    pub(super) fn schedule_removal(&mut self) {
+        self.after.removal_pending = true;
     }
 }
 
-/// Refuses a command that is too large to be stored at once.
+/// Refuses a command that is over the size limit.
 pub(super) fn check_size(what: &'static str, bytes: usize) -> Result<()> {
     if bytes > MAX_COMMAND_BYTES {
         return Err(StoreError::TooLarge {

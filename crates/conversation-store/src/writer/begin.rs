@@ -1,10 +1,10 @@
-//! Begins a turn: conversation, agent snapshot, turn and `user` event in one go.
+//! Begins a turn: inserts the conversation, the agent's snapshot, the turn and its `user` event.
 
 use rusqlite::{OptionalExtension as _, named_params};
 
 use super::{
     Apply, Batch,
-    batch::{OfTurn, check_size},
+    batch::{TurnRef, check_size},
 };
 use crate::{
     Begun, NewTurn, Parent, StoreError, TurnKey,
@@ -30,9 +30,9 @@ impl Apply for NewTurn {
         };
         self.insert_agent(batch)?;
         let key = self.insert_turn(batch, conversation, parent)?;
-        let of_turn = OfTurn { key, id: &self.turn_id };
+        let turn_ref = TurnRef { key, id: &self.turn_id };
         let events = std::slice::from_ref(&self.event);
-        let seqs = batch.append_events((&self.conversation, conversation), Some(of_turn), events)?;
+        let seqs = batch.append_events((&self.conversation, conversation), Some(turn_ref), events)?;
         batch.execute(
             "a conversation's head",
             "UPDATE conversation SET head = :head WHERE key = :key",
@@ -72,7 +72,7 @@ impl NewTurn {
         texts.into_iter().map(String::len).sum()
     }
 
-    /// Finds the turn of that id: the same command again joins it, another one is refused.
+    /// Finds the turn of that id, which the same command joins. Refuses another command with that id.
     fn find_same(&self, batch: &Batch<'_>, conversation: ConversationRow) -> Result<Option<Begun>> {
         let mut statement = batch.db.prepare_cached(
             "SELECT key, first_seq, parent, body_hash FROM turn WHERE conversation = :conversation AND id = :id",

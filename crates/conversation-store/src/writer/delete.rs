@@ -1,14 +1,14 @@
-//! Deletes a conversation: a tombstone at once, its rows bit by bit.
+//! Deletes a conversation: leaves a tombstone at once, and removes its rows in small transactions.
 
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, named_params};
 
 use super::{Apply, Batch, import::HIDDEN};
-use crate::{error::Result, live::Step, queries};
+use crate::{error::Result, queries, wal::Effect};
 
-/// Rows that go in one transaction: a few milliseconds, so that live turns hardly notice.
+/// Rows removed in one transaction: a few milliseconds, so that running turns are hardly delayed.
 const ROWS_AT_ONCE: i64 = 2_000;
 
-/// Leaves a tombstone.
+/// Turns a conversation into a tombstone.
 #[derive(Debug)]
 pub(crate) struct Delete {
     pub(crate) conversation: String,
@@ -24,11 +24,11 @@ impl Apply for Delete {
             "UPDATE conversation SET deleted = 1, head = NULL WHERE key = :key",
             named_params! { ":key": conversation.key },
         )?;
-        batch.wake(&self.conversation, conversation.last_seq);
-        batch.steps.push(Step::Gone {
+        batch.notify(&self.conversation, conversation.last_seq);
+        batch.effects.push(Effect::Deleted {
             conversation: self.conversation.clone(),
         });
-        batch.remove_later();
+        batch.schedule_removal();
         Ok(())
     }
 
@@ -41,7 +41,8 @@ impl Apply for Delete {
     }
 }
 
-/// Removes some rows of one deleted conversation, or of what no conversation needs; says whether there may be more.
+/// Removes some rows of one deleted conversation, or else some unused snapshots of agents. Returns true if there may be
+/// more.
 pub(super) fn remove_some(connection: &mut Connection) -> rusqlite::Result<bool> {
     let next = "SELECT key FROM conversation WHERE deleted = 1 LIMIT 1";
     let Some(key) = connection
@@ -53,7 +54,7 @@ pub(super) fn remove_some(connection: &mut Connection) -> rusqlite::Result<bool>
     };
     let db = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if remove_events(&db, key)? == 0 && remove_turns(&db, key)? == 0 {
-        // An import that came to nothing leaves no name behind.
+        // An unfinished import leaves no tombstone.
         let forget = "DELETE FROM conversation WHERE key = :key AND id GLOB :hidden";
         let hidden = format!("{HIDDEN}*");
         db.prepare_cached(forget)?
@@ -65,8 +66,8 @@ pub(super) fn remove_some(connection: &mut Connection) -> rusqlite::Result<bool>
     Ok(true)
 }
 
-/// Removes some snapshots of agents that no turn names, as an import may leave them; says whether there may be more. While one runs
-/// they stay: its turns come after its agents.
+/// Removes some snapshots of agents that no turn refers to, as an import may leave them. Returns true if there may be
+/// more. While an import runs they stay, since its turns come after its agents.
 fn remove_agents(connection: &mut Connection) -> rusqlite::Result<bool> {
     let removed = connection
         .prepare_cached(
@@ -86,7 +87,8 @@ fn remove_events(db: &Connection, conversation: i64) -> rusqlite::Result<usize> 
     .execute(named_params! { ":conversation": conversation, ":rows": ROWS_AT_ONCE })
 }
 
-/// Removes one turn a go: its texts may be long, and its agent's snapshot may go with it.
+/// Removes one turn, whose texts may be long, and its agent's snapshot if it was the last to refer to it. Returns how
+/// many it removed.
 fn remove_turns(db: &Connection, conversation: i64) -> rusqlite::Result<usize> {
     let next = "SELECT key, agent_hash FROM turn WHERE conversation = :conversation ORDER BY key LIMIT 1";
     let found = db

@@ -1,15 +1,15 @@
-//! Ends a turn: its state, its whole answer and its one terminal event in one go.
+//! Ends a turn: stores its state, its whole answer and its one terminal event.
 
 use rusqlite::named_params;
 
 use super::{
     Apply, Batch,
-    batch::{OfTurn, check_size},
+    batch::{TurnRef, check_size},
 };
 use crate::{
     EndTurn, StoreError,
     error::Result,
-    queries::{self, Answer},
+    queries::{self, StoredAnswer},
     token_ids,
 };
 
@@ -30,15 +30,15 @@ impl Apply for EndTurn {
         }
         let answer = self.answer(batch)?;
         let events = std::slice::from_ref(&self.event);
-        let of_turn = OfTurn {
+        let turn_ref = TurnRef {
             key: self.turn,
             id: &turn.id,
         };
         let end_seq = batch
-            .append_events((&self.conversation, conversation), Some(of_turn), events)?
+            .append_events((&self.conversation, conversation), Some(turn_ref), events)?
             .last;
-        // Nobody needs the end of a log in memory that doesn't grow.
-        batch.wake(&self.conversation, end_seq);
+        // The log doesn't grow for now, so its newest events needn't stay in memory.
+        batch.notify(&self.conversation, end_seq);
         batch.execute(
             "a turn's end",
             "UPDATE turn SET state = :state, answer_text = :text, answer_ids = :ids, end_seq = :seq, ended_at = :at
@@ -48,8 +48,8 @@ impl Apply for EndTurn {
                 ":seq": end_seq.cast_signed(), ":at": self.event.at_ms, ":key": self.turn.cast_signed(),
             },
         )?;
-        batch.holes.remove(&self.turn);
-        batch.stops(&self.conversation, self.turn);
+        batch.failed_turns.remove(&self.turn);
+        batch.leave_fast_path(&self.conversation, self.turn);
         Ok(end_seq)
     }
 
@@ -69,9 +69,9 @@ impl EndTurn {
         text + ids + self.event.bytes()
     }
 
-    /// What was appended, unless the command brings the whole answer itself.
-    fn answer(&self, batch: &Batch<'_>) -> Result<Answer> {
-        let mut answer = Answer::join_parts(&batch.db, self.turn)?;
+    /// Returns the answer that was appended, or what the command replaces it with.
+    fn answer(&self, batch: &Batch<'_>) -> Result<StoredAnswer> {
+        let mut answer = StoredAnswer::join_parts(&batch.db, self.turn)?;
         if let Some(text) = &self.answer_text {
             answer.text.clone_from(text);
         }

@@ -1,11 +1,11 @@
-//! Moves what running turns have said from the journal to its place in the database.
+//! Flushes memtables: inserts the events of running turns into the database.
 
 use rusqlite::named_params;
 
 use super::{Apply, Batch};
-use crate::{StoreError, error::Result, live::Step, queries, token_ids};
+use crate::{StoreError, error::Result, queries, token_ids, wal::Effect};
 
-/// Moves what is held of some conversations.
+/// Flushes the memtables of some conversations.
 #[derive(Debug)]
 pub(crate) struct Flush {
     pub(crate) conversations: Vec<String>,
@@ -28,19 +28,19 @@ impl Apply for Flush {
 }
 
 impl Batch<'_> {
-    /// Moves what is held of a conversation and not yet moved in this transaction.
+    /// Inserts a conversation's unflushed events, except for those that this transaction has already inserted.
     pub(super) fn flush(&mut self, id: &str) -> Result<()> {
-        let unflushed = self.live.unflushed(id);
-        if unflushed.after(id, 0).is_empty() {
+        let memtable = self.wal.snapshot(id);
+        if memtable.after(id, 0).is_empty() {
             return Ok(());
         }
         let conversation = match queries::find(&self.db, id) {
             Ok(Some(conversation)) => conversation,
-            // Deleted earlier in this transaction: its rows would be removed again.
+            // It was deleted earlier in this transaction, and new rows would only be removed again.
             Ok(None) | Err(StoreError::Gone { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
-        let events = unflushed.after(id, conversation.last_seq);
+        let events = memtable.after(id, conversation.last_seq);
         for event in events {
             let mut ids = Vec::new();
             token_ids::encode(&event.ids, &mut ids);
@@ -60,7 +60,7 @@ impl Batch<'_> {
             last_seq = last.seq;
             self.set_end(conversation.key, last_seq, Some(last.at_ms))?;
         }
-        self.steps.push(Step::Flushed {
+        self.effects.push(Effect::Flushed {
             conversation: id.to_owned(),
             last_seq,
         });

@@ -1,11 +1,11 @@
-//! Switches a conversation's active path.
+//! Switches a conversation's active path by moving its head.
 
 use rusqlite::named_params;
 
 use super::{Apply, Batch};
 use crate::{StoreError, error::Result, queries};
 
-/// Makes a turn the head.
+/// Makes a turn its conversation's head.
 #[derive(Debug)]
 pub(crate) struct SetHead {
     pub(crate) conversation: String,

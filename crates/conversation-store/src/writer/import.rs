@@ -1,19 +1,19 @@
-//! Writes a conversation that is being imported: hidden, in pieces, and shown or removed at the end.
+//! Writes a conversation that is being imported: hidden, in several commands, and published or removed at the end.
 
 use rusqlite::named_params;
 
 use super::{Apply, Batch};
 use crate::{
     StoreError,
-    archive::{EventRecord, Record, TurnRecord},
+    archive::{ArchiveRecord, EventRecord, TurnRecord},
     error::Result,
     queries, token_ids,
 };
 
-/// What the name of a conversation that is being imported begins with: no client's id holds a colon.
+/// The prefix of the id of a conversation that is being imported. No client's id contains a colon.
 pub(crate) const HIDDEN: &str = "importing:";
 
-/// Makes a hidden conversation; its key.
+/// Inserts a hidden conversation. Returns its key.
 #[derive(Debug)]
 pub(crate) struct BeginImport {
     pub(crate) id: String,
@@ -21,16 +21,17 @@ pub(crate) struct BeginImport {
     pub(crate) updated_at_ms: i64,
 }
 
-/// Adds agents, turns and events to it. One that is refused leaves those before it behind: the import is over then.
+/// Adds agents, turns and events to a hidden conversation. The first one that is refused ends the import; those before
+/// it are stored and removed with the rest.
 #[derive(Debug)]
 pub(crate) struct ImportRecords {
     pub(crate) key: i64,
     /// The line of the first record.
     pub(crate) first_line: u64,
-    pub(crate) records: Vec<Record>,
+    pub(crate) records: Vec<ArchiveRecord>,
 }
 
-/// Shows it under its id.
+/// Publishes a hidden conversation under its id.
 #[derive(Debug)]
 pub(crate) struct FinishImport {
     pub(crate) key: i64,
@@ -40,7 +41,7 @@ pub(crate) struct FinishImport {
     pub(crate) line: u64,
 }
 
-/// Has it removed.
+/// Turns a hidden conversation into a deleted one, whose rows are removed.
 #[derive(Debug)]
 pub(crate) struct AbortImport {
     pub(crate) key: i64,
@@ -77,17 +78,17 @@ impl Apply for ImportRecords {
         for (line, record) in (self.first_line..).zip(&self.records) {
             let bad = |reason| StoreError::BadArchive { line, reason };
             match record {
-                Record::Agent(agent) => {
+                ArchiveRecord::Agent(agent) => {
                     batch.execute(
                         "an agent snapshot",
                         "INSERT INTO agent_snapshot (hash, json) VALUES (:hash, :json) ON CONFLICT DO NOTHING",
                         named_params! { ":hash": agent.hash, ":json": agent.json.get() },
                     )?;
                 }
-                Record::Turn(turn) => self
+                ArchiveRecord::Turn(turn) => self
                     .insert_turn(batch, turn)?
                     .map_or(Ok(()), |reason| Err(bad(reason)))?,
-                Record::Event(event) => self
+                ArchiveRecord::Event(event) => self
                     .insert_event(batch, event)?
                     .map_or(Ok(()), |reason| Err(bad(reason)))?,
             }
@@ -101,7 +102,7 @@ impl Apply for ImportRecords {
 }
 
 impl ImportRecords {
-    /// Adds a turn; else why not.
+    /// Inserts a turn. Returns why it is refused, if it is.
     fn insert_turn(&self, batch: &Batch<'_>, turn: &TurnRecord) -> Result<Option<String>> {
         let known = |id: &Option<String>| match id {
             Some(id) => queries::turn_key(&batch.db, self.key, id),
@@ -153,7 +154,7 @@ impl ImportRecords {
         Ok(None)
     }
 
-    /// Adds an event; else why not.
+    /// Inserts an event. Returns why it is refused, if it is.
     fn insert_event(&self, batch: &Batch<'_>, event: &EventRecord) -> Result<Option<String>> {
         let turn = match &event.turn_id {
             Some(id) => queries::turn_key(&batch.db, self.key, id)?,
@@ -198,9 +199,9 @@ impl Apply for FinishImport {
                 ":key": self.key,
             },
         )?;
-        batch.wake(&self.id, self.last_seq);
-        // It may have brought agents that none of its turns names.
-        batch.remove_later();
+        batch.notify(&self.id, self.last_seq);
+        // There may be agents that none of its turns refers to.
+        batch.schedule_removal();
         Ok(())
     }
 
@@ -218,7 +219,7 @@ impl Apply for AbortImport {
             "UPDATE conversation SET deleted = 1 WHERE key = :key AND deleted = 3",
             named_params! { ":key": self.key },
         )?;
-        batch.remove_later();
+        batch.schedule_removal();
         Ok(())
     }
 
@@ -227,7 +228,7 @@ impl Apply for AbortImport {
     }
 }
 
-/// An id that no conversation has, nor ever had.
+/// Refuses an id that a conversation has or had.
 fn check_free(batch: &Batch<'_>, id: &str) -> Result<()> {
     match queries::find(&batch.db, id)? {
         Some(_) => Err(StoreError::ConversationExists {

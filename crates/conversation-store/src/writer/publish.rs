@@ -2,7 +2,7 @@
 
 use super::{
     Apply, Batch,
-    batch::{OfTurn, check_size},
+    batch::{TurnRef, check_size},
 };
 use crate::{NewEvent, Publish, Seqs, StoreError, TurnKey, error::Result, queries, queries::ConversationRow};
 
@@ -20,11 +20,11 @@ impl Apply for Publish {
             Some(conversation) => conversation,
             None => batch.insert_conversation(&self.conversation, first.at_ms)?,
         };
-        let of_turn = turn.zip(self.turn_id.as_deref()).map(|(key, id)| OfTurn { key, id });
-        batch.append_events((&self.conversation, conversation), of_turn, &self.events)
+        let turn_ref = turn.zip(self.turn_id.as_deref()).map(|(key, id)| TurnRef { key, id });
+        batch.append_events((&self.conversation, conversation), turn_ref, &self.events)
     }
 
-    /// Whoever published it is told that it is there, and won't say it again.
+    /// The publisher relies on the acknowledgement and won't publish the events again.
     fn is_durable(&self) -> bool {
         true
     }

@@ -1,4 +1,4 @@
-//! The end of a log, in memory while a turn adds to it: a reader that keeps up asks SQLite for nothing.
+//! The newest events of a log, in memory while a turn appends to it, so that a reader that keeps up needs no query.
 //!
 //! It holds what was committed, byte for byte, or nothing. A reader that is further behind reads the log.
 
@@ -6,38 +6,38 @@ use std::collections::VecDeque;
 
 use crate::Event;
 
-/// Most events of one log: a reader that is further behind is served in bigger pieces, from the log.
+/// The most events of one log: a reader that is further behind reads larger pieces from the log.
 const MAX_EVENTS: usize = 64;
 
-/// Most bytes of them: for a thousand running turns that someone follows this is 16 MiB.
+/// The most bytes of one log's events: 16 MiB for a thousand running turns with subscribers.
 const MAX_BYTES: usize = 16 << 10;
 
 /// What one commit added to a log.
 #[derive(Debug, Default)]
-pub(crate) struct Growth {
+pub(crate) struct LogGrowth {
     /// The log's new end.
     pub(crate) last_seq: u64,
-    /// What was added, if it is worth keeping: nothing when a turn has ended, or the conversation has.
+    /// What was added, if it is worth keeping: empty when a turn has ended or the conversation was deleted.
     pub(crate) events: Vec<Event>,
 }
 
-/// The end of one log.
+/// The newest events of one log.
 #[derive(Debug, Default)]
-pub(crate) struct Recent {
+pub(crate) struct RecentEvents {
     last_seq: Option<u64>,
-    /// Without a gap, the last one being `last_seq`; or none.
+    /// Without a gap and up to `last_seq`, or empty.
     events: VecDeque<Event>,
     bytes: usize,
 }
 
-impl Recent {
+impl RecentEvents {
     pub(crate) fn last_seq(&self) -> Option<u64> {
         self.last_seq
     }
 
-    /// Takes up what was committed.
-    pub(crate) fn grow(&mut self, growth: Growth) {
-        let Growth { last_seq, events } = growth;
+    /// Adds what was committed, and drops the oldest events over the limits.
+    pub(crate) fn grow(&mut self, growth: LogGrowth) {
+        let LogGrowth { last_seq, events } = growth;
         let follows = self
             .events
             .back()
@@ -58,7 +58,7 @@ impl Recent {
         }
     }
 
-    /// The events with `seq > after`, at most `limit`, if none of them is missing here.
+    /// Returns the events with `seq > after`, at most `limit`. Returns `None` if one of them is no longer here.
     pub(crate) fn after(&self, after: u64, limit: usize) -> Option<Vec<Event>> {
         let first = self.events.front()?.seq;
         let skip = after.saturating_add(1).checked_sub(first)?;
@@ -74,17 +74,17 @@ impl Recent {
     }
 }
 
-/// What an event costs.
+/// Returns what an event costs in memory.
 fn bytes(event: &Event) -> usize {
     size_of::<Event>() + event.kind.len() + event.json.len() + event.turn_id.as_ref().map_or(0, String::len)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Growth, MAX_BYTES, MAX_EVENTS, Recent};
+    use super::{LogGrowth, MAX_BYTES, MAX_EVENTS, RecentEvents};
     use crate::Event;
 
-    fn growth(seqs: std::ops::RangeInclusive<u64>, json: &str) -> Growth {
+    fn growth(seqs: std::ops::RangeInclusive<u64>, json: &str) -> LogGrowth {
         let event = |seq| Event {
             seq,
             kind: "token".to_owned(),
@@ -92,22 +92,22 @@ mod tests {
             at_ms: 0,
             json: json.to_owned(),
         };
-        Growth {
+        LogGrowth {
             last_seq: *seqs.end(),
             events: seqs.map(event).collect(),
         }
     }
 
     #[track_caller]
-    fn check(recent: &Recent, after: u64, expected: Option<std::ops::RangeInclusive<u64>>) {
+    fn check(recent: &RecentEvents, after: u64, expected: Option<std::ops::RangeInclusive<u64>>) {
         let found = recent.after(after, 1_000);
         let found = found.map(|events| events.iter().map(|event| event.seq).collect::<Vec<_>>());
         assert_eq!(found, expected.map(Iterator::collect));
     }
 
     #[test]
-    fn what_was_committed_last_is_there() {
-        let mut recent = Recent::default();
+    fn the_newest_events_are_kept() {
+        let mut recent = RecentEvents::default();
         check(&recent, 0, None);
         recent.grow(growth(5..=6, "{}"));
         recent.grow(growth(7..=7, "{}"));
@@ -123,12 +123,12 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_across_a_gap_or_an_end() {
-        let mut recent = Recent::default();
+        let mut recent = RecentEvents::default();
         recent.grow(growth(1..=2, "{}"));
         recent.grow(growth(4..=5, "{}"));
         check(&recent, 1, None);
         check(&recent, 3, Some(4..=5));
-        let ended = Growth {
+        let ended = LogGrowth {
             last_seq: 6,
             events: vec![],
         };
@@ -140,8 +140,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
-        let mut recent = Recent::default();
+    fn events_and_bytes_are_bounded() {
+        let mut recent = RecentEvents::default();
         recent.grow(growth(1..=1_000, "{}"));
         assert_eq!(recent.events.len(), MAX_EVENTS);
         check(&recent, 998, Some(999..=1_000));

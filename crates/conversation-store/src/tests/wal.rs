@@ -1,4 +1,4 @@
-//! The short way of tokens: seen at once, and in the database before anything else happens.
+//! The fast path of tokens: readers see them at once, and they are flushed before their conversation's next command.
 
 mod crashes;
 
@@ -12,28 +12,28 @@ use rusqlite::Connection;
 use super::{append, begin, check_gapless, end, event, folder, log, open, started, token};
 use crate::{AppendEvents, ConversationStore, PathLimit, PathStart, Publish, StoreError, TurnKey, TurnState};
 
-/// A turn that streams.
+/// Begins a turn that streams.
 async fn streaming(store: &ConversationStore, conversation: &str, turn_id: &str) -> TurnKey {
     let key = begin(store, conversation, turn_id).await.key;
     store.append(started(conversation, key)).await.expect("it starts");
     key
 }
 
-async fn say(store: &ConversationStore, conversation: &str, turn: TurnKey, words: &[&str]) {
+async fn append_tokens(store: &ConversationStore, conversation: &str, turn: TurnKey, words: &[&str]) {
     for (id, word) in (1..).zip(words) {
         let token = token(conversation, turn, word, &[id]);
         store.append(token).await.expect("it streams");
     }
 }
 
-/// Rows of events in the database itself.
+/// Counts the rows of events in the database itself.
 fn rows(folder: &Path) -> u32 {
     let db = Connection::open(folder.join("conversations.sqlite3")).expect("it can be opened");
     db.query_row("SELECT count(*) FROM event", [], |row| row.get(0))
         .expect("it can be read")
 }
 
-fn journals(folder: &Path) -> Vec<PathBuf> {
+fn segments(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("it is a folder");
     let paths = entries.map(|entry| entry.expect("it can be listed").path());
     paths
@@ -42,12 +42,12 @@ fn journals(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
-async fn tokens_are_seen_before_the_database_has_them() {
+async fn tokens_are_readable_before_they_are_flushed() {
     let folder = folder();
     let store = open(folder.path());
     let key = streaming(&store, "c", "t").await;
     let tail = store.tail("c");
-    say(&store, "c", key, &["one ", "two ", "three"]).await;
+    append_tokens(&store, "c", key, &["one ", "two ", "three"]).await;
     assert_eq!(rows(folder.path()), 2);
 
     let events = log(&store, "c").await;
@@ -85,20 +85,20 @@ async fn tokens_are_seen_before_the_database_has_them() {
         (turn.answer_text, turn.answer_ids)
     );
     drop(store);
-    assert!(journals(folder.path()).is_empty());
+    assert!(segments(folder.path()).is_empty());
 }
 
 #[tokio::test]
-async fn some_tens_go_into_the_database_together_and_the_rest_when_the_store_closes() {
+async fn some_tens_are_flushed_together_and_the_rest_when_the_store_closes() {
     let folder = folder();
     let store = open(folder.path());
     let key = streaming(&store, "c", "t").await;
     let words: Vec<_> = (0..200).map(|_| "x").collect();
-    say(&store, "c", key, &words).await;
-    // The writer has come to what was asked of it before this.
+    append_tokens(&store, "c", key, &words).await;
+    // The writer has run the flushes that were requested before this.
     store.set_head("c", "t").await.expect("it is there");
     assert_eq!(rows(folder.path()), 202);
-    say(&store, "c", key, &["y"]).await;
+    append_tokens(&store, "c", key, &["y"]).await;
     assert_eq!(rows(folder.path()), 202);
     drop(store);
     assert_eq!(rows(folder.path()), 203);
@@ -106,11 +106,11 @@ async fn some_tens_go_into_the_database_together_and_the_rest_when_the_store_clo
 }
 
 #[tokio::test]
-async fn whatever_else_happens_comes_after_what_was_said() {
+async fn other_commands_come_after_earlier_tokens() {
     let folder = folder();
     let store = open(folder.path());
     let key = streaming(&store, "c", "t").await;
-    say(&store, "c", key, &["a"]).await;
+    append_tokens(&store, "c", key, &["a"]).await;
     let remark = |turn_id: Option<&str>| Publish {
         conversation: "c".into(),
         turn_id: turn_id.map(str::to_owned),
@@ -118,7 +118,7 @@ async fn whatever_else_happens_comes_after_what_was_said() {
     };
     let seqs = store.publish(remark(Some("t"))).await.expect("it is published");
     assert_eq!(seqs.first, 4);
-    say(&store, "c", key, &["b"]).await;
+    append_tokens(&store, "c", key, &["b"]).await;
     let more = AppendEvents {
         rounds_json: Some("[]".into()),
         ..append("c", key, vec![event("tool", "{}"), event("tool", "{}")])
@@ -148,15 +148,15 @@ async fn whatever_else_happens_comes_after_what_was_said() {
     let late = store.append(token("c", key, "late", &[])).await;
     assert!(matches!(late, Err(StoreError::Gone { .. })), "{late:?}");
     drop(store);
-    assert!(journals(folder.path()).is_empty());
+    assert!(segments(folder.path()).is_empty());
 }
 
 #[tokio::test]
-async fn an_answer_with_a_hole_takes_no_more() {
+async fn a_turn_with_a_failed_append_takes_no_more() {
     let folder = folder();
     let store = open(folder.path());
     let key = streaming(&store, "c", "t").await;
-    say(&store, "c", key, &["a"]).await;
+    append_tokens(&store, "c", key, &["a"]).await;
     let large = "x".repeat(9 << 20);
     let refused = store.append(token("c", key, &large, &[])).await;
     assert!(matches!(refused, Err(StoreError::TooLarge { .. })), "{refused:?}");
@@ -169,18 +169,18 @@ async fn an_answer_with_a_hole_takes_no_more() {
 }
 
 #[tokio::test]
-async fn an_append_without_an_event_is_refused_on_either_way() {
+async fn an_append_without_an_event_is_refused_on_either_path() {
     let folder = folder();
     let store = open(folder.path());
     let key = streaming(&store, "c", "t").await;
     let none = store.append(append("c", key, vec![])).await;
     assert!(matches!(none, Err(StoreError::NoEvents { .. })), "{none:?}");
-    say(&store, "c", key, &["a"]).await;
+    append_tokens(&store, "c", key, &["a"]).await;
     assert_eq!(log(&store, "c").await.len(), 3);
 }
 
 #[tokio::test]
-async fn a_journal_that_grows_is_replaced_and_removed() {
+async fn a_full_segment_is_rotated_and_removed() {
     let folder = folder();
     let store = open(folder.path());
     let turns = [
@@ -188,11 +188,11 @@ async fn a_journal_that_grows_is_replaced_and_removed() {
         ("slow", streaming(&store, "slow", "t").await),
     ];
     let large = "x".repeat(8_000);
-    say(&store, "slow", turns[1].1, &["a"]).await;
+    append_tokens(&store, "slow", turns[1].1, &["a"]).await;
     let mut most = 0;
     for _ in 0..1_000 {
-        say(&store, "fast", turns[0].1, &[&large]).await;
-        most = most.max(journals(folder.path()).len());
+        append_tokens(&store, "fast", turns[0].1, &[&large]).await;
+        most = most.max(segments(folder.path()).len());
     }
     assert!(most >= 2, "the journal was never long enough");
     for (conversation, key) in turns {
@@ -201,8 +201,8 @@ async fn a_journal_that_grows_is_replaced_and_removed() {
             .await
             .expect("it ends");
     }
-    // Only the last one is still open.
-    assert_eq!(journals(folder.path()).len(), 1);
+    // Only the current one is left.
+    assert_eq!(segments(folder.path()).len(), 1);
     assert_eq!(log(&store, "fast").await.len(), 1_003);
     assert_eq!(log(&store, "slow").await.len(), 4);
 }

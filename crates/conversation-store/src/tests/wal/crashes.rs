@@ -1,16 +1,16 @@
-//! Crashes while tokens take the short way: at any byte, beside any other database, after any steps.
+//! Crashes while tokens take the fast path: at any byte of a segment, beside another database, after random steps.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
 use tempfile::TempDir;
 
-use super::{journals, say, streaming};
+use super::{append_tokens, segments, streaming};
 use crate::{
     ConversationStore, NewEvent, Publish, StoreError, TurnKey, TurnState,
     tests::{append, begin, check_gapless, end, event, folder, log, open},
 };
 
-/// The data folder as a crash would leave it now.
+/// Copies the data folder as a crash would leave it now.
 fn crashed(data: &Path) -> TempDir {
     let copy = folder();
     for entry in fs::read_dir(data).expect("it is a folder") {
@@ -20,16 +20,16 @@ fn crashed(data: &Path) -> TempDir {
     copy
 }
 
-/// What a crash leaves of a conversation, with its running turn ended.
+/// Returns the tokens and the answer that a crash leaves of a conversation, whose running turn it then ends.
 async fn after_a_crash(data: &Path) -> (Vec<String>, String) {
     let store = open(data);
     let mut events = log(&store, "c").await;
     check_gapless(&events);
     let turn = store.turn("c", "t").await.expect("readable").expect("there");
     for running in store.running().await.expect("readable") {
-        // It may go on where it was cut off.
+        // It can be continued where it was interrupted.
         let key = running.key;
-        say(&store, "c", key, &["on"]).await;
+        append_tokens(&store, "c", key, &["on"]).await;
         store
             .end_turn(end("c", key, TurnState::Interrupted))
             .await
@@ -40,27 +40,27 @@ async fn after_a_crash(data: &Path) -> (Vec<String>, String) {
     assert_eq!(all[..events.len()], events);
     assert_eq!(all.len(), events.len() + 2);
     drop(store);
-    assert!(journals(data).is_empty());
+    assert!(segments(data).is_empty());
     let tokens = events.split_off(2).into_iter().map(|event| event.json).collect();
     (tokens, turn.answer_text)
 }
 
 #[tokio::test]
-async fn a_journal_cut_at_any_byte_holds_what_was_whole() {
+async fn a_segment_cut_at_any_byte_keeps_its_whole_lines() {
     let folder = folder();
     let store = open(folder.path());
     let key = streaming(&store, "c", "t").await;
     let words = ["one ", "two ", "\u{1F980}\n\"\\ "];
-    say(&store, "c", key, &words).await;
-    let [journal] = &journals(folder.path())[..] else {
+    append_tokens(&store, "c", key, &words).await;
+    let [segment] = &segments(folder.path())[..] else {
         panic!("there is one")
     };
-    let bytes = fs::read(journal).expect("it can be read");
+    let bytes = fs::read(segment).expect("it can be read");
     let (mut before, mut lengths) = (0, Vec::new());
     for cut in 0..=bytes.len() {
         let crash = crashed(folder.path());
         fs::write(
-            crash.path().join(journal.file_name().expect("it has one")),
+            crash.path().join(segment.file_name().expect("it has one")),
             &bytes[..cut],
         )
         .expect("it is cut");
@@ -76,41 +76,41 @@ async fn a_journal_cut_at_any_byte_holds_what_was_whole() {
 }
 
 #[tokio::test]
-async fn a_journal_with_any_byte_changed_adds_nothing_that_was_not_said() {
+async fn a_segment_with_any_byte_changed_adds_nothing_that_was_not_appended() {
     let folder = folder();
     let store = open(folder.path());
     let key = streaming(&store, "c", "t").await;
     let words = ["one ", "two "];
-    say(&store, "c", key, &words).await;
-    let [journal] = &journals(folder.path())[..] else {
+    append_tokens(&store, "c", key, &words).await;
+    let [segment] = &segments(folder.path())[..] else {
         panic!("there is one")
     };
-    let bytes = fs::read(journal).expect("it can be read");
+    let bytes = fs::read(segment).expect("it can be read");
     let version = bytes.iter().position(|byte| *byte == b'\n').expect("it has lines") - 1;
-    for place in (0..bytes.len()).filter(|place| *place != version) {
+    for offset in (0..bytes.len()).filter(|offset| *offset != version) {
         let mut changed = bytes.clone();
-        changed[place] ^= 1;
+        changed[offset] ^= 1;
         let crash = crashed(folder.path());
-        fs::write(crash.path().join(journal.file_name().expect("it has one")), &changed).expect("it is changed");
+        fs::write(crash.path().join(segment.file_name().expect("it has one")), &changed).expect("it is changed");
         let (tokens, answer) = after_a_crash(crash.path()).await;
-        assert_eq!(answer, words[..tokens.len()].concat(), "changed at {place}");
-        assert!(tokens.len() < words.len(), "changed at {place}");
+        assert_eq!(answer, words[..tokens.len()].concat(), "changed at {offset}");
+        assert!(tokens.len() < words.len(), "changed at {offset}");
     }
     let mut newer = bytes.clone();
     newer[version] = b'2';
     let crash = crashed(folder.path());
-    fs::write(crash.path().join(journal.file_name().expect("it has one")), &newer).expect("it is changed");
+    fs::write(crash.path().join(segment.file_name().expect("it has one")), &newer).expect("it is changed");
     let error = ConversationStore::open(crash.path()).expect_err("it is of another version");
     assert!(matches!(error, StoreError::ReadJournal { .. }), "{error}");
 }
 
 #[tokio::test]
-async fn a_journal_beside_another_database_adds_nothing() {
+async fn a_segment_beside_another_database_adds_nothing() {
     let folder = folder();
     let store = open(folder.path());
     let key = streaming(&store, "c", "t").await;
     let older = crashed(folder.path());
-    say(&store, "c", key, &["a", "b"]).await;
+    append_tokens(&store, "c", key, &["a", "b"]).await;
     store
         .publish(Publish {
             conversation: "c".into(),
@@ -119,9 +119,9 @@ async fn a_journal_beside_another_database_adds_nothing() {
         })
         .await
         .expect("it is published");
-    say(&store, "c", key, &["c"]).await;
-    for journal in journals(folder.path()) {
-        fs::copy(&journal, older.path().join(journal.file_name().expect("it has one"))).expect("it can be copied");
+    append_tokens(&store, "c", key, &["c"]).await;
+    for segment in segments(folder.path()) {
+        fs::copy(&segment, older.path().join(segment.file_name().expect("it has one"))).expect("it can be copied");
     }
     // Event 5 is in the newer database only.
     let (tokens, answer) = after_a_crash(older.path()).await;
@@ -132,11 +132,11 @@ async fn a_journal_beside_another_database_adds_nothing() {
     begin(&another, "other", "t").await;
     begin(&another, "c", "t").await;
     drop(another);
-    for journal in journals(folder.path()) {
-        fs::copy(&journal, other.path().join(journal.file_name().expect("it has one"))).expect("it can be copied");
+    for segment in segments(folder.path()) {
+        fs::copy(&segment, other.path().join(segment.file_name().expect("it has one"))).expect("it can be copied");
     }
     assert_eq!(log(&open(other.path()), "c").await.len(), 1);
-    assert!(journals(other.path()).is_empty());
+    assert!(segments(other.path()).is_empty());
 }
 
 /// SplitMix64: the same steps in every run.
@@ -152,20 +152,20 @@ impl Random {
     }
 }
 
-/// A store, what was acknowledged of each log, and the turns that run.
-struct Played {
+/// A store with what it has acknowledged of each log, and the running turns.
+struct Model {
     data: TempDir,
     store: ConversationStore,
     logs: BTreeMap<&'static str, Vec<NewEvent>>,
     running: BTreeMap<&'static str, TurnKey>,
 }
 
-impl Played {
+impl Model {
     async fn step(&mut self, random: &mut Random, number: u64) -> &'static str {
         let id = ["a", "b", "c"][random.below(3) as usize];
         let word = event("token", &format!("{{\"token\":\"{number}\"}}"));
         let store = &self.store;
-        let told = self.logs.entry(id).or_default();
+        let acknowledged = self.logs.entry(id).or_default();
         match (random.below(12), self.running.get(id).copied()) {
             (0, _) => {
                 let crash = crashed(self.data.path());
@@ -174,7 +174,7 @@ impl Played {
             }
             (1, Some(turn)) => {
                 store.end_turn(end(id, turn, TurnState::Done)).await.expect("it ends");
-                told.push(event("done", "{}"));
+                acknowledged.push(event("done", "{}"));
                 self.running.remove(id);
             }
             (2, _) => {
@@ -184,7 +184,7 @@ impl Played {
                     events: vec![word.clone()],
                 };
                 store.publish(remark).await.expect("it is published");
-                told.push(word);
+                acknowledged.push(word);
             }
             (3, Some(turn)) => {
                 let many: Vec<_> = (0..random.below(90)).map(|_| word.clone()).collect();
@@ -196,42 +196,42 @@ impl Played {
                 for receipt in receipts {
                     receipt.await.expect("committed");
                 }
-                told.extend(many);
+                acknowledged.extend(many);
             }
             (_, Some(turn)) => {
                 let two = vec![word.clone(), word.clone()];
                 store.append(append(id, turn, two)).await.expect("committed");
-                told.extend([word.clone(), word]);
+                acknowledged.extend([word.clone(), word]);
             }
             (_, None) => {
                 let turn = streaming(store, id, &number.to_string()).await;
                 self.running.insert(id, turn);
                 let json = format!(r#"{{"text":"question {number}"}}"#);
-                told.extend([event("user", &json), event("started", "{}")]);
+                acknowledged.extend([event("user", &json), event("started", "{}")]);
             }
         }
         id
     }
 
     async fn check(&self, id: &str) {
-        let told = &self.logs[id];
-        if told.is_empty() {
+        let acknowledged = &self.logs[id];
+        if acknowledged.is_empty() {
             return;
         }
         let events = log(&self.store, id).await;
         check_gapless(&events);
         let found: Vec<_> = events.iter().map(|event| (&event.kind, &event.json)).collect();
-        let told: Vec<_> = told.iter().map(|event| (&event.kind, &event.json)).collect();
-        assert_eq!(found, told);
+        let acknowledged: Vec<_> = acknowledged.iter().map(|event| (&event.kind, &event.json)).collect();
+        assert_eq!(found, acknowledged);
     }
 }
 
-/// Steps of every kind over three conversations, and now and then a crash: the log is what was acknowledged, in that order.
+/// Runs random steps over three conversations with some crashes: the logs are what was acknowledged, in that order.
 #[tokio::test]
-async fn random_steps_and_crashes_lose_and_double_nothing() {
+async fn random_steps_and_crashes_lose_and_repeat_nothing() {
     for seed in 0..20 {
         let data = folder();
-        let mut played = Played {
+        let mut model = Model {
             store: open(data.path()),
             data,
             logs: BTreeMap::new(),
@@ -239,8 +239,8 @@ async fn random_steps_and_crashes_lose_and_double_nothing() {
         };
         let mut random = Random(seed);
         for number in 0..120 {
-            let id = played.step(&mut random, number).await;
-            played.check(id).await;
+            let id = model.step(&mut random, number).await;
+            model.check(id).await;
         }
     }
 }

@@ -1,32 +1,34 @@
-//! What ended processes have left in their journals: it is held as if it had just been said, and flushed like that.
+//! Recovery at start: what ended processes have left in their segments is put into memtables, and flushed like new
+//! events.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
-use super::{Held, LiveEvent, LiveLog, State, journal};
-use crate::{StoreError, TurnState, error::Result, queries};
+use super::{Memtable, WalState, segments};
+use crate::{StoreError, TurnState, error::Result, queries, unflushed::WalEvent};
 
-/// Reads every journal in the folder. What the database has already, or what doesn't go on where it ends, is left out.
-pub(super) fn recover(folder: &Path, db: &Connection) -> Result<State> {
-    let found = journal::find(folder).map_err(|source| StoreError::ReadJournal {
+/// Reads every segment in the folder. Events that the database has already, or that don't continue its log, are
+/// skipped.
+pub(super) fn recover(folder: &Path, db: &Connection) -> Result<WalState> {
+    let found = segments::find(folder).map_err(|source| StoreError::ReadJournal {
         folder: folder.to_owned(),
         source: Arc::new(source),
     })?;
-    let mut logs: BTreeMap<String, Vec<(usize, LiveEvent)>> = BTreeMap::new();
-    let mut journal = journal::Journal::new(folder);
+    let mut logs: BTreeMap<String, Vec<(usize, WalEvent)>> = BTreeMap::new();
+    let mut segments = segments::Segments::new(folder);
     let mut files = Vec::new();
     for (index, mut file) in found.into_iter().enumerate() {
-        for entry in file.entries.drain(..) {
-            let events = entry.events.into_iter().map(|event| (index, event));
-            logs.entry(entry.conversation).or_default().extend(events);
+        for record in file.records.drain(..) {
+            let events = record.events.into_iter().map(|event| (index, event));
+            logs.entry(record.conversation).or_default().extend(events);
         }
         files.push((file, 0));
     }
     let mut kept = Vec::new();
     for (conversation, mut events) in logs {
         events.sort_by_key(|(_, event)| event.seq);
-        let events = missing(db, &conversation, events)?;
+        let events = unflushed(db, &conversation, events)?;
         for (index, _) in &events {
             files[*index].1 += 1;
         }
@@ -34,34 +36,29 @@ pub(super) fn recover(folder: &Path, db: &Connection) -> Result<State> {
     }
     let numbers: Vec<_> = files
         .into_iter()
-        .map(|(file, held)| journal.take_over(file, held))
+        .map(|(file, unflushed)| segments.adopt(file, unflushed))
         .collect();
-    let log = |events: Vec<(usize, LiveEvent)>| {
-        let mut log = LiveLog::default();
+    let memtable = |events: Vec<(usize, WalEvent)>| {
+        let mut memtable = Memtable::default();
         for (index, event) in events {
-            log.last_seq = event.seq;
-            log.bytes += event.bytes();
-            log.held.push_back(Held {
-                event,
-                segment: numbers[index],
-            });
+            memtable.insert(vec![event], numbers[index]);
         }
-        log
+        memtable
     };
     let logs = kept.into_iter().filter(|(_, events)| !events.is_empty());
-    let logs = logs.map(|(id, events)| (id, log(events))).collect();
-    Ok(State { journal, logs })
+    let memtables = logs.map(|(id, events)| (id, memtable(events))).collect();
+    Ok(WalState { segments, memtables })
 }
 
-/// The events that go on where the database ends, up to the first that doesn't.
-fn missing(db: &Connection, id: &str, events: Vec<(usize, LiveEvent)>) -> Result<Vec<(usize, LiveEvent)>> {
+/// Returns the events that continue the database's log, up to the first that doesn't.
+fn unflushed(db: &Connection, id: &str, events: Vec<(usize, WalEvent)>) -> Result<Vec<(usize, WalEvent)>> {
     let conversation = match queries::find(db, id) {
         Ok(Some(conversation)) => conversation,
         Ok(None) | Err(StoreError::Gone { .. }) => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
     let mut last_seq = conversation.last_seq;
-    let mut missing = Vec::new();
+    let mut unflushed = Vec::new();
     for (index, event) in events {
         if event.seq <= last_seq {
             continue;
@@ -75,13 +72,14 @@ fn missing(db: &Connection, id: &str, events: Vec<(usize, LiveEvent)>) -> Result
             break;
         }
         last_seq = event.seq;
-        missing.push((index, event));
+        unflushed.push((index, event));
     }
-    Ok(missing)
+    Ok(unflushed)
 }
 
-/// A database that was put back to an older state may have another turn of that number, or none.
-fn is_streaming(db: &Connection, conversation: i64, event: &LiveEvent) -> Result<bool> {
+/// Returns true if the event's turn streams. A database that was restored from an older copy may have another turn
+/// under that key, or none.
+fn is_streaming(db: &Connection, conversation: i64, event: &WalEvent) -> Result<bool> {
     let state = db
         .prepare_cached("SELECT state FROM turn WHERE key = :key AND conversation = :conversation AND id = :id")?
         .query_row(
