@@ -1,49 +1,49 @@
-//! The commands that begin a turn, and what comes back.
+//! The commands that start a turn, and the handle that they return.
 
 use protocol::{OptionsPatch, ToolDefinition};
 use sha2::{Digest, Sha256};
 
-/// Begins a turn.
+/// A command to start a turn.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TurnCommand {
     /// The agent that answers.
     pub agent_id: String,
-    /// The conversation; a new one when absent, created under this id when unknown.
+    /// The conversation; created under this id if unknown, and under a new one if absent.
     pub conversation_id: Option<String>,
-    /// The client's own name for the turn; a new one when absent.
+    /// The client's id for the turn; a new one if absent.
     pub turn_id: Option<String>,
-    /// The turn that it follows; the conversation's head when absent.
+    /// The turn that it follows; the conversation's head if absent.
     pub parent_turn_id: Option<String>,
-    /// The turn that it stands beside, with another text, also a conversation's first; in place of a parent.
+    /// The turn whose sibling it is, with an edited text; in place of a parent. May be a conversation's first turn.
     pub edit_turn_id: Option<String>,
-    /// What the user says.
+    /// The user's text.
     pub message: String,
-    /// Options of the hello, under those of the message.
+    /// Options of the hello; those of the message override them.
     pub hello_options: OptionsPatch,
     /// Options of the message.
     pub options: OptionsPatch,
-    /// Tools that the model may ask for, in place of the agent's.
+    /// Tools that the model may call, in place of the agent's.
     pub tools: Option<Vec<ToolDefinition>>,
 }
 
-/// Begins a sibling of a turn: the same parent, the same words of the user, the same agent as it is now.
+/// A command to start a sibling of a turn: the same parent, the same user text, the same agent as it is now.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RegenerateCommand {
     /// The conversation.
     pub conversation_id: String,
-    /// The turn whose words are answered once more, in whatever state it is.
+    /// The turn whose user text is answered again, in any state.
     pub turn_id: String,
-    /// The client's own name for the new turn; a new one when absent.
+    /// The client's id for the new turn; a new one if absent.
     pub new_turn_id: Option<String>,
-    /// Options of the hello, under those of the command.
+    /// Options of the hello; those of the command override them.
     pub hello_options: OptionsPatch,
     /// Options of the command.
     pub options: OptionsPatch,
-    /// Tools that the model may ask for, in place of the agent's.
+    /// Tools that the model may call, in place of the agent's.
     pub tools: Option<Vec<ToolDefinition>>,
 }
 
-/// A turn that has begun.
+/// A turn that has been started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnHandle {
     /// The conversation.
@@ -52,17 +52,17 @@ pub struct TurnHandle {
     pub turn_id: String,
     /// The `seq` of the turn's `user` event: its frames are at and after it.
     pub first_seq: u64,
-    /// The turn was there already, and this command asked for the same.
+    /// True if the command repeats one that had started the turn already.
     pub joined: bool,
 }
 
 impl TurnCommand {
-    /// Hash of what makes a repeated command the same one: all that the message said, each part with its length before it.
+    /// Returns a hash of the command, by which a repeated one is recognised: each part with its length before it.
     pub(crate) fn body_hash(&self) -> String {
         let (options, tools) = (options_json(&self.options), tools_json(self.tools.as_deref()));
         let parent = self.parent_turn_id.as_deref().unwrap_or_default();
         let mut parts = vec![self.agent_id.as_str(), parent, &self.message, &options];
-        // A message that says nothing of tools keeps the hash that it had before there were any.
+        // A command without tools keeps the hash that it had before tools existed.
         if self.tools.is_some() {
             parts.push(&tools);
         }
@@ -74,7 +74,7 @@ impl TurnCommand {
 }
 
 impl RegenerateCommand {
-    /// As [`TurnCommand::body_hash`]. What the turn's words are is said by its id.
+    /// Returns a hash as [`TurnCommand::body_hash`] does. The turn's id stands for its text.
     pub(crate) fn body_hash(&self) -> String {
         let (options, tools) = (options_json(&self.options), tools_json(self.tools.as_deref()));
         hash_of(&["regenerate", &self.turn_id, &options, &tools])
@@ -89,6 +89,7 @@ fn tools_json(tools: Option<&[ToolDefinition]>) -> String {
     serde_json::to_string(&tools).expect("tools have string keys only")
 }
 
+/// Hashes parts, each with its length before it.
 fn hash_of(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -98,7 +99,7 @@ fn hash_of(parts: &[&str]) -> String {
     hex(&hash.finalize())
 }
 
-/// Bytes in hexadecimal.
+/// Returns bytes in hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

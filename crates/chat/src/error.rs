@@ -1,4 +1,4 @@
-//! Why a turn was not begun, or something about one couldn't be said.
+//! The errors of a chat's commands and queries, with their wire codes.
 
 use agent_store::{AgentStoreError, InvalidAgentId};
 use conversation_store::StoreError;
@@ -6,10 +6,10 @@ use engine::EngineError;
 use protocol::{ErrorCode, ErrorEvent, ProtocolError};
 use thiserror::Error;
 
-/// Why a command was refused. `code` is what the wire says.
+/// An error of a chat's command or query. [`ChatError::code`] is its code on the wire.
 #[derive(Debug, Error)]
 pub enum ChatError {
-    /// An id, key or value is wrong.
+    /// An id, key or value is invalid.
     #[error(transparent)]
     InvalidRequest(#[from] ProtocolError),
     /// The message has no visible character.
@@ -23,29 +23,29 @@ pub enum ChatError {
         /// The most that is allowed.
         limit: usize,
     },
-    /// The agent's id is none.
+    /// The agent id is malformed.
     #[error(transparent)]
     InvalidAgentId(#[from] InvalidAgentId),
-    /// The agent can't be had.
+    /// The agent can't be loaded.
     #[error("{}", with_reason(.0))]
     Agent(#[from] AgentStoreError),
-    /// The agent's front matter has an option that is wrong.
+    /// The agent's front matter has an invalid option.
     #[error("agent {agent:?} has a wrong option in its front matter: {source}")]
     AgentOption {
         /// The agent.
         agent: String,
-        /// What is wrong.
+        /// The error in the option.
         source: ProtocolError,
     },
-    /// The message asks for a model that it may not have.
+    /// The message requests a model that isn't allowed.
     #[error("model {model:?} is not allowed here, only {allowed}")]
     ModelNotAllowed {
         /// The model.
         model: String,
-        /// The names that are.
+        /// The names of the allowed models.
         allowed: String,
     },
-    /// An output for a call that doesn't wait for one.
+    /// The output belongs to no call that waits for one.
     #[error("turn {turn_id:?} has no call {call_id:?} that waits for an output")]
     NoSuchCall {
         /// The turn.
@@ -53,12 +53,12 @@ pub enum ChatError {
         /// The call.
         call_id: String,
     },
-    /// An output with which those of its turn would be over their limit.
+    /// The turn's outputs would be over their limit with this one.
     #[error("the outputs of turn {turn_id:?} would have {bytes} bytes, and {limit} are allowed")]
     OutputsTooLarge {
         /// The turn.
         turn_id: String,
-        /// What they would have, as JSON.
+        /// Their size, as JSON.
         bytes: usize,
         /// The most that is allowed.
         limit: usize,
@@ -92,20 +92,20 @@ pub enum ChatError {
         /// The turn.
         turn_id: String,
     },
-    /// The epoch that a turn belongs to is longer than a prompt view may be.
+    /// The turn's epoch is too long for a prompt view.
     #[error("the epoch of turn {turn_id:?} is longer than the {limit} bytes that a prompt view covers")]
     EpochTooLong {
         /// The turn.
         turn_id: String,
-        /// The most that is rendered at once.
+        /// The most that is rendered.
         limit: usize,
     },
-    /// A stored record is not what this version writes.
+    /// A stored record can't be read by this version.
     #[error("the stored {what} of turn {turn_id:?} cannot be read")]
     BadRecord {
         /// The turn.
         turn_id: String,
-        /// The part of it.
+        /// The unreadable part of the turn.
         what: &'static str,
     },
     /// The store refused or failed.
@@ -114,13 +114,13 @@ pub enum ChatError {
     /// The engine refused or failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// A task of the chat is gone; only when the runtime is being shut down.
+    /// A task of the chat is gone, because the runtime is shutting down.
     #[error("the chat is gone")]
     Gone,
 }
 
 impl ChatError {
-    /// The code that the wire says.
+    /// Returns the error's code on the wire.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
@@ -144,7 +144,7 @@ impl ChatError {
         }
     }
 
-    /// The error as the wire says it.
+    /// Returns the error as a wire event.
     #[must_use]
     pub fn event(&self) -> ErrorEvent {
         ErrorEvent::new(self.code(), self.to_string())
@@ -170,7 +170,7 @@ pub(crate) fn engine_code(error: &EngineError) -> ErrorCode {
     }
 }
 
-/// What is wrong with an agent's file, not only that something is: people write it by hand.
+/// Returns the error with its reason: agent files are written by hand, so people need the details.
 fn with_reason(error: &AgentStoreError) -> String {
     match error {
         AgentStoreError::Broken { source, .. } | AgentStoreError::Unstorable { source, .. } => {

@@ -1,27 +1,28 @@
 //! One turn from command to log: prompt, engine, store, events.
 //!
-//! A [`TurnCommand`] goes in; what comes out is in the conversation's log, which anyone may read from the store and turn to
-//! frames with [`logged_frame`]. A turn runs as its own task, and ends in exactly one `done` or `error`, whatever happens. Nothing here
-//! knows a socket: whoever started a turn may go away, and stopping it is a command ([`Chat::cancel`]).
+//! A [`TurnCommand`] goes in; events come out in the conversation's log, which readers follow in the store and convert
+//! to frames with [`logged_frame`]. A turn runs as its own task and always ends in exactly one `done` or `error`. It
+//! never knows a socket: the client that started a turn may go away, and stopping the turn is a command
+//! ([`Chat::cancel`]).
 
+mod agent_snapshot;
 mod command;
 mod error;
-mod figures;
-mod lane;
+mod frames;
+mod metrics;
 mod models;
 mod options;
 mod prompt;
+mod prompt_view;
 mod recovery;
-mod rounds;
 mod settings;
 mod start;
-mod system;
 #[cfg(test)]
 mod tests;
+mod tool_rounds;
 mod tools;
 mod turn;
-mod view;
-mod wire;
+mod turn_queue;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,40 +32,40 @@ use conversation_store::ConversationStore;
 use serde_json::Value;
 use tokio::sync::watch;
 
+pub use agent_snapshot::check_snapshot;
 pub use command::{RegenerateCommand, TurnCommand, TurnHandle};
 pub use error::ChatError;
-pub use figures::{HistogramSnapshot, TurnMetrics};
-pub use lane::{PersistFailure, QueuePosition};
+pub use frames::{joined_tokens, logged_frame, rfc3339};
+pub use metrics::{HistogramSnapshot, TurnMetrics};
 pub use models::{Models, ModelsBuilder, OpenModel};
 pub use settings::ChatSettings;
-pub use system::check_snapshot;
 pub use tools::{ToolFuture, ToolHandler, ToolRequest};
-pub use wire::{joined_tokens, logged_frame, rfc3339};
+pub use turn_queue::{PersistFailure, QueuePosition};
 
-use lane::Lanes;
-use rounds::MAX_OUTPUT_BYTES;
-use tools::HandedIn;
+use tool_rounds::MAX_OUTPUT_BYTES;
+use tools::SubmitOutcome;
+use turn_queue::TurnQueues;
 
-/// Runs turns. Clones are the same chat.
+/// Runs turns. Clones share one chat.
 #[derive(Clone)]
 pub struct Chat {
     shared: Arc<Shared>,
 }
 
-/// What every turn needs.
+/// The parts that all turns share.
 struct Shared {
     agents: AgentStore,
     store: ConversationStore,
     models: Models,
     settings: ChatSettings,
-    lanes: Lanes,
-    marks: turn::Marks,
-    tools: tools::Board,
-    figures: figures::Figures,
+    queues: TurnQueues,
+    eviction_cursors: turn::EvictionCursors,
+    pending_calls: tools::PendingCalls,
+    metrics: metrics::Metrics,
 }
 
 impl Chat {
-    /// A chat over these stores and these models; one engine is all that it needs.
+    /// Creates a chat over these stores and models; a single engine will do.
     #[must_use]
     pub fn new(
         agents: AgentStore,
@@ -78,29 +79,29 @@ impl Chat {
                 store,
                 models: models.into(),
                 settings,
-                lanes: Lanes::default(),
-                marks: turn::Marks::default(),
-                tools: tools::Board::default(),
-                figures: figures::Figures::default(),
+                queues: TurnQueues::default(),
+                eviction_cursors: turn::EvictionCursors::default(),
+                pending_calls: tools::PendingCalls::default(),
+                metrics: metrics::Metrics::default(),
             }),
         }
     }
 
-    /// Begins a turn: it is on disk, and runs or waits its turn, when this returns.
+    /// Starts a turn. When this returns, it is on disk and runs or waits in its conversation's queue.
     ///
-    /// A turn id that was used before joins that turn if the rest is the same. A caller that drops the future may still have
-    /// begun the turn.
+    /// A command that repeats an earlier one, turn id included, joins its turn. If the future is dropped, the turn may
+    /// have started all the same.
     ///
     /// # Errors
-    /// [`ChatError`] with the code that the wire says; then no turn was begun.
+    /// Any [`ChatError`]; then no turn was started.
     pub async fn start_turn(&self, command: TurnCommand) -> Result<TurnHandle, ChatError> {
         start::start_turn(&self.shared, command).await
     }
 
-    /// Begins a sibling of a turn: the same words of the user, answered once more. It becomes the conversation's head; the turn itself
-    /// stays as it is, also one that still runs.
+    /// Starts a sibling of a turn: the same user text, answered again. It becomes the conversation's head. The turn
+    /// itself is not changed, even if it still runs.
     ///
-    /// A new turn id that was used before joins that turn if the rest is the same.
+    /// A command that repeats an earlier one, new turn id included, joins its turn.
     ///
     /// # Errors
     /// [`ChatError::TurnNotFound`], and as [`Chat::start_turn`].
@@ -108,13 +109,13 @@ impl Chat {
         start::regenerate(&self.shared, command).await
     }
 
-    /// Stops a turn, whether it runs or waits; it ends as `cancelled` with the text it has, soon after. A turn that is over already
-    /// stays as it is.
+    /// Asks a turn to stop, whether it runs or waits. It soon ends as `cancelled` and keeps its text. A turn that is
+    /// over is not changed.
     ///
     /// # Errors
-    /// [`ChatError::TurnNotFound`], or the store's fault.
+    /// [`ChatError::TurnNotFound`], or the store's error.
     pub async fn cancel(&self, conversation: &str, turn_id: &str) -> Result<(), ChatError> {
-        if self.shared.lanes.cancel(conversation, turn_id) {
+        if self.shared.queues.cancel(conversation, turn_id) {
             return Ok(());
         }
         match self.shared.store.turn(conversation, turn_id).await? {
@@ -123,24 +124,25 @@ impl Chat {
         }
     }
 
-    /// How many turns are ahead of one, as it changes; `None` for a turn that neither runs nor waits.
+    /// Returns how many turns are ahead of one, with its changes; `None` if the turn neither runs nor waits.
     #[must_use]
     pub fn queue_position(&self, conversation: &str, turn_id: &str) -> Option<QueuePosition> {
-        self.shared.lanes.queue(conversation, turn_id)
+        self.shared.queues.queue_position(conversation, turn_id)
     }
 
-    /// What keeps a turn from its end, as it comes up: the disk is full, say. The end is tried again until it is in the log, and
-    /// nothing of this is. `None` for a turn that neither runs nor waits.
+    /// Returns the failures to write a turn's end, such as a full disk, as they occur; `None` if the turn neither runs
+    /// nor waits. Writing the end is retried until it is in the log; the failures themselves are not logged there.
     #[must_use]
     pub fn persist_failure(&self, conversation: &str, turn_id: &str) -> Option<PersistFailure> {
-        self.shared.lanes.persist_failure(conversation, turn_id)
+        self.shared.queues.persist_failure(conversation, turn_id)
     }
 
-    /// Answers a call of a tool that a turn waits for. Soon after, its `tool-output` is in the log, and the model goes on.
+    /// Submits the output of a tool call that a turn waits for. Soon after, its `tool-output` is in the log and the
+    /// model goes on.
     ///
     /// # Errors
-    /// [`ChatError::NoSuchCall`] when no such call waits: it was answered already, or its time is over;
-    /// [`ChatError::OutputsTooLarge`] when the turn's outputs would be, and the call still waits for a smaller one.
+    /// [`ChatError::NoSuchCall`] if no such call waits: it has an output already, or has timed out;
+    /// [`ChatError::OutputsTooLarge`] if the turn's outputs would be too large; the call then still waits.
     pub fn tool_output(
         &self,
         conversation: &str,
@@ -149,13 +151,13 @@ impl Chat {
         output: Value,
     ) -> Result<(), ChatError> {
         let turn = turn_id.to_owned();
-        match self.shared.tools.answer(conversation, turn_id, call_id, output) {
-            HandedIn::Taken => Ok(()),
-            HandedIn::Unknown => Err(ChatError::NoSuchCall {
+        match self.shared.pending_calls.submit(conversation, turn_id, call_id, output) {
+            SubmitOutcome::Accepted => Ok(()),
+            SubmitOutcome::UnknownCall => Err(ChatError::NoSuchCall {
                 turn_id: turn,
                 call_id: call_id.to_owned(),
             }),
-            HandedIn::TooLarge(bytes) => Err(ChatError::OutputsTooLarge {
+            SubmitOutcome::TooLarge(bytes) => Err(ChatError::OutputsTooLarge {
                 turn_id: turn,
                 bytes,
                 limit: MAX_OUTPUT_BYTES,
@@ -163,74 +165,78 @@ impl Chat {
         }
     }
 
-    /// Checks that an agent exists, and that its options and tools are what they should be, as a hello asks.
+    /// Checks that an agent exists and that its options and tools are valid.
     ///
     /// # Errors
-    /// As [`Chat::start_turn`] would say.
+    /// Those of [`Chat::start_turn`] for a turn with this agent.
     pub async fn check_agent(&self, agent_id: &str) -> Result<(), ChatError> {
         let agent = start::agent(&self.shared, agent_id).await?;
         options::agent_patch(&agent)?;
         options::agent_tools(&agent).map(drop)
     }
 
-    /// What the model saw of one turn, rebuilt from the log.
+    /// Rebuilds what the model got of one turn from the log.
     ///
     /// # Errors
-    /// [`ChatError::TurnNotFound`], [`ChatError::Engine`] while the model loads.
+    /// [`ChatError::TurnNotFound`], or [`ChatError::Engine`] while the model loads.
     pub async fn prompt(&self, conversation: &str, turn_id: &str) -> Result<protocol::Prompt, ChatError> {
-        view::prompt(&self.shared, conversation, turn_id).await
+        prompt_view::prompt(&self.shared, conversation, turn_id).await
     }
 
-    /// Takes up every turn that was cut off while it waited for the output of a tool, and ends every other one as `interrupted`,
-    /// with a recorded error. To be called before the first turn is started, in the runtime that turns live in. Returns how many
-    /// were interrupted.
+    /// Resumes each turn that was cut off while it waited for a tool's output, and ends each other unfinished turn as
+    /// `interrupted`, with an `error` in its log. Returns the number of interrupted turns.
+    ///
+    /// Must be called before the first turn is started, in the runtime in which turns run.
     ///
     /// # Errors
-    /// The store's fault; calling it again goes on where it stopped.
+    /// The store's error; a second call continues where the first one stopped.
     pub async fn recover(&self) -> Result<usize, ChatError> {
         recovery::recover(&self.shared).await
     }
 
-    /// Turns that run or wait.
+    /// Returns the number of turns that run or wait.
     #[must_use]
     pub fn live_turns(&self) -> usize {
-        self.shared.lanes.live()
+        self.shared.queues.live_turns()
     }
 
-    /// What was counted of this chat's turns.
+    /// Returns the metrics of this chat's turns.
     #[must_use]
     pub fn metrics(&self) -> TurnMetrics {
         let live = self.live_turns();
-        let running = self.shared.lanes.busy().min(live);
+        let running = self.shared.queues.busy_conversations().min(live);
         let cache_bytes = self.shared.models.cache_bytes();
-        self.shared.figures.read((running, live - running), cache_bytes)
+        self.shared.metrics.snapshot(running, live - running, cache_bytes)
     }
 
-    /// The number of [`Chat::live_turns`], to be told of its changes: a turn leaves it after its terminal event is in the log.
+    /// Returns the number of [`Chat::live_turns`], with its changes. A turn counts until its terminal event is in the
+    /// log.
     #[must_use]
     pub fn watch_live_turns(&self) -> watch::Receiver<usize> {
-        self.shared.lanes.watch_live()
+        self.shared.queues.watch_live_turns()
     }
 
-    /// Whether a turn of this conversation runs or waits.
+    /// Returns true if a turn of this conversation runs or waits.
     #[must_use]
     pub fn is_live(&self, conversation: &str) -> bool {
-        self.shared.lanes.is_live(conversation)
+        self.shared.queues.is_live(conversation)
     }
 
-    /// Takes no new turn from now on ([`ChatError::Draining`]); those that were begun go on.
+    /// Refuses new turns from now on ([`ChatError::Draining`]); started ones go on.
     pub fn drain(&self) {
-        self.shared.lanes.drain();
+        self.shared.queues.drain();
     }
 
-    /// Takes no new turn, gives those that were begun `grace` to end, and then ends them as `interrupted` with the text they have.
-    /// When it returns, every turn has its terminal event, but for those that the store can't take, and those that wait for the
-    /// output of a tool, which stay open; [`Chat::recover`] sees to both.
+    /// Refuses new turns, gives started ones `grace` to end, and then ends them as `interrupted` with the text that
+    /// they have.
+    ///
+    /// When it returns, every turn has its terminal event, except for those whose event the store refuses and those
+    /// that wait for a tool's output, which stay open; [`Chat::recover`] handles both.
     pub async fn shutdown(&self, grace: Duration) {
         self.drain();
-        if tokio::time::timeout(grace, self.shared.lanes.idle()).await.is_err() {
-            self.shared.lanes.interrupt();
-            self.shared.lanes.idle().await;
+        if tokio::time::timeout(grace, self.shared.queues.idle()).await.is_err() {
+            self.shared.queues.interrupt();
+            self.shared.queues.idle().await;
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Which engine answers to which model's name.
+//! Resolves model names to engines.
 //!
-//! A name is the local model's own, or has its driver in front: `ollama:llama3.2`. Remote models are opened when they are first
-//! asked for, and many live at once. Nothing here asks a server whether it has a model: its engine says so when it answers.
+//! A name is the local model's own, or has its driver in front: `ollama:llama3.2`. Remote models are opened on first
+//! use and stay open. It never asks a server whether it has a model: the engine reports that when it answers.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,36 +9,37 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::{Engine, EngineError, ModelInfo};
 
-/// Models that are open at once; each costs its name and a connection that nobody uses for long. A file that names more is a
-/// mistake, and the ones that are open go on.
+/// Remote models that may be open; each costs its name and an idle connection. An agent file that names more is a
+/// mistake, and the open ones keep working.
 const MAX_OPEN: usize = 256;
 
-/// Makes the engine of one of a driver's models, without waiting for anything; or says why there can be none.
+/// Creates the engine of one of a driver's models without waiting, or returns why it can't.
 pub type OpenModel = Box<dyn Fn(&str) -> Result<Arc<dyn Engine>, String> + Send + Sync>;
 
-/// All models that may answer. Clones are the same.
+/// All models that may answer. Clones share them.
 #[derive(Clone)]
 pub struct Models {
     inner: Arc<Inner>,
 }
 
-/// Collects what [`Models`] are made of.
+/// Builds [`Models`].
 pub struct ModelsBuilder {
     inner: Inner,
 }
 
 struct Inner {
+    /// The full name of the default model.
     default: String,
     local: Option<(String, Arc<dyn Engine>)>,
     drivers: Vec<(&'static str, OpenModel)>,
-    /// The driver of names such as `llama3.2:1b`.
+    /// The driver of names with a tag and no driver, such as `llama3.2:1b`.
     tag_driver: Option<&'static str>,
     allowed: Vec<String>,
     open: Mutex<HashMap<String, Arc<dyn Engine>>>,
 }
 
 impl Models {
-    /// Begins with the model that answers when nobody asks for another.
+    /// Returns a builder with the model that answers when no other is requested.
     #[must_use]
     pub fn builder(default: impl Into<String>) -> ModelsBuilder {
         ModelsBuilder {
@@ -53,26 +54,26 @@ impl Models {
         }
     }
 
-    /// The model that answers when nobody asks for another.
+    /// Returns the model that answers when no other is requested.
     #[must_use]
     pub fn default_model(&self) -> &str {
         &self.inner.default
     }
 
-    /// The models that any message may ask for, the default one first.
+    /// Returns the models that any message may request, the default one first.
     #[must_use]
     pub fn allowed(&self) -> &[String] {
         &self.inner.allowed
     }
 
-    /// Whether any message may ask for a model.
+    /// Returns true if any message may request the model.
     #[must_use]
     pub fn allows(&self, model: &str) -> bool {
         let model = self.full_name(model);
         self.inner.allowed.contains(&model)
     }
 
-    /// The name with its driver in front, and the local model's as it is.
+    /// Returns the name with its driver in front; the local model's name is unchanged.
     #[must_use]
     pub fn full_name(&self, model: &str) -> String {
         match (self.inner.driver_of(model), self.inner.tag_driver) {
@@ -81,14 +82,14 @@ impl Models {
         }
     }
 
-    /// What runs a model: the name of its driver, or `local`.
+    /// Returns the name of a model's driver, or `local`.
     #[must_use]
     pub fn driver(&self, model: &str) -> &'static str {
         let model = self.full_name(model);
         self.inner.driver_of(&model).map_or("local", |(driver, ..)| driver)
     }
 
-    /// The engine of a model; a remote one is opened here.
+    /// Returns the engine of a model; a remote one is opened on first use.
     ///
     /// # Errors
     /// [`EngineError::ModelUnavailable`] for a name that no driver and no local model has, or that its driver refuses.
@@ -114,13 +115,13 @@ impl Models {
         Ok(engine)
     }
 
-    /// What an engine says of a model; `None` where there is no engine.
+    /// Returns an engine's description of its model; `None` if there is no engine.
     #[must_use]
     pub fn info(&self, model: &str) -> Option<ModelInfo> {
         self.engine(model).ok().map(|engine| engine.model())
     }
 
-    /// Bytes of keys and values that all engines hold.
+    /// Returns the bytes of keys and values that all engines hold.
     #[must_use]
     pub fn cache_bytes(&self) -> u64 {
         let local = self.inner.local.as_ref().map_or(0, |(_, engine)| engine.cache_bytes());
@@ -128,7 +129,7 @@ impl Models {
         local + remote
     }
 
-    /// Drops whatever any engine keeps of a conversation.
+    /// Drops all that the engines keep of a conversation.
     pub fn forget(&self, conversation: &str) {
         if let Some((_, engine)) = &self.inner.local {
             engine.forget(conversation);
@@ -141,6 +142,7 @@ impl Models {
 }
 
 impl Inner {
+    /// Splits a full name into its driver, how that opens models, and the rest of the name.
     fn driver_of<'a>(&self, model: &'a str) -> Option<(&'static str, &OpenModel, &'a str)> {
         let (prefix, name) = model.split_once(':')?;
         let (driver, open) = self.drivers.iter().find(|(driver, _)| *driver == prefix)?;
@@ -165,50 +167,50 @@ impl Inner {
         }
     }
 
-    /// Every change under the lock is whole before anything can panic.
+    /// Locks the open engines, also after a panic: every change under the lock is complete before anything can panic.
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<dyn Engine>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ModelsBuilder {
-    /// Adds the model in this process, under the name that it says itself.
+    /// Adds the model in this process, under its own name.
     #[must_use]
     pub fn local(mut self, engine: Arc<dyn Engine>) -> Self {
         self.inner.local = Some((engine.model().name, engine));
         self
     }
 
-    /// Adds a driver: models named `driver:NAME` are opened by it.
+    /// Adds a driver, which opens models named `driver:NAME`.
     #[must_use]
     pub fn driver(mut self, driver: &'static str, open: OpenModel) -> Self {
         self.inner.drivers.push((driver, open));
         self
     }
 
-    /// Names with a tag and no driver, such as `llama3.2:1b`, belong to this driver.
+    /// Sets the driver of names with a tag and no driver, such as `llama3.2:1b`.
     #[must_use]
     pub fn tags_by(mut self, driver: &'static str) -> Self {
         self.inner.tag_driver = Some(driver);
         self
     }
 
-    /// Models that any message may ask for, beside the default one.
+    /// Adds models that any message may request, beside the default one.
     #[must_use]
     pub fn allow(mut self, models: impl IntoIterator<Item = String>) -> Self {
         self.inner.allowed.extend(models);
         self
     }
 
-    /// All of it.
+    /// Resolves all names and returns the models.
     #[must_use]
     pub fn build(self) -> Models {
         let mut models = Models {
             inner: Arc::new(self.inner),
         };
-        let named = std::iter::once(models.default_model()).chain(models.allowed().iter().map(String::as_str));
+        let names = std::iter::once(models.default_model()).chain(models.allowed().iter().map(String::as_str));
         let mut allowed: Vec<String> = Vec::new();
-        for model in named.map(|model| models.full_name(model)) {
+        for model in names.map(|model| models.full_name(model)) {
             if !allowed.contains(&model) {
                 allowed.push(model);
             }
@@ -221,7 +223,7 @@ impl ModelsBuilder {
     }
 }
 
-/// A name and a tag, and not a path: one letter in front of a colon is a drive.
+/// Returns true for a name with a tag that isn't a path: one letter in front of a colon is a drive.
 fn is_tagged(model: &str) -> bool {
     let tagged = model
         .split_once(':')
@@ -230,7 +232,7 @@ fn is_tagged(model: &str) -> bool {
 }
 
 impl<E: Engine + 'static> From<Arc<E>> for Models {
-    /// One engine, and no choice.
+    /// Offers this engine only.
     fn from(engine: Arc<E>) -> Self {
         let engine: Arc<dyn Engine> = engine;
         engine.into()
@@ -238,7 +240,7 @@ impl<E: Engine + 'static> From<Arc<E>> for Models {
 }
 
 impl From<Arc<dyn Engine>> for Models {
-    /// One engine, and no choice.
+    /// Offers this engine only.
     fn from(engine: Arc<dyn Engine>) -> Self {
         Self::builder(engine.model().name).local(engine).build()
     }

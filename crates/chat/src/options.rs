@@ -1,4 +1,6 @@
-//! Merges the layers of options: defaults, agent, hello, message. The model is chosen here too.
+//! Merges the layers of options (defaults, agent, hello, message) and chooses the models.
+//!
+//! Pure: agents and commands go in, [`MergedOptions`] and model names come out.
 
 use agent_store::Agent;
 use engine::{ModelInfo, Options};
@@ -6,16 +8,16 @@ use protocol::{EffectiveOptions, OptionsPatch, Setting, ToolDefinition};
 
 use crate::{ChatError, ChatSettings, Models};
 
-/// What a turn runs with: for the engine, and as the log says it.
+/// A turn's options, for the engine and for the log.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Merged {
+pub(crate) struct MergedOptions {
     pub engine: Options,
     pub effective: EffectiveOptions,
-    /// The seed, when some layer says one.
+    /// The seed, if some layer sets one.
     pub seed: Option<u64>,
 }
 
-/// The options of an agent's front matter.
+/// Parses the options of an agent's front matter.
 pub(crate) fn agent_patch(agent: &Agent) -> Result<OptionsPatch, ChatError> {
     let text = serde_json::to_string(&agent.options).expect("a JSON map can be written");
     OptionsPatch::parse(&text).map_err(|source| ChatError::AgentOption {
@@ -24,7 +26,7 @@ pub(crate) fn agent_patch(agent: &Agent) -> Result<OptionsPatch, ChatError> {
     })
 }
 
-/// The tools of an agent's front matter.
+/// Parses the tools of an agent's front matter.
 pub(crate) fn agent_tools(agent: &Agent) -> Result<Vec<ToolDefinition>, ChatError> {
     let text = serde_json::to_string(&agent.tools).expect("JSON values can be written");
     ToolDefinition::parse_list("tools", &text).map_err(|source| ChatError::AgentOption {
@@ -33,10 +35,10 @@ pub(crate) fn agent_tools(agent: &Agent) -> Result<Vec<ToolDefinition>, ChatErro
     })
 }
 
-/// The models that may answer, the first one first: the one that hello or message ask for, which must be allowed or the agent's
-/// own; else the agent's; else the default.
+/// Returns the models that may answer, in order: the one that hello or message request, which must be allowed or the
+/// agent's own; else the agent's; else the default.
 pub(crate) fn candidates(
-    asked: &Setting<String>,
+    requested: &Setting<String>,
     agent: &Agent,
     agent_patch: &OptionsPatch,
     models: &Models,
@@ -48,7 +50,7 @@ pub(crate) fn candidates(
         own.push(models.full_name(model));
     }
     let default = || vec![models.default_model().to_owned()];
-    match asked {
+    match requested {
         Setting::Absent if own.is_empty() => Ok(default()),
         Setting::Absent => Ok(own),
         Setting::Default => Ok(default()),
@@ -67,8 +69,14 @@ pub(crate) fn candidates(
     }
 }
 
-/// Puts a patch over the defaults. `null` and nothing are the default alike. `model` is the one that will answer, if it is known.
-pub(crate) fn merge(patch: OptionsPatch, settings: &ChatSettings, model: &str, info: Option<&ModelInfo>) -> Merged {
+/// Applies a patch to the defaults; `null` and an absent key both mean the default. `model` is the first that may
+/// answer.
+pub(crate) fn merge(
+    patch: OptionsPatch,
+    settings: &ChatSettings,
+    model: &str,
+    info: Option<&ModelInfo>,
+) -> MergedOptions {
     let (sinks, window) = info.map_or((0, 0), |info| (info.sink_tokens, info.window_tokens));
     let defaults = Options {
         max_new_tokens: settings.max_new_tokens,
@@ -97,14 +105,14 @@ pub(crate) fn merge(patch: OptionsPatch, settings: &ChatSettings, model: &str, i
         window_tokens: engine.window_tokens.unwrap_or_else(|| saturated(window)),
         model: model.to_owned(),
     };
-    Merged {
+    MergedOptions {
         engine,
         effective,
         seed: value(patch.seed),
     }
 }
 
-/// The engine's options of a turn that goes on after a restart.
+/// Returns the engine's options of a stored turn, to resume it.
 pub(crate) fn of_effective(effective: EffectiveOptions) -> Options {
     Options {
         temperature: effective.temperature,

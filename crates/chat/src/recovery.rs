@@ -1,20 +1,21 @@
-//! After a crash or a stop: turns that waited for a tool go on, and the others get their terminal event.
+//! Recovery after a restart: turns that waited for a tool are resumed, the others get their terminal event.
 
 use std::sync::{Arc, Mutex};
 
 use conversation_store::{EndTurn, NewEvent, Turn};
 
-use crate::rounds::Record;
-use crate::system::Snapshot;
-use crate::turn::Live;
+use crate::agent_snapshot::AgentSnapshot;
+use crate::tool_rounds::ToolRounds;
+use crate::turn::TurnContext;
 use crate::turn::ending::Ending;
 use crate::{ChatError, Shared, options, start};
 
+/// Resumes or interrupts each unfinished turn; returns the number of interrupted ones.
 pub(crate) async fn recover(shared: &Arc<Shared>) -> Result<usize, ChatError> {
     let mut interrupted = 0;
     for turn in shared.store.running().await? {
-        if let Some(live) = cut_off_in_a_call(shared, &turn).await?
-            && start::take_up(shared, live)
+        if let Some(context) = resumable_turn(shared, &turn).await?
+            && start::resume(shared, context)
         {
             continue;
         }
@@ -24,18 +25,18 @@ pub(crate) async fn recover(shared: &Arc<Shared>) -> Result<usize, ChatError> {
     Ok(interrupted)
 }
 
-/// The turn as it was when it was cut off, if all that it needs is there.
-async fn cut_off_in_a_call(shared: &Arc<Shared>, turn: &Turn) -> Result<Option<Live>, ChatError> {
-    let Some(record) = Record::open_in(turn) else {
+/// Rebuilds a turn that waited for a tool; returns `None` if it didn't, or if a part of it can't be read.
+async fn resumable_turn(shared: &Arc<Shared>, turn: &Turn) -> Result<Option<TurnContext>, ChatError> {
+    let Some(rounds) = ToolRounds::resumable_in(turn) else {
         return Ok(None);
     };
     let snapshot = shared.store.agent_snapshot(&turn.agent_hash).await?;
-    let snapshot = snapshot.and_then(|json| serde_json::from_str::<Snapshot>(&json).ok());
+    let snapshot = snapshot.and_then(|json| serde_json::from_str::<AgentSnapshot>(&json).ok());
     let effective = serde_json::from_str(&turn.options_json).ok();
     let (Some(snapshot), Some(effective)) = (snapshot, effective) else {
         return Ok(None);
     };
-    Ok(Some(Live {
+    Ok(Some(TurnContext {
         shared: Arc::clone(shared),
         conversation: turn.conversation.clone(),
         turn_id: turn.turn_id.clone(),
@@ -43,13 +44,14 @@ async fn cut_off_in_a_call(shared: &Arc<Shared>, turn: &Turn) -> Result<Option<L
         system: snapshot.system(),
         options: options::of_effective(effective),
         seed: turn.seed,
-        models: vec![record.model.clone()],
-        tools: record.tools.clone(),
-        waiting: Mutex::new(shared.open_calls(&turn.conversation, &turn.turn_id, &record)),
-        resumed: Some(record),
+        models: vec![rounds.model.clone()],
+        tools: rounds.tools.clone(),
+        open_outputs: Mutex::new(shared.open_calls(&turn.conversation, &turn.turn_id, &rounds)),
+        resumed: Some(rounds),
     }))
 }
 
+/// Ends a turn as interrupted.
 async fn interrupt(shared: &Shared, turn: Turn) -> Result<(), ChatError> {
     let ending = Ending::Interrupted;
     let event = ending.event();

@@ -1,28 +1,28 @@
-//! What the host decides for all turns.
+//! Settings of the host for all turns.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::ToolHandler;
 
-/// How long a call of a tool may take: a person who is asked for leave, or a slow search, and not for ever.
+/// How long a call of a tool may take: enough for a person who is asked for permission, or for a slow search.
 const TOOL_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Defaults of options, and where the time comes from.
 #[derive(Debug, Clone)]
 pub struct ChatSettings {
-    /// `maxNewTokens` where neither agent, hello nor message says one; 1 to 8,192.
+    /// `maxNewTokens` if neither agent, hello nor message sets it; 1 to 8,192.
     pub max_new_tokens: u32,
-    /// Milliseconds since 1970, UTC.
+    /// Returns the time in milliseconds since 1970, UTC.
     pub clock: fn() -> i64,
-    /// How long a call of a tool may take before the model is told that it failed.
+    /// How long a tool call may take before the model gets an error as its output.
     pub tool_timeout: Duration,
-    /// Runs tools in this process; calls that it doesn't take are left to clients.
+    /// Runs tools in this process; calls that it doesn't answer are left to clients.
     pub tool_handler: Option<Arc<dyn ToolHandler>>,
 }
 
 impl Default for ChatSettings {
-    /// 512 tokens, the system's clock, 120 s for a tool, and no handler.
+    /// Returns 512 tokens, the system's clock, 120 s for a tool, and no handler.
     fn default() -> Self {
         Self {
             max_new_tokens: engine::Options::default().max_new_tokens,

@@ -1,4 +1,6 @@
-//! Begins a turn: checks the command, takes a place in the conversation's lane, and puts the turn on disk.
+//! Starts turns: a command is checked, waits for its conversation's queue, and becomes a turn in the log.
+//!
+//! Commands go in; a [`TurnHandle`] comes out once the turn is on disk. It never runs a turn.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -9,50 +11,52 @@ use protocol::{Limits, ProtocolError, ServerEvent, ToolDefinition, User, check_c
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
-use crate::lane::{Place, Reserved, Stop, Waiting};
-use crate::options::{self, Merged};
-use crate::system::Snapshot;
-use crate::turn::Live;
+use crate::agent_snapshot::AgentSnapshot;
+use crate::options::{self, MergedOptions};
+use crate::turn::TurnContext;
+use crate::turn_queue::{QueuePermit, QueuedTurn, Reservation, StopSignal};
 use crate::{ChatError, RegenerateCommand, Shared, TurnCommand, TurnHandle};
 
 /// The largest whole number that every JSON reader keeps exactly, as a mask of random bits.
 const SEED_BITS: u64 = (1 << 53) - 1;
 
-/// A turn on its way to its lane.
-pub(crate) enum Begin {
-    /// A checked command.
-    New(Box<New>),
-    /// A turn that a restart cut off while it waited for tools.
-    Again {
-        place: Place,
-        stop: watch::Receiver<Stop>,
-        live: Box<Live>,
+/// A command to a conversation's queue.
+pub(crate) enum StartCommand {
+    /// Inserts a new turn and queues it.
+    New(Box<SubmittedDraft>),
+    /// Queues a stored turn that a restart cut off while it waited for tools.
+    Resume {
+        permit: QueuePermit,
+        stop: watch::Receiver<StopSignal>,
+        context: Box<TurnContext>,
     },
 }
 
-/// A checked command, and who waits for its answer.
-pub(crate) struct New {
-    place: Place,
-    stop: watch::Receiver<Stop>,
-    draft: Draft,
+/// A checked command on its way through the queue.
+pub(crate) struct SubmittedDraft {
+    permit: QueuePermit,
+    stop: watch::Receiver<StopSignal>,
+    draft: TurnDraft,
+    /// Gets the result of the insertion.
     reply: oneshot::Sender<Result<TurnHandle, ChatError>>,
 }
 
-/// All of a turn that is known before it has its place in the log.
+/// What is known of a turn before it is in the log.
 #[derive(Debug)]
-struct Draft {
+struct TurnDraft {
     conversation: String,
     turn_id: String,
     parent: Parent,
     message: String,
     body_hash: String,
     agent: Agent,
-    options: Merged,
+    options: MergedOptions,
     models: Vec<String>,
     tools: Vec<ToolDefinition>,
     seed: u64,
 }
 
+/// Starts a turn, or joins the one that the command repeats.
 pub(crate) async fn start_turn(shared: &Arc<Shared>, command: TurnCommand) -> Result<TurnHandle, ChatError> {
     check(&command)?;
     let body_hash = command.body_hash();
@@ -65,7 +69,7 @@ pub(crate) async fn start_turn(shared: &Arc<Shared>, command: TurnCommand) -> Re
     submit(shared, draft(shared, command, parent, body_hash).await?).await
 }
 
-/// Begins a sibling of a turn, with the same words and the same agent.
+/// Starts a sibling of a turn, with the same user text and the same agent.
 pub(crate) async fn regenerate(shared: &Arc<Shared>, command: RegenerateCommand) -> Result<TurnHandle, ChatError> {
     let conversation = &command.conversation_id;
     check_conversation_id(conversation)?;
@@ -80,7 +84,7 @@ pub(crate) async fn regenerate(shared: &Arc<Shared>, command: RegenerateCommand)
     let turn = shared.store.turn(conversation, &command.turn_id).await?;
     let turn = turn.ok_or_else(|| ChatError::turn_not_found(conversation, &command.turn_id))?;
     let parent = turn.parent_turn_id.map_or(Parent::Root, Parent::Turn);
-    let again = TurnCommand {
+    let command = TurnCommand {
         agent_id: turn.agent_id,
         conversation_id: Some(command.conversation_id),
         turn_id: command.new_turn_id,
@@ -90,63 +94,65 @@ pub(crate) async fn regenerate(shared: &Arc<Shared>, command: RegenerateCommand)
         tools: command.tools,
         ..TurnCommand::default()
     };
-    submit(shared, draft(shared, again, parent, body_hash).await?).await
+    submit(shared, draft(shared, command, parent, body_hash).await?).await
 }
 
-/// Takes a place in the conversation's lane, and waits until the turn is on disk.
-async fn submit(shared: &Arc<Shared>, draft: Draft) -> Result<TurnHandle, ChatError> {
-    let Reserved { place, stop, begins } = shared.lanes.reserve(shared, &draft.conversation, &draft.turn_id)?;
+/// Submits a turn to its conversation's queue, and waits until it is on disk.
+async fn submit(shared: &Arc<Shared>, draft: TurnDraft) -> Result<TurnHandle, ChatError> {
+    let Reservation { permit, stop, starts } = shared.queues.reserve(shared, &draft.conversation, &draft.turn_id)?;
     let (reply, answer) = oneshot::channel();
-    let new = New {
-        place,
+    let new = SubmittedDraft {
+        permit,
         stop,
         draft,
         reply,
     };
-    begins
-        .try_send(Begin::New(Box::new(new)))
+    starts
+        .try_send(StartCommand::New(Box::new(new)))
         .map_err(|_| ChatError::Gone)?;
     answer.await.map_err(|_| ChatError::Gone)?
 }
 
-/// Takes up a turn that a restart cut off while it waited for tools; `false` when it can't be.
-pub(crate) fn take_up(shared: &Arc<Shared>, live: Live) -> bool {
-    let Ok(Reserved { place, stop, begins }) = shared.lanes.reserve(shared, &live.conversation, &live.turn_id) else {
+/// Resumes a turn that a restart cut off while it waited for tools; returns false if the queue refuses it.
+pub(crate) fn resume(shared: &Arc<Shared>, context: TurnContext) -> bool {
+    let Ok(Reservation { permit, stop, starts }) =
+        shared.queues.reserve(shared, &context.conversation, &context.turn_id)
+    else {
         return false;
     };
-    let live = Box::new(live);
-    begins.try_send(Begin::Again { place, stop, live }).is_ok()
+    let context = Box::new(context);
+    starts.try_send(StartCommand::Resume { permit, stop, context }).is_ok()
 }
 
-/// An agent, read on a thread that may block.
+/// Reads an agent, on a thread that may block.
 pub(crate) async fn agent(shared: &Shared, agent_id: &str) -> Result<Agent, ChatError> {
     let (agents, id) = (shared.agents.clone(), AgentId::parse(agent_id)?);
     let agent = tokio::task::spawn_blocking(move || agents.get(&id)).await;
     Ok(agent.map_err(|_| ChatError::Gone)??)
 }
 
-/// Lets a turn wait to run.
-pub(crate) async fn begin(shared: &Arc<Shared>, begin: Begin) -> Option<Waiting> {
-    match begin {
-        Begin::New(new) => begin_new(shared, *new).await,
-        Begin::Again { place, stop, live } => Some(Waiting::new(Arc::new(*live), place, stop)),
+/// Queues a turn, once it is in the log. Returns `None` if there is none to run.
+pub(crate) async fn start_queued(shared: &Arc<Shared>, command: StartCommand) -> Option<QueuedTurn> {
+    match command {
+        StartCommand::New(new) => start_new(shared, *new).await,
+        StartCommand::Resume { permit, stop, context } => Some(QueuedTurn::new(Arc::new(*context), permit, stop)),
     }
 }
 
-/// Puts the turn on disk, in its lane's task and so one after the other; then it waits to run.
-async fn begin_new(shared: &Arc<Shared>, new: New) -> Option<Waiting> {
-    let New {
-        place,
+/// Inserts a new turn and queues it. It runs in its queue's task, so turns are inserted one after the other.
+async fn start_new(shared: &Arc<Shared>, new: SubmittedDraft) -> Option<QueuedTurn> {
+    let SubmittedDraft {
+        permit,
         stop,
         draft,
         reply,
     } = new;
-    let system = Snapshot::of(&draft.agent).system();
-    let begun = match put(shared, &draft).await {
+    let system = AgentSnapshot::of(&draft.agent).system();
+    let begun = match insert_turn(shared, &draft).await {
         Ok(begun) => begun,
         Err(error) => {
-            // Whoever asked may be gone; then nobody needs the answer.
-            let _unheard = reply.send(Err(error));
+            // The caller may be gone; then the answer is not needed.
+            let _unread = reply.send(Err(error));
             return None;
         }
     };
@@ -156,12 +162,12 @@ async fn begin_new(shared: &Arc<Shared>, new: New) -> Option<Waiting> {
         first_seq: begun.first_seq,
         joined: begun.joined,
     };
-    // The turn runs whether or not whoever asked is still there.
-    let _unheard = reply.send(Ok(handle));
+    // The turn runs even if the caller is gone.
+    let _unread = reply.send(Ok(handle));
     if begun.joined {
         return None;
     }
-    let live = Live {
+    let context = TurnContext {
         shared: Arc::clone(shared),
         conversation: draft.conversation,
         turn_id: draft.turn_id,
@@ -172,11 +178,12 @@ async fn begin_new(shared: &Arc<Shared>, new: New) -> Option<Waiting> {
         models: draft.models,
         tools: draft.tools,
         resumed: None,
-        waiting: Mutex::default(),
+        open_outputs: Mutex::default(),
     };
-    Some(Waiting::new(Arc::new(live), place, stop))
+    Some(QueuedTurn::new(Arc::new(context), permit, stop))
 }
 
+/// Checks the parts of a command that need no store.
 fn check(command: &TurnCommand) -> Result<(), ChatError> {
     command
         .conversation_id
@@ -204,7 +211,7 @@ fn check(command: &TurnCommand) -> Result<(), ChatError> {
     Ok(())
 }
 
-/// The turn that a command repeats; it is joined even when the lane is full, the agent gone, or the chat draining.
+/// Finds the turn that a command repeats. It is joined even if the queue is full, the agent gone, or the chat draining.
 async fn join(
     shared: &Shared,
     (conversation, turn_id): (&str, &str),
@@ -225,7 +232,7 @@ async fn join(
     }))
 }
 
-/// Where a message hangs in the tree: beside the turn that it edits, below the one that it names, or below the head.
+/// Finds a message's place in the tree: beside the turn that it edits, below the one that it names, or below the head.
 async fn parent(shared: &Shared, command: &TurnCommand) -> Result<Parent, ChatError> {
     let Some(edited) = &command.edit_turn_id else {
         return Ok(command.parent_turn_id.clone().map_or(Parent::Head, Parent::Turn));
@@ -242,19 +249,25 @@ async fn parent(shared: &Shared, command: &TurnCommand) -> Result<Parent, ChatEr
     Ok(turn.parent_turn_id.map_or(Parent::Root, Parent::Turn))
 }
 
-async fn draft(shared: &Shared, command: TurnCommand, parent: Parent, body_hash: String) -> Result<Draft, ChatError> {
+/// Resolves agent, options, models and tools of a command.
+async fn draft(
+    shared: &Shared,
+    command: TurnCommand,
+    parent: Parent,
+    body_hash: String,
+) -> Result<TurnDraft, ChatError> {
     let agent = agent(shared, &command.agent_id).await?;
     let agent_patch = options::agent_patch(&agent)?;
     let tools = match command.tools {
         Some(tools) => tools,
         None => options::agent_tools(&agent)?,
     };
-    let asked = command.options.over(command.hello_options);
-    let models = options::candidates(&asked.model, &agent, &agent_patch, &shared.models)?;
+    let requested = command.options.over(command.hello_options);
+    let models = options::candidates(&requested.model, &agent, &agent_patch, &shared.models)?;
     let first = models.first().map(String::as_str).unwrap_or_default();
     let info = shared.models.info(first);
-    let options = options::merge(asked.over(agent_patch), &shared.settings, first, info.as_ref());
-    Ok(Draft {
+    let options = options::merge(requested.over(agent_patch), &shared.settings, first, info.as_ref());
+    Ok(TurnDraft {
         conversation: command.conversation_id.unwrap_or_else(|| Uuid::now_v7().to_string()),
         turn_id: command.turn_id.unwrap_or_else(|| Uuid::now_v7().to_string()),
         parent,
@@ -270,7 +283,8 @@ async fn draft(shared: &Shared, command: TurnCommand, parent: Parent, body_hash:
     })
 }
 
-async fn put(shared: &Shared, draft: &Draft) -> Result<Begun, ChatError> {
+/// Inserts the turn with its `user` event into the store.
+async fn insert_turn(shared: &Shared, draft: &TurnDraft) -> Result<Begun, ChatError> {
     let parent_turn_id = match &draft.parent {
         Parent::Turn(turn_id) => Some(turn_id.clone()),
         Parent::Root => None,
@@ -290,12 +304,12 @@ async fn put(shared: &Shared, draft: &Draft) -> Result<Begun, ChatError> {
     let turn = NewTurn {
         conversation: draft.conversation.clone(),
         turn_id: draft.turn_id.clone(),
-        // Named even when it is the head, so that the event above says what is stored.
+        // Named even when it is the head, so that the event and the stored turn agree.
         parent: parent_turn_id.map_or(Parent::Root, Parent::Turn),
         user_text: draft.message.clone(),
         agent_id: draft.agent.id.to_string(),
         agent_hash: draft.agent.hash.clone(),
-        agent_json: Snapshot::of(&draft.agent).to_json(),
+        agent_json: AgentSnapshot::of(&draft.agent).to_json(),
         options_json: serde_json::to_string(&draft.options.effective).expect("options have string keys only"),
         seed: draft.seed,
         body_hash: draft.body_hash.clone(),
@@ -305,10 +319,10 @@ async fn put(shared: &Shared, draft: &Draft) -> Result<Begun, ChatError> {
             json: user.fields(),
         },
     };
-    let asked = Instant::now();
+    let begun_at = Instant::now();
     let begun = shared.store.begin_turn(turn).await;
     if begun.is_ok() {
-        shared.figures.committed(asked.elapsed());
+        shared.metrics.committed(begun_at.elapsed());
     }
     begun.map_err(|error| match (error, &draft.parent) {
         (StoreError::TurnNotFound { conversation, .. }, Parent::Turn(parent)) => ChatError::ParentNotFound {

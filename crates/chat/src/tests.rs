@@ -1,21 +1,21 @@
-//! What a turn promises, tried on a scripted engine and a store in a temporary folder.
+//! Turns on a scripted engine and a store in a temporary folder.
 
-mod bench;
-mod cancelling;
+mod cancellation;
 mod clock;
 mod commands;
-mod crowd;
 mod engines;
-mod failing;
-mod figures;
-mod history;
+mod eviction;
+mod failures;
+mod frames;
+mod many_conversations;
+mod metrics;
 mod models;
 mod options;
-mod order;
 mod prompt;
-mod recovering;
+mod prompt_view;
+mod queue_order;
+mod recovery;
+mod siblings;
+mod test_chat;
 mod tools;
-mod tree;
 mod turns;
-mod view;
-mod wire;

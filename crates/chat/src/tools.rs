@@ -1,4 +1,6 @@
-//! Who answers the calls of tools: the host's own handler, or a client.
+//! Tool calls that wait for their outputs, from the host's own handler or from a client.
+//!
+//! Calls of a turn go in, their outputs come out in any order. It neither logs nor times a call.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -10,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::rounds::{MAX_OUTPUT_BYTES, json_bytes};
+use crate::tool_rounds::{MAX_OUTPUT_BYTES, json_bytes};
 
 /// One call of a tool, as a handler sees it.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,93 +29,98 @@ pub struct ToolRequest {
     pub arguments: Value,
 }
 
-/// What a [`ToolHandler`] gives back: the output, or `None` for a tool that it doesn't have, which a client then answers.
+/// The future of a [`ToolHandler`]'s call: the output, or `None` for a tool that is left to clients.
 pub type ToolFuture = Pin<Box<dyn Future<Output = Option<Value>> + Send>>;
 
-/// Runs tools inside the host, before any client is waited for.
+/// Runs tools inside the host, beside the clients.
 ///
-/// A call that is cut off by the end of the process is made again after it, so a handler must bear being asked twice.
+/// A call that is cut off by the end of the process is made again after a restart, so it may run twice.
 pub trait ToolHandler: fmt::Debug + Send + Sync {
     /// Runs one call. The future is dropped when the turn is stopped or the call has taken too long.
     fn call(&self, request: ToolRequest) -> ToolFuture;
 }
 
-/// An output that is taken whatever the turn has had: a sentence, so that a call can always be answered.
-const FEW_BYTES: usize = 256;
+/// Size of an output that is accepted even over the turn's limit: a sentence, so that a call can always be answered.
+const ALWAYS_ACCEPTED_BYTES: usize = 256;
 
-type TurnName = (String, String);
+/// A conversation id and a turn id.
+type TurnAddress = (String, String);
 
-/// The calls that wait for clients, over all turns.
+/// The open calls of all turns.
 #[derive(Debug, Default)]
-pub(crate) struct Board {
-    waiting: Arc<Mutex<HashMap<TurnName, Slot>>>,
+pub(crate) struct PendingCalls {
+    waiting: Arc<Mutex<HashMap<TurnAddress, TurnCalls>>>,
 }
 
+/// The open calls of one turn.
 #[derive(Debug)]
-struct Slot {
-    calls: HashSet<String>,
-    /// Bytes of outputs that the turn has had.
+struct TurnCalls {
+    /// Ids of the calls without an output.
+    open: HashSet<String>,
+    /// Size of the turn's outputs so far, those of earlier rounds included.
     bytes: usize,
     outputs: mpsc::Sender<(String, Value)>,
 }
 
-/// What became of an output that was handed in.
+/// The result of submitting an output.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum HandedIn {
-    /// The turn goes on with it.
-    Taken,
-    /// No such call waits.
-    Unknown,
-    /// The turn's outputs would have so many bytes with it. The call still waits.
+pub(crate) enum SubmitOutcome {
+    /// The turn receives it.
+    Accepted,
+    /// No such call is open.
+    UnknownCall,
+    /// With it the turn's outputs would have this many bytes, over the limit. The call stays open.
     TooLarge(usize),
 }
 
-/// The calls of one round of one turn; dropping it ends the wait.
-pub(crate) struct Outputs {
-    board: Arc<Mutex<HashMap<TurnName, Slot>>>,
-    turn: TurnName,
+/// Receives the outputs of one round's calls. Dropping it closes the calls and aborts their handlers.
+pub(crate) struct ToolOutputs {
+    pending: Arc<Mutex<HashMap<TurnAddress, TurnCalls>>>,
+    turn: TurnAddress,
     receiver: mpsc::Receiver<(String, Value)>,
-    /// Kept, so that the channel stays open when all handlers are done.
+    /// Keeps the channel open after all handlers have ended.
     _sender: mpsc::Sender<(String, Value)>,
-    /// Aborts what still runs when it is dropped.
+    /// Aborted when dropped.
     _handlers: JoinSet<()>,
 }
 
-impl Board {
-    /// Begins to wait for the outputs of a turn's calls, and has the handler run them. `bytes` is what the turn's outputs have so far.
+impl PendingCalls {
+    /// Opens a turn's calls and has the handler run them. `bytes` is the size of the turn's outputs so far.
+    ///
+    /// Returns `None` without a call.
     pub(crate) fn open(
         &self,
         requests: Vec<ToolRequest>,
         bytes: usize,
         handler: Option<&Arc<dyn ToolHandler>>,
-    ) -> Option<Outputs> {
+    ) -> Option<ToolOutputs> {
         let first = requests.first()?;
         let turn = (first.conversation_id.clone(), first.turn_id.clone());
-        // Room for the answer to every call: nobody ever waits to give one.
+        // Room for the output of every call, so that submitting one never waits.
         let (sender, receiver) = mpsc::channel(requests.len());
-        let slot = Slot {
-            calls: requests.iter().map(|request| request.call_id.clone()).collect(),
+        let calls = TurnCalls {
+            open: requests.iter().map(|request| request.call_id.clone()).collect(),
             bytes,
             outputs: sender.clone(),
         };
-        lock(&self.waiting).insert(turn.clone(), slot);
+        lock(&self.waiting).insert(turn.clone(), calls);
         let mut handlers = JoinSet::new();
         for request in requests {
             if let Some(handler) = handler {
                 let (call_id, turn) = (request.call_id.clone(), turn.clone());
-                let (output, board) = (handler.call(request), Arc::clone(&self.waiting));
+                let (output, pending) = (handler.call(request), Arc::clone(&self.waiting));
                 handlers.spawn(async move {
                     let Some(output) = output.await else { return };
-                    // The turn is over, or a client was quicker, when nobody takes it.
-                    if let HandedIn::TooLarge(bytes) = hand_in(&board, &turn, &call_id, output) {
+                    // An unknown call has ended with its turn, or a client was quicker.
+                    if let SubmitOutcome::TooLarge(bytes) = submit(&pending, &turn, &call_id, output) {
                         let error = format!("the outputs have {bytes} bytes, and {MAX_OUTPUT_BYTES} are allowed");
-                        hand_in(&board, &turn, &call_id, json!({ "error": error }));
+                        submit(&pending, &turn, &call_id, json!({ "error": error }));
                     }
                 });
             }
         }
-        Some(Outputs {
-            board: Arc::clone(&self.waiting),
+        Some(ToolOutputs {
+            pending: Arc::clone(&self.waiting),
             turn,
             receiver,
             _sender: sender,
@@ -121,9 +128,9 @@ impl Board {
         })
     }
 
-    /// Hands in a client's output.
-    pub(crate) fn answer(&self, conversation: &str, turn_id: &str, call_id: &str, output: Value) -> HandedIn {
-        hand_in(
+    /// Submits a client's output.
+    pub(crate) fn submit(&self, conversation: &str, turn_id: &str, call_id: &str, output: Value) -> SubmitOutcome {
+        submit(
             &self.waiting,
             &(conversation.to_owned(), turn_id.to_owned()),
             call_id,
@@ -132,43 +139,49 @@ impl Board {
     }
 }
 
-fn hand_in(board: &Mutex<HashMap<TurnName, Slot>>, turn: &TurnName, call_id: &str, output: Value) -> HandedIn {
+/// Passes an output on to the turn whose call is open.
+fn submit(
+    pending: &Mutex<HashMap<TurnAddress, TurnCalls>>,
+    turn: &TurnAddress,
+    call_id: &str,
+    output: Value,
+) -> SubmitOutcome {
     let own_bytes = json_bytes(&output);
-    let mut waiting = lock(board);
-    let Some(slot) = waiting.get_mut(turn).filter(|slot| slot.calls.contains(call_id)) else {
-        return HandedIn::Unknown;
+    let mut waiting = lock(pending);
+    let Some(calls) = waiting.get_mut(turn).filter(|calls| calls.open.contains(call_id)) else {
+        return SubmitOutcome::UnknownCall;
     };
-    let bytes = slot.bytes + own_bytes;
-    // Words of ours, as why there is no output, always fit: the limit leaves them room in the record.
-    if bytes > MAX_OUTPUT_BYTES && own_bytes > FEW_BYTES {
-        return HandedIn::TooLarge(bytes);
+    let bytes = calls.bytes + own_bytes;
+    // Error texts in place of an output always fit: the limit leaves room for them in the stored rounds.
+    if bytes > MAX_OUTPUT_BYTES && own_bytes > ALWAYS_ACCEPTED_BYTES {
+        return SubmitOutcome::TooLarge(bytes);
     }
-    slot.bytes = bytes;
-    slot.calls.remove(call_id);
-    match slot.outputs.try_send((call_id.to_owned(), output)) {
-        Ok(()) => HandedIn::Taken,
-        Err(_) => HandedIn::Unknown,
+    calls.bytes = bytes;
+    calls.open.remove(call_id);
+    match calls.outputs.try_send((call_id.to_owned(), output)) {
+        Ok(()) => SubmitOutcome::Accepted,
+        Err(_) => SubmitOutcome::UnknownCall,
     }
 }
 
-impl Outputs {
-    /// The next output. Dropping the future loses nothing.
+impl ToolOutputs {
+    /// Waits for the next output, with its call's id. Cancel safe.
     pub(crate) async fn next(&mut self) -> (String, Value) {
         match self.receiver.recv().await {
             Some(output) => output,
-            // A sender is in self, so this can't be; and if it were, there would be nothing to wait for.
+            // Unreachable, since a sender is in self.
             None => std::future::pending().await,
         }
     }
 }
 
-impl Drop for Outputs {
+impl Drop for ToolOutputs {
     fn drop(&mut self) {
-        lock(&self.board).remove(&self.turn);
+        lock(&self.pending).remove(&self.turn);
     }
 }
 
-/// Every change under the lock is whole before anything can panic.
-fn lock(waiting: &Mutex<HashMap<TurnName, Slot>>) -> MutexGuard<'_, HashMap<TurnName, Slot>> {
+/// Locks the calls, also after a panic: every change under the lock is complete before anything can panic.
+fn lock(waiting: &Mutex<HashMap<TurnAddress, TurnCalls>>) -> MutexGuard<'_, HashMap<TurnAddress, TurnCalls>> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }

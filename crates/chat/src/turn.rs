@@ -1,11 +1,11 @@
-//! One turn: waits its turn, asks the engine, writes what comes to the log, and ends in exactly one terminal event.
+//! One turn: waits in its queue, asks the engine, logs the answer, and ends in exactly one terminal event.
 
-mod answer;
 pub(crate) mod ending;
-mod evicted;
+mod eviction;
+mod generation;
 mod log;
 mod request;
-mod rounds;
+mod run;
 
 use std::sync::{Arc, Mutex};
 
@@ -15,70 +15,70 @@ use protocol::{ErrorCode, ErrorEvent, ToolDefinition};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinError;
 
-use crate::lane::Stop;
-use crate::rounds::{MAX_ASKED_BYTES, Record};
-use crate::tools::Outputs;
+use crate::tool_rounds::{MAX_CALL_BYTES, ToolRounds};
+use crate::tools::ToolOutputs;
+use crate::turn_queue::StopSignal;
 use crate::{ChatError, Shared};
 
-pub(crate) use evicted::Marks;
+pub(crate) use eviction::EvictionCursors;
 
 use ending::Ending;
-use log::Log;
+use log::TurnLog;
 
-/// A turn that has begun.
-pub(crate) struct Live {
+/// A turn that is in the log, as it was when it began.
+pub(crate) struct TurnContext {
     pub shared: Arc<Shared>,
     pub conversation: String,
     pub turn_id: String,
     pub key: TurnKey,
-    /// The agent's words, as they were when the turn began.
+    /// The system part of the prompt.
     pub system: Option<String>,
     pub options: Options,
     pub seed: u64,
-    /// The models that may answer, the first one first; a later one is asked only while nothing has been sent.
+    /// The models that may answer, in this order; a later one is asked only if the earlier ones have not started.
     pub models: Vec<String>,
-    /// What the model may ask for.
+    /// The tools that the model may call.
     pub tools: Vec<ToolDefinition>,
-    /// The rounds that were made before the process was started anew.
-    pub resumed: Option<Record>,
-    /// Their calls that wait, taken up before any client could answer too early.
-    pub waiting: Mutex<Option<Outputs>>,
+    /// The rounds of a turn that is resumed after a restart of the process.
+    pub resumed: Option<ToolRounds>,
+    /// The outputs of their open calls, registered before any client could submit one.
+    pub open_outputs: Mutex<Option<ToolOutputs>>,
 }
 
-/// What becomes of a turn that has run.
+/// The result of a turn's run.
 enum Outcome {
-    /// It is over.
+    /// The turn is over.
     Ended(Ending),
-    /// It waits for a tool, and goes on after the process is started anew.
+    /// The turn waits for a tool, and is resumed after a restart of the process.
     LeftOpen,
 }
 
-/// Why an answer came to no end of its own.
-enum Broken {
-    /// The engine said so.
+/// Why a turn can't go on.
+enum TurnError {
+    /// The engine refused or failed.
     Engine(EngineError),
-    /// The engine is gone without a last word.
+    /// The engine closed its channel without an end.
     EngineGone,
-    /// The model asks for tools with more words than a turn may keep.
-    AskedTooMuch {
-        /// What it has said in the turn's rounds.
+    /// The model's tool calls are larger than a turn may store.
+    CallsTooLarge {
+        /// Size of the turn's rounds without outputs, as JSON.
         bytes: usize,
     },
-    /// The log or the history can't be written or read.
+    /// The log can't be written, or the history not read.
     Store(StoreError),
     /// The process is about to end.
     Interrupted,
 }
 
-/// Runs a turn from its place in the lane to its terminal event.
-pub(crate) async fn run(live: Arc<Live>, go: oneshot::Receiver<()>, mut stop: watch::Receiver<Stop>) {
-    let mut log = Log::new(&live);
+/// Runs a turn, from waiting in its queue to its terminal event.
+pub(crate) async fn run(context: Arc<TurnContext>, go: oneshot::Receiver<()>, mut stop: watch::Receiver<StopSignal>) {
+    let mut log = TurnLog::new(&context);
     let outcome = match wait_for_go(go, &mut stop).await {
-        Stop::No => rounds::answer(&live, &mut log, &mut stop).await,
-        // Nothing was said that is not there when it is taken up again.
-        Stop::Interrupt if live.resumed.is_some() => Outcome::LeftOpen,
-        Stop::Cancel => Outcome::Ended(Ending::Unasked),
-        Stop::Interrupt => Outcome::Ended(Ending::Interrupted),
+        StopSignal::Run => run::answer(&context, &mut log, &mut stop).await,
+        // It has generated nothing yet that a resume would lack.
+        StopSignal::Shutdown if context.resumed.is_some() => Outcome::LeftOpen,
+        StopSignal::Cancel => Outcome::Ended(Ending::CancelledBeforeStart),
+        StopSignal::Shutdown => Outcome::Ended(Ending::Interrupted),
     };
     match outcome {
         Outcome::Ended(ending) => log.end(ending, &mut stop).await,
@@ -86,31 +86,32 @@ pub(crate) async fn run(live: Arc<Live>, go: oneshot::Receiver<()>, mut stop: wa
     }
 }
 
-/// Ends a turn whose task has panicked.
-pub(crate) async fn fail_after_panic(live: &Live, error: &JoinError, stop: &mut watch::Receiver<Stop>) {
-    tracing::error!(conversation = live.conversation, turn = live.turn_id, %error, "a turn's task panicked");
+/// Writes the terminal event of a turn whose task has panicked.
+pub(crate) async fn fail_after_panic(context: &TurnContext, error: &JoinError, stop: &mut watch::Receiver<StopSignal>) {
+    tracing::error!(conversation = context.conversation, turn = context.turn_id, %error, "a turn's task panicked");
     let fault = ErrorEvent::new(ErrorCode::Internal, "the turn met a fault of the server");
-    Log::new(live).end(Ending::Failed(fault), stop).await;
+    TurnLog::new(context).end(Ending::Failed(fault), stop).await;
 }
 
-async fn wait_for_go(go: oneshot::Receiver<()>, stop: &mut watch::Receiver<Stop>) -> Stop {
+/// Waits until the queue starts the turn, or a stop signal comes.
+async fn wait_for_go(go: oneshot::Receiver<()>, stop: &mut watch::Receiver<StopSignal>) -> StopSignal {
     tokio::select! {
         biased;
         stopped = stopped(stop) => stopped,
-        // The lane is gone only with the runtime.
-        went = go => if went.is_ok() { Stop::No } else { Stop::Interrupt },
+        // The queue's task ends first only if the runtime does.
+        went = go => if went.is_ok() { StopSignal::Run } else { StopSignal::Shutdown },
     }
 }
 
-/// Waits until the turn is told something new.
-async fn stopped(stop: &mut watch::Receiver<Stop>) -> Stop {
+/// Waits for the next stop signal. A closed channel means shutdown.
+async fn stopped(stop: &mut watch::Receiver<StopSignal>) -> StopSignal {
     match stop.changed().await {
         Ok(()) => *stop.borrow_and_update(),
-        Err(_) => Stop::Interrupt,
+        Err(_) => StopSignal::Shutdown,
     }
 }
 
-impl Broken {
+impl TurnError {
     fn ending(self) -> Ending {
         match self {
             Self::Engine(error) => Ending::Failed(ChatError::Engine(error).event()),
@@ -118,9 +119,9 @@ impl Broken {
                 ErrorCode::Internal,
                 "the engine stopped in the middle of the answer",
             )),
-            Self::AskedTooMuch { bytes } => Ending::Failed(ErrorEvent::new(
+            Self::CallsTooLarge { bytes } => Ending::Failed(ErrorEvent::new(
                 ErrorCode::TooLarge,
-                format!("the model's calls of tools have {bytes} bytes, and {MAX_ASKED_BYTES} are allowed in a turn"),
+                format!("the model's calls of tools have {bytes} bytes, and {MAX_CALL_BYTES} are allowed in a turn"),
             )),
             Self::Store(error) => Ending::Failed(ChatError::Store(error).event()),
             Self::Interrupted => Ending::Interrupted,
@@ -128,7 +129,7 @@ impl Broken {
     }
 }
 
-impl From<StoreError> for Broken {
+impl From<StoreError> for TurnError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }

@@ -1,17 +1,17 @@
-//! Commands that are refused, and commands that come twice.
+//! Refused commands and repeated ones.
 
 use engine::{Script, ScriptedEngine};
 use protocol::OptionsPatch;
 
-use super::bench::{Bench, command, named, refused, requests, tokens, told};
+use super::test_chat::{TestChat, assert_refused, command, requests, summary, tokens, turn_command};
 use crate::TurnCommand;
 
 #[tokio::test]
-async fn wrong_commands_are_refused_by_name_and_leave_nothing() {
-    let bench = Bench::new(ScriptedEngine::new([]));
-    bench.write_agent("odd", "options: {temperature: hot}");
-    bench.write_agent("odder", "options: {heat: 1}");
-    std::fs::write(bench.agent_file("broken"), "no front matter").expect("a file");
+async fn invalid_commands_are_refused_and_store_nothing() {
+    let test = TestChat::new(ScriptedEngine::new([]));
+    test.write_agent("odd", "options: {temperature: hot}");
+    test.write_agent("odder", "options: {heat: 1}");
+    std::fs::write(test.agent_file("broken"), "no front matter").expect("a file");
     let agent = |id: &str| TurnCommand {
         agent_id: id.to_owned(),
         ..command("hi")
@@ -20,7 +20,7 @@ async fn wrong_commands_are_refused_by_name_and_leave_nothing() {
         conversation_id: Some(id.to_owned()),
         ..command("hi")
     };
-    for (wrong, code, said) in [
+    for (wrong, code, message) in [
         (command(""), "invalid_request", "\"message\""),
         (command(" \n\t\u{3000}"), "invalid_request", "\"message\""),
         (command(&"x".repeat((256 << 10) + 1)), "too_large", "262145"),
@@ -32,7 +32,7 @@ async fn wrong_commands_are_refused_by_name_and_leave_nothing() {
         (agent("broken"), "internal", "first line"),
         (conversation("a..b"), "invalid_request", "\"conversationId\""),
         (conversation(""), "invalid_request", "\"conversationId\""),
-        (named("a/b", "hi"), "invalid_request", "\"turnId\""),
+        (turn_command("a/b", "hi"), "invalid_request", "\"turnId\""),
         (
             TurnCommand {
                 parent_turn_id: Some("x y".to_owned()),
@@ -42,87 +42,93 @@ async fn wrong_commands_are_refused_by_name_and_leave_nothing() {
             "turnId",
         ),
     ] {
-        refused(bench.chat.start_turn(wrong).await, code, said);
+        assert_refused(test.chat.start_turn(wrong).await, code, message);
     }
-    assert_eq!(bench.store.conversation("c").await.expect("readable"), None);
-    assert_eq!(bench.chat.live_turns(), 0);
+    assert_eq!(test.store.conversation("c").await.expect("readable"), None);
+    assert_eq!(test.chat.live_turns(), 0);
 }
 
 #[tokio::test]
-async fn the_largest_message_is_taken() {
-    let bench = Bench::new(ScriptedEngine::new([tokens(&["ok"])]));
-    let events = bench.ask(&"x".repeat(256 << 10)).await;
-    assert_eq!(told(&events), "user started [ok] done:stop");
+async fn the_largest_message_is_accepted() {
+    let test = TestChat::new(ScriptedEngine::new([tokens(&["ok"])]));
+    let events = test.ask(&"x".repeat(256 << 10)).await;
+    assert_eq!(summary(&events), "user started [ok] done:stop");
 }
 
 #[tokio::test]
-async fn an_agent_can_be_checked_before() {
-    let bench = Bench::new(ScriptedEngine::new([]));
-    bench.write_agent("odd", "options: {top_k: -1}");
-    bench.chat.check_agent("tester").await.expect("it is there and well");
+async fn an_agent_can_be_checked_before_a_turn() {
+    let test = TestChat::new(ScriptedEngine::new([]));
+    test.write_agent("odd", "options: {top_k: -1}");
+    test.chat.check_agent("tester").await.expect("it exists and is valid");
     let code = |result: Result<(), crate::ChatError>| result.expect_err("it is refused").code().as_str();
-    assert_eq!(code(bench.chat.check_agent("nobody").await), "agent_not_found");
-    assert_eq!(code(bench.chat.check_agent("odd").await), "invalid_request");
+    assert_eq!(code(test.chat.check_agent("nobody").await), "agent_not_found");
+    assert_eq!(code(test.chat.check_agent("odd").await), "invalid_request");
 }
 
 #[tokio::test]
-async fn the_same_turn_again_joins_it() {
+async fn a_repeated_command_joins_its_turn() {
     let engine = ScriptedEngine::new([tokens(&["A"])]).held();
-    let bench = Bench::new(engine.clone());
-    let first = bench.chat.start_turn(named("t", "hi")).await.expect("it starts");
-    let running = bench.chat.start_turn(named("t", "hi")).await.expect("it joins");
+    let test = TestChat::new(engine.clone());
+    let first = test.chat.start_turn(turn_command("t", "hi")).await.expect("it starts");
+    let running = test.chat.start_turn(turn_command("t", "hi")).await.expect("it joins");
     assert!(running.joined && !first.joined);
     assert_eq!((running.first_seq, &running.turn_id), (first.first_seq, &first.turn_id));
     engine.release(1);
-    assert_eq!(told(&bench.read(&running).await), "user started [A] done:stop");
-    let over = bench.chat.start_turn(named("t", "hi")).await.expect("it joins");
-    assert_eq!(told(&bench.read(&over).await), "user started [A] done:stop");
+    assert_eq!(summary(&test.read(&running).await), "user started [A] done:stop");
+    let over = test.chat.start_turn(turn_command("t", "hi")).await.expect("it joins");
+    assert_eq!(summary(&test.read(&over).await), "user started [A] done:stop");
     assert_eq!(requests(&engine).len(), 1);
 }
 
 #[tokio::test]
-async fn the_same_turn_at_once_is_one_turn() {
+async fn the_same_command_twice_at_once_is_one_turn() {
     let engine = ScriptedEngine::new([tokens(&["A"])]);
-    let bench = Bench::new(engine.clone());
-    let command = || named("t", "hi");
-    let (one, two) = tokio::join!(bench.chat.start_turn(command()), bench.chat.start_turn(command()));
+    let test = TestChat::new(engine.clone());
+    let command = || turn_command("t", "hi");
+    let (one, two) = tokio::join!(test.chat.start_turn(command()), test.chat.start_turn(command()));
     let (one, two) = (one.expect("it starts"), two.expect("it starts"));
     assert_ne!(one.joined, two.joined);
-    bench.read(&one).await;
+    test.read(&one).await;
     assert_eq!(requests(&engine).len(), 1);
 }
 
 #[tokio::test]
-async fn of_two_that_come_at_once_the_second_may_be_the_turn() {
+async fn a_turn_id_taken_by_a_refused_command_can_still_be_used() {
     let engine = ScriptedEngine::new([tokens(&["A"])]).held();
-    let bench = Bench::new(engine.clone());
+    let test = TestChat::new(engine.clone());
     let nowhere = TurnCommand {
         parent_turn_id: Some("x".to_owned()),
-        ..named("t", "hi")
+        ..turn_command("t", "hi")
     };
-    let (refused, begun) = tokio::join!(bench.chat.start_turn(nowhere), bench.chat.start_turn(named("t", "hi")));
+    let (refused, begun) = tokio::join!(
+        test.chat.start_turn(nowhere),
+        test.chat.start_turn(turn_command("t", "hi"))
+    );
     // Whichever comes first: it has no parent, or its name is taken.
     let code = refused.expect_err("it can't begin").code().as_str();
     assert!(matches!(code, "invalid_request" | "duplicate_turn"), "{code}");
     let handle = begun.expect("it starts");
-    bench.wait_for(&handle, "started").await;
-    bench.chat.cancel("c", "t").await.expect("it runs");
-    assert_eq!(told(&bench.read(&handle).await), "user started done:cancelled");
+    test.wait_for(&handle, "started").await;
+    test.chat.cancel("c", "t").await.expect("it runs");
+    assert_eq!(summary(&test.read(&handle).await), "user started done:cancelled");
 }
 
 #[tokio::test]
-async fn the_same_turn_id_for_something_else_is_refused() {
-    let bench = Bench::new(ScriptedEngine::new([Script::Echo]));
-    let handle = bench.chat.start_turn(named("t", "hi")).await.expect("it starts");
-    bench.read(&handle).await;
-    refused(bench.chat.start_turn(named("t", "ho")).await, "duplicate_turn", "\"t\"");
+async fn a_turn_id_with_another_body_is_refused() {
+    let test = TestChat::new(ScriptedEngine::new([Script::Echo]));
+    let handle = test.chat.start_turn(turn_command("t", "hi")).await.expect("it starts");
+    test.read(&handle).await;
+    assert_refused(
+        test.chat.start_turn(turn_command("t", "ho")).await,
+        "duplicate_turn",
+        "\"t\"",
+    );
     let options = OptionsPatch::parse(r#"{"temperature":1}"#).expect("in range");
-    refused(
-        bench
-            .chat
+    assert_refused(
+        test.chat
             .start_turn(TurnCommand {
                 options,
-                ..named("t", "hi")
+                ..turn_command("t", "hi")
             })
             .await,
         "duplicate_turn",
@@ -132,11 +138,11 @@ async fn the_same_turn_id_for_something_else_is_refused() {
 
 #[tokio::test]
 async fn a_deleted_conversation_is_gone() {
-    let bench = Bench::new(ScriptedEngine::new([Script::Echo]));
-    bench.ask("hi").await;
-    bench.store.delete("c").await.expect("it is deleted");
-    refused(bench.chat.start_turn(command("hi")).await, "gone", "\"c\"");
-    refused(bench.chat.start_turn(named("t", "hi")).await, "gone", "\"c\"");
-    let prompt = bench.chat.prompt("c", "t").await.expect_err("it is gone");
+    let test = TestChat::new(ScriptedEngine::new([Script::Echo]));
+    test.ask("hi").await;
+    test.store.delete("c").await.expect("it is deleted");
+    assert_refused(test.chat.start_turn(command("hi")).await, "gone", "\"c\"");
+    assert_refused(test.chat.start_turn(turn_command("t", "hi")).await, "gone", "\"c\"");
+    let prompt = test.chat.prompt("c", "t").await.expect_err("it is gone");
     assert_eq!(prompt.code().as_str(), "gone");
 }

@@ -1,11 +1,11 @@
-//! Engines that do what a scripted one doesn't.
+//! Engines with faults and limits that a scripted one doesn't have.
 
 use engine::{
     ContextPolicy, Emitter, Engine, EngineError, EngineEvent, Generation, ModelInfo, Readiness, Rendered, Request,
     ScriptedEngine, TurnTag, channel,
 };
 
-/// Hands everything but the methods given to the engine inside.
+/// Implements [`Engine`] with the given methods, and the listed others by delegation to the engine inside.
 macro_rules! delegate {
     ($name:ident { $($own:tt)* } $($method:ident)*) => {
         impl Engine for $name {
@@ -23,10 +23,10 @@ macro_rules! delegate {
     };
 }
 
-/// Loses its cache between being asked for it and using it.
-pub(super) struct Forgetful(pub ScriptedEngine);
+/// An engine that loses its cache between being asked for it and using it.
+pub(super) struct ForgetfulEngine(pub ScriptedEngine);
 
-delegate!(Forgetful {
+delegate!(ForgetfulEngine {
     fn generate(&self, request: Request) -> Result<Generation, EngineError> {
         let going_on = request.continues_from.is_some();
         if going_on {
@@ -36,19 +36,19 @@ delegate!(Forgetful {
     }
 } model cached_through rest);
 
-/// The same engine with other weights.
-pub(super) struct OtherModel(pub ScriptedEngine);
+/// An engine with the same name and other weights.
+pub(super) struct OtherWeights(pub ScriptedEngine);
 
-delegate!(OtherModel {
+delegate!(OtherWeights {
     fn model(&self) -> ModelInfo {
         ModelInfo { fingerprint: "other".to_owned(), ..self.0.model() }
     }
 } generate cached_through rest);
 
-/// A model of another name, whose context has an end.
-pub(super) struct Remote(pub ScriptedEngine, pub &'static str, pub u64);
+/// An engine with another name and a bounded context.
+pub(super) struct BoundedEngine(pub ScriptedEngine, pub &'static str, pub u64);
 
-delegate!(Remote {
+delegate!(BoundedEngine {
     fn model(&self) -> ModelInfo {
         ModelInfo {
             name: self.1.to_owned(),
@@ -61,19 +61,19 @@ delegate!(Remote {
     fn cached_through(&self, _: &str) -> Option<TurnTag> { None }
 } generate rest);
 
-/// Panics when it is asked.
-pub(super) struct Panics(pub ScriptedEngine);
+/// An engine that panics when it is asked to generate.
+pub(super) struct PanickingEngine(pub ScriptedEngine);
 
-delegate!(Panics {
+delegate!(PanickingEngine {
     fn generate(&self, _: Request) -> Result<Generation, EngineError> {
         panic!("an engine with a fault")
     }
 } model cached_through rest);
 
-/// Says these events and is gone.
-pub(super) struct Says(pub ScriptedEngine, pub Vec<EngineEvent>);
+/// An engine that emits these events and then drops its end of the channel.
+pub(super) struct EmittingEngine(pub ScriptedEngine, pub Vec<EngineEvent>);
 
-delegate!(Says {
+delegate!(EmittingEngine {
     fn generate(&self, _: Request) -> Result<Generation, EngineError> {
         let (emitter, generation) = channel(self.1.len().max(1));
         for event in self.1.clone() {
@@ -83,19 +83,19 @@ delegate!(Says {
     }
 } model cached_through rest);
 
-/// Refuses at once.
-pub(super) struct Refuses(pub ScriptedEngine, pub EngineError);
+/// An engine that refuses each request at once.
+pub(super) struct RefusingEngine(pub ScriptedEngine, pub EngineError);
 
-delegate!(Refuses {
+delegate!(RefusingEngine {
     fn generate(&self, _: Request) -> Result<Generation, EngineError> {
         Err(self.1.clone())
     }
 } model cached_through rest);
 
-/// Has no room yet: hands the other end of every answer to the test.
-pub(super) struct Crowded(pub ScriptedEngine, pub tokio::sync::mpsc::Sender<Emitter>);
+/// An engine whose requests stay queued: it hands the emitter of each answer to the test.
+pub(super) struct QueueingEngine(pub ScriptedEngine, pub tokio::sync::mpsc::Sender<Emitter>);
 
-delegate!(Crowded {
+delegate!(QueueingEngine {
     fn generate(&self, _: Request) -> Result<Generation, EngineError> {
         let (emitter, generation) = channel(1);
         self.1.try_send(emitter).expect("the test takes each one");

@@ -1,9 +1,9 @@
-//! Options from four layers, and what is said of them.
+//! Options from four layers, and how they are logged.
 
 use engine::{Options, ScriptedEngine};
 use protocol::{OptionsPatch, ServerEvent};
 
-use super::bench::{Bench, command};
+use super::test_chat::{TestChat, command};
 use crate::TurnCommand;
 
 fn patch(text: &str) -> OptionsPatch {
@@ -11,10 +11,10 @@ fn patch(text: &str) -> OptionsPatch {
 }
 
 #[tokio::test]
-async fn message_over_hello_over_agent_over_defaults() {
+async fn message_overrides_hello_overrides_agent_overrides_defaults() {
     let engine = ScriptedEngine::new([]);
-    let bench = Bench::new(engine.clone());
-    bench.write_agent(
+    let test = TestChat::new(engine.clone());
+    test.write_agent(
         "tester",
         "options: {temperature: 1, topK: 5, min_p: 0.1, seed: 7, stop: [x]}",
     );
@@ -23,8 +23,8 @@ async fn message_over_hello_over_agent_over_defaults() {
         options: patch(r#"{"temperature":0,"topK":null}"#),
         ..command("hi")
     };
-    let handle = bench.chat.start_turn(layered).await.expect("it starts");
-    let events = bench.read(&handle).await;
+    let handle = test.chat.start_turn(layered).await.expect("it starts");
+    let events = test.read(&handle).await;
     let request = engine.requests().remove(0);
     let expected = Options {
         temperature: 0.0,
@@ -36,22 +36,22 @@ async fn message_over_hello_over_agent_over_defaults() {
     let ServerEvent::User(user) = &events[0] else {
         panic!("the first event is the user's")
     };
-    let said = serde_json::to_string(&user.options).expect("options can be written");
+    let logged = serde_json::to_string(&user.options).expect("options can be written");
     let expected = r#"{"temperature":0.0,"topP":0.95,"topK":0,"minP":0.0,"repeatPenalty":1.0,"maxNewTokens":512,"stop":["x"],"sinkTokens":4,"windowTokens":300,"model":"scripted"}"#;
-    assert_eq!((said.as_str(), user.seed), (expected, 7));
+    assert_eq!((logged.as_str(), user.seed), (expected, 7));
 }
 
 #[tokio::test]
-async fn a_seed_is_drawn_for_each_turn_and_said() {
+async fn a_seed_is_drawn_for_each_turn_and_is_exact_in_json() {
     let engine = ScriptedEngine::new([]);
-    let bench = Bench::new(engine.clone());
+    let test = TestChat::new(engine.clone());
     for _ in 0..2 {
-        bench.ask("hi").await;
+        test.ask("hi").await;
     }
     let seeds: Vec<u64> = engine.requests().iter().map(|request| request.seed).collect();
     assert_ne!(seeds[0], seeds[1]);
     assert!(
         seeds.iter().all(|seed| *seed < 1 << 53),
-        "a seed is a number that every client can say again"
+        "a seed is a number that every JSON reader keeps exactly"
     );
 }

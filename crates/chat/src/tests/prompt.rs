@@ -1,10 +1,10 @@
-//! The pure part: which turns become which messages.
+//! The pure part of a prompt: which turns become which messages.
 
 use conversation_store::{Turn, TurnState};
 use engine::{ContextPolicy, EngineError, Message, ModelInfo, Role, Tool, TurnTag};
 
-use crate::prompt::{Fitted, Room, fit, history_limit, messages};
-use crate::rounds::Record;
+use crate::prompt::{FittedPrompt, TokenBudget, fit, history_limit, messages};
+use crate::tool_rounds::ToolRounds;
 
 fn turn(key: u64, state: TurnState) -> Turn {
     Turn {
@@ -44,7 +44,7 @@ fn model(tools: bool) -> ModelInfo {
     }
 }
 
-/// The messages of turns given oldest first, of which the last one is asked.
+/// Checks the messages of turns given oldest first, the last of which is to be answered.
 #[track_caller]
 fn check(turns: Vec<Turn>, expected: &str) {
     let made = messages(turns.into_iter().rev().collect(), &model(true));
@@ -57,7 +57,7 @@ fn check(turns: Vec<Turn>, expected: &str) {
 }
 
 #[test]
-fn answered_and_stopped_turns_are_history() {
+fn answered_and_cancelled_turns_are_history() {
     use TurnState::{Cancelled, Done, Failed, Interrupted, Pending};
     check(Vec::new(), "");
     check(vec![turn(1, Pending)], "q1");
@@ -78,7 +78,7 @@ fn answered_and_stopped_turns_are_history() {
 }
 
 #[test]
-fn ids_are_used_for_the_same_model_only() {
+fn token_ids_are_used_for_the_same_model_only() {
     let other = Turn {
         model: Some("other".to_owned()),
         ..turn(1, TurnState::Done)
@@ -107,7 +107,7 @@ fn question_and_answer_share_a_tag() {
 }
 
 #[test]
-fn the_history_is_bounded_by_the_window() {
+fn the_window_bounds_the_history() {
     let small = history_limit(1);
     assert_eq!((small.turns, small.bytes), (2, 64 << 10));
     let usual = history_limit(2_048);
@@ -115,21 +115,21 @@ fn the_history_is_bounded_by_the_window() {
     assert_eq!(history_limit(u64::MAX).bytes, usize::MAX);
 }
 
-/// A turn that said `look`, asked for a tool, and then said `done`.
+/// A turn that answered `look`, called a tool, and then answered `done`.
 fn turn_with_a_round(key: u64, answered: bool) -> Turn {
-    let mut record = Record::default();
+    let mut rounds = ToolRounds::default();
     let call = engine::ToolCall {
         id: "x".to_owned(),
         name: "now".to_owned(),
         arguments: "{}".to_owned(),
     };
-    record.push("look".to_owned(), vec![call]);
+    rounds.push("look".to_owned(), vec![call]);
     if answered {
-        record.answer("call-1-1", "noon".into());
+        rounds.set_output("call-1-1", "noon".into());
     }
     Turn {
         answer_text: "lookdone".to_owned(),
-        rounds_json: Some(record.to_json()),
+        rounds_json: Some(rounds.to_json()),
         ..turn(key, TurnState::Done)
     }
 }
@@ -152,7 +152,7 @@ fn check_rounds(tools: bool, answered: bool, expected: &str) {
 }
 
 #[test]
-fn rounds_are_told_apart_for_models_with_tools() {
+fn rounds_are_separate_messages_for_models_with_tools() {
     check_rounds(true, true, "user:q1 asks:look tool:noon model:done user:q2");
     check_rounds(false, true, "user:q1 model:lookdone user:q2");
     check_rounds(true, false, "user:q1 model:done user:q2");
@@ -170,19 +170,19 @@ fn long_history(turns: u64) -> Vec<Message> {
 }
 
 #[track_caller]
-fn check_fit(context_tokens: u64, kept: &[u64], left_out: Option<(u64, u64)>) {
-    let room = Room {
+fn check_fit(context_tokens: u64, kept: &[u64], truncated: Option<(u64, u64)>) {
+    let budget = TokenBudget {
         context_tokens,
         max_new_tokens: 10,
     };
-    let Fitted {
+    let FittedPrompt {
         messages,
-        left_out: found,
-    } = fit(long_history(4), None, &[], room).expect("the question fits");
+        truncated: found,
+    } = fit(long_history(4), None, &[], budget).expect("the question fits");
     let mut tags: Vec<u64> = messages.iter().map(|message| message.tag.0).collect();
     tags.dedup();
     let found = found.map(|found| (found.through.0, found.tokens_after(None)));
-    assert_eq!((tags.as_slice(), found), (kept, left_out));
+    assert_eq!((tags.as_slice(), found), (kept, truncated));
     assert!(
         messages.first().is_some_and(|first| first.role == Role::User),
         "no turn is cut in two"
@@ -190,7 +190,7 @@ fn check_fit(context_tokens: u64, kept: &[u64], left_out: Option<(u64, u64)>) {
 }
 
 #[test]
-fn a_bounded_model_sees_the_newest_whole_turns() {
+fn a_bounded_model_gets_the_newest_whole_turns() {
     check_fit(3 * 33 + 15 + 10, &[1, 2, 3, 4], None);
     check_fit(3 * 33 + 15 + 9, &[2, 3, 4], Some((1, 33)));
     check_fit(33 + 15 + 10, &[3, 4], Some((2, 66)));
@@ -199,21 +199,21 @@ fn a_bounded_model_sees_the_newest_whole_turns() {
 
 #[test]
 fn a_question_that_never_fits_is_refused() {
-    let room = Room {
+    let budget = TokenBudget {
         context_tokens: 100,
         max_new_tokens: 1_000,
     };
-    let refused = |system: Option<&str>, tools: &[Tool]| fit(long_history(1), system, tools, room);
+    let fitted = |system: Option<&str>, tools: &[Tool]| fit(long_history(1), system, tools, budget);
     assert!(
-        refused(None, &[]).is_ok(),
-        "an answer may take half of everything and no more"
+        fitted(None, &[]).is_ok(),
+        "an answer is reserved at most half of the context"
     );
     let tool = Tool {
         name: "t".to_owned(),
         description: "d".repeat(90),
         parameters: "{}".to_owned(),
     };
-    for answer in [refused(Some(&"s".repeat(90)), &[]), refused(None, &[tool])] {
+    for answer in [fitted(Some(&"s".repeat(90)), &[]), fitted(None, &[tool])] {
         assert!(
             matches!(answer, Err(EngineError::ContextTooLarge { limit_tokens: 50, .. })),
             "{answer:?}"

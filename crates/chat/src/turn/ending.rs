@@ -1,49 +1,51 @@
-//! How a turn may end, and what the log says of it.
+//! The ways in which a turn ends, with the state and the terminal event of each.
 
 use conversation_store::TurnState;
 use engine::Finished;
 use protocol::{Done, ErrorCode, ErrorEvent, FinishReason, ServerEvent, Timings, Usage};
 
-use crate::wire;
+use crate::frames;
 
 /// The end of a turn.
 #[derive(Debug)]
 pub(crate) enum Ending {
-    /// The engine finished, by itself or because it was asked to.
+    /// The engine finished, by itself or after a cancellation.
     Finished(Finished),
-    /// It was cancelled before the engine took it up.
-    Unasked,
-    /// It can't be completed.
+    /// The turn was cancelled before an engine started it.
+    CancelledBeforeStart,
+    /// The turn can't be completed.
     Failed(ErrorEvent),
-    /// The process ends, or has ended, before the turn.
+    /// The process ends or has ended before the turn.
     Interrupted,
 }
 
 impl Ending {
+    /// Returns the state of the stored turn.
     pub(crate) fn state(&self) -> TurnState {
         match self {
             Self::Finished(finished) => match finished.reason {
                 engine::FinishReason::Stop | engine::FinishReason::Length => TurnState::Done,
                 engine::FinishReason::Cancelled => TurnState::Cancelled,
             },
-            Self::Unasked => TurnState::Cancelled,
+            Self::CancelledBeforeStart => TurnState::Cancelled,
             Self::Failed(_) => TurnState::Failed,
             Self::Interrupted => TurnState::Interrupted,
         }
     }
 
-    /// What the engine said last, if it did.
+    /// Returns the engine's result, if it finished.
     pub(crate) fn finished(&self) -> Option<&Finished> {
         match self {
             Self::Finished(finished) => Some(finished),
-            Self::Unasked | Self::Failed(_) | Self::Interrupted => None,
+            Self::CancelledBeforeStart | Self::Failed(_) | Self::Interrupted => None,
         }
     }
 
+    /// Returns the terminal event.
     pub(crate) fn event(&self) -> ServerEvent {
         match self {
-            Self::Finished(finished) => ServerEvent::Done(wire::done(finished)),
-            Self::Unasked => ServerEvent::Done(Done {
+            Self::Finished(finished) => ServerEvent::Done(frames::done(finished)),
+            Self::CancelledBeforeStart => ServerEvent::Done(Done {
                 finish_reason: FinishReason::Cancelled,
                 usage: Usage::default(),
                 timings: Timings::default(),

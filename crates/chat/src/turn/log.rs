@@ -1,4 +1,4 @@
-//! A turn's pen: writes its events to the log, several commits ahead of their receipts, and its one terminal event.
+//! Appends a turn's events to the log, with a bounded number of unacknowledged commits, and writes its terminal event.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -8,26 +8,27 @@ use protocol::{ErrorCode, ErrorEvent, ServerEvent};
 use tokio::sync::watch;
 
 use super::ending::Ending;
-use super::{Live, stopped};
+use super::{TurnContext, stopped};
 use crate::ChatError;
-use crate::lane::Stop;
+use crate::turn_queue::StopSignal;
 
-/// Appends that may wait for their commit: an engine at a thousand tokens a second doesn't notice a commit of 60 ms.
-const IN_FLIGHT: usize = 64;
-/// First wait before a terminal event that could not be written is tried again; doubled each time.
+/// Appends that may wait for their commit: with these, an engine at a thousand tokens a second isn't slowed by commits
+/// of 60 ms.
+const MAX_IN_FLIGHT: usize = 64;
+/// First wait before writing a terminal event is retried; doubled each time.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
-/// Longest such wait: a disk that has room again is noticed soon enough.
+/// Longest such wait, so that room on a full disk is soon noticed.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
 
-/// What is appended at once.
-pub(super) struct Entry {
+/// One append: events, with changes of the stored turn.
+pub(super) struct LogEntry {
     events: Vec<ServerEvent>,
     answer: Option<AnswerDelta>,
     started: Option<StartedFacts>,
     rounds_json: Option<String>,
 }
 
-impl Entry {
+impl LogEntry {
     pub(super) fn new(events: Vec<ServerEvent>) -> Self {
         Self {
             events,
@@ -59,66 +60,67 @@ impl Entry {
     }
 }
 
-impl From<ServerEvent> for Entry {
+impl From<ServerEvent> for LogEntry {
     fn from(event: ServerEvent) -> Self {
         Self::new(vec![event])
     }
 }
 
-pub(super) struct Log<'a> {
-    live: &'a Live,
+/// The log of one turn, as its only writer.
+pub(super) struct TurnLog<'a> {
+    context: &'a TurnContext,
     receipts: VecDeque<Receipt>,
-    /// Token ids appended so far.
+    /// Token ids that were appended so far.
     ids: Vec<u32>,
-    /// Whether the turn streams.
+    /// True once some engine has started the turn.
     has_started: bool,
 }
 
-impl<'a> Log<'a> {
-    pub(super) fn new(live: &'a Live) -> Self {
+impl<'a> TurnLog<'a> {
+    pub(super) fn new(context: &'a TurnContext) -> Self {
         Self {
-            live,
+            context,
             receipts: VecDeque::new(),
             ids: Vec::new(),
-            has_started: live.resumed.is_some(),
+            has_started: context.resumed.is_some(),
         }
     }
 
-    /// Whether some engine has begun to answer the turn.
+    /// Returns true if some engine has started the turn.
     pub(super) fn has_started(&self) -> bool {
         self.has_started
     }
 
-    /// Queues one entry; it is on disk when its receipt has come.
-    pub(super) async fn append(&mut self, entry: Entry) -> Result<(), StoreError> {
+    /// Appends one entry. It is committed when its receipt has come.
+    pub(super) async fn append(&mut self, entry: LogEntry) -> Result<(), StoreError> {
         if let Some(delta) = &entry.answer {
             self.ids.extend_from_slice(&delta.ids);
         }
         self.has_started |= entry.started.is_some();
         let append = AppendEvents {
-            conversation: self.live.conversation.clone(),
-            turn: self.live.key,
+            conversation: self.context.conversation.clone(),
+            turn: self.context.key,
             events: entry.events.iter().map(|event| self.logged(event)).collect(),
             answer: entry.answer,
             started: entry.started,
             rounds_json: entry.rounds_json,
         };
-        let receipt = self.live.shared.store.enqueue(append).await?;
+        let receipt = self.context.shared.store.enqueue(append).await?;
         self.receipts.push_back(receipt);
         Ok(())
     }
 
-    /// Whether some append has no receipt yet.
+    /// Returns true if some append has no receipt yet.
     pub(super) fn is_waiting(&self) -> bool {
         !self.receipts.is_empty()
     }
 
-    /// Whether no more should be appended before [`Log::committed`] returns.
+    /// Returns true if no more should be appended before [`TurnLog::committed`] returns.
     pub(super) fn is_full(&self) -> bool {
-        self.receipts.len() >= IN_FLIGHT
+        self.receipts.len() >= MAX_IN_FLIGHT
     }
 
-    /// Waits for the oldest receipt. Dropping the future loses nothing.
+    /// Waits for the oldest receipt. Cancel safe.
     pub(super) async fn committed(&mut self) -> Result<(), StoreError> {
         if let Some(oldest) = self.receipts.front_mut() {
             let answer = oldest.await;
@@ -128,26 +130,28 @@ impl<'a> Log<'a> {
         Ok(())
     }
 
-    /// Writes the terminal event. A disk that can't take it is asked again until it can, or until the process is about to end; then
-    /// the turn is found at the next start.
-    pub(super) async fn end(mut self, ending: Ending, stop: &mut watch::Receiver<Stop>) {
+    /// Writes the terminal event. If the disk refuses it, this is retried until the process is about to end; then the
+    /// turn is found at the next start.
+    pub(super) async fn end(mut self, ending: Ending, stop: &mut watch::Receiver<StopSignal>) {
         let ending = match self.flush().await {
             Err(error) if matches!(ending, Ending::Finished(_)) => Ending::Failed(ChatError::Store(error).event()),
             Err(_) | Ok(()) => ending,
         };
-        let figures = &self.live.shared.figures;
+        let metrics = &self.context.shared.metrics;
         let mut end = self.end_turn(&ending);
         let mut wait = FIRST_RETRY;
         loop {
-            let asked = Instant::now();
-            match self.live.shared.store.end_turn(end.clone()).await {
+            let written_at = Instant::now();
+            match self.context.shared.store.end_turn(end.clone()).await {
                 Ok(_) => {
-                    figures.committed(asked.elapsed());
-                    figures.ended(end.state, ending.finished());
-                    return self.tell(&end);
+                    metrics.committed(written_at.elapsed());
+                    metrics.ended(end.state, ending.finished());
+                    return self.trace_end(&end);
                 }
-                Err(error @ (StoreError::Write { .. } | StoreError::Read { .. })) => self.tell_trouble(&error),
-                // The conversation was deleted meanwhile: nobody waits for an end.
+                Err(error @ (StoreError::Write { .. } | StoreError::Read { .. })) => {
+                    self.report_persist_failure(&error)
+                }
+                // The conversation was deleted meanwhile, so no end is needed.
                 Err(StoreError::Gone { .. }) => return,
                 Err(StoreError::IllegalTransition { from, .. }) if !from.is_terminal() => {
                     let fault = ErrorEvent::new(
@@ -159,42 +163,43 @@ impl<'a> Log<'a> {
                 }
                 Err(error) => return self.warn(&error),
             }
-            // What it was told while it still ran is not told again.
-            if *stop.borrow() == Stop::Interrupt {
+            // A signal that came while the turn ran is not received again below.
+            if *stop.borrow() == StopSignal::Shutdown {
                 return;
             }
             tokio::select! {
-                stopped = stopped(stop) => if stopped == Stop::Interrupt { return },
+                stopped = stopped(stop) => if stopped == StopSignal::Shutdown { return },
                 () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST_RETRY),
             }
         }
     }
 
-    /// Sees to it that what was appended is on disk, and writes no end.
+    /// Waits until all appends are committed, and writes no terminal event.
     pub(super) async fn leave_open(mut self) {
         if let Err(error) = self.flush().await {
             self.warn(&error);
         }
-        let (conversation, turn) = (&self.live.conversation, &self.live.turn_id);
+        let (conversation, turn) = (&self.context.conversation, &self.context.turn_id);
         tracing::info!(conversation, turn, "a turn that waits for a tool is left open");
     }
 
+    /// Waits for all receipts; returns the first error.
     async fn flush(&mut self) -> Result<(), StoreError> {
-        let mut first_fault = Ok(());
+        let mut first_error = Ok(());
         while self.is_waiting() {
-            first_fault = first_fault.and(self.committed().await);
+            first_error = first_error.and(self.committed().await);
         }
-        first_fault
+        first_error
     }
 
     fn end_turn(&self, ending: &Ending) -> EndTurn {
         let ids = match ending {
             Ending::Finished(finished) if finished.answer_ids != self.ids => Some(finished.answer_ids.clone()),
-            Ending::Finished(_) | Ending::Unasked | Ending::Failed(_) | Ending::Interrupted => None,
+            Ending::Finished(_) | Ending::CancelledBeforeStart | Ending::Failed(_) | Ending::Interrupted => None,
         };
         EndTurn {
-            conversation: self.live.conversation.clone(),
-            turn: self.live.key,
+            conversation: self.context.conversation.clone(),
+            turn: self.context.key,
             state: ending.state(),
             answer_text: None,
             answer_ids: ids,
@@ -205,34 +210,38 @@ impl<'a> Log<'a> {
     fn logged(&self, event: &ServerEvent) -> NewEvent {
         NewEvent {
             kind: event.kind().to_owned(),
-            at_ms: (self.live.shared.settings.clock)(),
+            at_ms: (self.context.shared.settings.clock)(),
             json: event.fields(),
         }
     }
 
-    fn tell(&self, end: &EndTurn) {
-        let (conversation, turn, state) = (&self.live.conversation, &self.live.turn_id, end.state.as_str());
+    fn trace_end(&self, end: &EndTurn) {
+        let (conversation, turn, state) = (&self.context.conversation, &self.context.turn_id, end.state.as_str());
         tracing::info!(conversation, turn, state, tokens = self.ids.len(), "a turn has ended");
     }
 
-    /// Tells whoever follows the turn how many answers its engine computes before its own.
-    pub(crate) fn tell_ahead(&self, ahead: usize) {
-        let live = self.live;
-        live.shared.lanes.tell_ahead(&live.conversation, &live.turn_id, ahead);
+    /// Reports to the turn's followers how many answers its engine computes before its own.
+    pub(super) fn report_position(&self, ahead: usize) {
+        let context = self.context;
+        context
+            .shared
+            .queues
+            .set_engine_position(&context.conversation, &context.turn_id, ahead);
     }
 
-    /// The turn is over, and no reader can know: the log, which would say so, can't be written.
-    fn tell_trouble(&self, error: &StoreError) {
+    /// Reports to the turn's followers that its end can't be written, which the log itself can't show.
+    fn report_persist_failure(&self, error: &StoreError) {
         self.warn(error);
-        let live = self.live;
+        let context = self.context;
         let message = format!("the end of the turn can't be stored yet, and is tried again: {error}");
-        let trouble = ErrorEvent::new(ErrorCode::Internal, message);
-        live.shared
-            .lanes
-            .tell_trouble(&live.conversation, &live.turn_id, trouble);
+        let failure = ErrorEvent::new(ErrorCode::Internal, message);
+        context
+            .shared
+            .queues
+            .report_persist_failure(&context.conversation, &context.turn_id, failure);
     }
 
     fn warn(&self, error: &StoreError) {
-        tracing::error!(conversation = self.live.conversation, turn = self.live.turn_id, %error, "a turn's end is not stored");
+        tracing::error!(conversation = self.context.conversation, turn = self.context.turn_id, %error, "a turn's end is not stored");
     }
 }

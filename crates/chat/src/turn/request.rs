@@ -1,4 +1,4 @@
-//! What the engine is asked: the messages after its cache, or the history.
+//! Prepares the request to an engine: the messages after its cache, or the whole history.
 
 use std::sync::Arc;
 
@@ -6,75 +6,77 @@ use conversation_store::{PathLimit, PathStart, StoreError, Turn, TurnKey};
 use engine::{ContextPolicy, Engine, Message, ModelInfo, Request, Tool, TurnTag};
 use protocol::ToolDefinition;
 
-use super::{Broken, Live};
-use crate::prompt::{self, LeftOut, Room};
-use crate::rounds::{MAX_ROUNDS, Record};
+use super::{TurnContext, TurnError};
+use crate::prompt::{self, TokenBudget, Truncated};
+use crate::tool_rounds::{MAX_ROUNDS, ToolRounds};
 
-/// Reads of one path: turns that are no part of the prompt must not hide those before them, and a run of failures that has no
-/// end must not be read to its end each time.
+/// Reads of one path: turns that are no part of the prompt must not hide earlier ones, and a long run of failures must
+/// not be read to its end each time.
 const MAX_READS: usize = 64;
 
-/// Where a request goes on from.
+/// Where the prompt's history comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
-    /// From the engine's cache where it is on the turn's path.
+pub(super) enum PromptSource {
+    /// The engine's cache, if it is on the turn's path.
     Cache,
-    /// From the log alone.
+    /// The log alone.
     History,
 }
 
-/// A request, and the turns that had to be left out of it.
-pub(super) struct Asked {
+/// A request, with the turns that were truncated for it.
+pub(super) struct PreparedRequest {
     pub request: Request,
-    pub left_out: Option<LeftOut>,
+    pub truncated: Option<Truncated>,
 }
 
+/// Prepares the request of the next round.
 pub(super) async fn request(
-    live: &Live,
+    context: &TurnContext,
     engine: &Arc<dyn Engine>,
-    record: &Record,
-    source: Source,
-) -> Result<Asked, Broken> {
+    rounds: &ToolRounds,
+    source: PromptSource,
+) -> Result<PreparedRequest, TurnError> {
     let model = engine.model();
-    // A round goes on from what tools gave, and no cache ends there.
-    let source = if record.rounds.is_empty() {
+    // A round continues after tool outputs, and no cache ends there.
+    let source = if rounds.rounds.is_empty() {
         source
     } else {
-        Source::History
+        PromptSource::History
     };
-    let (continues_from, path) = path(live, engine, &model, source).await?;
+    let (continues_from, path) = path(context, engine, &model, source).await?;
     let mut messages = prompt::messages(path, &model);
-    messages.extend(record.messages(TurnTag(live.key)));
-    let is_last = record.rounds.len() + 1 >= MAX_ROUNDS;
-    let tools = live.tools.iter().filter(|_| !is_last).map(tool).collect();
+    messages.extend(rounds.messages(TurnTag(context.key)));
+    let is_last = rounds.rounds.len() + 1 >= MAX_ROUNDS;
+    let tools = context.tools.iter().filter(|_| !is_last).map(tool).collect();
     let mut request = Request {
-        conversation: live.conversation.clone(),
-        system: live.system.clone(),
+        conversation: context.conversation.clone(),
+        system: context.system.clone(),
         continues_from,
         messages,
         tools,
-        options: live.options.clone(),
-        seed: live.seed,
+        options: context.options.clone(),
+        seed: context.seed,
     };
-    let left_out = match model.context {
+    let truncated = match model.context {
         ContextPolicy::Rolling => None,
-        ContextPolicy::Bounded => leave_out(&mut request, &model)?,
+        ContextPolicy::Bounded => truncate(&mut request, &model)?,
     };
-    Ok(Asked { request, left_out })
+    Ok(PreparedRequest { request, truncated })
 }
 
-/// Cuts a request to what a bounded model holds.
-fn leave_out(request: &mut Request, model: &ModelInfo) -> Result<Option<LeftOut>, Broken> {
+/// Truncates a request to the context of a bounded model.
+fn truncate(request: &mut Request, model: &ModelInfo) -> Result<Option<Truncated>, TurnError> {
     let messages: Vec<Message> = std::mem::take(&mut request.messages);
-    let room = Room {
+    let budget = TokenBudget {
         context_tokens: model.context_tokens,
         max_new_tokens: u64::from(request.options.max_new_tokens),
     };
-    let fitted = prompt::fit(messages, request.system.as_deref(), &request.tools, room).map_err(Broken::Engine)?;
+    let fitted = prompt::fit(messages, request.system.as_deref(), &request.tools, budget).map_err(TurnError::Engine)?;
     request.messages = fitted.messages;
-    Ok(fitted.left_out)
+    Ok(fitted.truncated)
 }
 
+/// Converts a tool's definition for the engine.
 fn tool(definition: &ToolDefinition) -> Tool {
     Tool {
         name: definition.name.clone(),
@@ -83,51 +85,53 @@ fn tool(definition: &ToolDefinition) -> Tool {
     }
 }
 
-/// The turn that the engine's cache ends with, if it is on the way, and the turns after it; else the history.
+/// Returns the turn with which the engine's cache ends and the turns after it, if the cache is on the path; else the
+/// history.
 async fn path(
-    live: &Live,
+    context: &TurnContext,
     engine: &Arc<dyn Engine>,
     model: &ModelInfo,
-    source: Source,
+    source: PromptSource,
 ) -> Result<(Option<TurnTag>, Vec<Turn>), StoreError> {
     let window = match model.context {
-        ContextPolicy::Rolling => live.options.window_tokens.map_or(model.window_tokens, u64::from),
+        ContextPolicy::Rolling => context.options.window_tokens.map_or(model.window_tokens, u64::from),
         ContextPolicy::Bounded => model.context_tokens,
     };
     let history = prompt::history_limit(window);
     let cached = match source {
-        Source::Cache => engine.cached_through(&live.conversation),
-        Source::History => None,
+        PromptSource::Cache => engine.cached_through(&context.conversation),
+        PromptSource::History => None,
     };
     if let Some(tag) = cached {
         let limit = PathLimit {
             until: Some(tag.0),
             ..history
         };
-        let (path, before) = read_path(live, limit).await?;
-        if before == Some(tag.0) && is_history(live, tag, history).await? {
+        let (path, before) = read_path(context, limit).await?;
+        if before == Some(tag.0) && is_history(context, tag, history).await? {
             return Ok((Some(tag), path));
         }
     }
-    let (path, _) = read_path(live, history).await?;
+    let (path, _) = read_path(context, history).await?;
     Ok((None, path))
 }
 
-/// The turn and those before it that are part of its prompt, newest first, and the turn before the oldest that was looked at.
-async fn read_path(live: &Live, limit: PathLimit) -> Result<(Vec<Turn>, Option<TurnKey>), StoreError> {
-    let (mut path, mut before) = (Vec::new(), Some(live.key));
+/// Returns the turn and the earlier ones that are part of its prompt, newest first, and the parent of the oldest turn
+/// read.
+async fn read_path(context: &TurnContext, limit: PathLimit) -> Result<(Vec<Turn>, Option<TurnKey>), StoreError> {
+    let (mut path, mut before) = (Vec::new(), Some(context.key));
     for _ in 0..MAX_READS {
         let Some(start) = before.filter(|key| Some(*key) != limit.until) else {
             break;
         };
-        let store = &live.shared.store;
-        let turns = store.path(&live.conversation, PathStart::Turn(start), limit).await?;
+        let store = &context.shared.store;
+        let turns = store.path(&context.conversation, PathStart::Turn(start), limit).await?;
         let (seen, kept) = (turns.len(), path.len());
         before = turns.last().and_then(|oldest| oldest.parent);
         path.extend(
             turns
                 .into_iter()
-                .filter(|turn| turn.key == live.key || prompt::is_part(turn)),
+                .filter(|turn| turn.key == context.key || prompt::is_part(turn)),
         );
         if path.len() - kept == seen || prompt::is_enough(&path, limit) {
             break;
@@ -136,11 +140,13 @@ async fn read_path(live: &Live, limit: PathLimit) -> Result<(Vec<Turn>, Option<T
     Ok((path, before))
 }
 
-/// Whether the turn that a cache ends with is part of the prompt. The engine may have finished an answer that the log could not
-/// take: that turn has failed, and what the cache holds of it never was.
-async fn is_history(live: &Live, cached: TurnTag, limit: PathLimit) -> Result<bool, StoreError> {
+/// Returns true if the turn with which a cache ends is part of the prompt. An answer may be finished in the engine and
+/// refused by the log: its turn has failed, and must not be continued.
+async fn is_history(context: &TurnContext, cached: TurnTag, limit: PathLimit) -> Result<bool, StoreError> {
     let alone = PathLimit { turns: 1, ..limit };
-    let store = &live.shared.store;
-    let turns = store.path(&live.conversation, PathStart::Turn(cached.0), alone).await?;
+    let store = &context.shared.store;
+    let turns = store
+        .path(&context.conversation, PathStart::Turn(cached.0), alone)
+        .await?;
     Ok(turns.first().is_some_and(prompt::is_part))
 }

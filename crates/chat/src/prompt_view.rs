@@ -1,4 +1,6 @@
-//! What the model saw of a turn, rebuilt from the log.
+//! The prompt view: what the model got of a turn, rebuilt from the log.
+//!
+//! A turn id goes in, a [`Prompt`] comes out. It never generates and changes nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,16 +10,17 @@ use engine::{ContextPolicy, Engine, EngineError, Message, Options, Rendered, Req
 use protocol::{EffectiveOptions, Prompt, PromptPart, PromptPartKind, PromptWindow, Started};
 use sha2::{Digest, Sha256};
 
+use crate::agent_snapshot::AgentSnapshot;
 use crate::command::hex;
-use crate::system::Snapshot;
 use crate::{ChatError, Shared, prompt};
 
-/// Bytes of text and ids of one epoch that are rendered at once: hundreds of windows, and a second of work.
+/// Bytes of text and ids of one epoch that may be rendered: hundreds of windows, and a second of work.
 const MAX_EPOCH_BYTES: usize = 8 << 20;
 
-/// Events that are read at once when the turn's `started` event is looked for.
+/// Events read per query while searching the turn's `started` event.
 const EVENTS_AT_ONCE: usize = 256;
 
+/// Rebuilds the prompt of a turn.
 pub(crate) async fn prompt(shared: &Shared, conversation: &str, turn_id: &str) -> Result<Prompt, ChatError> {
     let found = shared.store.turn(conversation, turn_id).await?;
     let turn = found.ok_or_else(|| ChatError::turn_not_found(conversation, turn_id))?;
@@ -34,16 +37,16 @@ pub(crate) async fn prompt(shared: &Shared, conversation: &str, turn_id: &str) -
     let model = engine.model();
     let messages = prompt::messages(path, &model);
     let (system, key, fingerprint) = (snapshot.system(), turn.key, model.fingerprint);
-    let whole = tokio::task::spawn_blocking(move || match model.context {
+    let epoch = tokio::task::spawn_blocking(move || match model.context {
         ContextPolicy::Rolling => render(&*engine, system, messages, key),
         ContextPolicy::Bounded => render_whole(&*engine, system, messages, key),
     });
-    let whole = whole.await.map_err(|_| ChatError::Gone)??;
+    let epoch = epoch.await.map_err(|_| ChatError::Gone)??;
     let same_model = turn.model.as_deref() == Some(fingerprint.as_str());
-    let view = View {
+    let view = PromptView {
         turn,
         names,
-        whole,
+        epoch,
         same_model,
         sink_tokens: u64::from(options.sink_tokens),
         window_tokens,
@@ -51,7 +54,7 @@ pub(crate) async fn prompt(shared: &Shared, conversation: &str, turn_id: &str) -
     Ok(view.prompt(snapshot))
 }
 
-async fn snapshot(shared: &Shared, turn: &Turn) -> Result<Snapshot, ChatError> {
+async fn snapshot(shared: &Shared, turn: &Turn) -> Result<AgentSnapshot, ChatError> {
     let json = shared.store.agent_snapshot(&turn.agent_hash).await?;
     let read = json.and_then(|json| serde_json::from_str(&json).ok());
     read.ok_or_else(|| ChatError::BadRecord {
@@ -60,7 +63,7 @@ async fn snapshot(shared: &Shared, turn: &Turn) -> Result<Snapshot, ChatError> {
     })
 }
 
-/// The turns from the asked one back to the first of its epoch, newest first. A turn that never started sees only itself.
+/// Returns the turns from `turn` back to the first of its epoch, newest first; only itself if it never started.
 async fn epoch_path(shared: &Shared, turn: &Turn) -> Result<Vec<Turn>, ChatError> {
     let (store, conversation) = (&shared.store, turn.conversation.as_str());
     let first = turn.epoch.unwrap_or(turn.key);
@@ -89,26 +92,26 @@ async fn epoch_path(shared: &Shared, turn: &Turn) -> Result<Vec<Turn>, ChatError
     Ok(path)
 }
 
-/// The engine of the model that answered; of the one that was asked for when none has.
+/// Returns the engine of the model that answered; of the requested one if none has.
 fn engine(
     shared: &Shared,
     started: Option<&Started>,
     options: &EffectiveOptions,
 ) -> Result<Arc<dyn Engine>, EngineError> {
-    // Logs of before there was a choice don't say which.
-    let asked = Some(options.model.as_str()).filter(|model| !model.is_empty());
-    let model = started.map(|started| started.model.as_str()).or(asked);
+    // Logs from before models could be chosen don't name one.
+    let requested = Some(options.model.as_str()).filter(|model| !model.is_empty());
+    let model = started.map(|started| started.model.as_str()).or(requested);
     let default = shared.models.default_model();
-    // A model that is here no more is rendered as the default one would, and the answer says that it is another.
+    // A model that is no longer available is rendered as the default one would, and the answer marks it as another.
     let engine = shared.models.engine(model.unwrap_or(default));
     engine.or_else(|_| shared.models.engine(default))
 }
 
-/// The turn's `started` event; `None` when it never started.
+/// Finds the turn's `started` event; returns `None` if it never started.
 async fn started(shared: &Shared, turn: &Turn) -> Result<Option<Started>, ChatError> {
     let mut after = turn.first_seq;
     while turn.model.is_some() {
-        // The turns before this one, which were still running when it began, end before it starts; so this ends.
+        // Turns that were still running when this one began end before it starts, so the search is bounded.
         let events = shared.store.events(&turn.conversation, after, EVENTS_AT_ONCE).await?;
         let Some(last) = events.last() else { break };
         after = last.seq;
@@ -125,14 +128,14 @@ async fn started(shared: &Shared, turn: &Turn) -> Result<Option<Started>, ChatEr
     Ok(None)
 }
 
-/// The whole epoch, also the part of it that no window holds any more: the system part with a lone question before, and every
-/// message as if it went on from there.
+/// Renders the whole epoch, including the part that has left the window: the system part, taken from a rendering with a
+/// lone question, and then all messages as a continuation of it.
 fn render(
     engine: &dyn Engine,
     system: Option<String>,
     messages: Vec<Message>,
     key: TurnKey,
-) -> Result<Whole, EngineError> {
+) -> Result<RenderedEpoch, EngineError> {
     let question: Vec<Message> = messages.last().cloned().into_iter().collect();
     let request = |system: Option<String>, continues_from: Option<TurnTag>, messages: Vec<Message>| Request {
         conversation: String::new(),
@@ -144,32 +147,32 @@ fn render(
         seed: 0,
     };
     let alone = engine.render(&request(None, Some(TurnTag(key)), question.clone()))?;
-    let mut whole = engine.render(&request(system, None, question))?;
+    let mut epoch = engine.render(&request(system, None, question))?;
     let rest = engine.render(&request(None, Some(TurnTag(key)), messages))?;
-    let system_tokens = whole.ids.len().saturating_sub(alone.ids.len());
-    whole.ids.truncate(system_tokens);
-    whole.text.truncate(whole.text.len().saturating_sub(alone.text.len()));
-    whole.spans.retain(|span| span.kind == SpanKind::System);
-    whole.ids.extend(rest.ids);
-    whole.text.push_str(&rest.text);
+    let system_tokens = epoch.ids.len().saturating_sub(alone.ids.len());
+    epoch.ids.truncate(system_tokens);
+    epoch.text.truncate(epoch.text.len().saturating_sub(alone.text.len()));
+    epoch.spans.retain(|span| span.kind == SpanKind::System);
+    epoch.ids.extend(rest.ids);
+    epoch.text.push_str(&rest.text);
     let shift = |span: Span| Span {
         tokens: span.tokens.start + system_tokens..span.tokens.end + system_tokens,
         ..span
     };
-    whole.spans.extend(rest.spans.into_iter().map(shift));
-    Ok(Whole {
+    epoch.spans.extend(rest.spans.into_iter().map(shift));
+    Ok(RenderedEpoch {
         question: alone,
-        rendered: whole,
+        rendered: epoch,
     })
 }
 
-/// What a model without an epoch would be sent: the messages with the system part, and the turn's own question.
+/// Renders what a bounded model would be sent: the system part with all messages, and the turn's own question.
 fn render_whole(
     engine: &dyn Engine,
     system: Option<String>,
     messages: Vec<Message>,
     key: TurnKey,
-) -> Result<Whole, EngineError> {
+) -> Result<RenderedEpoch, EngineError> {
     let request = |system: Option<String>, messages: Vec<Message>| Request {
         conversation: String::new(),
         system,
@@ -184,32 +187,35 @@ fn render_whole(
         .filter(|message| message.tag == TurnTag(key))
         .cloned()
         .collect();
-    Ok(Whole {
+    Ok(RenderedEpoch {
         question: engine.render(&request(None, own))?,
         rendered: engine.render(&request(system, messages))?,
     })
 }
 
-/// An epoch up to the turn's question.
-struct Whole {
-    /// The turn's own question, with the template's words around it.
+/// An epoch up to the turn's question, rendered.
+struct RenderedEpoch {
+    /// The turn's own question, with the template's literals around it.
     question: Rendered,
+    /// The epoch with its system part, ending with the question.
     rendered: Rendered,
 }
 
-struct View {
+/// All that a [`Prompt`] is made of.
+struct PromptView {
     turn: Turn,
-    /// Keys and ids of the epoch's turns.
+    /// The ids of the epoch's turns, by key.
     names: HashMap<TurnKey, String>,
-    whole: Whole,
+    epoch: RenderedEpoch,
+    /// True if the engine has the weights that answered.
     same_model: bool,
     sink_tokens: u64,
     window_tokens: u64,
 }
 
-impl View {
-    fn prompt(self, snapshot: Snapshot) -> Prompt {
-        let rendered = &self.whole.rendered;
+impl PromptView {
+    fn prompt(self, snapshot: AgentSnapshot) -> Prompt {
+        let rendered = &self.epoch.rendered;
         let ids: Vec<u8> = rendered.ids.iter().flat_map(|id| id.to_le_bytes()).collect();
         let parts: Vec<PromptPart> = rendered.spans.iter().map(|span| self.part(span)).collect();
         Prompt {
@@ -228,8 +234,8 @@ impl View {
     }
 
     fn segment(&self) -> PromptPart {
-        let end = self.whole.rendered.ids.len() as u64;
-        let question = &self.whole.question;
+        let end = self.epoch.rendered.ids.len() as u64;
+        let question = &self.epoch.question;
         PromptPart {
             kind: PromptPartKind::User,
             turn_id: Some(self.turn.turn_id.clone()),
@@ -256,9 +262,9 @@ impl View {
         }
     }
 
-    /// Sinks are the system part at least; the window is what is left of the newest tokens.
+    /// Returns sinks, at least the system part, and the window, the newest of the other tokens.
     fn window(&self) -> PromptWindow {
-        let rendered = &self.whole.rendered;
+        let rendered = &self.epoch.rendered;
         let end = rendered.ids.len() as u64;
         let system = rendered.spans.iter().find(|span| span.kind == SpanKind::System);
         let system_tokens = system.map_or(0, |span| span.tokens.end as u64);

@@ -1,4 +1,4 @@
-//! Many conversations at once, with turns stopped at any moment: every promise holds for each of them.
+//! Many conversations at once, with turns cancelled at any moment: each log stays whole.
 
 use std::collections::HashMap;
 
@@ -6,13 +6,13 @@ use conversation_store::{Event, TurnState};
 use engine::{Script, ScriptedEngine};
 use protocol::ServerEvent;
 
-use super::bench::{Bench, command, parsed};
+use super::test_chat::{TestChat, parsed};
 use crate::{Chat, TurnCommand};
 
 const CONVERSATIONS: u64 = 16;
 const TURNS: u64 = 6;
 
-/// The same numbers in every run.
+/// Returns scattered numbers, the same in every run.
 fn scattered(seed: u64) -> u64 {
     let mixed = (seed ^ (seed >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33
@@ -32,29 +32,30 @@ fn answers() -> impl Iterator<Item = Script> {
     })
 }
 
-/// Starts the turns of one conversation, and stops some of them.
+/// Starts the turns of one conversation and cancels some of them.
 async fn converse(chat: Chat, conversation: u64) {
     for turn in 0..TURNS {
         let number = scattered(conversation * 100 + turn);
-        let said = TurnCommand {
+        let command = TurnCommand {
             conversation_id: Some(format!("c{conversation}")),
-            ..command("hi")
+            ..super::test_chat::command("hi")
         };
-        let handle = chat.start_turn(said).await.expect("it starts");
+        let handle = chat.start_turn(command).await.expect("it starts");
         for _ in 0..number % 50 {
             tokio::task::yield_now().await;
         }
         if number.is_multiple_of(3) {
             chat.cancel(&handle.conversation_id, &handle.turn_id)
                 .await
-                .expect("it is there");
+                .expect("the turn exists");
         }
     }
 }
 
-/// Checks a log: no gap, and each turn is its user's words, then the rest, then one end, with the answer that is stored.
-async fn check(bench: &Bench, conversation: &str) {
-    let events = bench.store.events(conversation, 0, 1_000).await.expect("readable");
+/// Checks a log: `seq` has no gap, each turn begins with `user` and has one terminal event, its last, and its tokens
+/// are the stored answer.
+async fn check(test: &TestChat, conversation: &str) {
+    let events = test.store.events(conversation, 0, 1_000).await.expect("readable");
     assert!(events.iter().zip(1..).all(|(event, seq)| event.seq == seq), "no gap");
     let mut turns: HashMap<String, Vec<&Event>> = HashMap::new();
     for event in &events {
@@ -82,7 +83,7 @@ async fn check(bench: &Bench, conversation: &str) {
                 }
             })
             .collect();
-        let turn = bench
+        let turn = test
             .store
             .turn(conversation, &turn_id)
             .await
@@ -97,17 +98,17 @@ async fn check(bench: &Bench, conversation: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn every_turn_of_a_crowd_ends_once() {
-    let bench = Bench::new(ScriptedEngine::new(answers()));
-    let talks: Vec<_> = (0..CONVERSATIONS)
-        .map(|i| tokio::spawn(converse(bench.chat.clone(), i)))
+async fn each_of_many_turns_ends_once() {
+    let test = TestChat::new(ScriptedEngine::new(answers()));
+    let conversations: Vec<_> = (0..CONVERSATIONS)
+        .map(|i| tokio::spawn(converse(test.chat.clone(), i)))
         .collect();
-    for talk in talks {
-        talk.await.expect("no start fails");
+    for conversation in conversations {
+        conversation.await.expect("no start fails");
     }
-    bench.chat.shared.lanes.idle().await;
+    test.chat.shared.queues.idle().await;
     for conversation in 0..CONVERSATIONS {
-        check(&bench, &format!("c{conversation}")).await;
+        check(&test, &format!("c{conversation}")).await;
     }
-    assert_eq!(bench.store.running().await.expect("readable"), []);
+    assert_eq!(test.store.running().await.expect("readable"), []);
 }

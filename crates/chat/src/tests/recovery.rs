@@ -1,10 +1,10 @@
-//! After a crash: what was running ends as interrupted, and is no history.
+//! After a crash: turns that were running end as interrupted and are left out of history.
 
 use conversation_store::{NewEvent, NewTurn, Parent, StartedFacts, TurnState};
 use engine::ScriptedEngine;
 use protocol::ServerEvent;
 
-use super::bench::{Bench, parsed, requests, tokens};
+use super::test_chat::{TestChat, parsed, requests, tokens};
 
 fn left_behind(turn_id: &str) -> NewTurn {
     NewTurn {
@@ -27,10 +27,10 @@ fn left_behind(turn_id: &str) -> NewTurn {
 }
 
 #[tokio::test]
-async fn turns_that_were_running_end_as_interrupted() {
-    let bench = Bench::new(ScriptedEngine::new([tokens(&["A"])]));
-    bench.ask("one").await;
-    let streaming = bench.store.begin_turn(left_behind("s")).await.expect("stored");
+async fn recovery_ends_running_turns_as_interrupted() {
+    let test = TestChat::new(ScriptedEngine::new([tokens(&["A"])]));
+    test.ask("one").await;
+    let streaming = test.store.begin_turn(left_behind("s")).await.expect("stored");
     let started = StartedFacts {
         model: "scripted-1".to_owned(),
         prompt_tokens: 1,
@@ -51,20 +51,20 @@ async fn turns_that_were_running_end_as_interrupted() {
         started: Some(started),
         rounds_json: None,
     };
-    bench.store.append(append).await.expect("stored");
-    bench.store.begin_turn(left_behind("p")).await.expect("stored");
+    test.store.append(append).await.expect("stored");
+    test.store.begin_turn(left_behind("p")).await.expect("stored");
 
     let engine = ScriptedEngine::new([]);
-    let bench = bench.restart(engine.clone());
-    assert_eq!(bench.chat.recover().await.expect("readable"), 2);
-    assert_eq!(bench.chat.recover().await.expect("readable"), 0);
+    let test = test.restart(engine.clone());
+    assert_eq!(test.chat.recover().await.expect("readable"), 2);
+    assert_eq!(test.chat.recover().await.expect("readable"), 0);
     for turn_id in ["s", "p"] {
-        let turn = bench.store.turn("c", turn_id).await.expect("readable").expect("stored");
+        let turn = test.store.turn("c", turn_id).await.expect("readable").expect("stored");
         assert_eq!(turn.state, TurnState::Interrupted);
     }
-    let half = bench.store.turn("c", "s").await.expect("readable").expect("stored");
+    let half = test.store.turn("c", "s").await.expect("readable").expect("stored");
     assert_eq!(half.answer_text, "half", "what was generated stays readable");
-    let events = bench.store.events("c", 0, 100).await.expect("readable");
+    let events = test.store.events("c", 0, 100).await.expect("readable");
     let errors: Vec<ServerEvent> = events
         .iter()
         .filter(|event| event.kind == "error")
@@ -77,6 +77,6 @@ async fn turns_that_were_running_end_as_interrupted() {
         };
         assert_eq!((error.code.as_str(), error.retryable), ("interrupted", true));
     }
-    bench.ask("three").await;
+    test.ask("three").await;
     assert_eq!(requests(&engine), ["User one | Assistant A[0] | User three"]);
 }

@@ -1,19 +1,22 @@
-//! From the engine's words and the store's rows to the wire's.
+//! Converts stored events and the engine's results to wire types.
+//!
+//! Pure: a row or a result goes in, a frame or a wire type comes out.
 
 use conversation_store::Event;
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 use protocol::{Done, Envelope, FinishReason, ServerEvent, Timings, Token, Usage, frame};
 
-/// A logged event as the text frame that a socket sends.
+/// Returns a logged event as the text frame that a socket sends.
 #[must_use]
 pub fn logged_frame(conversation_id: &str, event: &Event) -> String {
     frame(&event.kind, &event.json, &envelope(conversation_id, event))
 }
 
-/// One frame for a run of `token` events, for a reader that is behind: their text joined, `firstSeq` and the last `seq`.
+/// Joins consecutive `token` events into one frame, for a reader that is behind: their text, `firstSeq` and the last
+/// `seq`.
 ///
-/// `None` when the events are not all tokens of one turn with consecutive numbers; they are then sent one by one.
+/// Returns `None` unless all events are tokens of one turn with consecutive numbers; they are then sent one by one.
 #[must_use]
 pub fn joined_tokens(conversation_id: &str, events: &[Event]) -> Option<String> {
     let (first, last) = (events.first()?, events.last()?);
@@ -36,7 +39,7 @@ pub fn joined_tokens(conversation_id: &str, events: &[Event]) -> Option<String> 
     Some(ServerEvent::Token(joined).frame(&envelope(conversation_id, last)))
 }
 
-/// A time in milliseconds since 1970 as RFC 3339, UTC, with milliseconds.
+/// Formats a time in milliseconds since 1970 as RFC 3339, UTC, with milliseconds.
 #[must_use]
 pub fn rfc3339(at_ms: i64) -> String {
     /// Milliseconds, always all three digits.
@@ -54,6 +57,7 @@ fn envelope(conversation_id: &str, event: &Event) -> Envelope {
     }
 }
 
+/// Converts the end of an engine's answer to the wire's `done`.
 pub(crate) fn done(finished: &engine::Finished) -> Done {
     let usage = finished.usage;
     let timings = finished.timings;
@@ -82,7 +86,7 @@ pub(crate) fn done(finished: &engine::Finished) -> Done {
     }
 }
 
-/// Microseconds are all that a clock is good for; infinities and NaN, which JSON can't say, become 0.
+/// Rounds milliseconds to a clock's precision, microseconds; infinities and NaN, which JSON lacks, become 0.
 fn thousandths(value: f64) -> f64 {
     if value.is_finite() {
         (value * 1000.0).round() / 1000.0

@@ -1,7 +1,7 @@
-//! What a chat counts of its turns: how they ended, how many tokens they had, how fast they were.
+//! Counters and histograms of a chat's turns: how they ended, how many tokens they had, how fast they were.
 //!
-//! The ends of turns go in, [`TurnMetrics`] come out whenever somebody asks. Counting is adding to a few numbers that everyone shares; no
-//! turn waits for it, and no word of a turn is in it.
+//! The ends of turns go in, [`TurnMetrics`] come out. Counting adds to a few shared atomics: it never blocks a turn,
+//! and it never contains text of one.
 
 use std::array;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,62 +10,62 @@ use std::time::Duration;
 use conversation_store::TurnState;
 use engine::Finished;
 
-/// Upper bounds of the buckets, in seconds: from a token of a small model on a GPU to a long prompt on a laptop, each about 2.5 times the one
-/// before.
+/// Upper bounds of the buckets, in seconds: from a token of a small model on a GPU to a long prompt on a laptop, each
+/// about 2.5 times the one before.
 const BOUNDS: [f64; 13] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
 ];
 
 /// The states in which a turn may end.
-const ENDS: [TurnState; 4] = [
+const TERMINAL_STATES: [TurnState; 4] = [
     TurnState::Done,
     TurnState::Cancelled,
     TurnState::Failed,
     TurnState::Interrupted,
 ];
 
-/// What was counted since the chat was made.
+/// The metrics of all turns since the chat was created.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TurnMetrics {
     /// Turns by the state in which they ended, all four of them.
     pub ended: [(TurnState, u64); 4],
     /// Tokens of prompts of finished answers, cached ones included.
     pub prompt_tokens: u64,
-    /// Those of them that the model didn't have to read again.
+    /// Those of them that were in the model's cache.
     pub cached_tokens: u64,
     /// Tokens of finished answers.
     pub answer_tokens: u64,
     /// Tokens that left a model's window while answers were made.
     pub evicted_tokens: u64,
-    /// From the engine's taking up an answer to its first token.
+    /// Time from an engine's start of an answer to its first token.
     pub first_token: HistogramSnapshot,
-    /// Between two tokens, on average over an answer of two or more: one observation an answer.
+    /// Average time between two tokens of an answer with two or more: one observation an answer.
     pub token_interval: HistogramSnapshot,
-    /// What the store took for a turn's durable commits, its beginning and its end.
+    /// Duration of a turn's durable commits in the store, its beginning and its end.
     pub commit: HistogramSnapshot,
     /// Turns that run.
     pub running: usize,
-    /// Turns that wait for another one of their conversation.
+    /// Turns that wait for an earlier one of their conversation.
     pub waiting: usize,
     /// Bytes of keys and values that engines hold now.
     pub cache_bytes: u64,
 }
 
-/// How durations are spread.
+/// A histogram of durations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HistogramSnapshot {
-    /// Upper bounds in seconds, and how many durations were not longer; cumulative.
+    /// Upper bounds in seconds, with the number of durations up to each; cumulative.
     pub buckets: Vec<(f64, u64)>,
-    /// How many there were.
+    /// Number of durations.
     pub count: u64,
     /// Their sum in seconds.
     pub sum_seconds: f64,
 }
 
-/// The numbers behind [`TurnMetrics`].
+/// The counters behind [`TurnMetrics`].
 #[derive(Debug, Default)]
-pub(crate) struct Figures {
-    ended: [AtomicU64; ENDS.len()],
+pub(crate) struct Metrics {
+    ended: [AtomicU64; TERMINAL_STATES.len()],
     prompt_tokens: AtomicU64,
     cached_tokens: AtomicU64,
     answer_tokens: AtomicU64,
@@ -77,15 +77,15 @@ pub(crate) struct Figures {
 
 #[derive(Debug, Default)]
 struct Histogram {
-    /// Not cumulative; the last one is of those beyond every bound.
+    /// Per bucket, not cumulative; the last one counts durations beyond every bound.
     counts: [AtomicU64; BOUNDS.len() + 1],
     sum_us: AtomicU64,
 }
 
-impl Figures {
-    /// Counts a turn that has ended; `finished` is what its engine said last, if it did.
+impl Metrics {
+    /// Counts a turn that has ended; `finished` is the engine's own end of it, if there was one.
     pub(crate) fn ended(&self, state: TurnState, finished: Option<&Finished>) {
-        if let Some(index) = ENDS.iter().position(|end| *end == state) {
+        if let Some(index) = TERMINAL_STATES.iter().position(|terminal| *terminal == state) {
             add(&self.ended[index], 1);
         }
         let Some(Finished { usage, timings, .. }) = finished else {
@@ -104,21 +104,22 @@ impl Figures {
         }
     }
 
-    /// Counts a durable commit.
+    /// Counts a durable commit that took this long.
     pub(crate) fn committed(&self, took: Duration) {
         self.commit.add(took);
     }
 
-    pub(crate) fn read(&self, (running, waiting): (usize, usize), cache_bytes: u64) -> TurnMetrics {
+    /// Returns the present values, with those that only the caller knows.
+    pub(crate) fn snapshot(&self, running: usize, waiting: usize, cache_bytes: u64) -> TurnMetrics {
         TurnMetrics {
-            ended: array::from_fn(|index| (ENDS[index], get(&self.ended[index]))),
+            ended: array::from_fn(|index| (TERMINAL_STATES[index], get(&self.ended[index]))),
             prompt_tokens: get(&self.prompt_tokens),
             cached_tokens: get(&self.cached_tokens),
             answer_tokens: get(&self.answer_tokens),
             evicted_tokens: get(&self.evicted_tokens),
-            first_token: self.first_token.spread(),
-            token_interval: self.token_interval.spread(),
-            commit: self.commit.spread(),
+            first_token: self.first_token.snapshot(),
+            token_interval: self.token_interval.snapshot(),
+            commit: self.commit.snapshot(),
             running,
             waiting,
             cache_bytes,
@@ -127,7 +128,7 @@ impl Figures {
 }
 
 impl Histogram {
-    /// Adds what an engine has measured; what is no duration isn't counted.
+    /// Adds a duration that an engine has measured; NaN, negative and infinite values are not counted.
     fn add_ms(&self, ms: f64) {
         if let Ok(duration) = Duration::try_from_secs_f64(ms / 1000.0) {
             self.add(duration);
@@ -141,7 +142,7 @@ impl Histogram {
         add(&self.sum_us, u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
     }
 
-    fn spread(&self) -> HistogramSnapshot {
+    fn snapshot(&self) -> HistogramSnapshot {
         let mut count = 0;
         let buckets = BOUNDS.iter().zip(&self.counts).map(|(bound, of_bucket)| {
             count += get(of_bucket);
@@ -156,7 +157,7 @@ impl Histogram {
     }
 }
 
-/// Numbers that are only read together by people: no order among them is needed.
+/// Adds to a counter. Counters are read for display only, so no order among them is needed.
 fn add(number: &AtomicU64, more: u64) {
     number.fetch_add(more, Ordering::Relaxed);
 }

@@ -1,10 +1,10 @@
-//! What has left the view is named once, by the turns' own ids.
+//! Turns that have left the view are named once, by the ids that clients know.
 
 use engine::{EngineEvent, FinishReason, Finished, ScriptedEngine, Timings, TurnTag, Usage};
 use protocol::ServerEvent;
 
-use super::bench::{Bench, named, started};
-use super::engines::Says;
+use super::engines::EmittingEngine;
+use super::test_chat::{TestChat, started, turn_command};
 
 fn evicted(tokens: u64, through: Option<u64>) -> EngineEvent {
     EngineEvent::Evicted {
@@ -14,7 +14,7 @@ fn evicted(tokens: u64, through: Option<u64>) -> EngineEvent {
 }
 
 #[tokio::test]
-async fn turns_that_left_are_named_once() {
+async fn evicted_turns_are_named_once() {
     let (usage, timings) = (Usage::default(), Timings::default());
     let finished = Finished {
         reason: FinishReason::Stop,
@@ -30,13 +30,13 @@ async fn turns_that_left_are_named_once() {
         evicted(8, Some(3)),
         EngineEvent::Finished(finished),
     ];
-    let bench = Bench::new(ScriptedEngine::default());
+    let test = TestChat::new(ScriptedEngine::default());
     for turn in ["t1", "t2", "t3"] {
-        let handle = bench.chat.start_turn(named(turn, "hi")).await.expect("it starts");
-        bench.read(&handle).await;
+        let handle = test.chat.start_turn(turn_command(turn, "hi")).await.expect("it starts");
+        test.read(&handle).await;
     }
-    let bench = bench.restart(Says(ScriptedEngine::default(), events));
-    let last = bench.ask("on").await;
+    let test = test.restart(EmittingEngine(ScriptedEngine::default(), events));
+    let last = test.ask("on").await;
     let named: Vec<(u64, Vec<String>)> = last
         .into_iter()
         .filter_map(|event| {

@@ -1,11 +1,13 @@
-//! The agent as a turn keeps it, and the system part that it becomes.
+//! The agent as it is stored with a turn, and the system part made of it.
+//!
+//! Pure: an agent or its stored JSON goes in; JSON, the system part or the wire type comes out.
 
 use agent_store::{Agent, AgentId, InvalidAgentId};
 use serde::{Deserialize, Serialize};
 
-/// An agent as the store keeps it with a turn.
+/// An agent as it is stored with a turn, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Snapshot {
+pub(crate) struct AgentSnapshot {
     pub id: String,
     pub name: String,
     pub system_prompt: String,
@@ -18,12 +20,12 @@ pub(crate) struct Snapshot {
     pub tools: Vec<serde_json::Value>,
 }
 
-/// Checks an agent's snapshot from elsewhere, as JSON: that it is one, and that it has this hash.
+/// Checks that the JSON of a snapshot from an import is an agent with this hash.
 ///
 /// # Errors
-/// What is wrong, in words.
+/// What is wrong, as a sentence.
 pub fn check_snapshot(hash: &str, json: &str) -> Result<(), String> {
-    let snapshot: Snapshot = serde_json::from_str(json).map_err(|error| format!("it is no agent: {error}"))?;
+    let snapshot: AgentSnapshot = serde_json::from_str(json).map_err(|error| format!("it is no agent: {error}"))?;
     let agent = snapshot.into_agent().map_err(|error| error.to_string())?;
     let found = agent.content_hash();
     if found == hash {
@@ -35,8 +37,8 @@ pub fn check_snapshot(hash: &str, json: &str) -> Result<(), String> {
     ))
 }
 
-impl Snapshot {
-    /// The agent that it was taken of, without its hash.
+impl AgentSnapshot {
+    /// Returns the agent, without its hash.
     fn into_agent(self) -> Result<Agent, InvalidAgentId> {
         Ok(Agent {
             id: AgentId::parse(&self.id)?,
@@ -50,6 +52,7 @@ impl Snapshot {
         })
     }
 
+    /// Takes the snapshot of an agent.
     pub(crate) fn of(agent: &Agent) -> Self {
         Self {
             id: agent.id.to_string(),
@@ -62,12 +65,13 @@ impl Snapshot {
         }
     }
 
+    /// Returns the stored form.
     pub(crate) fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a snapshot has string keys only")
     }
 
-    /// The system part: prompt and context, without white space around either, an empty line between them. `None` when both
-    /// are blank.
+    /// Returns the system part: prompt and context, each trimmed, with an empty line between them. Returns `None` if
+    /// both are blank.
     pub(crate) fn system(&self) -> Option<String> {
         match (self.system_prompt.trim(), self.markdown_context.trim()) {
             ("", "") => None,
@@ -77,6 +81,7 @@ impl Snapshot {
         }
     }
 
+    /// Returns the parts of the agent that the wire shows.
     pub(crate) fn into_wire(self) -> protocol::Agent {
         let Self {
             id,

@@ -1,9 +1,11 @@
+//! Counters and histograms of turns.
+
 use std::time::Duration;
 
 use conversation_store::TurnState;
 use engine::{FinishReason, Finished, Timings, Usage};
 
-use crate::figures::Figures;
+use crate::metrics::Metrics;
 
 fn finished(tokens: u64, first_token_ms: f64, decode_ms: f64) -> Finished {
     Finished {
@@ -25,16 +27,16 @@ fn finished(tokens: u64, first_token_ms: f64, decode_ms: f64) -> Finished {
 }
 
 #[test]
-fn ends_and_durations_are_counted_where_they_belong() {
-    let figures = Figures::default();
-    figures.ended(TurnState::Done, Some(&finished(11, 30.0, 40.0)));
-    figures.ended(TurnState::Cancelled, Some(&finished(1, 90_000.0, 0.0)));
-    figures.ended(TurnState::Done, Some(&finished(0, 0.0, 0.0)));
-    // An engine whose clock is broken spoils nothing.
-    figures.ended(TurnState::Done, Some(&finished(2, f64::NAN, -1.0)));
-    figures.ended(TurnState::Failed, None);
-    figures.committed(Duration::from_millis(10));
-    let read = figures.read((1, 2), 3);
+fn ends_and_durations_are_counted_in_their_buckets() {
+    let metrics = Metrics::default();
+    metrics.ended(TurnState::Done, Some(&finished(11, 30.0, 40.0)));
+    metrics.ended(TurnState::Cancelled, Some(&finished(1, 90_000.0, 0.0)));
+    metrics.ended(TurnState::Done, Some(&finished(0, 0.0, 0.0)));
+    // Impossible timings of an engine are not counted.
+    metrics.ended(TurnState::Done, Some(&finished(2, f64::NAN, -1.0)));
+    metrics.ended(TurnState::Failed, None);
+    metrics.committed(Duration::from_millis(10));
+    let read = metrics.snapshot(1, 2, 3);
     let ended: Vec<u64> = read.ended.iter().map(|(_, count)| *count).collect();
     assert_eq!(ended, [3, 1, 1, 0]);
     assert_eq!(
@@ -44,8 +46,8 @@ fn ends_and_durations_are_counted_where_they_belong() {
     assert_eq!(read.evicted_tokens, 20);
     assert_eq!((read.running, read.waiting, read.cache_bytes), (1, 2, 3));
 
-    let within = |spread: &crate::HistogramSnapshot, bound: f64| {
-        let bucket = spread.buckets.iter().find(|(of_bucket, _)| *of_bucket == bound);
+    let within = |histogram: &crate::HistogramSnapshot, bound: f64| {
+        let bucket = histogram.buckets.iter().find(|(of_bucket, _)| *of_bucket == bound);
         bucket.map(|(_, count)| *count)
     };
     // 30 ms, and a minute and a half beyond every bound.
@@ -61,7 +63,7 @@ fn ends_and_durations_are_counted_where_they_belong() {
         [Some(0), Some(1)]
     );
     assert_eq!(read.token_interval.count, 1);
-    // A bound is part of its bucket.
+    // A bound belongs to its bucket.
     assert_eq!(
         [0.005, 0.01].map(|bound| within(&read.commit, bound)),
         [Some(0), Some(1)]

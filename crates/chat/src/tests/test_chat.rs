@@ -1,4 +1,4 @@
-//! A chat on temporary folders, and readers of its log.
+//! A chat on temporary folders, and readers of its log, for the tests.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,22 +17,22 @@ use crate::{Chat, ChatError, ChatSettings, Models, TurnCommand, TurnHandle, logg
 /// 2026-01-02T03:04:05.678Z.
 pub(super) const NOW_MS: i64 = 1_767_323_045_678;
 
-/// A chat with the agent `tester`, on folders that go away with it.
-pub(super) struct Bench {
+/// A chat with the agent `tester`, on folders that are removed with it.
+pub(super) struct TestChat {
     pub chat: Chat,
     pub store: ConversationStore,
     folder: TempDir,
 }
 
-impl Bench {
+impl TestChat {
     pub(super) fn new(engine: impl Engine + 'static) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let bench = Self::open(folder, engine);
-        bench.write_agent("tester", "");
-        bench
+        let test = Self::open(folder, engine);
+        test.write_agent("tester", "");
+        test
     }
 
-    /// The same folders after the process has gone, with another engine.
+    /// Opens the same folders after the process has ended, with another engine.
     pub(super) fn restart(self, engine: impl Engine + 'static) -> Self {
         let Self { chat, store, folder } = self;
         drop((chat, store));
@@ -43,21 +43,21 @@ impl Bench {
         Self::open_with(folder, Arc::new(engine), |_| {})
     }
 
-    /// A chat with these models.
+    /// Opens a chat with these models.
     pub(super) fn with_models(models: Models, change: impl FnOnce(&mut ChatSettings)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let bench = Self::open_with(folder, models, change);
-        bench.write_agent("tester", "");
-        bench
+        let test = Self::open_with(folder, models, change);
+        test.write_agent("tester", "");
+        test
     }
 
-    /// The same folders after the process has been stopped in its own time, with another engine.
+    /// Shuts the chat down in order, then opens the same folders with another engine.
     pub(super) async fn stop_and_restart(self, engine: impl Engine + 'static) -> Self {
         self.chat.shutdown(Duration::ZERO).await;
         self.restart(engine)
     }
 
-    /// A copy of the folders as they are on disk now, as after a crash at this instant.
+    /// Copies the folders as they are on disk now, as after a crash at this instant.
     pub(super) fn copied(&self) -> TempDir {
         let copy = tempfile::tempdir().expect("a temporary folder");
         for name in ["agents", "data"] {
@@ -70,7 +70,7 @@ impl Bench {
         copy
     }
 
-    /// A chat on folders that another process has left.
+    /// Opens a chat on folders that another process has left.
     pub(super) fn reopen(folder: TempDir, engine: impl Engine + 'static) -> Self {
         Self::open(folder, engine)
     }
@@ -97,12 +97,12 @@ impl Bench {
         self.folder.path().join(format!("agents/{id}.md"))
     }
 
-    /// From now on the store can neither read nor write what turns have answered.
+    /// Breaks the store: from now on it can neither read nor write events.
     pub(super) fn break_store(&self) {
         let file = self.folder.path().join("data/conversations.sqlite3");
         let database = rusqlite::Connection::open(file).expect("the store's file");
         let broken = database.execute_batch("ALTER TABLE event RENAME COLUMN part TO lost");
-        broken.expect("nobody writes");
+        broken.expect("no write is under way");
     }
 
     /// Starts a turn in conversation `c`.
@@ -116,7 +116,7 @@ impl Bench {
         self.read(&handle).await
     }
 
-    /// A turn's events up to its terminal one.
+    /// Returns a turn's events up to its terminal one.
     pub(super) async fn read(&self, handle: &TurnHandle) -> Vec<ServerEvent> {
         let events = self.read_log(&handle.conversation_id, handle.first_seq - 1, |event| {
             event.turn_id.as_deref() == Some(&handle.turn_id) && matches!(event.kind.as_str(), "done" | "error")
@@ -128,7 +128,7 @@ impl Bench {
         events.map(|event| parsed(&event)).collect()
     }
 
-    /// Follows a log from after `after` until an event is the last one.
+    /// Follows a log from after `after` to the first event for which `is_last` is true.
     pub(super) async fn read_log(
         &self,
         conversation: &str,
@@ -164,7 +164,7 @@ impl Bench {
             .await;
     }
 
-    /// The whole log as it stands: what each event is, of which turn.
+    /// Returns the kind and the turn of each event in the log of conversation `c`.
     pub(super) async fn log(&self) -> Vec<(String, String)> {
         let events = self.store.events("c", 0, 1_000).await.expect("the log can be read");
         assert!(
@@ -178,7 +178,7 @@ impl Bench {
     }
 }
 
-/// A command for conversation `c`.
+/// Returns a command for conversation `c`.
 pub(super) fn command(message: &str) -> TurnCommand {
     TurnCommand {
         agent_id: "tester".to_owned(),
@@ -188,8 +188,8 @@ pub(super) fn command(message: &str) -> TurnCommand {
     }
 }
 
-/// A command with a turn id of its own.
-pub(super) fn named(turn_id: &str, message: &str) -> TurnCommand {
+/// Returns a command for conversation `c` with a turn id.
+pub(super) fn turn_command(turn_id: &str, message: &str) -> TurnCommand {
     TurnCommand {
         turn_id: Some(turn_id.to_owned()),
         ..command(message)
@@ -200,8 +200,8 @@ pub(super) fn parsed(event: &Event) -> ServerEvent {
     serde_json::from_str(&logged_frame("c", event)).expect("the log holds events")
 }
 
-/// What happened, one word an event: kinds, and the text of tokens.
-pub(super) fn told(events: &[ServerEvent]) -> String {
+/// Sums up events, one word each: `[text]` for a token, `done:REASON`, `error:CODE`, and the kind for any other.
+pub(super) fn summary(events: &[ServerEvent]) -> String {
     let words = events.iter().map(|event| match event {
         ServerEvent::Token(token) => format!("[{}]", token.token),
         ServerEvent::Done(done) => format!("done:{}", word(&serde_json::json!(done.finish_reason))),
@@ -212,10 +212,10 @@ pub(super) fn told(events: &[ServerEvent]) -> String {
 }
 
 fn word(value: &Value) -> String {
-    value.as_str().expect("a word").to_owned()
+    value.as_str().expect("a JSON string").to_owned()
 }
 
-/// What an engine says when it begins.
+/// Returns the event with which an engine begins an answer.
 pub(super) fn started() -> EngineEvent {
     EngineEvent::Started(Started {
         prompt_tokens: 1,
@@ -230,7 +230,7 @@ pub(super) fn tokens(texts: &[&str]) -> Script {
     Script::Tokens(texts.iter().map(|&text| text.to_owned()).collect())
 }
 
-/// What every request was: `from tag|` and the messages.
+/// Sums up the requests that an engine got: `after TAG:` where one goes on from a cache, then its messages.
 pub(super) fn requests(engine: &ScriptedEngine) -> Vec<String> {
     let shown = engine.requests().into_iter().map(|request| {
         let from = request
@@ -258,8 +258,11 @@ pub(super) fn requests(engine: &ScriptedEngine) -> Vec<String> {
 }
 
 #[track_caller]
-pub(super) fn refused(result: Result<TurnHandle, ChatError>, code: &str, said: &str) {
+pub(super) fn assert_refused(result: Result<TurnHandle, ChatError>, code: &str, message: &str) {
     let error = result.expect_err("the command is refused");
     assert_eq!(error.code().as_str(), code, "{error}");
-    assert!(error.to_string().contains(said), "{error} doesn't say {said:?}");
+    assert!(
+        error.to_string().contains(message),
+        "{error} doesn't contain {message:?}"
+    );
 }

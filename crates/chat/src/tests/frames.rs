@@ -1,4 +1,4 @@
-//! Rows to frames.
+//! Stored events as frames.
 
 use conversation_store::Event;
 
@@ -19,7 +19,7 @@ fn token(seq: u64, turn: &str, text: &str) -> Event {
 }
 
 #[test]
-fn times_have_milliseconds() {
+fn times_are_rfc_3339_with_milliseconds() {
     assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
     assert_eq!(rfc3339(1_767_323_045_678), "2026-01-02T03:04:05.678Z");
     assert!(!rfc3339(i64::MAX).is_empty() && !rfc3339(i64::MIN).is_empty());
@@ -35,7 +35,7 @@ fn a_run_of_tokens_is_one_frame() {
 }
 
 #[test]
-fn anything_else_is_not_joined() {
+fn other_events_are_not_joined() {
     assert_eq!(joined_tokens("c", &[]), None);
     assert_eq!(joined_tokens("c", &[token(4, "t", "a"), token(6, "t", "b")]), None);
     assert_eq!(joined_tokens("c", &[token(4, "t", "a"), token(5, "u", "b")]), None);

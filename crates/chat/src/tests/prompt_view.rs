@@ -1,28 +1,28 @@
-//! What the model saw, rebuilt from the log. The scripted engine's tokens are characters.
+//! The prompt view, rebuilt from the log. The scripted engine's tokens are characters.
 
 use engine::{Engine as _, ScriptedEngine};
 use protocol::{OptionsPatch, PromptPartKind};
 use sha2::{Digest as _, Sha256};
 
-use super::bench::{Bench, named, tokens};
+use super::test_chat::{TestChat, tokens, turn_command};
 use crate::TurnCommand;
 use crate::command::hex;
 
 #[tokio::test]
 async fn a_prompt_is_rebuilt_from_the_log() {
     let engine = ScriptedEngine::new([tokens(&["A1"]), tokens(&["A2"])]);
-    let bench = Bench::new(engine.clone());
+    let test = TestChat::new(engine.clone());
     let options = OptionsPatch::parse(r#"{"windowTokens":4}"#).expect("in range");
     for (turn, message) in [("t1", "one"), ("t2", "two")] {
         let command = TurnCommand {
             options: options.clone(),
-            ..named(turn, message)
+            ..turn_command(turn, message)
         };
-        let handle = bench.chat.start_turn(command).await.expect("it starts");
-        bench.read(&handle).await;
+        let handle = test.chat.start_turn(command).await.expect("it starts");
+        test.read(&handle).await;
     }
-    bench.write_agent("tester", "changed: since");
-    let prompt = bench.chat.prompt("c", "t2").await.expect("it can be rebuilt");
+    test.write_agent("tester", "changed: since");
+    let prompt = test.chat.prompt("c", "t2").await.expect("it can be rebuilt");
     let text = "Be brief.\n\n- a fact\none\nA1\ntwo\n";
     assert_eq!(prompt.text_sha256, hex(&Sha256::digest(text)));
     let ids: Vec<u8> = text.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
@@ -52,27 +52,30 @@ async fn a_prompt_is_rebuilt_from_the_log() {
 }
 
 #[tokio::test]
-async fn a_turn_that_never_started_sees_only_itself() {
+async fn the_prompt_of_a_turn_that_never_started_is_its_question() {
     let engine = ScriptedEngine::new([tokens(&["A1"])]).held();
-    let bench = Bench::new(engine.clone());
-    bench.chat.start_turn(named("t1", "one")).await.expect("it starts");
-    bench.chat.start_turn(named("t2", "two")).await.expect("it waits");
-    let prompt = bench.chat.prompt("c", "t2").await.expect("it can be rebuilt");
+    let test = TestChat::new(engine.clone());
+    test.chat
+        .start_turn(turn_command("t1", "one"))
+        .await
+        .expect("it starts");
+    test.chat.start_turn(turn_command("t2", "two")).await.expect("it waits");
+    let prompt = test.chat.prompt("c", "t2").await.expect("it can be rebuilt");
     assert_eq!((prompt.model, prompt.epoch_turn_id), (None, None));
     assert_eq!(prompt.text_sha256, hex(&Sha256::digest("Be brief.\n\n- a fact\ntwo\n")));
 }
 
 #[tokio::test]
-async fn what_never_was_is_not_found() {
-    let bench = Bench::new(ScriptedEngine::new([]));
-    let error = bench.chat.prompt("c", "t").await.expect_err("there is none");
+async fn the_prompt_of_an_unknown_turn_is_an_error() {
+    let test = TestChat::new(ScriptedEngine::new([]));
+    let error = test.chat.prompt("c", "t").await.expect_err("there is none");
     assert_eq!(error.code().as_str(), "conversation_not_found");
 }
 
 #[tokio::test]
-async fn a_prompt_begins_with_its_epoch() {
+async fn a_prompt_begins_with_its_epoch_and_omits_siblings() {
     let engine = ScriptedEngine::new([tokens(&["A1"]), tokens(&["A2"])]);
-    let bench = Bench::new(engine.clone());
+    let test = TestChat::new(engine.clone());
     for (turn, parent, message) in [
         ("t1", None, "one"),
         ("t2", Some("t1"), "two"),
@@ -80,13 +83,13 @@ async fn a_prompt_begins_with_its_epoch() {
     ] {
         let command = TurnCommand {
             parent_turn_id: parent.map(str::to_owned),
-            ..named(turn, message)
+            ..turn_command(turn, message)
         };
-        let handle = bench.chat.start_turn(command).await.expect("it starts");
-        bench.read(&handle).await;
+        let handle = test.chat.start_turn(command).await.expect("it starts");
+        test.read(&handle).await;
     }
     let sha = |text: &str| hex(&Sha256::digest(text));
-    let prompt = bench.chat.prompt("c", "t3").await.expect("it can be rebuilt");
+    let prompt = test.chat.prompt("c", "t3").await.expect("it can be rebuilt");
     assert_eq!(
         prompt.text_sha256,
         sha("Be brief.\n\n- a fact\none\nA1\nthree\n"),
