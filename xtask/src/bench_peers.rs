@@ -1,7 +1,7 @@
 //! `cargo xtask bench-peers`: the sidecar's model against llama.cpp's own server, in turn on the same files.
 //!
 //! A round is `sidecar bench` in a process of its own, then llama.cpp (PyPI's `xllamacpp`) on the same file, the same token ids and
-//! as many threads, each started anew. Whatever else the machine does meets both, so the result is the median of the rounds' ratios;
+//! as many threads, each freshly started. What else the machine does meets both, so the result is the median of the rounds' ratios;
 //! tokens a second mean something on this machine only. `fixtures/peers` has what llama.cpp is asked.
 
 mod comparison;
@@ -115,7 +115,7 @@ impl Round<'_> {
     fn sidecar(&self) -> Result<Value> {
         let program = self.workspace.build_output().join("sidecar");
         let mut sidecar = command(&program.to_string_lossy(), ["bench", "--json", "--ids", "--repeat=1"]);
-        // Settings of whoever runs this are none of the comparison's: not the environment's, not those of a file in this folder.
+        // Settings of the person who runs this don't belong to the comparison: not the environment's, not those of a file in this folder.
         for (name, _value) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("STREAMING_LLM_") {
                 sidecar.env_remove(name);
@@ -156,11 +156,11 @@ impl Round<'_> {
         python
             .arg(format!("--threads={}", self.arguments.threads))
             .arg(format!("--conversations={conversations}"));
-        let said = output_with_errors_to(&mut python, log_file.into()).map_err(|error| XtaskError::Report {
+        let printed = output_with_errors_to(&mut python, log_file.into()).map_err(|error| XtaskError::Report {
             what: format!("llama.cpp's speeds (its log is {})", log.display()),
             reason: error.with_causes(),
         })?;
-        parsed("llama.cpp's speeds", &said)
+        parsed("llama.cpp's speeds", &printed)
     }
 }
 

@@ -52,7 +52,7 @@ const INPUT_SECONDS: u32 = 10;
 /// The whole fuzzer's memory, with all that it counts in: no input may make a parser take more.
 const MEMORY_MIB: u32 = 1_024;
 
-/// What the fuzzer is told.
+/// The fuzzer's arguments.
 #[derive(Args)]
 pub(crate) struct FuzzArguments {
     /// One target; each in turn when absent
@@ -158,8 +158,8 @@ fn ensure(folder: PathBuf) -> Result<PathBuf> {
 
 /// The platform that the compiler builds for.
 fn platform() -> Result<String> {
-    let said = output(&mut command("rustc", ["--verbose", "--version"]))?;
-    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
+    let printed = output(&mut command("rustc", ["--verbose", "--version"]))?;
+    let host = printed.lines().find_map(|line| line.strip_prefix("host: "));
     host.map(str::to_owned).ok_or_else(|| XtaskError::Report {
         what: "rustc's version".to_owned(),
         reason: "it doesn't say for which platform it builds".to_owned(),

@@ -16,7 +16,7 @@ const PROGRAM: &str = "sidecar-load";
 /// As many files as this user may open, since each socket is one; the usual soft limit of 1,024 is for programs that use `select`.
 const WITH_ALL_FILES: &str = r#"ulimit -n "$(ulimit -Hn)" && exec "$0" "$@""#;
 
-/// What the program is told.
+/// The program's arguments.
 #[derive(Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct LoadArguments {

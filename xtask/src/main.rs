@@ -48,7 +48,7 @@ enum Command {
     Dist(DistArguments),
     /// Has many clients use the sidecar while it is killed, stopped, and put on a disk that takes nothing, and looks for what it lost
     Soak(SoakArguments),
-    /// Serves the sidecar's socket layer as an echo, for judges of the WebSocket protocol
+    /// Serves the sidecar's socket layer as an echo, for conformance tests of the WebSocket protocol
     WsEcho(EchoArguments),
     /// Loads a sidecar with sockets, and measures latency, memory and losses
     Load(LoadArguments),

@@ -26,12 +26,12 @@ impl Background {
         };
         let stdout = background.child.stdout.take();
         let mut lines = stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines());
-        let said = lines.find_map(|line| line.ok()?.strip_prefix(sign).map(str::to_owned));
-        let said = said.ok_or_else(|| XtaskError::Failed {
+        let rest = lines.find_map(|line| line.ok()?.strip_prefix(sign).map(str::to_owned));
+        let rest = rest.ok_or_else(|| XtaskError::Failed {
             command: line(command),
-            status: format!("it never said {sign:?}"),
+            status: format!("it never printed {sign:?}"),
         })?;
-        Ok((background, said))
+        Ok((background, rest))
     }
 }
 

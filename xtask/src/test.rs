@@ -5,6 +5,7 @@
 
 mod autobahn;
 mod docker;
+mod installed;
 mod packages;
 pub(crate) mod python;
 mod rust;
@@ -15,7 +16,7 @@ mod typescript;
 
 use std::process::ExitCode;
 
-use self::{python::PythonTools, rust::RustTests, tally::Tally, typescript::TypeScriptTests};
+use self::{installed::Packages, python::PythonTools, rust::RustTests, tally::Tally, typescript::TypeScriptTests};
 use crate::{
     model,
     tidy::{self, TidyArguments},
@@ -34,14 +35,18 @@ pub(crate) fn run(workspace: &Workspace) -> ExitCode {
     }
     tally.prepare("default model", || model::ensure(workspace).map(drop));
     tally.prepare("software GPU driver", tools::ensure_vulkan_driver);
-    if run_rust_tests(workspace, &rust, &mut tally) {
-        tally.count("WebSocket judge", || autobahn::judge(workspace, &python));
-        tally.count("HTTP judge", || schemathesis::judge(workspace, &python));
-        tally.count("HTTP judge, without a key", || {
-            schemathesis::judge_without_key(workspace, &python)
+    let has_programs = run_rust_tests(workspace, &rust, &mut tally);
+    if has_programs {
+        tally.count("WebSocket conformance", || autobahn::test(workspace, &python));
+        tally.count("HTTP conformance", || schemathesis::test(workspace, &python));
+        tally.count("HTTP conformance, without a key", || {
+            schemathesis::test_without_key(workspace, &python)
         });
     }
     run_typescript_tests(workspace, &mut tally);
+    if has_programs {
+        try_packages(workspace, &python, &mut tally);
+    }
     // Last among the Rust steps: it compiles every dependency once more, for its metadata.
     tally.check("clippy", || rust.clippy());
     tally.check("documentation", || rust.documentation());
@@ -80,6 +85,20 @@ fn run_typescript_tests(workspace: &Workspace, tally: &mut Tally) {
         tally.check("TypeScript types", || typescript.script("check"));
         tally.check("TypeScript build", || typescript.script("build"));
         tally.count("TypeScript tests", || typescript.vitest());
+    }
+}
+
+/// Packs the sidecar, and installs each package as a user would.
+fn try_packages(workspace: &Workspace, python: &PythonTools<'_>, tally: &mut Tally) {
+    let mut packages = None;
+    tally.check("packages to install", || {
+        packages = Some(Packages::pack(workspace, python)?);
+        Ok(())
+    });
+    if let Some(packages) = packages {
+        tally.check("Python wheels", || packages.wheels_answer());
+        tally.check("npm packages to install", || packages.npm_packages_answer());
+        tally.check("archive", || packages.archive_answers());
     }
 }
 

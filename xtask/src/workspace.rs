@@ -112,7 +112,7 @@ impl<'a> Package<'a> {
         targets.filter(of_kind).map(|target| text(&target["name"]))
     }
 
-    /// A field of its manifest that is text, such as `rust_version`; empty where there is none.
+    /// A field of its manifest that is text, such as `rust_version`; empty where it has no such field.
     pub(crate) fn field(&self, name: &str) -> &'a str {
         text(&self.json[name])
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask ws-echo`: the sidecar's socket layer as an echo, for judges of the WebSocket protocol.
+//! `cargo xtask ws-echo`: the sidecar's socket layer as an echo, for conformance tests of the WebSocket protocol.
 //!
 //! It builds and starts the sidecar's example `ws_echo`, which says where it listens and echoes until it is ended.
 
@@ -13,7 +13,7 @@ use crate::{
 /// The example's name.
 const EXAMPLE: &str = "ws_echo";
 
-/// What the echo is told.
+/// The echo's arguments.
 #[derive(Args)]
 pub(crate) struct EchoArguments {
     /// The port of 127.0.0.1; 0 takes a free one

@@ -23,7 +23,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::error::CommandError;
-use crate::settings::{MODELS_DIR, Settings, resolve_model};
+use crate::home::model_folders;
+use crate::settings::{Settings, resolve_model};
 use plan::Plan;
 use report::Report;
 
@@ -37,7 +38,7 @@ pub(crate) fn bench(mut settings: Settings, arguments: &BenchArguments) -> Resul
     let plan = Plan::new(arguments)?;
     settings.threads = arguments.threads.or(settings.threads);
     let model = arguments.model.as_ref().unwrap_or(&settings.model);
-    let model = resolve_model(model, Path::new(MODELS_DIR))?;
+    let model = resolve_model(model, &model_folders())?;
     // Before minutes of measuring, so that a folder that doesn't exist costs none of them.
     let svg_file = arguments.svg.as_deref().map(SvgFile::create).transpose()?;
     let report = measure(&settings, &model, &plan)?;

@@ -17,6 +17,7 @@ use clap::{Parser, Subcommand};
 use crate::bench;
 use crate::error::CommandError;
 use crate::error_chain::ErrorChain;
+use crate::home;
 use crate::settings::{Loaded, Settings};
 
 /// Streaming chat with many agents on this machine.
@@ -59,8 +60,13 @@ pub fn run() -> ExitCode {
 }
 
 fn run_command(arguments: Arguments) -> Result<(), CommandError> {
-    let loaded = Settings::load(arguments.env_file.as_deref())?;
-    match arguments.command.unwrap_or(Command::Serve) {
+    let command = arguments.command.unwrap_or(Command::Serve);
+    let env_file = arguments.env_file.map(std::path::absolute).transpose()?;
+    if let Command::Serve | Command::Chat(_) = command {
+        home::enter()?;
+    }
+    let loaded = Settings::load(env_file.as_deref())?;
+    match command {
         Command::Serve => runtime()?.block_on(serve::serve(loaded)),
         Command::Chat(chat) => runtime()?.block_on(chat::chat(loaded, chat)),
         Command::Generate(generate) => generate::generate(&print_warnings(loaded), &generate),

@@ -55,6 +55,19 @@ pub enum SettingsError {
     },
 }
 
+/// Why the folder to work in can't be used.
+#[derive(Debug, Error)]
+pub enum HomeError {
+    /// It can't be made or entered.
+    #[error("cannot work in {folder:?}")]
+    Enter {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
 /// Why a setting names no usable model.
 #[derive(Debug, Error)]
 pub enum ModelChoiceError {

@@ -14,6 +14,7 @@ mod codes;
 mod connections;
 mod error;
 mod error_chain;
+mod home;
 mod http_counters;
 mod http_guard;
 mod local_engine;

@@ -11,7 +11,8 @@ use engine_burn::{
 use model_files::ModelFiles;
 
 use crate::error::StartError;
-use crate::settings::{Device, MODELS_DIR, Precision, Quantise, Settings, resolve_model};
+use crate::home::model_folders;
+use crate::settings::{Device, Precision, Quantise, Settings, resolve_model};
 
 /// The folder in `DATA_DIR` for caches of conversations.
 const KV_DIR: &str = "kv";
@@ -21,11 +22,27 @@ const KV_DIR: &str = "kv";
 /// # Errors
 /// The model doesn't exist, its files are damaged, or the configured cache doesn't fit it.
 pub fn start(settings: &Settings, model: &str) -> Result<Arc<dyn Engine>, StartError> {
-    let model = resolve_model(model, Path::new(MODELS_DIR))?;
+    let model = resolve_model(model, &model_folders())?;
     tracing::info!(model = %model.display(), "loading the model");
+    if settings.device == Device::Auto && !cfg!(feature = "gpu") && has_gpu() {
+        tracing::warn!(
+            "there is a GPU, but the engine for it isn't built in, so the model runs on the CPU; `STREAMING_LLM_DEVICE=gpu \
+             ./scripts/run-sidecar.sh` or `cargo build --features gpu` builds it"
+        );
+    }
     let mut engine = engine_settings(settings, &model);
     engine.checkpoints = checkpoints(settings);
     Ok(Arc::new(BurnEngine::start(engine)?))
+}
+
+/// Returns true where the system shows a GPU, as `scripts/run-sidecar.sh` looks for one. Whether it can compute is found out by the
+/// engine for it.
+fn has_gpu() -> bool {
+    let any = |folder: &str, start: &str| {
+        let mut entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.any(|entry| entry.file_name().to_string_lossy().starts_with(start))
+    };
+    cfg!(target_os = "macos") || any("/dev/dri", "renderD") || any("/dev", "nvidia")
 }
 
 /// Returns where caches are kept across restarts; `None` if the settings keep none.

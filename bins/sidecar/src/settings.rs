@@ -29,6 +29,9 @@ use crate::access::parse_origins;
 use crate::error::SettingsError;
 use reader::SettingsReader;
 
+/// Where the agents lie unless `AGENTS_DIR` says otherwise.
+pub const AGENTS_DIR: &str = ".agents";
+
 /// The file that is read from the working folder when no other is named.
 pub const DEFAULT_ENV_FILE: &str = ".env.sidecar";
 
@@ -187,6 +190,8 @@ impl Settings {
         let environment = Environment::with_prefix(prefix).ignore_empty(true).source(environment);
         let config = builder.add_source(environment).build().map_err(unreadable)?;
         let mut reader = SettingsReader::new(config.cache.into_table().map_err(unreadable)?);
+        // It says where the other settings are, so it was read before them, from the environment alone.
+        reader.skip("HOME");
         let settings = read_all(&mut reader)?;
         Ok(Loaded {
             settings,
@@ -203,7 +208,7 @@ fn read_all(reader: &mut SettingsReader) -> Result<Settings, SettingsError> {
         streaming: reader.switch("ENABLE", true)?,
         start_size: reader.number("START_SIZE", 4, 1..=1 << 20)?,
         recent_size: reader.number("RECENT_SIZE", 2_048, 1..=1 << 24)?,
-        agents_dir: reader.text("AGENTS_DIR", ".agents")?.into(),
+        agents_dir: reader.text("AGENTS_DIR", AGENTS_DIR)?.into(),
         max_new_tokens: reader.number("MAX_NEW_TOKENS", 512, 1..=Limits::default().max_new_tokens)?,
         ollama_url: reader.url("OLLAMA_URL", "http://localhost:11434")?,
         openai_url: reader.optional_url("OPENAI_URL")?,

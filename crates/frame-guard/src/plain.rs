@@ -28,7 +28,7 @@ struct Message {
 
 /// Checks a stream whose messages may have `message_bytes` bytes. The limits of fragments and pings are not applied.
 #[must_use]
-pub fn judge(mut rest: &[u8], message_bytes: u64) -> Plain {
+pub fn check(mut rest: &[u8], message_bytes: u64) -> Plain {
     let mut message: Option<Message> = None;
     loop {
         let room = message_bytes - message.as_ref().map_or(0, |message| message.declared);

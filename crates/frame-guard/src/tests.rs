@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use crate::checker::{CONTROLS_PER_PERIOD, FREE_FRAGMENTS};
-use crate::plain::{Plain, judge};
+use crate::plain::{Plain, check as check_plainly};
 use crate::{Bounds, Checked, Checker, Violation};
 
 /// Small, so that a test can exceed it.
@@ -331,6 +331,6 @@ proptest! {
             Checked::Closed(_) => Plain::Closed,
             Checked::Broken(_, violation) => Plain::Broken(violation.close().0),
         };
-        prop_assert_eq!(found, judge(&bytes, BOUNDS.message_bytes));
+        prop_assert_eq!(found, check_plainly(&bytes, BOUNDS.message_bytes));
     }
 }

@@ -1,7 +1,7 @@
 //! The text of the licence of every crate that is in the program.
 //!
 //! Texts come from the crates' own folders. A crate without one takes that of another crate from the same repository, or, if its
-//! licence may be Apache-2.0, that licence's text, which names nobody. A crate for which neither holds is an error.
+//! licence may be Apache-2.0, that licence's text, which names no holder. A crate for which neither holds is an error.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::{
     error::{Context as _, DistError, Result},
-    payload::run,
+    process::run,
 };
 
 /// How the names of files with a licence begin, in lower case.

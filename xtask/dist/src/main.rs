@@ -9,6 +9,7 @@ mod licences;
 mod npm;
 mod payload;
 mod platform;
+mod process;
 mod tarball;
 mod wheel;
 

@@ -8,8 +8,9 @@ use std::{
 
 use crate::{
     Arguments, SHARE,
-    error::{Context as _, DistError, Result},
+    error::{Context as _, Result},
     licences,
+    process::run,
 };
 
 /// The model's name in settings; its file in the packages is called after it.
@@ -24,7 +25,7 @@ pub(crate) struct PackedFile {
 }
 
 impl PackedFile {
-    /// A file that nobody runs.
+    /// A file that isn't a program.
     pub(crate) fn new(path: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
         Self {
             path: path.into(),
@@ -112,20 +113,6 @@ fn stripped(program: &Path, folder: &Path) -> Result<Vec<u8>> {
     let bytes = read(&copy)?;
     fs::remove_file(&copy).while_trying("remove", &copy)?;
     Ok(bytes)
-}
-
-/// Runs a program to its end and returns what it printed.
-pub(crate) fn run(command: &mut Command) -> Result<Vec<u8>> {
-    let failed = |command: &Command, reason: String| DistError::Command {
-        command: format!("{command:?}"),
-        reason,
-    };
-    let output = command.output().map_err(|error| failed(command, error.to_string()))?;
-    if output.status.success() {
-        return Ok(output.stdout);
-    }
-    let words = String::from_utf8_lossy(&output.stderr);
-    Err(failed(command, format!("{}: {}", output.status, words.trim())))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -1,6 +1,6 @@
 //! What a program runs on, as each kind of package says it.
 //!
-//! Linux with glibc is tried in the tests. macOS is untested: nobody has tried these packages there.
+//! Linux with glibc is tried in the tests. macOS is untested: these packages haven't been tried there.
 
 use crate::{
     error::{DistError, Result},

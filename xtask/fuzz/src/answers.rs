@@ -21,12 +21,12 @@ fn check(framing: Framing, mut decoder: impl Decoder, bytes: &[u8]) {
     let (pieces, error) = pieces(framing, [body]);
     let again = self::pieces(framing, body.chunks(usize::from(cut) + 1));
     assert_eq!(again, (pieces.clone(), error), "cut every {cut} bytes");
-    let mut said = 0;
+    let mut answer_bytes = 0;
     for piece in &pieces {
         match decoder.read(piece) {
             Ok(chunks) => {
-                let is_over = check_chunks(&chunks, &mut said);
-                assert!(said <= body.len(), "an answer says no more than came");
+                let is_over = check_chunks(&chunks, &mut answer_bytes);
+                assert!(answer_bytes <= body.len(), "an answer is no longer than what came");
                 if is_over {
                     return;
                 }
@@ -35,21 +35,24 @@ fn check(framing: Framing, mut decoder: impl Decoder, bytes: &[u8]) {
         }
     }
     match decoder.finish() {
-        Ok(Some(chunks)) => assert!(check_chunks(&chunks, &mut said), "what finishes an answer ends it"),
+        Ok(Some(chunks)) => assert!(
+            check_chunks(&chunks, &mut answer_bytes),
+            "what finishes an answer ends it"
+        ),
         Ok(None) => {}
         Err(error) => check_error(&error),
     }
 }
 
 /// Whether the chunks end the answer.
-fn check_chunks(chunks: &[Chunk], said: &mut usize) -> bool {
+fn check_chunks(chunks: &[Chunk], answer_bytes: &mut usize) -> bool {
     for (index, chunk) in chunks.iter().enumerate() {
         match chunk {
-            Chunk::Text(text) | Chunk::Reasoning(text) => *said += text.len(),
+            Chunk::Text(text) | Chunk::Reasoning(text) => *answer_bytes += text.len(),
             Chunk::ToolCall(call) => {
                 assert!(!call.id.is_empty(), "a call can be answered");
                 let arguments: Result<serde_json::Value, _> = serde_json::from_str(&call.arguments);
-                // Numbers and depths that are JSON and that nobody here can hold are passed on as they are.
+                // Numbers and depths that are JSON and that no type here can hold are passed on as they are.
                 assert!(
                     arguments.map_or(true, |arguments| arguments.is_object()),
                     "{}",

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use frame_guard::plain::{Plain, judge};
+use frame_guard::plain::{Plain, check as check_plainly};
 use frame_guard::{Bounds, Checked, Checker, Violation};
 
 /// Little, so that a stream can be over it.
@@ -21,7 +21,7 @@ pub(crate) fn check(bytes: &[u8]) {
     );
     assert_eq!(verdict(stream.chunks(1)), whole, "byte by byte");
     let (Checked::Closed(passed) | Checked::Broken(passed, _)) = whole else {
-        assert_eq!(judge(stream, BOUNDS.message_bytes), Plain::Open);
+        assert_eq!(check_plainly(stream, BOUNDS.message_bytes), Plain::Open);
         return;
     };
     assert!(passed <= stream.len(), "no more is passed than came");
@@ -33,13 +33,13 @@ pub(crate) fn check(bytes: &[u8]) {
             let is_flood = matches!(violation, Violation::TooManyControls | Violation::TooManyFragments);
             let plain = Plain::Broken(violation.close().0);
             assert!(
-                is_flood || judge(stream, BOUNDS.message_bytes) == plain,
+                is_flood || check_plainly(stream, BOUNDS.message_bytes) == plain,
                 "{violation:?}"
             );
         }
         Checked::Closed(_) | Checked::All => {
             assert_eq!(again, whole);
-            assert_eq!(judge(stream, BOUNDS.message_bytes), Plain::Closed);
+            assert_eq!(check_plainly(stream, BOUNDS.message_bytes), Plain::Closed);
         }
     }
 }

@@ -32,7 +32,7 @@ pub const TARGETS: [Target; 8] = [
     target("imports", imports::check),
 ];
 
-/// The environment variable by which the fuzzer is told its target: all arguments are libFuzzer's own.
+/// The environment variable that names the fuzzer's target: all arguments are libFuzzer's own.
 const CHOICE: &str = "FUZZ_TARGET";
 
 const fn target(name: &'static str, check: fn(&[u8])) -> Target {
@@ -42,7 +42,7 @@ const fn target(name: &'static str, check: fn(&[u8])) -> Target {
 /// The target that the environment asks for.
 ///
 /// # Panics
-/// There is none of that name: nothing can be fuzzed.
+/// There is no target of that name: nothing can be fuzzed.
 #[must_use]
 pub fn chosen() -> Target {
     let name = std::env::var(CHOICE).unwrap_or_default();

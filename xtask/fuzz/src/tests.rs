@@ -90,7 +90,7 @@ fn check(name: &str, cases: u32) {
 }
 
 #[test]
-fn frames_are_judged_alike_however_they_come() {
+fn frames_are_checked_alike_however_they_come() {
     check("frames", 4_000);
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Result, XtaskError};
 
-/// What the numbers are, for whoever reads the table.
+/// What the numbers are, for readers of the table.
 pub(super) const WHAT_IS_COMPARED: &str = "\
 Tokens a second, the median of all rounds; the ratio is sidecar over llama.cpp, the median of the rounds' own ratios, and their range.
 prefill: a prompt from its start to the first logits (sidecar bench), to the first token (llama.cpp's `timings`).
@@ -147,7 +147,7 @@ impl Row {
     }
 }
 
-/// The middle value, or the mean of the two in the middle; NaN when there is none.
+/// The middle value, or the mean of the two in the middle; NaN of no values.
 pub(super) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! The WebSocket judge: the cases of the Autobahn suite, as `kosoku` runs them, against the sidecar's socket layer.
+//! WebSocket conformance: the cases of the Autobahn suite, as `kosoku` runs them, against the sidecar's socket layer.
 //!
 //! The echo (`ws_echo`) is started on a free port and ended with this step; each case counts as one test. Compression (12 and 13) is
 //! left out, since the sidecar offers none; the cases of up to 16 MiB (9) run. All of it takes some ten seconds.
@@ -27,11 +27,11 @@ const LEFT_OUT: [&str; 2] = ["12.*", "13.*"];
 /// Many times what the cases take on two busy cores.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Where the judge leaves its report, below the build output.
-const REPORT_FOLDER: &str = "websocket-judge";
+/// Where `kosoku` leaves its report, below the build output.
+const REPORT_FOLDER: &str = "websocket-conformance";
 
 /// Runs the cases and counts them.
-pub(crate) fn judge(workspace: &Workspace, python: &PythonTools<'_>) -> Result<Counts> {
+pub(crate) fn test(workspace: &Workspace, python: &PythonTools<'_>) -> Result<Counts> {
     let folder = workspace.build_output().join(REPORT_FOLDER);
     if folder.exists() {
         fs::remove_dir_all(&folder).while_trying("remove", &folder)?;
@@ -47,7 +47,7 @@ pub(crate) fn judge(workspace: &Workspace, python: &PythonTools<'_>) -> Result<C
     }
     let text = fs::read_to_string(&report).while_trying("read", &report)?;
     let counts = case_counts(&text).ok_or_else(|| unreadable("it has no cases"))?;
-    // The judge may fail without a failed case, and then its word counts.
+    // `kosoku` may fail without a failed case; then its exit status counts.
     if counts.failed == 0 {
         outcome.map(|()| counts)
     } else {
@@ -77,7 +77,7 @@ pub(super) fn case_counts(report: &str) -> Option<Counts> {
 
 fn unreadable(reason: &str) -> XtaskError {
     XtaskError::Report {
-        what: "the WebSocket judge's report".to_owned(),
+        what: "the report of the WebSocket cases".to_owned(),
         reason: reason.to_owned(),
     }
 }

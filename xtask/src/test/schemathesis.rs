@@ -1,7 +1,7 @@
-//! The HTTP judge: `schemathesis` reads `openapi.json` from a running sidecar, and tries what that promises.
+//! HTTP conformance: `schemathesis` reads `openapi.json` from a running sidecar, and tries what that promises.
 //!
 //! The sidecar runs on the toy model with a relay that echoes, once with a key and once without, in folders of its own below the build
-//! output. What the judge must know beside the document is in `fixtures/http-judge`. Each operation counts as one test. With the same
+//! output. What it has to know beside the document is in `fixtures/http-conformance`. Each operation counts as one test. With the same
 //! build it makes the same requests: nothing of an earlier run is kept, and nothing is drawn by chance.
 
 use std::{
@@ -21,19 +21,19 @@ use crate::{
 /// How the line begins with which the sidecar says where it listens.
 const LISTENING: &str = "listening on ";
 
-/// The judge's settings and hooks, below the root.
-const FIXTURES: &str = "fixtures/http-judge";
+/// Settings and hooks of schemathesis, below the root.
+const FIXTURES: &str = "fixtures/http-conformance";
 
 /// Small enough that any turn takes no time.
 const MODEL: &str = "fixtures/models/toy-llama.gguf";
 
-/// Where sidecar and judge leave what they write, below the build output.
-const FOLDER: &str = "http-judge";
+/// Where both programs leave what they write, below the build output.
+const FOLDER: &str = "http-conformance";
 
-/// The key that the sidecar is given, and the judge.
-const KEY: &str = "judge";
+/// The key that the sidecar is given, and the schemathesis.
+const KEY: &str = "conformance";
 
-/// Where the judge's hooks find the sidecar and its key.
+/// Where the hooks find the sidecar and its key.
 const URL_VARIABLE: &str = "SIDECAR_URL";
 const KEY_VARIABLE: &str = "SIDECAR_KEY";
 
@@ -41,26 +41,26 @@ const KEY_VARIABLE: &str = "SIDECAR_KEY";
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// Runs all phases with a key, which every check can be made with.
-pub(crate) fn judge(workspace: &Workspace, python: &PythonTools<'_>) -> Result<Counts> {
+pub(crate) fn test(workspace: &Workspace, python: &PythonTools<'_>) -> Result<Counts> {
     let trial = Trial::prepare(workspace, "with-key")?;
     let mut sidecar = trial.sidecar();
     sidecar.env("STREAMING_LLM_API_KEY", KEY);
-    let mut judge = trial.judge(python);
-    judge
+    let mut schemathesis = trial.schemathesis(python);
+    schemathesis
         .arg(format!("--header=Authorization: Bearer {KEY}"))
         .env(KEY_VARIABLE, KEY);
-    trial.run(sidecar, judge)
+    trial.run(sidecar, schemathesis)
 }
 
 /// Runs once more without a key: only what is tried systematically.
-pub(crate) fn judge_without_key(workspace: &Workspace, python: &PythonTools<'_>) -> Result<Counts> {
+pub(crate) fn test_without_key(workspace: &Workspace, python: &PythonTools<'_>) -> Result<Counts> {
     let trial = Trial::prepare(workspace, "without-key")?;
-    let mut judge = trial.judge(python);
-    judge.arg("--phases=coverage");
-    trial.run(trial.sidecar(), judge)
+    let mut schemathesis = trial.schemathesis(python);
+    schemathesis.arg("--phases=coverage");
+    trial.run(trial.sidecar(), schemathesis)
 }
 
-/// One sidecar, and the judge of it.
+/// One sidecar, and the requests that are tried on it.
 struct Trial<'a> {
     workspace: &'a Workspace,
     folder: PathBuf,
@@ -98,35 +98,35 @@ impl<'a> Trial<'a> {
         sidecar
     }
 
-    fn judge(&self, python: &PythonTools<'_>) -> Command {
+    fn schemathesis(&self, python: &PythonTools<'_>) -> Command {
         let settings = self.workspace.root().join(FIXTURES);
-        let mut judge = command(&python.program("schemathesis"), [""; 0]);
-        judge
+        let mut schemathesis = command(&python.program("schemathesis"), [""; 0]);
+        schemathesis
             .current_dir(&self.folder)
             .env("SCHEMATHESIS_HOOKS", settings.join("hooks.py"))
             .arg("--config-file")
             .arg(settings.join("schemathesis.toml"))
             .args(["run", "--no-color", "--report=junit"])
             .arg(format!("--report-junit-path={}", self.report().display()));
-        judge
+        schemathesis
     }
 
     fn report(&self) -> PathBuf {
         self.folder.join("junit.xml")
     }
 
-    /// Starts the sidecar, lets the judge try it, and counts.
-    fn run(&self, mut sidecar: Command, mut judge: Command) -> Result<Counts> {
+    /// Starts the sidecar, runs schemathesis against it, and counts.
+    fn run(&self, mut sidecar: Command, mut schemathesis: Command) -> Result<Counts> {
         let (_sidecar, url) = Background::start(&mut sidecar, LISTENING)?;
-        judge.env(URL_VARIABLE, &url).arg(format!("{url}/openapi.json"));
-        let outcome = run_within(&mut judge, LIMIT);
+        schemathesis.env(URL_VARIABLE, &url).arg(format!("{url}/openapi.json"));
+        let outcome = run_within(&mut schemathesis, LIMIT);
         let report = self.report();
         if !report.exists() {
             return Err(outcome.err().unwrap_or_else(|| unreadable("it isn't there")));
         }
         let text = fs::read_to_string(&report).while_trying("read", &report)?;
         let counts = junit_counts(&text).ok_or_else(|| unreadable("it has no counts"))?;
-        // The judge may fail without a failed operation, and then its word counts.
+        // schemathesis may fail without a failed operation; then its exit status counts.
         if counts.failed == 0 {
             outcome.map(|()| counts)
         } else {
@@ -142,7 +142,7 @@ fn relay(fixtures: &Path) -> String {
 
 fn unreadable(reason: &str) -> XtaskError {
     XtaskError::Report {
-        what: "the HTTP judge's report".to_owned(),
+        what: "the report of schemathesis".to_owned(),
         reason: reason.to_owned(),
     }
 }

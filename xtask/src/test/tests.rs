@@ -46,7 +46,7 @@ fn documentation_tests_are_summed_over_crates() {
 }
 
 #[test]
-fn reports_of_the_websocket_judge_are_read() {
+fn reports_of_the_websocket_cases_are_read() {
     let report = |cases: &str| format!(r#"{{"127.0.0.1:1": {{{cases}}}}}"#);
     let case = |behavior: &str, close: &str| format!(r#"{{"behavior": "{behavior}", "behaviorClose": "{close}"}}"#);
     let cases = [
@@ -102,7 +102,7 @@ fn a_failing_check_doesnt_stop_the_next() {
 }
 
 #[test]
-fn an_environment_is_made_anew_when_its_list_or_its_python_changes() {
+fn an_environment_is_made_again_when_its_list_or_its_python_changes() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let stamp = folder.path().join("stamp");
     let wanted = stamp_text("Python 3.11.7\n", "ollama==0.6.3\n");

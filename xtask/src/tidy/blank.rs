@@ -113,7 +113,7 @@ fn raw_string_len(rest: &str) -> Option<usize> {
     )
 }
 
-/// A character literal's length; a lifetime is none.
+/// A character literal's length; `None` for a lifetime.
 fn char_len(rest: &str) -> Option<usize> {
     let mut characters = rest.char_indices().skip(1);
     let (_, first) = characters.next()?;

@@ -1,6 +1,6 @@
 //! `cargo xtask tidy --numbers`: how large the code is and how it hangs together, for comparing two commits.
 //!
-//! Only code of libraries and programs counts: no tests, no generated files. It judges nothing.
+//! Only code of libraries and programs counts: no tests, no generated files. It checks nothing.
 
 use super::{circles, file::File, modules::ModuleTree};
 

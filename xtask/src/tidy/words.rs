@@ -8,7 +8,7 @@ const EMPTY_NAMES: [&str; 7] = ["util", "utils", "common", "helper", "helpers", 
 /// What is written down before it is done.
 const UNFINISHED_MARKS: [&str; 3] = ["TODO", "FIXME", "XXX"];
 
-/// Package registries are used through their clients, wherever those are told to look. In two parts, so
+/// Package registries are used through their clients, wherever their configuration says. In two parts, so
 /// that this file doesn't name them.
 const REGISTRY_HOSTS: [&str; 7] = [
     concat!("index.crates", ".io"),

@@ -17,6 +17,9 @@ pub(super) async fn serve(loaded: Loaded) -> Result<(), CommandError> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    if let Ok(folder) = std::env::current_dir() {
+        tracing::info!(folder = %folder.display(), "working");
+    }
     let manager = Notifier::from_environment();
     let grace = loaded.settings.drain;
     let engines = Engines::open(&loaded.settings)?;

@@ -14,11 +14,11 @@ pub const MODELS_DIR: &str = "models";
 /// Names shown when a model isn't found; more would hide the message.
 const MAX_NAMES_SHOWN: usize = 20;
 
-/// Finds the model that a setting names: a GGUF file or a Hugging Face folder.
+/// Finds the model that a setting names: a GGUF file or a Hugging Face folder. A bare name is looked up in the folders in their order.
 ///
 /// # Errors
 /// There is no model of that name, or it belongs to a model server.
-pub fn resolve_model(model: &str, models_dir: &Path) -> Result<PathBuf, ModelChoiceError> {
+pub fn resolve_model(model: &str, folders: &[PathBuf]) -> Result<PathBuf, ModelChoiceError> {
     if let Some(driver) = remote_driver(model) {
         return Err(ModelChoiceError::Remote {
             model: model.to_owned(),
@@ -30,14 +30,17 @@ pub fn resolve_model(model: &str, models_dir: &Path) -> Result<PathBuf, ModelCho
         return Ok(given.to_owned());
     }
     let is_name = !model.contains(['/', '\\']) && model != "." && model != "..";
-    let candidates = [format!("{model}.gguf"), model.to_owned()].map(|name| models_dir.join(name));
-    if is_name && let Some(path) = candidates.into_iter().find(|path| path.exists()) {
+    let names = [format!("{model}.gguf"), model.to_owned()];
+    let mut candidates = folders
+        .iter()
+        .flat_map(|folder| names.iter().map(|name| folder.join(name)));
+    if is_name && let Some(path) = candidates.find(|path| path.exists()) {
         return Ok(path);
     }
     Err(ModelChoiceError::NotFound {
         model: model.to_owned(),
-        models_dir: models_dir.to_owned(),
-        available: available_models(models_dir),
+        models_dir: folders.first().cloned().unwrap_or_default(),
+        available: available_models(folders),
     })
 }
 
@@ -54,8 +57,8 @@ pub fn remote_driver(model: &str) -> Option<&'static str> {
 }
 
 /// Lists the names that would be found, sorted, for the error.
-fn available_models(models_dir: &Path) -> String {
-    let entries = fs::read_dir(models_dir).into_iter().flatten().flatten();
+fn available_models(folders: &[PathBuf]) -> String {
+    let entries = folders.iter().flat_map(fs::read_dir).flatten().flatten();
     let mut names: Vec<String> = entries
         .filter_map(|entry| {
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -66,6 +69,7 @@ fn available_models(models_dir: &Path) -> String {
         })
         .collect();
     names.sort();
+    names.dedup();
     match names.len() {
         0 => "nothing".to_owned(),
         count if count > MAX_NAMES_SHOWN => format!(

@@ -56,6 +56,11 @@ impl SettingsReader {
         warnings
     }
 
+    /// Passes over a name that is read elsewhere.
+    pub(super) fn skip(&mut self, name: &str) {
+        self.values.remove(&name.to_ascii_lowercase());
+    }
+
     pub(super) fn text(&mut self, name: &str, default: &str) -> Result<String, SettingsError> {
         Ok(self.take(name)?.map_or_else(|| default.to_owned(), |found| found.text))
     }

@@ -313,7 +313,7 @@ fn models_are_found_by_path_or_name() {
     std::fs::create_dir_all(models.join("a-folder")).expect("a folder can be made");
     std::fs::write(models.join("tiny.gguf"), "").expect("a file can be written");
     let shown = |model: &str| {
-        let found = resolve_model(model, &models)
+        let found = resolve_model(model, std::slice::from_ref(&models))
             .map(|path| path.display().to_string())
             .map_err(|error| error.to_string());
         found

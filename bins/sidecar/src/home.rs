@@ -1,0 +1,155 @@
+//! Where the sidecar works: the folder of `.env.sidecar`, `.agents`, `data` and `models`, and what lies beside an installed program.
+//!
+//! In a checkout or a container it works where it is started. A package puts `bin/sidecar` and `share/streaming-llm-sidecar` beside
+//! each other; such a sidecar is started from anywhere, and works in one place all the same. Nothing here reads a setting but
+//! `STREAMING_LLM_HOME`.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
+use etcetera::BaseStrategy as _;
+
+use crate::error::HomeError;
+use crate::settings::{AGENTS_DIR, DEFAULT_ENV_FILE, MODELS_DIR};
+
+/// The variable that names the folder; it counts for every sidecar, installed or not.
+pub const HOME_VARIABLE: &str = "STREAMING_LLM_HOME";
+
+/// The name of the folder below the platform's data folder.
+const FOLDER: &str = "streaming-llm-sidecar";
+
+/// What a package puts beside `bin`; a sidecar that has it is installed.
+const SHARE: &str = "share/streaming-llm-sidecar";
+
+/// The npm package of the default model, which npm puts beside that of the program.
+const NPM_MODEL_PACKAGE: &str = "streaming-llm-sidecar-smollm2";
+
+/// What the choice of the folder depends on.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// The value of [`HOME_VARIABLE`].
+    pub variable: Option<PathBuf>,
+    /// The folder that the program was started in.
+    pub working_folder: PathBuf,
+    /// The folder that `bin` lies in, if the program is installed.
+    pub prefix: Option<PathBuf>,
+    /// Where the platform keeps the data of programs; `None` for a user without a home.
+    pub data_folder: Option<PathBuf>,
+}
+
+impl Surroundings {
+    /// Looks around.
+    ///
+    /// # Errors
+    /// The working folder is gone.
+    pub fn look() -> Result<Self, HomeError> {
+        Ok(Self {
+            variable: env::var_os(HOME_VARIABLE)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from),
+            working_folder: env::current_dir().map_err(|source| HomeError::Enter {
+                folder: PathBuf::from("."),
+                source,
+            })?,
+            prefix: prefix(),
+            data_folder: etcetera::choose_base_strategy()
+                .ok()
+                .map(|strategy| strategy.data_dir()),
+        })
+    }
+
+    /// The folder to work in.
+    #[must_use]
+    pub fn home(&self) -> PathBuf {
+        if let Some(folder) = &self.variable {
+            return self.working_folder.join(folder);
+        }
+        let is_used = |name: &str| self.working_folder.join(name).exists();
+        match (&self.prefix, &self.data_folder) {
+            (Some(_), Some(data)) if !is_used(DEFAULT_ENV_FILE) && !is_used(AGENTS_DIR) => data.join(FOLDER),
+            _ => self.working_folder.clone(),
+        }
+    }
+}
+
+/// Makes the folder to work in, if it isn't there, and enters it; relative settings are meant from there.
+///
+/// # Errors
+/// The folder can't be made or entered.
+pub fn enter() -> Result<PathBuf, HomeError> {
+    let home = Surroundings::look()?.home();
+    let failed = |source| HomeError::Enter {
+        folder: home.clone(),
+        source,
+    };
+    fs::create_dir_all(&home).map_err(failed)?;
+    env::set_current_dir(&home).map_err(failed)?;
+    Ok(home)
+}
+
+/// The folders in which names of models are looked up: `models` where the sidecar works, then those that packages brought.
+#[must_use]
+pub fn model_folders() -> Vec<PathBuf> {
+    let mut folders = vec![PathBuf::from(MODELS_DIR)];
+    if let Some(prefix) = prefix() {
+        let beside = prefix.with_file_name(NPM_MODEL_PACKAGE);
+        folders.extend([prefix, beside].map(|package| package.join(SHARE).join(MODELS_DIR)));
+    }
+    folders
+}
+
+/// The folder that `bin` lies in, if the program is installed.
+fn prefix() -> Option<PathBuf> {
+    let program = env::current_exe().and_then(fs::canonicalize).ok()?;
+    let prefix = program.parent()?.parent()?;
+    prefix.join(SHARE).is_dir().then(|| prefix.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(change: impl FnOnce(&mut Surroundings), used: &[&str], expected: impl FnOnce(&Path) -> PathBuf) {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        for name in used {
+            fs::create_dir(folder.path().join(name)).expect("it is empty");
+        }
+        let mut surroundings = Surroundings {
+            variable: None,
+            working_folder: folder.path().to_owned(),
+            prefix: Some(PathBuf::from("/opt/sidecar")),
+            data_folder: Some(PathBuf::from("/data")),
+        };
+        change(&mut surroundings);
+        assert_eq!(surroundings.home(), expected(folder.path()));
+    }
+
+    #[test]
+    fn an_installed_sidecar_works_in_a_folder_that_is_used_or_in_the_platforms() {
+        check(|_| {}, &[], |_| PathBuf::from("/data/streaming-llm-sidecar"));
+        check(|_| {}, &[".agents"], Path::to_owned);
+        check(|_| {}, &[".env.sidecar"], Path::to_owned);
+        check(
+            |_| {},
+            &["data", "models"],
+            |_| PathBuf::from("/data/streaming-llm-sidecar"),
+        );
+        check(|around| around.data_folder = None, &[], Path::to_owned);
+    }
+
+    #[test]
+    fn a_sidecar_that_was_built_here_works_where_it_is_started() {
+        check(|around| around.prefix = None, &[], Path::to_owned);
+    }
+
+    #[test]
+    fn the_variable_wins() {
+        let set = |value: &'static str| move |around: &mut Surroundings| around.variable = Some(PathBuf::from(value));
+        check(set("/srv/sidecar"), &[".agents"], |_| PathBuf::from("/srv/sidecar"));
+        check(set("below"), &[], |folder| folder.join("below"));
+    }
+}
