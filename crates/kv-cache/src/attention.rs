@@ -199,7 +199,7 @@ fn split(input: AttentionInput<'_>) -> Vec<Block<'_>> {
         let tokens = first..n_tokens.min(first + BLOCK_TOKENS);
         let spans: Arc<[Span]> = span::spans(chunk, tokens.clone()).into();
         for kv_head in 0..heads.n_kv_heads {
-            let queries = QueryBlock::new(chunk, layer, (kv_head, tokens.clone()), rows);
+            let queries = QueryBlock::new(chunk, layer, kv_head, tokens.clone(), rows);
             blocks.push(Block {
                 spans: Arc::clone(&spans),
                 partials: Vec::new(),

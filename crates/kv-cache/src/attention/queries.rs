@@ -36,7 +36,8 @@ impl<'a> QueryBlock<'a> {
     pub(super) fn new(
         chunk: &'a Chunk,
         layer: &'a KvLayer,
-        (kv_head, tokens): (usize, Range<usize>),
+        kv_head: usize,
+        tokens: Range<usize>,
         rows: &'a [f32],
     ) -> Self {
         Self {

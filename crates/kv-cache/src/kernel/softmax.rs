@@ -88,6 +88,16 @@ impl PartialSums {
     }
 }
 
+/// The weights of one page's tokens for `R` rows.
+struct TileWeights<S: Simd, const R: usize> {
+    /// The tokens of the page that at least one of the rows sees.
+    seen: Range<usize>,
+    /// The rows' scores, then their weights.
+    weights: [[[f32; LANES]; PAGE_VECTORS]; R],
+    /// The factors that rescale the rows' earlier sums.
+    scales: [S::Lanes; R],
+}
+
 /// Adds the page to the sums of every row.
 #[inline(always)]
 pub(super) fn add_page<S: Simd>(simd: S, step: &PageStep<'_>, partial: &mut PartialSums) {
@@ -130,26 +140,28 @@ fn add_page_to_rows<S: Simd, const R: usize>(
     if from >= to {
         return;
     }
-    let seen = from..to;
-    let mut weights = [[[0.0; LANES]; PAGE_VECTORS]; R];
-    score(simd, step, first_row, &seen, &mut weights);
-    let mut scales = [simd.splat(0.0); R];
+    let mut tile = TileWeights {
+        seen: from..to,
+        weights: [[[0.0; LANES]; PAGE_VECTORS]; R],
+        scales: [simd.splat(0.0); R],
+    };
+    score(simd, step, first_row, &tile.seen, &mut tile.weights);
     for r in 0..R {
         let row = first_row + r;
         let visible = &step.visible[row / step.group];
-        mask(simd, &mut weights[r], visible);
-        scales[r] = to_weights(simd, &mut weights[r], &mut partial.rows[row]);
+        mask(simd, &mut tile.weights[r], visible);
+        tile.scales[r] = to_weights(simd, &mut tile.weights[r], &mut partial.rows[row]);
     }
     let width = partial.width;
     let sums = &mut partial.values[first_row * width..][..R * width];
     let mut first = 0;
     let n_vectors = width / LANES;
     while first + TILE <= n_vectors {
-        add_values::<S, R, TILE>(simd, step, seen.clone(), (&weights, &scales), (first, &mut *sums));
+        add_values::<S, R, TILE>(simd, step, &tile, first, &mut *sums);
         first += TILE;
     }
     while first < n_vectors {
-        add_values::<S, R, 1>(simd, step, seen.clone(), (&weights, &scales), (first, &mut *sums));
+        add_values::<S, R, 1>(simd, step, &tile, first, &mut *sums);
         first += 1;
     }
 }
@@ -250,29 +262,30 @@ fn to_weights<S: Simd>(simd: S, scores: &mut [[f32; LANES]; PAGE_VECTORS], row: 
     scale
 }
 
-/// Adds the weighted values of the tokens in `seen` to `V` vectors of each of `R` rows, in the order of the tokens.
+/// Adds the weighted values of the visible tokens to `V` vectors from vector `first` on of each of `R` rows of `sums`, in
+/// the order of the tokens.
 #[inline(always)]
 fn add_values<S: Simd, const R: usize, const V: usize>(
     simd: S,
     step: &PageStep<'_>,
-    seen: Range<usize>,
-    (weights, scales): (&[[[f32; LANES]; PAGE_VECTORS]; R], &[S::Lanes; R]),
-    (first, sums): (usize, &mut [f32]),
+    tile: &TileWeights<S, R>,
+    first: usize,
+    sums: &mut [f32],
 ) {
     let width = sums.len() / R;
-    let mut tile = [[simd.splat(0.0); V]; R];
+    let mut tile_sums = [[simd.splat(0.0); V]; R];
     for r in 0..R {
         let (row, _) = sums[r * width..][..width].as_chunks::<LANES>();
         for v in 0..V {
-            tile[r][v] = simd.mul(simd.load(&row[first + v]), scales[r]);
+            tile_sums[r][v] = simd.mul(simd.load(&row[first + v]), tile.scales[r]);
         }
     }
     let column = first * LANES * PAGE_TOKENS..(first + V) * LANES * PAGE_TOKENS;
-    let rows = tokens_of::<V>(&step.page.values[column.clone()], &seen);
-    let next = tokens_of::<V>(&step.next.values[column], &seen);
+    let rows = tokens_of::<V>(&step.page.values[column.clone()], &tile.seen);
+    let next = tokens_of::<V>(&step.next.values[column], &tile.seen);
     let mut row_weights: [&[f32]; R] = [&[]; R];
-    for r in 0..R {
-        row_weights[r] = &weights[r].as_flattened()[seen.clone()][..rows.len()];
+    for (row_weights, weights) in row_weights.iter_mut().zip(&tile.weights) {
+        *row_weights = &weights.as_flattened()[tile.seen.clone()][..rows.len()];
     }
     // Indexing slices of equal length: iterators would cost as many comparisons per token as it has sums.
     let next = &next[..rows.len()];
@@ -285,14 +298,14 @@ fn add_values<S: Simd, const R: usize, const V: usize>(
         for r in 0..R {
             let weight = simd.splat(row_weights[r][token]);
             for v in 0..V {
-                tile[r][v] = simd.fma(weight, values[v], tile[r][v]);
+                tile_sums[r][v] = simd.fma(weight, values[v], tile_sums[r][v]);
             }
         }
     }
     for r in 0..R {
         let (row, _) = sums[r * width..][..width].as_chunks_mut::<LANES>();
         for v in 0..V {
-            simd.store(tile[r][v], &mut row[first + v]);
+            simd.store(tile_sums[r][v], &mut row[first + v]);
         }
     }
 }
