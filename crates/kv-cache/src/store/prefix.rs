@@ -21,6 +21,9 @@ impl KvStore {
         if !other_ring.holds_first(tokens) || !ring.fits_without_wrapping(tokens) {
             return false;
         }
+        if tokens == 0 {
+            return true;
+        }
         ring.start_at(tokens);
         let page_tokens = PAGE_TOKENS as u64;
         let shape = self.layout.page_shape;

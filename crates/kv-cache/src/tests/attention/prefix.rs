@@ -60,6 +60,16 @@ proptest! {
 }
 
 #[test]
+fn an_empty_prefix_leaves_the_stream_as_it_was() {
+    let policy = CachePolicy::Streaming(SinkWindow::new(4, 90));
+    let other = Cache::with_first(policy, &numbers(1, 100), 100);
+    let mut copied = Cache::new(policy);
+    assert!(copied.begin_with(&other, 0));
+    assert_eq!(copied.ring, Cache::new(policy).ring);
+    assert_eq!(copied.store.bytes(), 0);
+}
+
+#[test]
 fn an_overwritten_prefix_is_not_copied() {
     let policy = CachePolicy::Streaming(SinkWindow::new(70, 90));
     let rows = numbers(1, 1_000);
