@@ -1,8 +1,6 @@
-//! The block layouts by name, ggml number and size.
+//! The block layouts by name and size.
 
 use std::fmt;
-
-use crate::QuantError;
 
 /// The layout in which the values of a tensor are stored, named as in ggml.
 ///
@@ -42,29 +40,6 @@ pub enum BlockType {
 }
 
 impl BlockType {
-    /// Returns the layout with this number in ggml, and so in a GGUF file.
-    ///
-    /// # Errors
-    /// [`QuantError::UnknownType`] for any other number.
-    pub fn from_ggml(id: u32) -> Result<Self, QuantError> {
-        match id {
-            0 => Ok(Self::F32),
-            1 => Ok(Self::F16),
-            2 => Ok(Self::Q4_0),
-            3 => Ok(Self::Q4_1),
-            6 => Ok(Self::Q5_0),
-            7 => Ok(Self::Q5_1),
-            8 => Ok(Self::Q8_0),
-            10 => Ok(Self::Q2K),
-            11 => Ok(Self::Q3K),
-            12 => Ok(Self::Q4K),
-            13 => Ok(Self::Q5K),
-            14 => Ok(Self::Q6K),
-            30 => Ok(Self::Bf16),
-            id => Err(QuantError::UnknownType { id }),
-        }
-    }
-
     /// Returns how many values one block holds: 1 for the plain types, 256 for the K-quants, otherwise 32.
     pub const fn block_len(self) -> usize {
         match self {

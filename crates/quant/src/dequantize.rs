@@ -6,11 +6,9 @@ mod k_quants;
 
 use half::{bf16, f16};
 
+use crate::layout::BLOCK;
 use crate::{BlockType, QuantError};
 use k_quants::{q2_k, q3_k, q4_k, q5_k, q6_k};
-
-/// Values in a quantised block; the same for all of ggml's simple layouts.
-pub(crate) const BLOCK: usize = 32;
 
 /// Converts the values in `bytes` to f32 and writes them to `out`.
 ///

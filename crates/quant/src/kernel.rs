@@ -8,14 +8,11 @@ mod avx2;
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 mod neon;
 mod portable;
+mod tile_kernel;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 
 use std::fmt;
-
-use crate::activations::{ActivationBlock, PANEL_ROWS, Panel};
-use crate::dequantize::BLOCK;
-use crate::matrix::{FourBitGroup, GROUP_ROWS, Q8_0Group};
 
 #[cfg(target_arch = "x86_64")]
 use avx2::Avx2;
@@ -24,6 +21,8 @@ use neon::NeonDotprod;
 use portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use vnni::{Avx512Vnni, AvxVnni};
+
+pub(crate) use tile_kernel::{KernelTask, PanelOutputs, TileKernel};
 
 /// The instructions with which products are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,33 +112,4 @@ impl fmt::Display for Kernel {
             Instructions::NeonDotprod(_) => "NEON dotprod",
         })
     }
-}
-
-/// The outputs of a group of rows for each row of a panel.
-pub(crate) type PanelOutputs = [[f32; GROUP_ROWS]; PANEL_ROWS];
-
-/// A computation that is generic over the kernel.
-pub(crate) trait KernelTask {
-    fn run_with(self, kernel: impl TileKernel);
-}
-
-/// What a kernel computes: eight outputs for each of `T` rows of activations, from one group of rows.
-///
-/// For each output, with `w` the group's block and `a` the row's, in the order of the columns and starting from 0: `acc
-/// = fma(w.scale * a.scale, Σ w.quant * a.quant, acc)`, and for Q4_1 then `acc = fma(w.min, a.scaled_sum, acc)`. The
-/// sums of quants are integers, so they are exact in any order.
-pub(crate) trait TileKernel: Copy {
-    fn quantize(self, block: impl Fn(usize) -> [f32; BLOCK], out: &mut [ActivationBlock]);
-    fn four_bits<G: FourBitGroup, const T: usize>(
-        self,
-        group: &[G],
-        rows: [&[ActivationBlock]; T],
-    ) -> [[f32; GROUP_ROWS]; T];
-
-    /// Does the same for the rows of panels and returns true, or returns false if the kernel doesn't use panels.
-    fn four_bits_of_panels<G: FourBitGroup>(self, _group: &[G], _panels: &[Panel], _out: &mut PanelOutputs) -> bool {
-        false
-    }
-
-    fn eight_bits<const T: usize>(self, group: &[Q8_0Group], rows: [&[ActivationBlock]; T]) -> [[f32; GROUP_ROWS]; T];
 }

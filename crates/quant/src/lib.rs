@@ -14,16 +14,20 @@ mod activations;
 mod block;
 mod dequantize;
 mod error;
+mod ggml;
 mod kernel;
+mod layout;
 mod matrix;
 mod quantize;
+mod round;
 
 pub use activations::{ACTIVATION_BLOCK, ActivationRows, Activations};
 pub use block::BlockType;
 pub use dequantize::dequantize;
 pub use error::QuantError;
 pub use kernel::Kernel;
-pub use matrix::{GROUP_ROWS, QuantMatrix};
+pub use layout::GROUP_ROWS;
+pub use matrix::QuantMatrix;
 pub use quantize::quantize;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A block-quantised matrix that is multiplied without being converted to f32.
 //!
-//! The stored bytes of a tensor go in once and are reordered ([`group`]) without taking more memory; then
+//! The stored bytes of a tensor go in once and are reordered ([`layout`](crate::layout)) without taking more memory; then
 //! [`Activations`] go in and f32 outputs come out. An output is one sum in one order, whatever kernel computes it and
 //! whatever rows, of either factor, are computed with it. It never starts a thread: the caller splits the rows among
 //! its own.
@@ -11,13 +11,10 @@ use std::ops::Range;
 
 use large_pages::Arena;
 
-use crate::activations::{Activations, PANEL_ROWS};
 use crate::kernel::{Kernel, KernelTask, TileKernel};
-use crate::{BlockType, QuantError};
+use crate::layout::{BLOCK, GROUP_ROWS, PANEL_ROWS, Q4_0Group, Q4_1Group, Q8_0Group};
+use crate::{Activations, BlockType, QuantError};
 use group::{GroupedRows, RowGroup};
-
-pub use group::GROUP_ROWS;
-pub(crate) use group::{FourBitGroup, FourBits, Q4_0Group, Q4_1Group, Q8_0Group, WORD};
 
 /// Rows of activations that share each loaded and unpacked block. With eight rows the sums spill to the first-level
 /// cache, which costs less than unpacking a block again.
@@ -228,7 +225,7 @@ impl QuantMatrix {
     }
 
     fn n_blocks(&self) -> usize {
-        self.n_cols / crate::dequantize::BLOCK
+        self.n_cols / BLOCK
     }
 }
 
@@ -255,7 +252,7 @@ impl<S: Fn(&mut f32, f32) + Copy> KernelTask for Product<'_, '_, S> {
 impl<S: Fn(&mut f32, f32) + Copy> Product<'_, '_, S> {
     /// Walks over both factors so that each is read from the fastest cache that holds it.
     fn compute<G: RowGroup>(self, kernel: impl TileKernel, groups: &[G]) {
-        let n_blocks = self.activations.n_cols() / crate::dequantize::BLOCK;
+        let n_blocks = self.activations.n_cols() / BLOCK;
         let mut outputs = [[0.0; GROUP_ROWS]; PANEL_ROWS];
         for (pass, out) in self.out.chunks_mut(PASS_ROWS).enumerate() {
             let first_row = pass * PASS_ROWS;

@@ -5,7 +5,7 @@
 
 use half::f16;
 
-use crate::dequantize::BLOCK;
+use crate::layout::BLOCK;
 use crate::{BlockType, QuantError};
 
 /// The largest quant of Q8_0; the range is symmetric.

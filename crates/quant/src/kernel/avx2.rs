@@ -18,10 +18,9 @@ use std::ptr;
 
 use half::f16;
 
-use super::{PanelOutputs, TileKernel};
-use crate::activations::{ActivationBlock, Panel, quantize_blocks};
-use crate::dequantize::BLOCK;
-use crate::matrix::{FourBitGroup, GROUP_ROWS, Q8_0Group, WORD};
+use super::tile_kernel::{PanelOutputs, TileKernel};
+use crate::layout::{ActivationBlock, BLOCK, FourBitGroup, GROUP_ROWS, Panel, Q8_0Group, WORD};
+use crate::round::quantize_blocks;
 
 /// How far ahead of the products weights are prefetched: a token reads the whole matrix from memory, and the
 /// processor's own prefetching stops at the end of each page.

@@ -17,10 +17,9 @@ use std::arch::{asm, is_aarch64_feature_detected};
 
 use half::f16;
 
-use super::TileKernel;
-use crate::activations::{ActivationBlock, quantize_blocks};
-use crate::dequantize::BLOCK;
-use crate::matrix::{FourBitGroup, GROUP_ROWS, Q8_0Group, WORD};
+use super::tile_kernel::TileKernel;
+use crate::layout::{ActivationBlock, BLOCK, FourBitGroup, GROUP_ROWS, Q8_0Group, WORD};
+use crate::round::quantize_blocks;
 
 /// Proof that the processor has `dotprod`: only [`NeonDotprod::detect`] creates one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,10 +2,9 @@
 
 use half::f16;
 
-use super::TileKernel;
-use crate::activations::{ActivationBlock, quantize_blocks};
-use crate::dequantize::BLOCK;
-use crate::matrix::{FourBitGroup, FourBits, GROUP_ROWS, Q8_0Group, WORD};
+use super::tile_kernel::TileKernel;
+use crate::layout::{ActivationBlock, BLOCK, FourBitGroup, FourBits, GROUP_ROWS, Q8_0Group, WORD};
+use crate::round::quantize_blocks;
 
 /// The kernel in plain Rust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,11 +14,10 @@ use std::arch::x86_64::{
     _mm256_setzero_ps, _mm256_xor_si256,
 };
 
-use super::TileKernel;
 use super::avx2::{add_dots, four_columns, load_bytes, load_f16, nibbles, store_sums};
-use crate::activations::{ActivationBlock, quantize_blocks};
-use crate::dequantize::BLOCK;
-use crate::matrix::{FourBitGroup, GROUP_ROWS, Q8_0Group, WORD};
+use super::tile_kernel::TileKernel;
+use crate::layout::{ActivationBlock, BLOCK, FourBitGroup, GROUP_ROWS, Q8_0Group, WORD};
+use crate::round::quantize_blocks;
 
 /// Defines a kernel by its name, its features and the intrinsic for `vpdpbusd`. A macro, since features are attributes:
 /// a generic function would be compiled without them.

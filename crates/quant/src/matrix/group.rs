@@ -1,94 +1,18 @@
-//! The order of a matrix in memory.
+//! Stores a matrix group by group, in the order of [`layout`](crate::layout).
 //!
-//! Eight rows form a group. A group is one struct for every 32 columns, which holds the content of the eight rows'
-//! blocks with the same types and in as many bytes, but interleaves the rows. Quants are stored four bytes at a time,
-//! as a *word*: one word of each row makes 32 bytes, one register. An incomplete last group is padded with zeros.
+//! The stored bytes of rows go in once; out come groups, which know the kernel's function for their type. It never
+//! computes a product itself.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use bytemuck::{Pod, Zeroable};
+use bytemuck::Pod;
 use half::f16;
 use large_pages::{Arena, Region};
 
 use crate::QuantError;
-use crate::activations::{ActivationBlock, Panel};
 use crate::kernel::{PanelOutputs, TileKernel};
-
-/// Rows that are stored and computed together: as many as 32-bit sums fit into a 256-bit register.
-pub const GROUP_ROWS: usize = 8;
-
-/// Consecutive bytes of one row: the content of one 32-bit lane.
-pub(crate) const WORD: usize = 4;
-
-/// One word of each of the eight rows.
-type Words = [u8; GROUP_ROWS * WORD];
-
-/// Words of 4-bit quants: in word `k` of a row, byte `i` holds column `4k + i` in its low nibble and `16 + 4k + i` in
-/// its high nibble.
-pub(crate) type FourBits = [Words; 4];
-
-/// Eight Q4_0 blocks.
-#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
-#[repr(C)]
-pub(crate) struct Q4_0Group {
-    pub(crate) scales: [f16; GROUP_ROWS],
-    pub(crate) quants: FourBits,
-}
-
-/// Eight Q4_1 blocks.
-#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
-#[repr(C)]
-pub(crate) struct Q4_1Group {
-    pub(crate) scales: [f16; GROUP_ROWS],
-    pub(crate) mins: [f16; GROUP_ROWS],
-    pub(crate) quants: FourBits,
-}
-
-/// Eight Q8_0 blocks; byte `i` of a row's word `k` is column `4k + i`.
-#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
-#[repr(C)]
-pub(crate) struct Q8_0Group {
-    pub(crate) scales: [f16; GROUP_ROWS],
-    pub(crate) quants: [Words; 8],
-}
-
-/// What the two 4-bit types have in common.
-pub(crate) trait FourBitGroup {
-    fn scales(&self) -> &[f16; GROUP_ROWS];
-    fn quants(&self) -> &FourBits;
-
-    /// Returns the minimums; if there are none, 8 is subtracted from every quant.
-    fn mins(&self) -> Option<&[f16; GROUP_ROWS]>;
-}
-
-impl FourBitGroup for Q4_0Group {
-    fn scales(&self) -> &[f16; GROUP_ROWS] {
-        &self.scales
-    }
-
-    fn quants(&self) -> &FourBits {
-        &self.quants
-    }
-
-    fn mins(&self) -> Option<&[f16; GROUP_ROWS]> {
-        None
-    }
-}
-
-impl FourBitGroup for Q4_1Group {
-    fn scales(&self) -> &[f16; GROUP_ROWS] {
-        &self.scales
-    }
-
-    fn quants(&self) -> &FourBits {
-        &self.quants
-    }
-
-    fn mins(&self) -> Option<&[f16; GROUP_ROWS]> {
-        Some(&self.mins)
-    }
-}
+use crate::layout::{ActivationBlock, GROUP_ROWS, Panel, Q4_0Group, Q4_1Group, Q8_0Group, WORD, Words};
 
 /// Eight blocks of one type.
 pub(crate) trait RowGroup: Pod {

@@ -2,7 +2,8 @@
 
 use proptest::{prelude::*, test_runner::RngSeed};
 
-use crate::activations::{ActivationBlock, Quantization};
+use crate::activations::Quantization;
+use crate::layout::ActivationBlock;
 use crate::{Activations, Kernel, QuantError};
 
 fn block_of(values: [f32; 32]) -> ActivationBlock {

@@ -15,10 +15,8 @@ use std::arch::x86_64::{
 use std::hint::black_box;
 
 use super::{load_bytes, load_f16, nibbles};
-use crate::activations::panel::{OCTET_ROWS, OCTETS, Panel};
-use crate::dequantize::BLOCK;
-use crate::kernel::PanelOutputs;
-use crate::matrix::{FourBitGroup, GROUP_ROWS, WORD};
+use crate::kernel::tile_kernel::PanelOutputs;
+use crate::layout::{BLOCK, FourBitGroup, GROUP_ROWS, OCTET_ROWS, OCTETS, Panel, WORD};
 
 /// Sums of one row of weights with each row of a panel.
 type RowSums = [__m256; OCTETS];
