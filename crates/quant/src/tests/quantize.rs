@@ -5,7 +5,8 @@ use proptest::prelude::*;
 
 use crate::{BlockType, QuantError, dequantize, quantize};
 
-/// The blocks that gguf 0.19 makes of [`values`].
+/// The blocks that gguf 0.19 makes of [`values`]. To make them again, in Python: `gguf.quantize(values,
+/// gguf.GGMLQuantizationType.Q8_0).tobytes().hex()`, where `values` is a numpy array of float32, and the same for Q4_0.
 const Q8_0: &str = "f0230016a93ed267fa8d22b54bde7306992ec257ea7f12a53ace63f6891eb147\
                     da6faf2302922cbb55e57f0f9e38c862f1811bab45d46efe8d28b751e17b0a9a34c45eed";
 const Q4_0: &str = "e0b3c8379d047be248bf269df36ad148ae15a0b348bf158cf36ad037ae047ce259cf269d";
