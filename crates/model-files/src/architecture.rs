@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::{LayerTensor, ModelConfig, ModelFileError, TensorName, files::TensorLocation, limits};
+use crate::{LayerTensor, ModelConfig, ModelFileError, TensorName, Tokenizer, files::TensorLocation, limits};
 
 /// The tensor names of one kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +80,22 @@ pub(crate) fn check_sizes(config: &ModelConfig) -> Result<(), ModelFileError> {
             key: "rope base".to_owned(),
             expected: "above 1",
             found,
+        });
+    }
+    Ok(())
+}
+
+/// Checks that the embedding has a row for every token.
+pub(crate) fn check_vocabulary(tokenizer: &Tokenizer, rows: usize) -> Result<(), ModelFileError> {
+    if tokenizer.vocab_size() > rows || rows > limits::MAX_VOCAB {
+        let (key, expected) = (
+            "vocabulary size".to_owned(),
+            "at least the tokenizer's, at most 1048576",
+        );
+        return Err(ModelFileError::BadValue {
+            key,
+            expected,
+            found: rows.to_string(),
         });
     }
     Ok(())

@@ -1,12 +1,12 @@
 //! A model: its numbers, its mapped tensors, its tokenizer and its chat format.
 
-use std::{collections::HashMap, fmt, ops::Range, path::Path};
+use std::{collections::HashMap, fmt, ops::Range};
 
 use memmap2::Mmap;
 use quant::BlockType;
 use sha2::{Digest, Sha256};
 
-use crate::{ChatFormat, ModelConfig, ModelFileError, TensorName, TensorView, Tokenizer, gguf, hf, mapped};
+use crate::{ChatFormat, ModelConfig, ModelFileError, TensorName, TensorView, Tokenizer, mapped};
 
 /// A model on disk, checked and mapped.
 ///
@@ -36,18 +36,6 @@ pub(crate) struct TensorLocation {
 }
 
 impl ModelFiles {
-    /// Opens a GGUF file, or the folder of a Hugging Face model.
-    ///
-    /// # Errors
-    /// A [`ModelFileError`] that names the file and what is wrong with it or not supported.
-    pub fn open(path: &Path) -> Result<Self, ModelFileError> {
-        if path.is_dir() {
-            hf::open(path)
-        } else {
-            gguf::open(path).map_err(|error| error.within(path))
-        }
-    }
-
     /// Returns the bytes and shape of a tensor. With a tied embedding, [`TensorName::Output`] is the embedding.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ mod gguf;
 mod hf;
 mod limits;
 mod mapped;
+mod open;
 mod tensor;
 mod tokenizer;
 

@@ -4,12 +4,13 @@ use std::{collections::HashMap, path::Path};
 
 use memmap2::Mmap;
 
-use super::{Gguf, Metadata};
+use super::header::Gguf;
+use super::metadata::Metadata;
+use super::tensors::TensorInfo;
 use crate::{
     ChatFormat, ModelConfig, ModelFileError, ModelFiles, RopeLayout, TensorName, Tokenizer,
-    architecture::{Naming, check_sizes, resolve_tensors, size},
+    architecture::{Naming, check_sizes, check_vocabulary, resolve_tensors, size},
     files::{TensorLocation, fingerprint},
-    limits,
     mapped::map_file,
 };
 
@@ -69,7 +70,7 @@ pub(crate) fn read(gguf: &Gguf<'_>) -> Result<ModelParts, ModelFileError> {
 }
 
 fn tensor_locations(gguf: &Gguf<'_>) -> HashMap<String, TensorLocation> {
-    let locate = |tensor: &super::TensorInfo<'_>| TensorLocation {
+    let locate = |tensor: &TensorInfo<'_>| TensorLocation {
         map: 0,
         rows: tensor.rows,
         cols: tensor.cols,
@@ -253,22 +254,6 @@ fn token_id(metadata: &Metadata<'_>, tokenizer: &Tokenizer, key: &str) -> Result
             })
         }
     }
-}
-
-/// Checks that the embedding has a row for every token.
-pub(crate) fn check_vocabulary(tokenizer: &Tokenizer, rows: usize) -> Result<(), ModelFileError> {
-    if tokenizer.vocab_size() > rows || rows > limits::MAX_VOCAB {
-        let (key, expected) = (
-            "vocabulary size".to_owned(),
-            "at least the tokenizer's, at most 1048576",
-        );
-        return Err(ModelFileError::BadValue {
-            key,
-            expected,
-            found: rows.to_string(),
-        });
-    }
-    Ok(())
 }
 
 fn optional(metadata: &Metadata<'_>, key: &str) -> Result<Option<usize>, ModelFileError> {

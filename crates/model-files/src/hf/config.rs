@@ -6,8 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     ModelConfig, ModelFileError, RopeLayout, Tokenizer,
-    architecture::{check_sizes, size},
-    gguf::check_vocabulary,
+    architecture::{check_sizes, check_vocabulary, size},
     limits,
 };
 
