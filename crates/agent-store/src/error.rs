@@ -84,7 +84,6 @@ pub enum AgentStoreError {
 
 /// What is wrong with one file of the folder.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum FileProblem {
     /// Its name is not an agent id.
     #[error(transparent)]

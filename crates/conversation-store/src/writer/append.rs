@@ -3,15 +3,15 @@
 use rusqlite::named_params;
 
 use super::{
-    Apply, Batch,
-    batch::{TurnRef, check_size},
+    Batch,
+    batch::check_size,
+    events::{LogAppend, TurnRef},
 };
 use crate::{AppendEvents, Seqs, StartedFacts, StoreError, TurnKey, TurnState, error::Result, queries, wal::Effect};
 
-impl Apply for AppendEvents {
-    type Output = Seqs;
-
-    fn apply(&self, batch: &mut Batch<'_>) -> Result<Seqs> {
+impl AppendEvents {
+    /// Appends the events, and starts the turn or replaces its rounds if the command says so.
+    pub(super) fn append(&self, batch: &mut Batch<'_>) -> Result<Seqs> {
         if batch.failed_turns.contains(&self.turn) {
             return Err(StoreError::AfterFailure { turn: self.turn });
         }
@@ -26,11 +26,16 @@ impl Apply for AppendEvents {
         let conversation = queries::find_known(&batch.db, &self.conversation)?;
         let turn = batch.turn(&self.conversation, conversation.key, self.turn)?;
         self.check_state(turn.state)?;
-        let turn_ref = TurnRef {
-            key: self.turn,
-            id: &turn.id,
-        };
-        let seqs = batch.append_answer((&self.conversation, conversation), turn_ref, self)?;
+        let seqs = batch.append(&LogAppend {
+            conversation: &self.conversation,
+            row: conversation,
+            turn: Some(TurnRef {
+                key: self.turn,
+                id: &turn.id,
+            }),
+            events: &self.events,
+            answer: self.answer.as_ref(),
+        })?;
         if let Some(started) = &self.started {
             start(batch, self.turn, started)?;
         }
@@ -38,7 +43,7 @@ impl Apply for AppendEvents {
             set_rounds(batch, self.turn, rounds)?;
         }
         if self.started.is_some() || turn.state == TurnState::Streaming {
-            batch.effects.push(Effect::TurnStreams {
+            batch.apply_later(Effect::TurnStreams {
                 conversation: self.conversation.clone(),
                 turn: self.turn,
                 turn_id: turn.id,
@@ -47,21 +52,6 @@ impl Apply for AppendEvents {
         Ok(seqs)
     }
 
-    /// A tool's result must not be lost, since the tool may not be run twice. Tokens can be generated again.
-    fn is_durable(&self) -> bool {
-        self.rounds_json.is_some()
-    }
-
-    fn conversation(&self) -> Option<&str> {
-        Some(&self.conversation)
-    }
-
-    fn appends_to(&self) -> Option<TurnKey> {
-        Some(self.turn)
-    }
-}
-
-impl AppendEvents {
     fn check_state(&self, state: TurnState) -> Result<()> {
         let turn = self.turn;
         if state.is_terminal() {

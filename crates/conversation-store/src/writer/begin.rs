@@ -3,8 +3,9 @@
 use rusqlite::{OptionalExtension as _, named_params};
 
 use super::{
-    Apply, Batch,
-    batch::{TurnRef, check_size},
+    Batch,
+    batch::check_size,
+    events::{LogAppend, TurnRef},
 };
 use crate::{
     Begun, NewTurn, Parent, StoreError, TurnKey,
@@ -12,10 +13,9 @@ use crate::{
     queries::{self, ConversationRow},
 };
 
-impl Apply for NewTurn {
-    type Output = Begun;
-
-    fn apply(&self, batch: &mut Batch<'_>) -> Result<Begun> {
+impl NewTurn {
+    /// Begins the turn, or joins the one that the same command has begun.
+    pub(super) fn begin(&self, batch: &mut Batch<'_>) -> Result<Begun> {
         check_size("a turn", self.bytes())?;
         let found = queries::find(&batch.db, &self.conversation)?;
         if let Some(conversation) = found
@@ -30,9 +30,13 @@ impl Apply for NewTurn {
         };
         self.insert_agent(batch)?;
         let key = self.insert_turn(batch, conversation, parent)?;
-        let turn_ref = TurnRef { key, id: &self.turn_id };
-        let events = std::slice::from_ref(&self.event);
-        let seqs = batch.append_events((&self.conversation, conversation), Some(turn_ref), events)?;
+        let seqs = batch.append(&LogAppend {
+            conversation: &self.conversation,
+            row: conversation,
+            turn: Some(TurnRef { key, id: &self.turn_id }),
+            events: std::slice::from_ref(&self.event),
+            answer: None,
+        })?;
         batch.execute(
             "a conversation's head",
             "UPDATE conversation SET head = :head WHERE key = :key",
@@ -46,16 +50,6 @@ impl Apply for NewTurn {
         })
     }
 
-    fn is_durable(&self) -> bool {
-        true
-    }
-
-    fn conversation(&self) -> Option<&str> {
-        Some(&self.conversation)
-    }
-}
-
-impl NewTurn {
     fn bytes(&self) -> usize {
         let texts = [
             &self.conversation,

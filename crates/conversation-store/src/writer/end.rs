@@ -3,8 +3,9 @@
 use rusqlite::named_params;
 
 use super::{
-    Apply, Batch,
-    batch::{TurnRef, check_size},
+    Batch,
+    batch::check_size,
+    events::{LogAppend, TurnRef},
 };
 use crate::{
     EndTurn, StoreError,
@@ -13,10 +14,9 @@ use crate::{
     token_ids,
 };
 
-impl Apply for EndTurn {
-    type Output = u64;
-
-    fn apply(&self, batch: &mut Batch<'_>) -> Result<u64> {
+impl EndTurn {
+    /// Ends the turn, and returns the number of its terminal event.
+    pub(super) fn end(&self, batch: &mut Batch<'_>) -> Result<u64> {
         check_size("the end of a turn", self.bytes())?;
         let conversation = queries::find_known(&batch.db, &self.conversation)?;
         let turn = batch.turn(&self.conversation, conversation.key, self.turn)?;
@@ -29,14 +29,17 @@ impl Apply for EndTurn {
             });
         }
         let answer = self.answer(batch)?;
-        let events = std::slice::from_ref(&self.event);
-        let turn_ref = TurnRef {
-            key: self.turn,
-            id: &turn.id,
-        };
-        let end_seq = batch
-            .append_events((&self.conversation, conversation), Some(turn_ref), events)?
-            .last;
+        let appended = batch.append(&LogAppend {
+            conversation: &self.conversation,
+            row: conversation,
+            turn: Some(TurnRef {
+                key: self.turn,
+                id: &turn.id,
+            }),
+            events: std::slice::from_ref(&self.event),
+            answer: None,
+        })?;
+        let end_seq = appended.last;
         // The log doesn't grow for now, so its newest events needn't stay in memory.
         batch.notify(&self.conversation, end_seq);
         batch.execute(
@@ -53,16 +56,6 @@ impl Apply for EndTurn {
         Ok(end_seq)
     }
 
-    fn is_durable(&self) -> bool {
-        true
-    }
-
-    fn conversation(&self) -> Option<&str> {
-        Some(&self.conversation)
-    }
-}
-
-impl EndTurn {
     fn bytes(&self) -> usize {
         let text = self.answer_text.as_ref().map_or(0, String::len);
         let ids = self.answer_ids.as_ref().map_or(0, |ids| size_of_val(ids.as_slice()));
