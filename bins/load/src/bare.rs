@@ -1,7 +1,7 @@
-//! What the sidecar is measured against: actix-ws and nothing else.
+//! The baseline of the measurements: a server of actix-ws and nothing else.
 //!
-//! A text frame is answered with the frames of one turn, as the sidecar would send them: no store, no queue, no guard. A frame `echo`
-//! comes back, so that it is an echo, too.
+//! It answers a text frame with the frames of one turn, as the sidecar would send them: no store, no queue, no guard.
+//! It echoes the frame `echo`, which makes it the baseline of idle sockets, too.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::error::{LoadError, Result};
 use crate::{Pace, child, clock};
 
-/// What is echoed.
+/// The text that is echoed.
 pub(crate) const ECHO: &str = "echo";
 
-/// Serves until the process is ended.
+/// Serves until the parent closes the standard input.
 pub(crate) fn serve(pace: Pace) -> Result<()> {
     let failed = |source| LoadError::ServeBare { source };
     let serving = async {
@@ -27,7 +27,7 @@ pub(crate) fn serve(pace: Pace) -> Result<()> {
                 .route("/ws/chat", web::get().to(upgrade))
                 .route("/healthz", web::get().to(HttpResponse::Ok))
         };
-        // As many workers and connections, and as prompt packets, as the sidecar has.
+        // As many workers and connections as the sidecar has, and packets sent as promptly.
         let connections = HttpLimits::default().connections;
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let server = HttpServer::new(routes)
@@ -37,11 +37,11 @@ pub(crate) fn serve(pace: Pace) -> Result<()> {
             .bind((Ipv4Addr::LOCALHOST, 0))
             .map_err(failed)?;
         for address in server.addrs() {
-            child::say_listening(&address.to_string());
+            child::announce_address(&address.to_string());
         }
         tokio::select! {
             ended = server.run() => ended.map_err(failed),
-            () = child::parent_lets_go() => Ok(()),
+            () = child::parent_closed() => Ok(()),
         }
     };
     actix_web::rt::System::new().block_on(serving)
@@ -71,7 +71,7 @@ async fn upgrade(
     Ok(response)
 }
 
-/// The frames of one turn; `seq` is the last number that was sent.
+/// Sends the frames of one turn; `seq` is the last number that was sent.
 async fn answer(session: &mut Session, seq: &mut u64, pace: Pace) -> std::result::Result<(), actix_ws::Closed> {
     let mut ticks = (pace.rate > 0).then(|| {
         let mut ticks = interval(Duration::from_secs(1) / pace.rate);

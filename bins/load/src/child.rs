@@ -1,4 +1,4 @@
-//! A server in a process of its own, so that its memory can be told from ours.
+//! Runs a server as a child process, so that its memory and processor time can be measured apart from ours.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _, stdin, stdout};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -8,42 +8,42 @@ use std::time::{Duration, Instant};
 use crate::Pace;
 use crate::error::{LoadError, Result};
 
-/// What a server's first line begins with.
-const SIGN: &str = "listening ";
+/// The prefix of a server's first line; its address follows.
+const ADDRESS_PREFIX: &str = "listening ";
 
-/// How long a server may take to end; then it is killed.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long a server may take to exit before it is killed.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A server, until it is dropped.
+/// A server process, ended when dropped.
 pub(crate) struct Server {
     child: Child,
-    /// Ends the server by its own end.
+    /// Closing it makes the server exit.
     stdin: Option<ChildStdin>,
     pub(crate) name: &'static str,
-    /// Where it listens.
+    /// The address that it listens on.
     pub(crate) authority: String,
 }
 
-/// Tells the parent where this process listens. A parent that is gone needs no answer.
-pub(crate) fn say_listening(authority: &str) {
+/// Prints this process' address for the parent; a parent that is gone needs none.
+pub(crate) fn announce_address(authority: &str) {
     let mut stdout = stdout();
-    let _ = writeln!(stdout, "{SIGN}{authority}").and_then(|()| stdout.flush());
+    let _ = writeln!(stdout, "{ADDRESS_PREFIX}{authority}").and_then(|()| stdout.flush());
 }
 
-/// Waits until the parent lets go of this process: it wants no more of it, or is gone.
-pub(crate) async fn parent_lets_go() {
+/// Waits until the parent closes this process' standard input, or is gone.
+pub(crate) async fn parent_closed() {
     let until_end = || stdin().read_to_end(&mut Vec::new());
-    // A standard input that can't be read has no parent at its other end.
+    // A standard input that can't be read counts as closed.
     let _ = tokio::task::spawn_blocking(until_end).await;
 }
 
 impl Server {
-    /// The sidecar.
+    /// Starts the sidecar.
     pub(crate) fn scripted(pace: Pace) -> Result<Self> {
         Self::start("scripted", pace)
     }
 
-    /// A loop on actix-ws.
+    /// Starts the bare loop on actix-ws.
     pub(crate) fn bare(pace: Pace) -> Result<Self> {
         Self::start("bare", pace)
     }
@@ -63,7 +63,7 @@ impl Server {
             .take()
             .into_iter()
             .flat_map(|stdout| BufReader::new(stdout).lines());
-        let authority = lines.find_map(|line| line.ok()?.strip_prefix(SIGN).map(str::to_owned));
+        let authority = lines.find_map(|line| line.ok()?.strip_prefix(ADDRESS_PREFIX).map(str::to_owned));
         let server = Self {
             stdin: child.stdin.take(),
             child,
@@ -76,7 +76,7 @@ impl Server {
         }
     }
 
-    /// The processor time that it has used.
+    /// Returns the processor time that it has used.
     pub(crate) fn processor_time(&self) -> Result<Duration> {
         /// Linux counts a process' time in hundredths of a second (`USER_HZ`), on every architecture that we serve.
         const TICK: Duration = Duration::from_millis(10);
@@ -87,12 +87,12 @@ impl Server {
         let fields: Vec<&str> = stat
             .rsplit_once(')')
             .map_or_else(Vec::new, |(_, fields)| fields.split_whitespace().collect());
-        let ticks = fields.get(USER_AND_SYSTEM).ok_or(LoadError::NoFigures { pid })?;
+        let ticks = fields.get(USER_AND_SYSTEM).ok_or(LoadError::NoProcessStats { pid })?;
         let ticks: u32 = ticks.iter().filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
         Ok(TICK * ticks)
     }
 
-    /// Its resident set, in bytes.
+    /// Returns its resident set, in bytes.
     pub(crate) fn resident_bytes(&self) -> Result<u64> {
         let pid = self.child.id();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -103,21 +103,21 @@ impl Server {
                 .parse::<u64>()
                 .ok()
         });
-        kib.map(|kib| kib * 1024).ok_or(LoadError::NoFigures { pid })
+        kib.map(|kib| kib * 1024).ok_or(LoadError::NoProcessStats { pid })
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It removes its files by itself.
+        // The server removes its own files when its standard input is closed.
         self.stdin = None;
-        let end = Instant::now() + GRACE;
+        let end = Instant::now() + EXIT_TIMEOUT;
         while let Ok(None) = self.child.try_wait()
             && Instant::now() < end
         {
             sleep(Duration::from_millis(20));
         }
-        // One that has ended by itself is gone all the same.
+        // Both fail if the process has exited already, which is as good.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

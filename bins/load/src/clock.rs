@@ -1,14 +1,14 @@
-//! The time that both processes read: what a token carries, and what its reader compares it with.
+//! The clock that both processes share: a token carries its time, and its reader compares.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Nanoseconds since 1970, as a token carries them.
+/// Returns the nanoseconds since 1970, as a token carries them.
 pub(crate) fn stamp() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// How long ago a stamp was made.
+/// Returns how long ago a stamp was made.
 pub(crate) fn age(stamped: u64) -> Duration {
     Duration::from_nanos(stamp().saturating_sub(stamped))
 }

@@ -1,4 +1,4 @@
-//! Why a measurement could not be made.
+//! The errors of a measurement.
 
 use std::io;
 
@@ -24,7 +24,7 @@ pub(crate) enum LoadError {
     #[error("the {server} server didn't say where it listens")]
     NoAddress { server: &'static str },
     #[error("cannot read the memory and the time of process {pid}, which only Linux tells")]
-    NoFigures { pid: u32 },
+    NoProcessStats { pid: u32 },
     #[error("cannot open a socket at {authority}")]
     Open {
         authority: String,
@@ -39,7 +39,7 @@ pub(crate) enum LoadError {
     #[error("a turn ended in an error: {frame}")]
     TurnFailed { frame: String },
     #[error("questions can't be spread over {seconds} s")]
-    HistogramSnapshot { seconds: f64 },
+    Spread { seconds: f64 },
     #[error("{lost} of {sent} tokens were lost")]
     Lost { lost: u64, sent: u64 },
     #[error("cannot ask {authority} for /healthz")]
@@ -47,7 +47,7 @@ pub(crate) enum LoadError {
 }
 
 impl LoadError {
-    /// The error and what caused it, on one line.
+    /// Formats the error and its causes on one line.
     pub(crate) fn with_causes(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);

@@ -1,4 +1,5 @@
-//! Sockets that say nothing: what each costs in memory, against a bare actix-ws echo, and how soon a request is answered beside them.
+//! Measures idle sockets: what each costs in memory, against a bare actix-ws echo, and how soon a request is answered
+//! beside them.
 
 use std::time::Instant;
 
@@ -12,13 +13,14 @@ use crate::reader::Reader;
 use crate::scripted::AGENT;
 use crate::{IdleArguments, Pace, bare};
 
-/// Sockets that are opened and closed again before the first measurement, so that what a server allocates once isn't counted.
+/// Sockets that are opened and closed again before the first measurement, so that what a server allocates once isn't
+/// counted.
 const WARM_UP_SOCKETS: usize = 100;
 
-/// Nobody streams here.
+/// Required to start a server; no socket streams here.
 const PACE: Pace = Pace { rate: 20, tokens: 16 };
 
-/// Measures, and prints a table.
+/// Measures both servers, and prints a table.
 pub(crate) async fn measure(arguments: IdleArguments) -> Result<()> {
     println!("{} idle sockets; /healthz beside them in ms", arguments.sockets);
     println!("server     KiB a socket       p50       p99       max");
@@ -29,11 +31,11 @@ pub(crate) async fn measure(arguments: IdleArguments) -> Result<()> {
     Ok(())
 }
 
-/// Measures one server; the bytes that a socket costs.
+/// Measures one server; returns the bytes that a socket costs.
 async fn server(server: &Server, first_frame: &str, arguments: IdleArguments) -> Result<f64> {
-    drop(greeted(server, WARM_UP_SOCKETS, first_frame).await?);
+    drop(open_and_greet(server, WARM_UP_SOCKETS, first_frame).await?);
     let before = server.resident_bytes()?;
-    let _sockets = greeted(server, arguments.sockets, first_frame).await?;
+    let _sockets = open_and_greet(server, arguments.sockets, first_frame).await?;
     let after = server.resident_bytes()?;
     let bytes = after.saturating_sub(before) as f64 / arguments.sockets as f64;
     let health = health(&server.authority, arguments.requests).await?;
@@ -48,19 +50,19 @@ async fn server(server: &Server, first_frame: &str, arguments: IdleArguments) ->
     Ok(bytes)
 }
 
-/// Opens sockets, each of which has had an answer to its first frame.
-async fn greeted(server: &Server, sockets: usize, first_frame: &str) -> Result<Vec<Reader>> {
+/// Opens sockets and waits for the answer to the first frame of each.
+async fn open_and_greet(server: &Server, sockets: usize, first_frame: &str) -> Result<Vec<Reader>> {
     let mut readers = Vec::with_capacity(sockets);
     for _ in 0..sockets {
         let mut reader = Reader::open(&server.authority).await?;
-        reader.say(first_frame).await?;
-        reader.hear().await?;
+        reader.send(first_frame).await?;
+        reader.recv().await?;
         readers.push(reader);
     }
     Ok(readers)
 }
 
-/// Asks for /healthz again and again on one connection.
+/// Requests /healthz again and again on one connection, and measures how long each answer takes.
 async fn health(authority: &str, requests: u32) -> Result<Percentiles> {
     let failed = |source| LoadError::Health {
         authority: authority.to_owned(),

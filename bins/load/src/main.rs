@@ -1,9 +1,9 @@
-//! Sockets by the hundred against a sidecar, and what they measure: latency from engine to client, frames a second, memory a socket,
-//! losses.
+//! Loads a sidecar with hundreds of sockets and measures latency from engine to client, frames a second, memory per
+//! socket, and losses.
 //!
-//! Servers are child processes, this same program again: the sidecar with an engine that stamps its tokens with the time
-//! (`scripted`), and a bare actix-ws loop that sends the same frames (`bare`). What is measured on one is measured on the other in
-//! the same run, since only their ratio means something on another machine. `cargo xtask load` builds and starts it.
+//! Servers are child processes, this same program again: the sidecar with an engine that stamps its tokens with the
+//! time (`scripted`), and a bare actix-ws loop that sends the same frames (`bare`). Both are measured in the same run,
+//! since only their ratio means something on another machine. `cargo xtask load` builds and starts it.
 
 mod bare;
 mod child;
@@ -65,7 +65,8 @@ struct StreamArguments {
     /// Sockets, each with a conversation of its own
     #[arg(long, default_value_t = 500)]
     sockets: usize,
-    /// Turns on each, one after the other; with three or more, the latency is of those between the first and the last, while all stream
+    /// Turns on each, one after the other; with three or more, the latency is of those between the first and the last,
+    /// while all stream
     #[arg(long, default_value_t = 3)]
     turns: u32,
     /// Seconds over which the first questions are spread; as long as an answer takes, unless it is said
@@ -144,7 +145,7 @@ fn run(command: &Command) -> Result<()> {
     }
 }
 
-/// Runs a measurement on one thread, so that the servers have the rest of the machine.
+/// Runs a measurement on one thread, so that the servers have the other cores.
 fn measuring(measurement: impl Future<Output = Result<()>>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|source| error::LoadError::Runtime { source })?;

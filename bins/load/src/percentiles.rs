@@ -1,4 +1,4 @@
-//! Latencies on their way to a few numbers.
+//! Collects latencies and reduces them to percentiles.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub(crate) struct Latencies {
     nanos: Vec<u64>,
 }
 
-/// What is said of them, in milliseconds.
+/// The percentiles of a measurement, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Percentiles {
     pub(crate) count: usize,
@@ -37,7 +37,7 @@ impl Latencies {
         Ok(())
     }
 
-    /// How many there are.
+    /// Returns how many latencies there are.
     pub(crate) fn count(&self) -> u64 {
         self.nanos.len() as u64
     }
@@ -46,7 +46,7 @@ impl Latencies {
         self.nanos.extend(other.nanos);
     }
 
-    /// Sums up; all zero when nothing was measured.
+    /// Computes the percentiles; all zero when nothing was measured.
     pub(crate) fn percentiles(mut self) -> Percentiles {
         self.nanos.sort_unstable();
         let at = |share: f64| nearest_rank_ms(&self.nanos, share);
@@ -60,14 +60,14 @@ impl Latencies {
     }
 }
 
-/// The smallest value that `share` of all values don't exceed.
+/// Returns the smallest value that `share` of all values don't exceed.
 fn nearest_rank_ms(sorted_nanos: &[u64], share: f64) -> f64 {
     let rank = (share * sorted_nanos.len() as f64).ceil() as usize;
     let nanos = sorted_nanos.get(rank.saturating_sub(1)).copied().unwrap_or(0);
     nanos as f64 / 1e6
 }
 
-/// The middle one of a few measurements, the lower of two.
+/// Returns the median of a few measurements; of an even number, the lower of the two in the middle.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values

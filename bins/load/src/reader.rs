@@ -1,4 +1,4 @@
-//! One socket of a client, which checks what it reads: no gap, no token lost.
+//! A client's socket, which checks what it reads: no gap in the log, no token lost.
 
 use std::borrow::Cow;
 use std::time::Instant;
@@ -13,7 +13,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 use crate::error::{LoadError, Result};
 use crate::percentiles::Latencies;
 
-/// What is kept of a socket's input: one token's frame many times over, and 40 MB for ten thousand sockets.
+/// Buffer for a socket's input: one token's frame many times over, and 40 MB for ten thousand sockets.
 const READ_BUFFER_BYTES: usize = 4 << 10;
 
 /// A socket that reads every frame.
@@ -22,7 +22,7 @@ pub(crate) struct Reader {
     last_seq: Option<u64>,
 }
 
-/// What the frames of one turn were.
+/// Counts of the frames of one turn.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
     /// Frames with tokens.
@@ -31,7 +31,7 @@ pub(crate) struct Turn {
     pub(crate) gaps: u64,
 }
 
-/// What is read of a frame.
+/// The fields of a frame that are read.
 #[derive(Deserialize)]
 struct Frame<'a> {
     r#type: &'a str,
@@ -56,12 +56,12 @@ impl Reader {
     }
 
     /// Sends one frame.
-    pub(crate) async fn say(&mut self, text: impl Into<String>) -> Result<()> {
+    pub(crate) async fn send(&mut self, text: impl Into<String>) -> Result<()> {
         Ok(self.stream.send(Message::text(text.into())).await?)
     }
 
     /// Reads the next text frame.
-    pub(crate) async fn hear(&mut self) -> Result<String> {
+    pub(crate) async fn recv(&mut self) -> Result<String> {
         loop {
             match self.stream.next().await {
                 Some(Ok(Message::Text(text))) => return Ok(text.as_str().to_owned()),
@@ -79,10 +79,10 @@ impl Reader {
         }
     }
 
-    /// Reads one turn to its end, and shows each frame's token.
-    pub(crate) async fn turn(&mut self, mut show: impl FnMut(&str) -> Result<()>) -> Result<Turn> {
+    /// Reads one turn to its end, and passes each frame's token to `on_token`.
+    pub(crate) async fn turn(&mut self, mut on_token: impl FnMut(&str) -> Result<()>) -> Result<Turn> {
         let mut turn = Turn::default();
-        while !self.frame(&mut turn, &mut show).await? {}
+        while !self.frame(&mut turn, &mut on_token).await? {}
         Ok(turn)
     }
 
@@ -94,9 +94,9 @@ impl Reader {
         Ok(latencies)
     }
 
-    /// Reads one frame of a turn; says whether it was the last.
-    async fn frame(&mut self, turn: &mut Turn, show: &mut impl FnMut(&str) -> Result<()>) -> Result<bool> {
-        let text = self.hear().await?;
+    /// Reads one frame of a turn; returns true if it was the last.
+    async fn frame(&mut self, turn: &mut Turn, on_token: &mut impl FnMut(&str) -> Result<()>) -> Result<bool> {
+        let text = self.recv().await?;
         let Ok(frame) = serde_json::from_str::<Frame<'_>>(&text) else {
             return Err(LoadError::Frame { frame: text });
         };
@@ -108,7 +108,7 @@ impl Reader {
         match (frame.r#type, frame.token) {
             ("token", Some(token)) => {
                 turn.frames += 1;
-                show(&token)?;
+                on_token(&token)?;
                 Ok(false)
             }
             ("done", _) => Ok(true),

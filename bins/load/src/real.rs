@@ -1,4 +1,5 @@
-//! A sidecar with a real model: what its clients wait for. When a token was made is not known here, only when it came.
+//! Measures a sidecar with a real model: how long its clients wait. Only the arrival of a token is known here, not when
+//! it was generated.
 
 use std::time::Instant;
 
@@ -9,16 +10,16 @@ use crate::error::{LoadError, Result};
 use crate::percentiles::{Latencies, Percentiles};
 use crate::reader::Reader;
 
-/// What one socket saw.
+/// What one socket measured.
 #[derive(Default)]
-struct Seen {
+struct Waits {
     first: Latencies,
     between: Latencies,
     frames: u64,
     gaps: u64,
 }
 
-/// Measures, and prints a table.
+/// Runs the turns of all sockets, and prints a table.
 pub(crate) async fn measure(arguments: &RealArguments) -> Result<()> {
     let RealArguments {
         authority,
@@ -37,20 +38,20 @@ pub(crate) async fn measure(arguments: &RealArguments) -> Result<()> {
         });
         running.push(spawn_local(converse(reader, question.to_string(), *turns)));
     }
-    let mut all = Seen::default();
+    let mut all = Waits::default();
     for conversation in running {
-        let seen = conversation.await.map_err(|error| LoadError::Ended {
+        let waits = conversation.await.map_err(|error| LoadError::Ended {
             reason: error.to_string(),
         })??;
-        all.first.extend(seen.first);
-        all.between.extend(seen.between);
-        all.frames += seen.frames;
-        all.gaps += seen.gaps;
+        all.first.extend(waits.first);
+        all.between.extend(waits.between);
+        all.frames += waits.frames;
+        all.gaps += waits.gaps;
     }
     let seconds = begin.elapsed().as_secs_f64();
     println!("                    count       p50       p90       p99       max");
-    say("first token", all.first.percentiles());
-    say("between two", all.between.percentiles());
+    print_row("first token", all.first.percentiles());
+    print_row("between two", all.between.percentiles());
     println!(
         "{:.1} token frames a second in all, {} lost",
         all.frames as f64 / seconds,
@@ -65,19 +66,19 @@ pub(crate) async fn measure(arguments: &RealArguments) -> Result<()> {
     Ok(())
 }
 
-fn say(what: &str, latency: Percentiles) {
+fn print_row(what: &str, latency: Percentiles) {
     println!(
         "{what:<15} {:>9} {:>9.2} {:>9.2} {:>9.2} {:>9.2}",
         latency.count, latency.p50_ms, latency.p90_ms, latency.p99_ms, latency.max_ms
     );
 }
 
-async fn converse(mut reader: Reader, question: String, turns: u32) -> Result<Seen> {
-    let mut seen = Seen::default();
+async fn converse(mut reader: Reader, question: String, turns: u32) -> Result<Waits> {
+    let mut waits = Waits::default();
     for _ in 0..turns {
         let mut last = Instant::now();
-        reader.say(question.clone()).await?;
-        let (first, between) = (&mut seen.first, &mut seen.between);
+        reader.send(question.clone()).await?;
+        let (first, between) = (&mut waits.first, &mut waits.between);
         let mut is_first = true;
         let turn = reader
             .turn(|_token| {
@@ -91,8 +92,8 @@ async fn converse(mut reader: Reader, question: String, turns: u32) -> Result<Se
                 Ok(())
             })
             .await?;
-        seen.frames += turn.frames;
-        seen.gaps += turn.gaps;
+        waits.frames += turn.frames;
+        waits.gaps += turn.gaps;
     }
-    Ok(seen)
+    Ok(waits)
 }

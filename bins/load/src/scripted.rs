@@ -8,10 +8,10 @@ use crate::error::{LoadError, Result};
 use crate::stamping::StampingEngine;
 use crate::{Pace, child};
 
-/// The agent that every socket talks to.
+/// The agent that every socket asks.
 pub(crate) const AGENT: &str = "stamper";
 
-/// Serves until the parent lets go.
+/// Serves until the parent closes the standard input.
 pub(crate) fn serve(pace: Pace) -> Result<()> {
     let serving = async {
         let engine = StampingEngine::start(pace).map_err(|source| LoadError::Runtime { source })?;
@@ -19,8 +19,8 @@ pub(crate) fn serve(pace: Pace) -> Result<()> {
             .start()
             .await?;
         write_agent(&sidecar.folder().path().join("agents"), pace)?;
-        child::say_listening(&sidecar.running().addrs[0].to_string());
-        child::parent_lets_go().await;
+        child::announce_address(&sidecar.running().addrs[0].to_string());
+        child::parent_closed().await;
         Ok(())
     };
     actix_web::rt::System::new().block_on(serving)

@@ -1,6 +1,7 @@
-//! An engine whose tokens say when they were given: a stamp each, at a set rate.
+//! An engine whose tokens are the times at which they were emitted, at a set rate.
 //!
-//! What isn't about pace is [`ScriptedEngine`]'s. All answers share one thread, as they do in the real engine.
+//! It delegates what isn't about pace to [`ScriptedEngine`]. All answers share one thread, as they do in the real
+//! engine.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,17 +16,17 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{Pace, clock};
 
-/// Events between an answer and its reader, as many as the real engine has.
+/// Capacity of the channel between an answer and its reader, as in the real engine.
 const CHANNEL_EVENTS: usize = 64;
 
-/// Gives stamps for tokens.
+/// An engine that emits time stamps as tokens.
 #[derive(Debug, Clone)]
 pub(crate) struct StampingEngine {
     inner: ScriptedEngine,
-    /// The thread that all answers share.
+    /// The runtime of the thread that all answers share.
     thread: Handle,
     rate: u32,
-    /// What a conversation's cache ends with.
+    /// The last turn in each conversation's cache.
     cached: Arc<Mutex<HashMap<String, TurnTag>>>,
 }
 

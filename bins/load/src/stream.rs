@@ -1,4 +1,5 @@
-//! Sockets that stream at once, on the sidecar and on a bare loop in turn: what the whole way from engine to client costs.
+//! Measures sockets that stream at the same time, on the sidecar and on a bare loop in turn: what the whole path from
+//! engine to client costs.
 
 use std::time::{Duration, Instant};
 
@@ -12,9 +13,9 @@ use crate::percentiles::{Latencies, Percentiles, median};
 use crate::reader::Reader;
 use crate::scripted::AGENT;
 
-/// What one server did.
+/// What was measured of one server.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Streamed {
+pub(crate) struct Throughput {
     pub(crate) tokens_per_second: f64,
     pub(crate) frames_per_second: f64,
     pub(crate) latency: Percentiles,
@@ -22,7 +23,7 @@ pub(crate) struct Streamed {
     sent: u64,
 }
 
-/// Measures, and prints a table.
+/// Measures both servers, and prints a table.
 pub(crate) async fn measure(arguments: StreamArguments) -> Result<()> {
     let StreamArguments {
         sockets,
@@ -56,29 +57,29 @@ pub(crate) async fn measure(arguments: StreamArguments) -> Result<()> {
     Ok(())
 }
 
-async fn round(server: &Server, arguments: StreamArguments) -> Result<Streamed> {
+async fn round(server: &Server, arguments: StreamArguments) -> Result<Throughput> {
     let before = server.processor_time()?;
-    let streamed = stream(server, arguments).await?;
-    let micros = (server.processor_time()? - before).as_secs_f64() * 1e6 / streamed.sent as f64;
-    let latency = streamed.latency;
+    let throughput = stream(server, arguments).await?;
+    let micros = (server.processor_time()? - before).as_secs_f64() * 1e6 / throughput.sent as f64;
+    let latency = throughput.latency;
     println!(
         "{:<9} {:>10.0} {:>10.0} {micros:>9.1} {:>9.2} {:>9.2} {:>9.2} {:>9.2} {:>9}",
         server.name,
-        streamed.tokens_per_second,
-        streamed.frames_per_second,
+        throughput.tokens_per_second,
+        throughput.frames_per_second,
         latency.p50_ms,
         latency.p90_ms,
         latency.p99_ms,
         latency.max_ms,
-        streamed.lost,
+        throughput.lost,
     );
-    if streamed.lost > 0 {
+    if throughput.lost > 0 {
         return Err(LoadError::Lost {
-            lost: streamed.lost,
-            sent: streamed.sent,
+            lost: throughput.lost,
+            sent: throughput.sent,
         });
     }
-    Ok(streamed)
+    Ok(throughput)
 }
 
 /// Opens sockets one after the other.
@@ -90,33 +91,33 @@ pub(crate) async fn open(server: &Server, sockets: usize) -> Result<Vec<Reader>>
     Ok(readers)
 }
 
-/// Runs the turns of all sockets at once.
-async fn stream(server: &Server, arguments: StreamArguments) -> Result<Streamed> {
+/// Runs the turns of all sockets concurrently.
+async fn stream(server: &Server, arguments: StreamArguments) -> Result<Throughput> {
     let StreamArguments {
         sockets, turns, pace, ..
     } = arguments;
     let spread = spread(arguments)?;
     let begin = Instant::now();
     let sent = sockets as u64 * u64::from(turns) * u64::from(pace.tokens);
-    let apart = spread / u32::try_from(sockets).unwrap_or(u32::MAX).max(1);
+    let interval = spread / u32::try_from(sockets).unwrap_or(u32::MAX).max(1);
     let mut running = Vec::with_capacity(sockets);
     for (_, number) in (0..sockets).zip(0..) {
-        sleep_until((begin + apart * number).into()).await;
-        // Opened when it has something to say: the sidecar closes those that say nothing at first.
+        sleep_until((begin + interval * number).into()).await;
+        // Opened only when its first frame is due: the sidecar closes sockets that send none for too long.
         running.push(spawn_local(converse(Reader::open(&server.authority).await?, turns)));
     }
     let (mut latencies, mut tokens, mut frames, mut gaps) = (Latencies::default(), 0, 0, 0);
     for conversation in running {
-        let conversation = conversation.await.map_err(|error| LoadError::Ended {
+        let totals = conversation.await.map_err(|error| LoadError::Ended {
             reason: error.to_string(),
         })??;
-        frames += conversation.frames;
-        gaps += conversation.gaps;
-        tokens += conversation.tokens;
-        latencies.extend(conversation.latencies);
+        frames += totals.frames;
+        gaps += totals.gaps;
+        tokens += totals.tokens;
+        latencies.extend(totals.latencies);
     }
     let seconds = begin.elapsed().max(Duration::from_nanos(1)).as_secs_f64();
-    Ok(Streamed {
+    Ok(Throughput {
         tokens_per_second: tokens as f64 / seconds,
         frames_per_second: frames as f64 / seconds,
         latency: latencies.percentiles(),
@@ -125,42 +126,42 @@ async fn stream(server: &Server, arguments: StreamArguments) -> Result<Streamed>
     })
 }
 
-/// Over how long the first questions are spread. Independent conversations neither tick together nor begin together: as long as an
-/// answer takes, so that at any time as many end as begin.
+/// Returns the time over which the first questions are spread. Independent conversations neither tick nor start
+/// together: by default it is as long as an answer takes, so that at any time as many end as start.
 fn spread(StreamArguments { spread, pace, .. }: StreamArguments) -> Result<Duration> {
-    let an_answer = match pace.rate {
+    let answer_duration = match pace.rate {
         0 => Duration::from_secs(1),
         rate => Duration::from_secs(pace.tokens.into()) / rate,
     };
-    spread.map_or(Ok(an_answer), |seconds| {
-        Duration::try_from_secs_f64(seconds).map_err(|_| LoadError::HistogramSnapshot { seconds })
+    spread.map_or(Ok(answer_duration), |seconds| {
+        Duration::try_from_secs_f64(seconds).map_err(|_| LoadError::Spread { seconds })
     })
 }
 
-/// What one socket saw of all its turns.
+/// Totals of all turns of one socket.
 #[derive(Default)]
-struct Conversation {
+struct SocketTotals {
     latencies: Latencies,
     tokens: u64,
     frames: u64,
     gaps: u64,
 }
 
-async fn converse(mut reader: Reader, turns: u32) -> Result<Conversation> {
-    let mut seen = Conversation::default();
-    // In the first turn others have not begun, in the last they have ended.
+async fn converse(mut reader: Reader, turns: u32) -> Result<SocketTotals> {
+    let mut totals = SocketTotals::default();
+    // In the first turn others have not started, in the last they have ended.
     let measured = if turns < 3 { 0..turns } else { 1..turns - 1 };
     for number in 0..turns {
         let question = format!(r#"{{"agentId":"{AGENT}","message":"What time is it?"}}"#);
-        reader.say(question).await?;
+        reader.send(question).await?;
         let mut latencies = Latencies::default();
         let turn = reader.turn(|token| latencies.add_stamps(token)).await?;
-        seen.tokens += latencies.count();
+        totals.tokens += latencies.count();
         if measured.contains(&number) {
-            seen.latencies.extend(latencies);
+            totals.latencies.extend(latencies);
         }
-        seen.frames += turn.frames;
-        seen.gaps += turn.gaps;
+        totals.frames += turn.frames;
+        totals.gaps += turn.gaps;
     }
-    Ok(seen)
+    Ok(totals)
 }

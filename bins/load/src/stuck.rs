@@ -1,4 +1,4 @@
-//! Readers that ask for a long answer and never read: what they do to the others, against as many that read.
+//! Measures what readers that ask for a long answer and never read do to the others, against as many that read.
 
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,14 @@ use crate::scripted::AGENT;
 use crate::stream::open;
 use crate::{Pace, StuckArguments};
 
-/// The stuck reader's sockets: one that stalls may be luck, eight fill every buffer on the way.
+/// Sockets that are stuck: one could stall by chance, eight fill every buffer between engine and client.
 const STUCK_SOCKETS: usize = 8;
 
-/// Tokens of an answer: the longest that may be asked for, so that a stuck reader's answer outlasts its buffers.
+/// Tokens of an answer: the most that may be requested, so that a stuck reader's answer exceeds its buffers.
 const TOKENS: u32 = 8_192;
 
-/// Measures beside readers that read and beside stuck ones in turn, each on a server of its own: answers go on after their readers.
+/// Measures beside readers that read and beside stuck ones in turn, each on a server of its own, since answers go on
+/// after their readers are gone.
 pub(crate) async fn measure(arguments: StuckArguments) -> Result<()> {
     let StuckArguments {
         sockets,
@@ -35,12 +36,12 @@ pub(crate) async fn measure(arguments: StuckArguments) -> Result<()> {
         let server = Server::scripted(pace)?;
         let reading: Vec<_> = stuck(&server).await?.into_iter().map(read_on).collect();
         let alone = others(&server, arguments).await?;
-        say(&format!("{STUCK_SOCKETS} that read"), alone);
+        print_row(&format!("{STUCK_SOCKETS} that read"), alone);
         reading.iter().for_each(JoinHandle::abort);
         let server = Server::scripted(pace)?;
         let stuck = stuck(&server).await?;
         let beside = others(&server, arguments).await?;
-        say(&format!("{STUCK_SOCKETS} stuck"), beside);
+        print_row(&format!("{STUCK_SOCKETS} stuck"), beside);
         drop(stuck);
         ratios.push(beside.p99_ms / alone.p99_ms);
     }
@@ -54,28 +55,28 @@ pub(crate) async fn measure(arguments: StuckArguments) -> Result<()> {
 /// Reads one answer to its end.
 fn read_on(mut reader: Reader) -> JoinHandle<()> {
     spawn_local(async move {
-        // What it reads is not measured, and the server is ended under it.
+        // What it reads is not measured, and it fails once the server is ended.
         let _ = reader.turn(|_| Ok(())).await;
     })
 }
 
-fn say(beside: &str, latency: Percentiles) {
+fn print_row(beside: &str, latency: Percentiles) {
     println!(
         "{beside:<13} {:>9.2} {:>9.2} {:>9.2}",
         latency.p50_ms, latency.p99_ms, latency.max_ms
     );
 }
 
-/// Sockets that have asked, and whose frames nobody reads.
+/// Opens sockets that ask and then read nothing.
 async fn stuck(server: &Server) -> Result<Vec<Reader>> {
     let mut readers = open(server, STUCK_SOCKETS).await?;
     for reader in &mut readers {
-        reader.say(question()).await?;
+        reader.send(question()).await?;
     }
     Ok(readers)
 }
 
-/// What the others see for a while; their sockets are closed in mid-answer.
+/// Measures the latency of the other sockets for a while; they are closed before their answers end.
 async fn others(server: &Server, arguments: StuckArguments) -> Result<Percentiles> {
     let until = Instant::now() + Duration::from_secs(arguments.seconds.into());
     let sockets = arguments.sockets;
@@ -87,7 +88,7 @@ async fn others(server: &Server, arguments: StuckArguments) -> Result<Percentile
             spawn_local(async move {
                 // As in `stream`, they don't tick together.
                 sleep(Duration::from_secs(1) * number / u32::try_from(sockets).unwrap_or(u32::MAX)).await;
-                reader.say(question()).await?;
+                reader.send(question()).await?;
                 reader.stamps_until(until).await
             })
         })

@@ -1,4 +1,4 @@
-//! Who gets in: host, origin and key, on REST and on the socket.
+//! Access control: host, origin and key, on REST and on the socket.
 
 use engine::ScriptedEngine;
 use protocol::ApiKey;
@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use crate::client::{Http, Socket, TestApp};
+use crate::client::{HttpRequest, Socket, TestApp};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_host_is_refused() {
@@ -20,10 +20,10 @@ async fn a_foreign_host_is_refused() {
     ] {
         let headers = [("host", host)];
         let answer = app
-            .http(Http {
+            .http(HttpRequest {
                 path: "/agents",
                 headers: &headers,
-                ..Http::default()
+                ..HttpRequest::default()
             })
             .await;
         assert_eq!(answer.status, status, "{host}: {}", answer.body);
@@ -46,10 +46,10 @@ async fn a_browser_page_needs_an_origin_of_this_machine() {
     ] {
         let headers = [("origin", origin)];
         let answer = app
-            .http(Http {
+            .http(HttpRequest {
                 path: "/agents",
                 headers: &headers,
-                ..Http::default()
+                ..HttpRequest::default()
             })
             .await;
         assert_eq!(answer.status, if allowed { 200 } else { 403 }, "{origin}");
@@ -65,11 +65,11 @@ async fn a_browser_page_needs_an_origin_of_this_machine() {
         ("access-control-request-method", "PUT"),
     ];
     let preflight = app
-        .http(Http {
+        .http(HttpRequest {
             method: "OPTIONS",
             path: "/agents/x",
             headers: &headers,
-            ..Http::default()
+            ..HttpRequest::default()
         })
         .await;
     assert_eq!(
@@ -79,7 +79,7 @@ async fn a_browser_page_needs_an_origin_of_this_machine() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_wanted_everywhere_but_for_health() {
+async fn a_key_is_required_everywhere_but_for_health() {
     let app = TestApp::start_with(ScriptedEngine::default(), |settings| {
         settings.api_key = Some(ApiKey::new("secret".to_owned()))
     })
@@ -87,10 +87,10 @@ async fn a_key_is_wanted_everywhere_but_for_health() {
     let status = async |path: &str, key: &str| {
         let headers = [("authorization", key)];
         let headers: &[_] = if key.is_empty() { &[] } else { &headers };
-        app.http(Http {
+        app.http(HttpRequest {
             path,
             headers,
-            ..Http::default()
+            ..HttpRequest::default()
         })
         .await
         .status
@@ -107,10 +107,10 @@ async fn a_key_is_wanted_everywhere_but_for_health() {
     assert_eq!(status("/agents", "Bearer secret").await, 200);
     let page = "http://localhost:5173";
     let refused = app
-        .http(Http {
+        .http(HttpRequest {
             path: "/agents",
             headers: &[("origin", page)],
-            ..Http::default()
+            ..HttpRequest::default()
         })
         .await;
     assert_eq!(refused.status, 401);
@@ -137,12 +137,12 @@ async fn a_socket_may_bring_its_key_in_the_first_frame() {
     let mut by_header = Socket::open(&app.authority(), &[("authorization", "Bearer secret")])
         .await
         .expect("the key is right");
-    by_header.say(json!({ "agentId": "planner" })).await;
-    assert_eq!(by_header.hear().await["type"], "ready");
+    by_header.send(json!({ "agentId": "planner" })).await;
+    assert_eq!(by_header.recv().await["type"], "ready");
 
     let mut by_frame = app.socket().await;
-    by_frame.say(json!({ "agentId": "planner", "apiKey": "secret" })).await;
-    assert_eq!(by_frame.hear().await["type"], "ready");
+    by_frame.send(json!({ "agentId": "planner", "apiKey": "secret" })).await;
+    assert_eq!(by_frame.recv().await["type"], "ready");
 
     for frame in [
         json!({ "agentId": "planner" }),
@@ -150,13 +150,14 @@ async fn a_socket_may_bring_its_key_in_the_first_frame() {
         json!({ "type": "ping" }),
     ] {
         let mut socket = app.socket().await;
-        socket.say(frame).await;
-        assert_eq!(socket.hear().await["code"], "unauthorised");
-        assert_eq!(socket.closed().await, 4401);
+        socket.send(frame).await;
+        assert_eq!(socket.recv().await["code"], "unauthorised");
+        assert_eq!(socket.close_code().await, 4401);
     }
 }
 
-/// Sends a request line with these header lines, plain or as a handshake; gives the status and what else is in the head.
+/// Sends a request line with these header lines, plain or as a handshake; returns the status and the head of the
+/// response.
 async fn head(app: &TestApp, path: &str, lines: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(app.authority()).await.expect("the sidecar listens");
     let request = format!("GET {path} HTTP/1.1\r\n{lines}\r\n");
@@ -177,7 +178,7 @@ async fn head(app: &TestApp, path: &str, lines: &str) -> (u16, String) {
 const HANDSHAKE: &str = "upgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_host_and_origin_is_judged_alike_on_rest_and_on_the_socket() {
+async fn hosts_and_origins_are_checked_alike_on_rest_and_on_the_socket() {
     let app = TestApp::start_with(ScriptedEngine::default(), |settings| {
         settings.allowed_origins = vec!["https://app.example".to_owned()];
     })
@@ -226,7 +227,7 @@ async fn every_host_and_origin_is_judged_alike_on_rest_and_on_the_socket() {
         if is_let_in {
             assert_eq!((rest, socket), (200, 101), "{lines:?}");
         } else {
-            // HTTP/1.1 wants exactly one host: the parser says 400 before anyone looks at names.
+            // HTTP/1.1 requires exactly one host: the parser answers 400 before names are compared.
             assert!(
                 rest == socket && [400, 403].contains(&rest),
                 "{lines:?}: {rest}, {socket}"
@@ -244,13 +245,13 @@ async fn a_missing_key_and_a_wrong_one_are_answered_alike() {
     .await;
     let answer = async |headers: &[(&str, &str)]| {
         let answer = app
-            .http(Http {
+            .http(HttpRequest {
                 path: "/agents",
                 headers,
-                ..Http::default()
+                ..HttpRequest::default()
             })
             .await;
-        (answer.status, answer.lasting_headers(), answer.body)
+        (answer.status, answer.stable_headers(), answer.body)
     };
     let missing = answer(&[]).await;
     assert_eq!(missing.0, 401);
@@ -270,33 +271,33 @@ async fn a_missing_key_and_a_wrong_one_are_answered_alike() {
         json!({ "agentId": "planner", "apiKey": "wrong" }),
     ] {
         let mut socket = app.socket().await;
-        socket.say(frame).await;
-        frames.push(socket.hear().await);
+        socket.send(frame).await;
+        frames.push(socket.recv().await);
     }
     assert_eq!(frames[0], frames[1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_begins_too_much_is_told_to_wait() {
+async fn an_address_over_its_rate_is_refused_with_retry_after() {
     let app = TestApp::start_with(ScriptedEngine::default(), |settings| {
         settings.rate_per_minute = Some(2);
     })
     .await;
-    // The socket is one, its first turn another.
+    // The socket counts as one, its first turn as another.
     let mut socket = app.socket().await;
     socket.ask("c", "t1", "hi").await;
     socket.until("done").await;
     socket.ask("c", "t2", "hi").await;
-    let refused = socket.hear().await;
+    let refused = socket.recv().await;
     assert_eq!(
         (refused["code"].clone(), refused["turnId"].clone()),
         (json!("busy"), json!("t2"))
     );
-    socket.say(json!({ "type": "regenerate", "turnId": "t1" })).await;
-    assert_eq!(socket.hear().await["code"], "busy");
+    socket.send(json!({ "type": "regenerate", "turnId": "t1" })).await;
+    assert_eq!(socket.recv().await["code"], "busy");
     assert_eq!(Socket::open(&app.authority(), &[]).await.err(), Some(429));
     let refused = app
-        .http(Http {
+        .http(HttpRequest {
             method: "POST",
             path: "/narrator/messages",
             headers: &[("content-type", "application/json")],

@@ -1,4 +1,4 @@
-//! `sidecar bench` on the toy model, with tiny sizes: that every part is there. Nothing is timed.
+//! Runs `sidecar bench` on the toy model with tiny sizes, and checks that every part is reported. Nothing is timed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use expect_test::{Expect, expect};
 use serde_json::Value;
 
-/// Runs it on the toy, in an empty folder.
+/// Runs the bench on the toy model, in an empty folder.
 fn bench(arguments: &[&str], folder: &Path) -> Output {
     let toy: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/models/toy-llama.gguf");
     Command::new(env!("CARGO_BIN_EXE_sidecar"))
@@ -74,7 +74,7 @@ fn every_part_is_measured() {
 }
 
 #[test]
-fn people_get_a_table() {
+fn a_table_is_printed_unless_json_is_asked_for() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let Output { status, stdout, stderr } = bench(&["--prefill=4", "--repeat=1"], folder.path());
     assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
@@ -88,6 +88,7 @@ fn people_get_a_table() {
     assert_eq!(table.lines().count(), 3, "{table}");
 }
 
+/// Runs the bench, and compares its result as `EXIT_CODE STDERR`.
 #[track_caller]
 fn check_refused(arguments: &[&str], expected: Expect) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -101,7 +102,7 @@ fn check_refused(arguments: &[&str], expected: Expect) {
 }
 
 #[test]
-fn what_cannot_be_measured_is_named() {
+fn impossible_measurements_are_refused_with_a_reason() {
     check_refused(
         &["--prefill=0"],
         expect!["1 error: --prefill has a 0, but must be at least 1"],

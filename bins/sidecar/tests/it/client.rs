@@ -1,4 +1,4 @@
-//! What the tests talk to the sidecar with: an app of their own, plain HTTP, and a WebSocket.
+//! The clients of the tests: an app of their own, plain HTTP, and a WebSocket.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-/// A running app with folders of its own.
+/// A running app with its own folders.
 pub struct TestApp {
     pub engine: ScriptedEngine,
     sidecar: TestSidecar,
 }
 
-/// Settings that touch nothing outside of a folder, on a free port of 127.0.0.1.
+/// Returns settings that touch nothing outside of a folder, on a free port of 127.0.0.1.
 pub fn settings(folder: &Path) -> Settings {
     settings_in(folder).expect("the defaults are valid")
 }
@@ -54,7 +54,7 @@ impl TestApp {
         self.sidecar.close().await.expect("the app stops");
     }
 
-    /// Stops when the running turns have ended, or after a while.
+    /// Stops once the running turns have ended, or after `grace`.
     pub async fn drain(self, grace: Duration) {
         self.sidecar.drain(grace).await.expect("the app stops");
     }
@@ -65,7 +65,7 @@ impl TestApp {
         Self::start_in(folder, engine, |_| {}).await
     }
 
-    /// Tries to start another app on the same folders; why that fails.
+    /// Tries to start another app on the same folders; returns the error.
     pub async fn start_beside(&self) -> String {
         let engine = Arc::new(ScriptedEngine::default());
         let refused = App::start(settings(self.sidecar.folder().path()), engine).await;
@@ -76,14 +76,14 @@ impl TestApp {
         self.running().addrs[0].to_string()
     }
 
-    pub async fn http(&self, request: Http<'_>) -> Answer {
+    pub async fn http(&self, request: HttpRequest<'_>) -> HttpResponse {
         http(&self.authority(), request).await
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
-        self.http(Http {
+    pub async fn get(&self, path: &str) -> HttpResponse {
+        self.http(HttpRequest {
             path,
-            ..Http::default()
+            ..HttpRequest::default()
         })
         .await
     }
@@ -97,22 +97,22 @@ impl TestApp {
 
 /// One HTTP request. `Host` is the server's own unless the headers have one.
 #[derive(Default)]
-pub struct Http<'a> {
+pub struct HttpRequest<'a> {
     pub method: &'a str,
     pub path: &'a str,
     pub headers: &'a [(&'a str, &'a str)],
     pub body: &'a str,
 }
 
-/// Its answer.
+/// One HTTP response.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HttpResponse {
     pub status: u16,
     headers: Vec<(String, String)>,
     pub body: String,
 }
 
-impl Answer {
+impl HttpResponse {
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self
             .headers
@@ -121,12 +121,12 @@ impl Answer {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// All headers but those that differ from one answer to the next, in order of name.
-    pub fn lasting_headers(&self) -> Vec<(String, String)> {
-        let passing = ["date", "x-request-id"];
-        let lasting = |name: &str| !passing.iter().any(|passing| name.eq_ignore_ascii_case(passing));
+    /// Returns all headers but those that differ from one response to the next, sorted by name.
+    pub fn stable_headers(&self) -> Vec<(String, String)> {
+        let varying = ["date", "x-request-id"];
+        let is_stable = |name: &str| !varying.iter().any(|varying| name.eq_ignore_ascii_case(varying));
         let mut headers = self.headers.clone();
-        headers.retain(|(name, _)| lasting(name));
+        headers.retain(|(name, _)| is_stable(name));
         headers.sort();
         headers
     }
@@ -136,14 +136,14 @@ impl Answer {
     }
 }
 
-pub async fn http(authority: &str, request: Http<'_>) -> Answer {
+pub async fn http(authority: &str, request: HttpRequest<'_>) -> HttpResponse {
     let stream = TcpStream::connect(authority).await.expect("the sidecar listens");
     let answer = exchange(stream, authority, request).await;
     parse(&answer).unwrap_or_else(|| panic!("no HTTP answer: {answer:?}"))
 }
 
-/// As [`http`], of a sidecar that may be gone, also in the midst of its answer.
-pub async fn try_http(authority: &str, request: Http<'_>) -> Option<Answer> {
+/// As [`http`], for a sidecar that may be gone or may go before its response is complete.
+pub async fn try_http(authority: &str, request: HttpRequest<'_>) -> Option<HttpResponse> {
     let stream = TcpStream::connect(authority).await.ok()?;
     let text = exchange(stream, authority, request).await;
     let answer = parse(&text)?;
@@ -154,7 +154,7 @@ pub async fn try_http(authority: &str, request: Http<'_>) -> Option<Answer> {
     is_whole.then_some(answer)
 }
 
-async fn exchange(mut stream: TcpStream, authority: &str, request: Http<'_>) -> String {
+async fn exchange(mut stream: TcpStream, authority: &str, request: HttpRequest<'_>) -> String {
     let method = if request.method.is_empty() {
         "GET"
     } else {
@@ -183,7 +183,7 @@ async fn exchange(mut stream: TcpStream, authority: &str, request: Http<'_>) -> 
     String::from_utf8(answer).expect("answers are UTF-8")
 }
 
-fn parse(answer: &str) -> Option<Answer> {
+fn parse(answer: &str) -> Option<HttpResponse> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let mut lines = head.lines();
     let status = lines
@@ -193,7 +193,7 @@ fn parse(answer: &str) -> Option<Answer> {
     let headers = lines
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let mut answer = Answer {
+    let mut answer = HttpResponse {
         status: status?,
         headers: headers.collect(),
         body: body.to_owned(),
@@ -208,7 +208,7 @@ fn unchunk(mut rest: &str) -> String {
     let mut body = String::new();
     while let Some((length, after)) = rest.split_once("\r\n") {
         let length = usize::from_str_radix(length, 16).expect("a chunk has a length");
-        // One that was cut off is left out.
+        // A chunk that was cut off is left out.
         let Some(chunk) = after.get(..length) else { break };
         body.push_str(chunk);
         rest = after[length..].trim_start_matches("\r\n");
@@ -222,7 +222,7 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Opens a socket, or gives the HTTP status of the refusal.
+    /// Opens a socket; returns the HTTP status if the handshake is refused.
     pub async fn open(authority: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
         let mut request = format!("ws://{authority}/ws/chat")
             .into_client_request()
@@ -239,125 +239,126 @@ impl Socket {
         }
     }
 
-    /// Opens a socket to a sidecar that may be gone, or take none.
+    /// Opens a socket to a sidecar that may be gone, or may refuse it.
     pub async fn try_open(authority: &str) -> Option<Self> {
         let (socket, _) = connect_async(format!("ws://{authority}/ws/chat")).await.ok()?;
         Some(Self { socket })
     }
 
-    /// Sends a frame; `false` when the socket is gone.
-    pub async fn try_say(&mut self, frame: &Value) -> bool {
+    /// Sends a frame; returns false if the socket is gone.
+    pub async fn try_send(&mut self, frame: &Value) -> bool {
         self.socket.send(Message::text(frame.to_string())).await.is_ok()
     }
 
-    /// Says goodbye, and waits for nothing.
-    pub async fn goodbye(mut self) {
+    /// Closes with 1000, without waiting for an answer.
+    pub async fn close_normally(mut self) {
         let frame = CloseFrame {
             code: CloseCode::Normal,
             reason: "".into(),
         };
-        // A sidecar that is gone needs no goodbye.
+        // A sidecar that is gone needs no close frame.
         let _ = self.socket.close(Some(frame)).await;
     }
 
-    pub async fn say(&mut self, frame: Value) {
-        self.text(frame.to_string()).await;
+    pub async fn send(&mut self, frame: Value) {
+        self.send_text(frame.to_string()).await;
     }
 
-    pub async fn text(&mut self, text: String) {
-        self.send(Message::text(text)).await;
+    pub async fn send_text(&mut self, text: String) {
+        self.send_raw(Message::text(text)).await;
     }
 
-    pub async fn send(&mut self, message: Message) {
+    pub async fn send_raw(&mut self, message: Message) {
         self.socket.send(message).await.expect("the socket takes a frame");
     }
 
-    /// The next text frame; panics when the socket ends instead.
-    pub async fn hear(&mut self) -> Value {
+    /// Receives the next text frame; panics if the socket ends instead.
+    pub async fn recv(&mut self) -> Value {
         match self.next().await {
-            Heard::Frame(frame) => frame,
-            Heard::Closed(code, reason) => panic!("closed with {code}: {reason}"),
-            Heard::Lost => panic!("the socket broke"),
+            Received::Frame(frame) => frame,
+            Received::Closed(code, reason) => panic!("closed with {code}: {reason}"),
+            Received::Lost => panic!("the socket broke"),
         }
     }
 
-    /// Frames up to and with the first one of a type.
+    /// Receives frames up to and including the first of a type.
     pub async fn until(&mut self, kind: &str) -> Vec<Value> {
         let mut frames = Vec::new();
         loop {
-            frames.push(self.hear().await);
+            frames.push(self.recv().await);
             if frames.last().is_some_and(|frame| frame["type"] == kind) {
                 return frames;
             }
         }
     }
 
-    pub async fn next(&mut self) -> Heard {
+    pub async fn next(&mut self) -> Received {
         loop {
             match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => {
-                    return Heard::Frame(serde_json::from_str(&text).expect("frames are JSON"));
+                    return Received::Frame(serde_json::from_str(&text).expect("frames are JSON"));
                 }
                 Some(Ok(Message::Close(frame))) => {
                     let (code, reason) = frame.map_or((1005, String::new()), |frame| {
                         (frame.code.into(), frame.reason.to_string())
                     });
-                    return Heard::Closed(code, reason);
+                    return Received::Closed(code, reason);
                 }
                 Some(Ok(_)) => {}
-                Some(Err(_)) | None => return Heard::Lost,
+                Some(Err(_)) | None => return Received::Lost,
             }
         }
     }
 
-    /// The close code, after whatever else comes.
-    pub async fn closed(&mut self) -> u16 {
+    /// Reads to the end and returns the close code; 1006 without a close frame.
+    pub async fn close_code(&mut self) -> u16 {
         loop {
             match self.next().await {
-                Heard::Frame(_) => {}
-                Heard::Closed(code, _) => return code,
-                Heard::Lost => return 1006,
+                Received::Frame(_) => {}
+                Received::Closed(code, _) => return code,
+                Received::Lost => return 1006,
             }
         }
     }
 
-    /// Closes with a code, or without one, and waits for the server's answer.
+    /// Closes with a code, or without one, and returns the code of the server's close frame.
     pub async fn close(mut self, code: Option<u16>) -> u16 {
         let frame = code.map(|code| CloseFrame {
             code: CloseCode::from(code),
             reason: "".into(),
         });
         self.socket.close(frame).await.expect("the close frame is sent");
-        self.closed().await
+        self.close_code().await
     }
 
-    /// Sends a message as the client of a turn.
+    /// Sends a message that starts a turn.
     pub async fn ask(&mut self, conversation: &str, turn: &str, message: &str) {
-        self.say(json!({ "agentId": "planner", "conversationId": conversation, "turnId": turn, "message": message }))
+        self.send(json!({ "agentId": "planner", "conversationId": conversation, "turnId": turn, "message": message }))
             .await;
     }
 }
 
-/// What a socket gave.
-pub enum Heard {
+/// What was received from a socket.
+pub enum Received {
     Frame(Value),
     Closed(u16, String),
     Lost,
 }
 
-/// The tokens of frames, joined.
+/// Joins the tokens of frames.
 pub fn text(frames: &[Value]) -> String {
     frames.iter().filter_map(|frame| frame["token"].as_str()).collect()
 }
 
-/// The types of frames, in order, runs of tokens shown once.
+/// Returns the types of frames in order, separated by spaces, with runs of one type shown once: `user started token
+/// done`.
 pub fn kinds(frames: &[Value]) -> String {
     let mut kinds: Vec<&str> = frames.iter().filter_map(|frame| frame["type"].as_str()).collect();
     kinds.dedup();
     kinds.join(" ")
 }
 
-/// Checks that logged frames follow on `after` without a gap, and gives the last number.
+/// Checks that logged frames follow on `after` without a gap; returns the last number.
 #[track_caller]
 pub fn no_gap(after: u64, frames: &[Value]) -> u64 {
     let mut last = after;

@@ -1,4 +1,4 @@
-//! The binary's start, as far as it needs no model.
+//! The binary's command line, as far as it needs no model.
 
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
@@ -13,9 +13,9 @@ use tokio::time::timeout;
 use tokio_tungstenite::accept_async;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::client::{Http, http, settings};
+use crate::client::{HttpRequest, http, settings};
 
-/// Runs the binary in an empty folder; shows its exit code and stderr.
+/// Runs the binary in an empty folder, and compares its result as `EXIT_CODE STDERR`.
 #[track_caller]
 fn check(arguments: &[&str], environment: &[(&str, &str)], expected: Expect) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -32,7 +32,7 @@ fn check(arguments: &[&str], environment: &[(&str, &str)], expected: Expect) {
 }
 
 #[test]
-fn what_stops_the_start_is_named_on_one_line() {
+fn an_error_at_the_start_is_one_line() {
     check(
         &[],
         &[("STREAMING_LLM_PORT", "x")],
@@ -111,9 +111,9 @@ async fn localhost_is_both_loopback_addresses_on_one_port() {
         assert_eq!(
             http(
                 &address.to_string(),
-                Http {
+                HttpRequest {
                     path: "/healthz",
-                    ..Http::default()
+                    ..HttpRequest::default()
                 }
             )
             .await
@@ -127,7 +127,7 @@ async fn localhost_is_both_loopback_addresses_on_one_port() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_cannot_be_used_is_named() {
+async fn an_unusable_address_is_refused_with_a_reason() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let start = async |change: fn(&mut streaming_llm_sidecar::Settings, u16), port: u16| {
         let mut settings = settings(folder.path());
@@ -151,7 +151,7 @@ async fn an_address_that_cannot_be_used_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chat_answers_pings_while_a_person_thinks() {
+async fn a_chat_answers_pings_while_it_waits_for_input() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = server.local_addr().expect("it is bound").port();

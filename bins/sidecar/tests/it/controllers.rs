@@ -1,4 +1,4 @@
-//! Controllers from outside: registered, kept alive, heard, and gone.
+//! Controllers from outside: registering, keeping a lease alive, publishing, releasing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,10 +9,10 @@ use expect_test::expect;
 use relay::Clock;
 use serde_json::{Value, json};
 
-use crate::client::{Answer, Http, TestApp, kinds, no_gap};
+use crate::client::{HttpRequest, HttpResponse, TestApp, kinds, no_gap};
 use crate::narrator::{post, register};
 
-/// An app whose leases end by a clock that the test moves, in seconds.
+/// Starts an app whose leases end by a clock that the test sets, in seconds.
 async fn app() -> (TestApp, Arc<AtomicU64>) {
     let seconds = Arc::new(AtomicU64::new(0));
     let (forward, wall) = (Arc::clone(&seconds), Arc::clone(&seconds));
@@ -24,18 +24,19 @@ async fn app() -> (TestApp, Arc<AtomicU64>) {
     (app, seconds)
 }
 
-/// Asks with a token.
-async fn ask(app: &TestApp, method: &str, path: &str, token: &str) -> Answer {
+/// Sends a request with a controller's token.
+async fn ask(app: &TestApp, method: &str, path: &str, token: &str) -> HttpResponse {
     let headers = [("x-controller-token", token)];
-    app.http(Http {
+    app.http(HttpRequest {
         method,
         path,
         headers: &headers,
-        ..Http::default()
+        ..HttpRequest::default()
     })
     .await
 }
 
+/// Lists the controllers, each as `[agentId, workspaceId, expiresAt]`.
 async fn agents(app: &TestApp) -> Vec<Value> {
     let list = app.get("/controllers").await.json();
     let controllers = list["controllers"].as_array().expect("a list").clone();
@@ -60,7 +61,7 @@ const EVENTS: &str = r#"{"conversationId": "c", "events": [
 ]}"#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_controller_comes_stays_and_goes() {
+async fn a_controller_registers_renews_and_releases_its_lease() {
     let (app, seconds) = app().await;
     let built_in = json!(["controller", null, null]);
     assert_eq!(agents(&app).await, std::slice::from_ref(&built_in));
@@ -111,7 +112,7 @@ async fn a_controller_comes_stays_and_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_controller_waits_but_a_restarted_one_goes_on() {
+async fn a_second_controller_is_refused_but_a_restarted_one_takes_its_lease_over() {
     let (app, _) = app().await;
     let body = r#"{"agentId": "controller"}"#;
     let (id, token) = register(&app, body).await;
@@ -146,6 +147,7 @@ async fn a_controllers_events_reach_every_reader_and_the_feed() {
     assert_eq!(frames[0].get("turnId"), None);
     let feed = app.get("/narrator/feed?workspaceId=w").await.json();
     let shown = feed["events"].as_array().expect("events").iter().rev();
+    // Each entry as `type headline`, the oldest first.
     let shown: Vec<_> = shown
         .map(|event| format!("{} {}", event["type"], event["headline"]).replace('"', ""))
         .collect();
@@ -189,7 +191,7 @@ async fn events_may_be_about_a_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_whoever_holds_the_lease_is_heard() {
+async fn only_the_holder_of_the_lease_may_publish() {
     let (app, seconds) = app().await;
     let (id, token) = register(&app, r#"{"agentId": "controller"}"#).await;
     let (_, other) = register(&app, r#"{"agentId": "planner"}"#).await;
@@ -214,7 +216,7 @@ async fn only_whoever_holds_the_lease_is_heard() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_makes_no_sense_is_named() {
+async fn invalid_registrations_and_events_are_refused_with_a_reason() {
     let (app, _) = app().await;
     for (body, expected) in [
         ("{}", "missing field `agentId`"),

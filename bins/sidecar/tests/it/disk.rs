@@ -1,6 +1,8 @@
-//! The binary on a disk that takes nothing: named to whoever asks, nothing lost, and over as soon as the disk takes something again.
+//! The binary on a disk that takes nothing: every failure is reported, nothing is lost, and all works again as soon as
+//! the disk takes something.
 //!
-//! The limit on file sizes is the kernel's own, set from outside while the process runs (`prlimit`): at 0 no file takes another byte.
+//! The limit on file sizes is the kernel's own, set from outside while the process runs (`prlimit`): at 0 no file takes
+//! another byte.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -11,29 +13,29 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 use upstream::testing::{ScriptedServer, Step};
 
-use crate::client::{Answer, Http, Socket, http, no_gap};
+use crate::client::{HttpRequest, HttpResponse, Socket, http, no_gap};
 use crate::process::{Sidecar, binary, set_up, toy_model, write_brief_agent};
 
-/// Lets no file of a process grow, or all of them again.
+/// Limits the size to which a process' files may grow; `unlimited` removes the limit.
 pub fn limit_files(process: u32, limit: &str) {
-    let told = Command::new("prlimit")
+    let status = Command::new("prlimit")
         .args(["--pid", &process.to_string(), &format!("--fsize={limit}:")])
         .status();
-    assert!(told.expect("prlimit runs").success());
+    assert!(status.expect("prlimit runs").success());
 }
 
 async fn ask(socket: &mut Socket, conversation: &str, turn: &str) {
     let options = json!({ "temperature": 0, "maxNewTokens": 8 });
     socket
-        .say(json!({ "agentId": "brief", "conversationId": conversation, "turnId": turn, "message": "Say it.", "options": options }))
+        .send(json!({ "agentId": "brief", "conversationId": conversation, "turnId": turn, "message": "Say it.", "options": options }))
         .await;
 }
 
-async fn send(sidecar: &Sidecar, method: &str, path: &str, body: &str) -> Answer {
+async fn send(sidecar: &Sidecar, method: &str, path: &str, body: &str) -> HttpResponse {
     let headers = [("content-type", "application/json")];
     http(
         &sidecar.authority,
-        Http {
+        HttpRequest {
             method,
             path,
             body,
@@ -49,21 +51,21 @@ async fn open(sidecar: &Sidecar) -> Socket {
         .expect("the handshake succeeds")
 }
 
-/// A failure that says what is wrong with the disk.
+/// Checks that an error says what is wrong with the disk.
 #[track_caller]
-fn check_named(error: &Value, said: &str) {
+fn check_disk_error(error: &Value, expected: &str) {
     assert_eq!(error["code"], "internal", "{error}");
     let words = error["message"].as_str().or(error["detail"].as_str());
     assert!(
-        words.is_some_and(|words| words.contains(said)),
-        "{error} doesn't say {said:?}"
+        words.is_some_and(|words| words.contains(expected)),
+        "{error} doesn't say {expected:?}"
     );
 }
 
 const REFUSED: &str = "the system refuses it";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_is_named_and_harms_nothing_that_was_there() {
+async fn a_full_disk_is_reported_and_harms_nothing_that_is_stored() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     write_brief_agent(folder.path());
     let sidecar = Sidecar::start(folder.path(), toy_model(), &[]);
@@ -76,10 +78,10 @@ async fn a_full_disk_is_named_and_harms_nothing_that_was_there() {
 
     limit_files(sidecar.id(), "0");
     ask(&mut socket, "c", "refused").await;
-    check_named(&socket.hear().await, REFUSED);
+    check_disk_error(&socket.recv().await, REFUSED);
     ask(&mut socket, "new", "refused").await;
-    check_named(&socket.hear().await, REFUSED);
-    for (method, path, body, said) in [
+    check_disk_error(&socket.recv().await, REFUSED);
+    for (method, path, body, expected) in [
         (
             "PUT",
             "/agents/kept",
@@ -97,7 +99,7 @@ async fn a_full_disk_is_named_and_harms_nothing_that_was_there() {
     ] {
         let answer = send(&sidecar, method, path, body).await;
         assert_eq!(answer.status, 500, "{method} {path}: {}", answer.body);
-        check_named(&answer.json(), said);
+        check_disk_error(&answer.json(), expected);
     }
     assert_eq!(send(&sidecar, "GET", "/agents/kept", "").await.json()["name"], "Kept");
     assert_eq!(
@@ -126,17 +128,17 @@ async fn a_full_disk_is_named_and_harms_nothing_that_was_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_fills_up_in_an_answer_is_told_and_the_turn_ends_when_there_is_room() {
-    let said = |text: &str| {
+async fn a_disk_that_fills_up_during_an_answer_is_reported_and_the_turn_ends_once_there_is_space() {
+    let token = |text: &str| {
         Step::send(format!(
             "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n"
         ))
     };
     let script = vec![
         Step::head("200 OK", "text/event-stream"),
-        said("kept"),
+        token("kept"),
         Step::Wait,
-        said(" lost"),
+        token(" lost"),
         Step::Hang,
     ];
     let server = ScriptedServer::start(vec![script]).await;
@@ -150,26 +152,26 @@ async fn a_disk_that_fills_up_in_an_answer_is_told_and_the_turn_ends_when_there_
 
     limit_files(sidecar.id(), "0");
     server.go_on();
-    let trouble = socket.hear().await;
-    assert_eq!((&trouble["type"], &trouble["turnId"]), (&json!("error"), &json!("t")));
-    assert!(trouble["seq"].is_null(), "{trouble}");
-    check_named(&trouble, REFUSED);
-    // Whoever takes the turn over is told the same.
+    let error = socket.recv().await;
+    assert_eq!((&error["type"], &error["turnId"]), (&json!("error"), &json!("t")));
+    assert!(error["seq"].is_null(), "{error}");
+    check_disk_error(&error, REFUSED);
+    // A socket that takes the turn over receives the same error.
     let mut other = open(&sidecar).await;
     other
-        .say(json!({ "type": "resume", "conversationId": "c", "after": 0, "own": true }))
+        .send(json!({ "type": "resume", "conversationId": "c", "after": 0, "own": true }))
         .await;
-    let heard = other.until("error").await;
+    let received = other.until("error").await;
     assert!(
-        heard
+        received
             .iter()
             .any(|frame| frame["type"] == "error" && frame["seq"].is_null()),
-        "{heard:?}"
+        "{received:?}"
     );
 
     limit_files(sidecar.id(), "unlimited");
     let end = socket.until("error").await;
-    check_named(end.last().expect("an end"), REFUSED);
+    check_disk_error(end.last().expect("an end"), REFUSED);
     let last = no_gap(no_gap(0, &before), &end);
     assert_eq!(last, 4, "user, started, token and error are all there is");
     let turn = send(&sidecar, "GET", "/conversations/c", "").await.json()["turns"][0].clone();
@@ -203,10 +205,10 @@ async fn logs_that_cannot_be_written_stop_nothing() {
     ask(&mut socket, "c", "t").await;
     socket.until("done").await;
     sidecar.terminate();
-    assert!(sidecar.ended().success());
+    assert!(sidecar.wait().success());
 }
 
-/// A day, today or later, as a log file is named for it.
+/// Returns the date of today or a later day, as it is in a log file's name.
 fn date(later: u64) -> String {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
@@ -215,7 +217,7 @@ fn date(later: u64) -> String {
     chat::rfc3339(seconds * 1_000)[..10].to_owned()
 }
 
-/// Tries to start the binary, without a superuser's right to write what is read-only; why it doesn't serve.
+/// Tries to start the binary, without a superuser's right to write read-only files; returns why it doesn't serve.
 fn refusal(folder: &Path) -> String {
     let is_superuser = fs::metadata("/proc/self").expect("it is ours").uid() == 0;
     let mut command = binary(folder, toy_model());
@@ -232,7 +234,7 @@ fn refusal(folder: &Path) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_read_only_at_the_start_is_named() {
+async fn read_only_files_are_named_at_the_start() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     write_brief_agent(folder.path());
     let first = Sidecar::start(folder.path(), toy_model(), &[]);
@@ -242,10 +244,10 @@ async fn what_is_read_only_at_the_start_is_named() {
     let second = refusal(folder.path());
     assert!(second.contains("another sidecar uses the data folder"), "{second}");
     first.terminate();
-    assert!(first.ended().success());
+    assert!(first.wait().success());
 
     let data = folder.path().join("data");
-    for (path, mode, said) in [
+    for (path, mode, expected) in [
         (
             data.join("conversations.sqlite3"),
             0o444,
@@ -258,12 +260,12 @@ async fn what_is_read_only_at_the_start_is_named() {
         let why = refusal(folder.path());
         fs::set_permissions(&path, usual).expect("it is ours");
         assert!(
-            why.contains(said) && why.lines().count() == 1,
+            why.contains(expected) && why.lines().count() == 1,
             "{}: {why}",
             path.display()
         );
     }
-    // The folder itself, before anything was made in it.
+    // The folder itself, before anything was created in it.
     fs::remove_file(data.join("sidecar.lock")).expect("nobody holds it");
     fs::set_permissions(&data, Permissions::from_mode(0o555)).expect("it is ours");
     let why = refusal(folder.path());

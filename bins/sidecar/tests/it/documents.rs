@@ -1,12 +1,12 @@
-//! The documents that the sidecar serves say what it serves.
+//! The documents that the sidecar serves describe what it serves.
 
 use std::collections::BTreeSet;
 
 use engine::ScriptedEngine;
 
-use crate::client::{Http, TestApp};
+use crate::client::{HttpRequest, TestApp};
 
-/// Nothing answers it anywhere.
+/// A method that no route answers.
 const NO_METHOD: &str = "PATCH";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,7 +26,7 @@ async fn documents_are_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_documented_route_is_served_and_allow_is_true() {
+async fn every_documented_route_is_served_and_allow_is_correct() {
     let app = TestApp::start(ScriptedEngine::default()).await;
     let document = app.get("/openapi.json").await.json();
     let paths = document["paths"].as_object().expect("the document has paths");
@@ -43,12 +43,13 @@ async fn every_documented_route_is_served_and_allow_is_true() {
     }
 }
 
+/// Sends a request; returns the response as `STATUS BODY`.
 async fn ask(app: &TestApp, method: &str, path: &str) -> String {
     let answer = app
-        .http(Http {
+        .http(HttpRequest {
             method,
             path,
-            ..Http::default()
+            ..HttpRequest::default()
         })
         .await;
     format!("{} {}", answer.status, answer.body)
@@ -58,13 +59,13 @@ fn is_no_route(answer: &str) -> bool {
     answer.starts_with("405") || answer.contains("there is nothing at")
 }
 
-/// The methods that a refused one is told.
+/// Returns the methods in the `Allow` header of a 405.
 async fn allowed(app: &TestApp, path: &str) -> BTreeSet<String> {
     let answer = app
-        .http(Http {
+        .http(HttpRequest {
             method: NO_METHOD,
             path,
-            ..Http::default()
+            ..HttpRequest::default()
         })
         .await;
     assert_eq!(answer.status, 405, "{path}");

@@ -5,9 +5,9 @@ use std::time::Duration;
 use engine::ScriptedEngine;
 use serde_json::json;
 
-use crate::client::{Http, TestApp, kinds, text};
+use crate::client::{HttpRequest, TestApp, kinds, text};
 
-/// An app with one turn that is held before its first token, and the socket that owns it.
+/// Starts an app with one turn that is held before its first token; returns the socket that owns it, too.
 async fn with_a_held_turn() -> (TestApp, crate::client::Socket) {
     let app = TestApp::start(ScriptedEngine::default().held()).await;
     let mut owner = app.socket().await;
@@ -20,24 +20,24 @@ async fn with_a_held_turn() -> (TestApp, crate::client::Socket) {
 async fn a_drain_refuses_what_is_new_and_lets_running_turns_end() {
     let (app, mut owner) = with_a_held_turn().await;
     let mut idle = app.socket().await;
-    idle.say(json!({ "agentId": "planner", "conversationId": "quiet" }))
+    idle.send(json!({ "agentId": "planner", "conversationId": "quiet" }))
         .await;
     idle.until("ready").await;
     let mut silent = app.socket().await;
 
     app.running().refuse_turns();
-    assert_eq!((idle.closed().await, silent.closed().await), (1001, 1001));
+    assert_eq!((idle.close_code().await, silent.close_code().await), (1001, 1001));
     let ready = app.get("/readyz").await;
     assert_eq!((ready.status, ready.json()["code"].clone()), (503, json!("draining")));
     assert_eq!(app.get("/healthz").await.status, 200);
     assert_eq!(app.get("/conversations/busy/events").await.status, 200);
-    let told = app.http(Http {
+    let refused = app.http(HttpRequest {
         method: "POST",
         path: "/narrator/messages",
         headers: &[("content-type", "application/json")],
         body: r#"{"workspaceId":"w","message":"hi"}"#,
     });
-    assert_eq!(told.await.status, 503);
+    assert_eq!(refused.await.status, 503);
 
     for frame in [
         json!({ "agentId": "planner" }),
@@ -45,17 +45,17 @@ async fn a_drain_refuses_what_is_new_and_lets_running_turns_end() {
         json!({ "agentId": "planner", "conversationId": "busy", "message": "one more" }),
     ] {
         let mut late = app.socket().await;
-        late.say(frame).await;
-        assert_eq!(late.hear().await["code"], "draining");
-        assert_eq!(late.closed().await, 1013);
+        late.send(frame).await;
+        assert_eq!(late.recv().await["code"], "draining");
+        assert_eq!(late.close_code().await, 1013);
     }
     owner.ask("busy", "t2", "one more").await;
-    assert_eq!(owner.hear().await["code"], "draining", "the socket stays");
+    assert_eq!(owner.recv().await["code"], "draining", "the socket stays");
 
-    // A reader that lost its socket comes back for the end.
+    // A reader that lost its socket reconnects for the end.
     let mut reader = app.socket().await;
     reader
-        .say(json!({ "type": "resume", "conversationId": "busy", "after": 0 }))
+        .send(json!({ "type": "resume", "conversationId": "busy", "after": 0 }))
         .await;
     reader.until("started").await;
     app.engine.release(100);
@@ -65,14 +65,14 @@ async fn a_drain_refuses_what_is_new_and_lets_running_turns_end() {
             (kinds(&frames), text(&frames)),
             ("token done".to_owned(), "echo: hi".to_owned())
         );
-        assert_eq!(socket.closed().await, 1001);
+        assert_eq!(socket.close_code().await, 1001);
     }
-    // Nothing runs any more: a log may still be read, to its end.
+    // Once no turn runs, a log may still be read, to its end.
     let mut late = app.socket().await;
-    late.say(json!({ "type": "resume", "conversationId": "busy", "after": 0 }))
+    late.send(json!({ "type": "resume", "conversationId": "busy", "after": 0 }))
         .await;
     assert_eq!(text(&late.until("done").await), "echo: hi");
-    assert_eq!(late.closed().await, 1001);
+    assert_eq!(late.close_code().await, 1001);
     app.stop().await;
 }
 
@@ -82,7 +82,7 @@ async fn turns_that_are_left_at_the_deadline_are_stored_as_interrupted() {
     let draining = tokio::spawn(app.drain(Duration::from_millis(1)));
     let frames = owner.until("error").await;
     assert_eq!(frames.last().expect("an error")["code"], "interrupted");
-    assert_eq!(owner.closed().await, 1001);
+    assert_eq!(owner.close_code().await, 1001);
     draining.await.expect("the app stops");
 }
 
@@ -98,42 +98,42 @@ mod signals {
     use crate::client::Socket;
     use crate::process::{Sidecar, toy_model, write_brief_agent};
 
-    fn heard(manager: &UnixDatagram) -> String {
+    fn next_notification(manager: &UnixDatagram) -> String {
         let mut words = [0; 64];
         let length = manager.recv(&mut words).expect("the socket is ours");
         String::from_utf8_lossy(&words[..length]).into_owned()
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_signal_lets_the_running_turn_end_and_a_service_manager_is_told() {
+    async fn a_signal_lets_the_running_turn_end_and_notifies_the_service_manager() {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         write_brief_agent(folder.path());
         let path = folder.path().join("manager");
         let manager = UnixDatagram::bind(&path).expect("a socket can be bound");
         let sidecar = Sidecar::start(folder.path(), toy_model(), &[("NOTIFY_SOCKET", path.as_os_str())]);
-        assert_eq!(heard(&manager), "READY=1");
+        assert_eq!(next_notification(&manager), "READY=1");
 
         let mut idle = open(&sidecar).await;
-        idle.say(json!({ "agentId": "brief" })).await;
+        idle.send(json!({ "agentId": "brief" })).await;
         idle.until("ready").await;
         let mut owner = open(&sidecar).await;
         owner
-            .say(json!({ "agentId": "brief", "message": "Tell me a story.", "options": { "temperature": 0, "maxNewTokens": 2000 } }))
+            .send(json!({ "agentId": "brief", "message": "Tell me a story.", "options": { "temperature": 0, "maxNewTokens": 2000 } }))
             .await;
         owner.until("started").await;
 
         sidecar.terminate();
-        assert_eq!(heard(&manager), "STOPPING=1");
-        assert_eq!(idle.closed().await, 1001);
+        assert_eq!(next_notification(&manager), "STOPPING=1");
+        assert_eq!(idle.close_code().await, 1001);
         let frames = owner.until("done").await;
         assert_ne!(frames.last().expect("a done")["finishReason"], "cancelled");
-        assert_eq!(owner.closed().await, 1001);
-        assert!(sidecar.ended().success());
+        assert_eq!(owner.close_code().await, 1001);
+        assert!(sidecar.wait().success());
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_second_signal_ends_it_at_once() {
-        // A model server that takes a question and never answers.
+        // A model server that accepts a request and never answers.
         let server = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let url = format!("http://{}", server.local_addr().expect("it is bound"));
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -148,15 +148,15 @@ mod signals {
         ];
         let environment = environment.each_ref().map(|(name, value)| (*name, value.as_os_str()));
         let sidecar = Sidecar::start(folder.path(), "ollama:silent", &environment);
-        assert_eq!(heard(&manager), "READY=1");
+        assert_eq!(next_notification(&manager), "READY=1");
         let mut owner = open(&sidecar).await;
-        owner.say(json!({ "agentId": "brief", "message": "hi" })).await;
+        owner.send(json!({ "agentId": "brief", "message": "hi" })).await;
         let _question = server.accept().await.expect("the model server is asked");
 
         sidecar.terminate();
-        assert_eq!(heard(&manager), "STOPPING=1");
+        assert_eq!(next_notification(&manager), "STOPPING=1");
         sidecar.terminate();
-        assert_eq!(sidecar.ended().code(), Some(1));
+        assert_eq!(sidecar.wait().code(), Some(1));
     }
 
     async fn open(sidecar: &Sidecar) -> Socket {

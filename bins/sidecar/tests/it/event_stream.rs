@@ -8,19 +8,19 @@ use tokio::net::TcpStream;
 
 /// One event of a stream.
 #[derive(Debug, Default, PartialEq)]
-pub struct Event {
+pub struct SseEvent {
     pub id: Option<u64>,
     pub kind: String,
     pub data: Value,
 }
 
-/// A stream that is read piece by piece.
-pub struct Stream {
+/// A stream of server-sent events that is read block by block.
+pub struct EventStream {
     connection: BufReader<TcpStream>,
     unread: String,
 }
 
-impl Stream {
+impl EventStream {
     pub async fn open(authority: &str, path: &str, headers: &str) -> Self {
         let opened = Self::try_open(authority, path, headers).await;
         let (stream, head) = opened.expect("the sidecar answers");
@@ -29,7 +29,7 @@ impl Stream {
         stream
     }
 
-    /// Opens a stream of a sidecar that may be gone; the head of its answer, which may be a refusal.
+    /// Opens a stream of a sidecar that may be gone; returns the head of the response too, which may be a refusal.
     pub async fn try_open(authority: &str, path: &str, headers: &str) -> io::Result<(Self, String)> {
         let mut connection = TcpStream::connect(authority).await?;
         let request = format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\naccept: text/event-stream\r\n{headers}\r\n");
@@ -45,18 +45,18 @@ impl Stream {
         Ok((Self { connection, unread }, head))
     }
 
-    /// The next block of lines; `None` at the stream's end.
+    /// Reads the next block of lines; returns `None` at the stream's end.
     pub async fn block(&mut self) -> Option<String> {
         self.try_block().await.expect("a whole chunk")
     }
 
-    /// The next event; `None` at the stream's end.
-    pub async fn next(&mut self) -> Option<Event> {
+    /// Reads the next event; returns `None` at the stream's end.
+    pub async fn next(&mut self) -> Option<SseEvent> {
         self.try_next().await.expect("a whole chunk")
     }
 
-    /// Events up to and with the first of a type.
-    pub async fn until(&mut self, kind: &str) -> Vec<Event> {
+    /// Reads events up to and including the first of a type.
+    pub async fn until(&mut self, kind: &str) -> Vec<SseEvent> {
         let mut events = Vec::new();
         loop {
             events.push(self.next().await.expect("the stream goes on"));
@@ -66,8 +66,8 @@ impl Stream {
         }
     }
 
-    /// As [`Stream::next`], of a sidecar that may go in the midst of it.
-    pub async fn try_next(&mut self) -> io::Result<Option<Event>> {
+    /// As [`EventStream::next`], for a sidecar that may go in the middle of it.
+    pub async fn try_next(&mut self) -> io::Result<Option<SseEvent>> {
         loop {
             let Some(block) = self.try_block().await? else {
                 return Ok(None);
@@ -75,7 +75,7 @@ impl Stream {
             if block.starts_with(':') {
                 continue;
             }
-            let mut event = Event::default();
+            let mut event = SseEvent::default();
             for line in block.lines() {
                 match line.split_once(": ").expect("a field has a value") {
                     ("id", id) => event.id = id.parse().ok(),

@@ -1,21 +1,21 @@
-//! A conversation goes from one sidecar to another, or beside itself, and nothing of it is lost.
+//! A conversation is exported and imported into another sidecar, or under another id, and nothing of it is lost.
 
 use engine::ScriptedEngine;
 use serde_json::json;
 
-use crate::client::{Answer, Http, TestApp, kinds};
+use crate::client::{HttpRequest, HttpResponse, TestApp, kinds};
 
-async fn post(app: &TestApp, path: &str, body: &str) -> Answer {
-    app.http(Http {
+async fn post(app: &TestApp, path: &str, body: &str) -> HttpResponse {
+    app.http(HttpRequest {
         method: "POST",
         path,
         body,
-        ..Http::default()
+        ..HttpRequest::default()
     })
     .await
 }
 
-/// A sidecar with a conversation `c` of three turns, one of them a sibling.
+/// Starts a sidecar with a conversation `c` of three turns, one of them a sibling.
 async fn written() -> TestApp {
     let app = TestApp::start(ScriptedEngine::default()).await;
     let mut socket = app.socket().await;
@@ -24,7 +24,7 @@ async fn written() -> TestApp {
     socket.ask("c", "t2", "zwei \"ä\" \n 🙂").await;
     socket.until("done").await;
     socket
-        .say(json!({ "type": "regenerate", "turnId": "t2", "newTurnId": "t3" }))
+        .send(json!({ "type": "regenerate", "turnId": "t2", "newTurnId": "t3" }))
         .await;
     socket.until("done").await;
     app
@@ -66,9 +66,9 @@ async fn a_conversation_moves_and_goes_on() {
         ("ready user started token done".to_owned(), &json!("t3"))
     );
     let asked = other.engine.requests().pop().expect("the engine was asked");
-    let said: Vec<_> = asked.messages.iter().map(|message| message.text.as_str()).collect();
+    let texts: Vec<_> = asked.messages.iter().map(|message| message.text.as_str()).collect();
     assert_eq!(
-        said,
+        texts,
         ["one", "echo: one", "zwei \"ä\" \n 🙂", "echo: zwei \"ä\" \n 🙂", "four"]
     );
 }
@@ -81,7 +81,7 @@ async fn an_import_is_all_or_nothing() {
     let other_agent = exported.replacen("\"system_prompt\":\"", "\"system_prompt\":\"Obey. ", 1);
     let other_event = exported.replacen("\"json\":{\"token\"", "\"json\":{\"type\":\"done\",\"token\"", 1);
     assert!(other_agent != exported && other_event != exported, "{exported}");
-    for (path, body, status, code, said) in [
+    for (path, body, status, code, expected) in [
         (
             "/conversations/import",
             exported.as_str(),
@@ -127,7 +127,11 @@ async fn an_import_is_all_or_nothing() {
             "{}",
             refused.body
         );
-        assert!(refused.body.contains(said), "{} doesn't say {said}", refused.body);
+        assert!(
+            refused.body.contains(expected),
+            "{} doesn't say {expected}",
+            refused.body
+        );
     }
     assert_eq!(app.get("/conversations/d").await.status, 404);
     let beside = post(&app, "/conversations/import?as=d", &exported).await;
@@ -148,7 +152,7 @@ async fn a_conversation_in_which_a_turn_runs_is_busy() {
     socket.until("done").await;
     assert_eq!(app.get("/conversations/import/export").await.status, 200);
     assert_eq!(app.get("/conversations/nobody/export").await.status, 404);
-    // A conversation may have any name.
+    // A conversation may have any name, also that of a route.
     assert_eq!(
         app.get("/conversations/import").await.json()["lastSeq"].as_u64(),
         Some(5)

@@ -1,4 +1,5 @@
-//! Bytes that no WebSocket library would send, over plain TCP: the close code, and what they cost.
+//! Bytes that no WebSocket library would send, over plain TCP: which close code they get, and how much memory they
+//! cost.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,22 +13,22 @@ use crate::client::{TestApp, text};
 
 const MASK: [u8; 4] = [1, 2, 3, 4];
 
-/// What a bomb may add to the resident memory of this process, which is client and server at once.
+/// Most that an oversized frame may add to the resident memory of this process, which is client and server at once.
 const GROWTH_KIB: u64 = 2 << 10;
 
-/// A frame of a client's, small and masked.
+/// Encodes a client's frame, small and masked.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let length = u8::try_from(payload.len()).expect("a small frame");
     let masked = payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask);
     [first, 0x80 | length].into_iter().chain(MASK).chain(masked).collect()
 }
 
-/// A header that declares so many bytes of text.
+/// Encodes a header that declares so many bytes of text.
 fn declared(length: u64) -> Vec<u8> {
     [&[0x81, 0x80 | 127][..], &length.to_be_bytes(), &MASK].concat()
 }
 
-/// A socket whose handshake is done.
+/// Opens a socket and completes its handshake.
 async fn upgraded(app: &TestApp) -> (OwnedReadHalf, OwnedWriteHalf) {
     let authority = app.authority();
     let mut stream = TcpStream::connect(&authority).await.expect("the sidecar listens");
@@ -44,7 +45,7 @@ async fn upgraded(app: &TestApp) -> (OwnedReadHalf, OwnedWriteHalf) {
     stream.into_split()
 }
 
-/// The code of the close frame, after whatever else comes; 1006 when the connection ends without one.
+/// Reads to the close frame and returns its code; 1006 if the connection ends without one.
 async fn close_code(reader: &mut OwnedReadHalf) -> u16 {
     loop {
         let (Ok(first), Ok(short)) = (reader.read_u8().await, reader.read_u8().await) else {
@@ -68,7 +69,7 @@ async fn close_code(reader: &mut OwnedReadHalf) -> u16 {
     }
 }
 
-/// Sends these bytes, then `more` again and again, until the server has closed; the code that it closed with.
+/// Sends these bytes, then `more` again and again until the server has closed; returns the close code.
 async fn send_until_closed(app: &TestApp, bytes: &[u8], more: &[u8]) -> u16 {
     let (mut reader, mut writer) = upgraded(app).await;
     let is_closed = AtomicBool::new(false);
@@ -94,7 +95,7 @@ async fn check_closed(app: &TestApp, what: &str, bytes: &[u8], code: u16) {
 
 async fn check_serves(app: &TestApp) {
     let mut socket = app.socket().await;
-    socket.say(json!({ "agentId": "planner", "message": "hi" })).await;
+    socket.send(json!({ "agentId": "planner", "message": "hi" })).await;
     assert_eq!(text(&socket.until("done").await), "echo: hi");
 }
 
@@ -127,7 +128,7 @@ async fn guard_refuses_floods_of_small_frames() {
     let app = TestApp::start(ScriptedEngine::default()).await;
     let fragments = [frame(0x01, b"x"), frame(0x00, b"x").repeat(100_000)].concat();
     check_closed(&app, "100,000 fragments of one byte", &fragments, 1008).await;
-    // However slow a machine is, it takes many of these bursts within one second.
+    // Even a slow machine takes many of these bursts within one second.
     assert_eq!(
         send_until_closed(&app, &[], &frame(0x89, b"p").repeat(10_000)).await,
         1008
@@ -149,7 +150,7 @@ async fn guard_ends_a_socket_that_is_half_closed() {
         assert_eq!(close_code(&mut reader).await, 1006);
         check_serves(&app).await;
     }
-    // What was sent before it counts: a goodbye is answered.
+    // What was sent before the half close counts: a close frame is answered.
     let (mut reader, mut writer) = upgraded(&app).await;
     writer
         .write_all(&frame(0x88, &1000_u16.to_be_bytes()))
@@ -161,12 +162,12 @@ async fn guard_ends_a_socket_that_is_half_closed() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn guard_keeps_nothing_of_a_bomb() {
-    /// Sent behind each header: what a server that keeps it could not hide.
+async fn guard_does_not_buffer_an_oversized_frame() {
+    /// Sent after each header; a server that buffered it could not hide that.
     const BOMB_MIB: usize = 64;
     let app = TestApp::start(ScriptedEngine::default()).await;
     let piece = vec![b'x'; 1 << 20];
-    // The first one pays for what every connection needs once: threads' stacks, allocators' arenas.
+    // The first frame pays for what is allocated once: threads' stacks, allocators' arenas.
     assert_eq!(send_until_closed(&app, &declared(1 << 40), &piece).await, 1009);
     check_serves(&app).await;
     let before = resident_kib();
@@ -175,7 +176,7 @@ async fn guard_keeps_nothing_of_a_bomb() {
     let send = async {
         writer.write_all(&declared(1 << 40)).await.expect("the header is sent");
         for _ in 0..BOMB_MIB {
-            // It may be cut off: all that counts is that as much as can be was sent.
+            // The server may close earlier; what counts is that as much as possible was sent.
             if writer.write_all(&piece).await.is_err() {
                 return;
             }
@@ -189,7 +190,7 @@ async fn guard_keeps_nothing_of_a_bomb() {
     check_serves(&app).await;
 }
 
-/// This process's resident memory.
+/// Returns this process' resident memory.
 #[cfg(target_os = "linux")]
 fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");

@@ -1,25 +1,25 @@
-//! Turns without a socket: begun, stopped and answered over HTTP.
+//! Turns without a socket: started, cancelled and answered over HTTP.
 
 use engine::{Script, ScriptedEngine, ToolCall};
 use serde_json::{Value, json};
 
-use crate::client::{Answer, Http, Socket, TestApp, kinds, text};
+use crate::client::{HttpRequest, HttpResponse, Socket, TestApp, kinds, text};
 
-async fn post(app: &TestApp, path: &str, body: &Value) -> Answer {
-    app.http(Http {
+async fn post(app: &TestApp, path: &str, body: &Value) -> HttpResponse {
+    app.http(HttpRequest {
         method: "POST",
         path,
         body: &body.to_string(),
-        ..Http::default()
+        ..HttpRequest::default()
     })
     .await
 }
 
-/// A socket that reads a conversation from its start.
+/// Opens a socket that reads a conversation from its start.
 async fn reader(app: &TestApp, conversation: &str) -> Socket {
     let mut socket = app.socket().await;
     socket
-        .say(json!({ "type": "resume", "conversationId": conversation, "after": 0 }))
+        .send(json!({ "type": "resume", "conversationId": conversation, "after": 0 }))
         .await;
     socket
 }
@@ -40,7 +40,7 @@ async fn a_turn_runs_without_a_socket() {
         (kinds(&frames), text(&frames)),
         ("user started token done".to_owned(), "echo: hi".to_owned())
     );
-    // The same again joins it; something else under its name doesn't.
+    // The same request again joins the turn; another body under its name doesn't.
     assert_eq!(post(&app, "/conversations/c/turns", &body).await.json(), begun.json());
     let other = json!({ "message": "ho", "agentId": "planner", "turnId": "t" });
     assert_eq!(post(&app, "/conversations/c/turns", &other).await.status, 409);
@@ -69,12 +69,12 @@ async fn a_turn_is_made_again() {
         begun.header("location").map(str::to_owned),
         before.map(|before| format!("/conversations/c/events?after={before}"))
     );
-    // The same again joins it, and the body may be left out.
+    // The same request again joins the turn, and the body may be left out.
     assert_eq!(post(&app, path, &body).await.json(), begun.json());
-    let bare = Http {
+    let bare = HttpRequest {
         method: "POST",
         path,
-        ..Http::default()
+        ..HttpRequest::default()
     };
     assert_eq!(app.http(bare).await.status, 202);
     let again = reader.until("done").await;
@@ -106,7 +106,7 @@ async fn a_turn_is_stopped() {
         frames.last().map(|frame| &frame["finishReason"]),
         Some(&json!("cancelled"))
     );
-    // One that is over stays as it is.
+    // A turn that has ended stays as it is.
     assert_eq!(
         post(&app, "/conversations/c/turns/t/cancel", &json!(null)).await.status,
         202
@@ -158,9 +158,9 @@ async fn a_tool_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_turns_are_named() {
+async fn invalid_turns_are_refused_with_a_reason() {
     let app = TestApp::start(ScriptedEngine::default()).await;
-    for (path, body, status, said) in [
+    for (path, body, status, expected) in [
         ("/conversations/c/turns", json!({ "message": "hi" }), 400, "agentId"),
         (
             "/conversations/c/turns",
@@ -190,7 +190,11 @@ async fn wrong_turns_are_named() {
     ] {
         let refused = post(&app, path, &body).await;
         assert_eq!(refused.status, status, "{body}: {}", refused.body);
-        assert!(refused.body.contains(said), "{} doesn't say {said}", refused.body);
+        assert!(
+            refused.body.contains(expected),
+            "{} doesn't say {expected}",
+            refused.body
+        );
     }
     assert_eq!(app.get("/conversations/c/turns").await.header("allow"), Some("POST"));
 }

@@ -1,14 +1,14 @@
-//! The binary killed while it answers: what was acknowledged is there after the next start.
+//! The binary is killed while it answers: what was acknowledged is there after the next start.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::client::{Http, Socket, http, no_gap};
+use crate::client::{HttpRequest, Socket, http, no_gap};
 use crate::process::{Sidecar, toy_model, write_brief_agent};
 
-/// What a client has seen of a log.
+/// What a client has received of a log.
 #[derive(Default)]
 struct Seen {
     last: u64,
@@ -30,7 +30,8 @@ async fn nothing_acknowledged_is_lost_to_twenty_kills() {
     survive_kills(&toy_model(), 20, 40).await;
 }
 
-/// Kills the binary again and again, each time up to `tokens` tokens into an answer, and reads the log with the next one.
+/// Kills the binary again and again, each time up to `tokens` tokens into an answer, and reads the log with the next
+/// one.
 pub async fn survive_kills(model: &Path, kills: usize, tokens: u64) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     write_brief_agent(folder.path());
@@ -52,7 +53,7 @@ pub async fn survive_kills(model: &Path, kills: usize, tokens: u64) {
         let turn = format!("turn-{kill}");
         let message = "Tell me a story.";
         socket
-            .say(json!({ "agentId": "brief", "conversationId": "c", "turnId": turn, "message": message, "options": options }))
+            .send(json!({ "agentId": "brief", "conversationId": "c", "turnId": turn, "message": message, "options": options }))
             .await;
         read_until_kill(&mut socket, &mut seen, (random >> 33) % tokens).await;
         drop(sidecar);
@@ -60,10 +61,10 @@ pub async fn survive_kills(model: &Path, kills: usize, tokens: u64) {
     check_log(&Sidecar::start(folder.path(), model, &[]), &seen, kills).await;
 }
 
-/// Reads what was missed: the end of the turn that was cut off, unless it was over.
+/// Reads what was missed: the end of the turn that was cut off, unless it had ended.
 async fn resume(socket: &mut Socket, seen: &mut Seen) {
     socket
-        .say(json!({ "type": "resume", "conversationId": "c", "after": seen.last }))
+        .send(json!({ "type": "resume", "conversationId": "c", "after": seen.last }))
         .await;
     if seen
         .frames
@@ -74,7 +75,7 @@ async fn resume(socket: &mut Socket, seen: &mut Seen) {
         return;
     }
     loop {
-        let frame = socket.hear().await;
+        let frame = socket.recv().await;
         let (kind, code) = (frame["type"].clone(), frame["code"].clone());
         seen.add(frame);
         if kind == "error" {
@@ -90,7 +91,7 @@ async fn resume(socket: &mut Socket, seen: &mut Seen) {
 async fn read_until_kill(socket: &mut Socket, seen: &mut Seen, tokens: u64) {
     let mut count = 0;
     loop {
-        let frame = socket.hear().await;
+        let frame = socket.recv().await;
         let kind = frame["type"].clone();
         assert_ne!(kind, "error", "{frame}");
         seen.add(frame);
@@ -101,7 +102,7 @@ async fn read_until_kill(socket: &mut Socket, seen: &mut Seen, tokens: u64) {
     }
 }
 
-/// Compares the log on disk with all that was seen.
+/// Compares the log on disk with everything that was received.
 async fn check_log(sidecar: &Sidecar, seen: &Seen, kills: usize) {
     let mut logged = BTreeMap::new();
     let mut after = 0;
@@ -109,9 +110,9 @@ async fn check_log(sidecar: &Sidecar, seen: &Seen, kills: usize) {
         let path = format!("/conversations/c/events?after={after}");
         let page = http(
             &sidecar.authority,
-            Http {
+            HttpRequest {
                 path: &path,
-                ..Http::default()
+                ..HttpRequest::default()
             },
         )
         .await
@@ -133,9 +134,9 @@ async fn check_log(sidecar: &Sidecar, seen: &Seen, kills: usize) {
     }
     let conversation = http(
         &sidecar.authority,
-        Http {
+        HttpRequest {
             path: "/conversations/c",
-            ..Http::default()
+            ..HttpRequest::default()
         },
     )
     .await

@@ -1,4 +1,4 @@
-//! Clients that are slow, or say nothing.
+//! Clients that are slow, or send nothing.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use tokio::net::TcpStream;
 
 use crate::client::TestApp;
 
-/// A short limit: actix' clock moves every half second, and it may overlook a shorter one.
+/// A short limit: actix' clock moves every half second, and may miss a shorter one.
 const SHORT: Duration = Duration::from_millis(600);
 
-/// Sends a piece of a request, and reads to the end of the connection: only the server can end it.
+/// Sends a piece of a request, and reads to the end of the connection, which only the server can end.
 async fn answer_to(app: &TestApp, piece: &str) -> String {
     let mut stream = TcpStream::connect(app.authority()).await.expect("the sidecar listens");
     stream.write_all(piece.as_bytes()).await.expect("the piece is taken");
@@ -81,7 +81,7 @@ async fn a_socket_outlives_the_limits_of_plain_requests() {
     let mut socket = app.socket().await;
     socket.ask("c", "t", "hi").await;
     socket.until("started").await;
-    // Since then two connections beside it have been idle for too long.
+    // By then two connections beside it have been idle for too long.
     let request = format!("GET /healthz HTTP/1.1\r\nhost: {}\r\n\r\n", app.authority());
     answer_to(&app, &request).await;
     answer_to(&app, &request).await;

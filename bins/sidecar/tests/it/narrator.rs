@@ -1,4 +1,4 @@
-//! The narrator from outside: what is said to it, what every reader is told, and what its feed shows.
+//! The narrator from outside: messages to it, what every reader of the conversation receives, and what its feed shows.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use streaming_llm_sidecar::settings::{RelayChoice, Settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::client::{Answer, Http, TestApp, http, kinds, no_gap, text};
+use crate::client::{HttpRequest, HttpResponse, TestApp, http, kinds, no_gap, text};
 
-/// Posts to an app.
-pub async fn post(app: &TestApp, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+/// Posts a body to an app.
+pub async fn post(app: &TestApp, path: &str, headers: &[(&str, &str)], body: &str) -> HttpResponse {
     let method = "POST";
-    app.http(Http {
+    app.http(HttpRequest {
         method,
         path,
         headers,
@@ -27,13 +27,13 @@ pub async fn post(app: &TestApp, path: &str, headers: &[(&str, &str)], body: &st
     .await
 }
 
-/// Says something to the narrator of workspace `w`, in conversation `c`.
-async fn tell(app: &TestApp, message: &str) -> Answer {
+/// Sends a message to the narrator of workspace `w`, in conversation `c`.
+async fn send_message(app: &TestApp, message: &str) -> HttpResponse {
     let body = json!({ "workspaceId": "w", "conversationId": "c", "message": message });
     post(app, "/narrator/messages", &[], &body.to_string()).await
 }
 
-/// Registers a controller for 60 s; its registration and its token.
+/// Registers a controller for 60 s; returns its registration id and its token.
 pub async fn register(app: &TestApp, body: &str) -> (String, String) {
     let answer = post(app, "/controllers", &[], body).await;
     assert_eq!(answer.status, 201, "{}", answer.body);
@@ -42,7 +42,7 @@ pub async fn register(app: &TestApp, body: &str) -> (String, String) {
     (field("registrationId"), field("token"))
 }
 
-/// The feed of workspace `w`, the oldest first, as `type source headline`.
+/// Returns the feed of workspace `w`, the oldest first, each entry as `type source headline`.
 async fn feed(app: &TestApp) -> Vec<String> {
     let feed = app.get("/narrator/feed?workspaceId=w").await.json();
     let events = feed["events"].as_array().expect("a feed has events").iter().rev();
@@ -52,7 +52,7 @@ async fn feed(app: &TestApp) -> Vec<String> {
         .collect()
 }
 
-/// An app whose relay answers from a script.
+/// Starts an app whose relay answers from a script.
 async fn app_with_script(script: &str, change: impl FnOnce(&mut Settings)) -> TestApp {
     TestApp::start_with(ScriptedEngine::default(), |settings| {
         std::fs::create_dir_all(&settings.data_dir).expect("a folder can be made");
@@ -64,7 +64,7 @@ async fn app_with_script(script: &str, change: impl FnOnce(&mut Settings)) -> Te
     .await
 }
 
-/// A relay on a port of its own, and an app that asks it.
+/// Starts an app that asks a relay on a port of its own.
 async fn app_with_relay(change: impl FnOnce(&mut Settings)) -> (TestApp, TcpListener) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let address = listener.local_addr().expect("it is bound");
@@ -76,8 +76,8 @@ async fn app_with_relay(change: impl FnOnce(&mut Settings)) -> (TestApp, TcpList
     (app, listener)
 }
 
-/// Takes one question of the sidecar; its body.
-async fn question(listener: &TcpListener) -> (TcpStream, Value) {
+/// Accepts one request of the sidecar; returns its body.
+async fn accept_request(listener: &TcpListener) -> (TcpStream, Value) {
     let (mut stream, _) = listener.accept().await.expect("the sidecar asks");
     let mut text = Vec::new();
     loop {
@@ -119,7 +119,7 @@ async fn narration_works_on_a_fresh_install() {
 
     let mut reader = app.socket().await;
     reader
-        .say(json!({ "type": "resume", "conversationId": conversation, "after": 0 }))
+        .send(json!({ "type": "resume", "conversationId": conversation, "after": 0 }))
         .await;
     let frames = reader.until("narration").await;
     no_gap(0, &frames);
@@ -148,13 +148,13 @@ async fn narration_works_on_a_fresh_install() {
         (&feed["workspaceId"], &feed["conversationId"]),
         (&json!("Team A"), &json!(conversation))
     );
-    let said: Vec<_> = feed["events"]
+    let details: Vec<_> = feed["events"]
         .as_array()
         .expect("events")
         .iter()
         .map(|event| &event["detail"])
         .collect();
-    assert_eq!(said, ["All is well.", "How is it going?"]);
+    assert_eq!(details, ["All is well.", "How is it going?"]);
     assert_eq!(feed["events"][1]["id"], accepted["eventId"]);
     let raw = app.get("/api/workspaces/Team%20A/narrator/raw?limit=2").await;
     assert_eq!(raw.header("content-type"), Some("application/jsonl; charset=utf-8"));
@@ -169,7 +169,7 @@ async fn narration_works_on_a_fresh_install() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fake_relay_needs_a_controller() {
     let app = app_with_script(r#"[{"answer": "Fine.", "headline": "F"}]"#, |_| {}).await;
-    let refused = tell(&app, "Hello?").await;
+    let refused = send_message(&app, "Hello?").await;
     expect![[r#"{"detail":"no controller is registered for agent \"controller\" in workspace \"w\": there has been none. Register one with POST /controllers {\"agentId\": \"controller\", \"workspaceId\": \"w\", \"ttlSeconds\": 60}, and keep it alive with PUT /controllers/{registrationId}/keepalive","code":"controller_not_registered"}"#]]
         .assert_eq(&refused.body);
     assert_eq!(refused.status, 409);
@@ -179,7 +179,7 @@ async fn a_fake_relay_needs_a_controller() {
         r#"{"agentId": "controller", "workspaceId": "w", "ttlSeconds": 60}"#,
     )
     .await;
-    let answer = tell(&app, "Hello?").await;
+    let answer = send_message(&app, "Hello?").await;
     assert_eq!(
         (answer.status, answer.json()["conversationId"].clone()),
         (202, json!("c"))
@@ -193,15 +193,15 @@ async fn a_fake_relay_needs_a_controller() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_that_fails_is_named() {
+async fn a_failure_of_the_relay_is_reported() {
     let (app, relay) = app_with_relay(|_| {}).await;
     register(&app, r#"{"agentId": "controller"}"#).await;
     let served = tokio::spawn(async move {
-        let (stream, asked) = question(&relay).await;
+        let (stream, asked) = accept_request(&relay).await;
         reply(stream, "500 Internal Server Error", "no luck").await;
         asked
     });
-    let failed = tell(&app, "Hello?").await;
+    let failed = send_message(&app, "Hello?").await;
     assert_eq!(failed.status, 502);
     expect![[r#"{"error":"relay_failed","detail":"the relay answered 500 Internal Server Error: no luck","code":"relay_failed"}"#]]
         .assert_eq(&failed.body);
@@ -210,17 +210,17 @@ async fn a_relay_that_fails_is_named() {
         (&asked["message"], &asked["agentId"]),
         (&json!("Hello?"), &json!("controller"))
     );
-    // Nobody listens any more.
-    assert_eq!(tell(&app, "Hello?").await.status, 502);
+    // The relay's port is closed by now.
+    assert_eq!(send_message(&app, "Hello?").await.status, 502);
     let shown = ["narration user Hello?", "error system relay_failed"];
     assert_eq!(feed(&app).await, [shown, shown].concat());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_that_hangs_is_given_up() {
+async fn a_relay_that_hangs_times_out() {
     let (app, _relay) = app_with_relay(|settings| settings.narrator.relay_limit = Duration::from_millis(50)).await;
     register(&app, r#"{"agentId": "controller"}"#).await;
-    let given_up = tell(&app, "Hello?").await;
+    let given_up = send_message(&app, "Hello?").await;
     assert_eq!(given_up.status, 504);
     expect![[r#"{"error":"relay_timeout","detail":"the relay didn't answer within 0.05 s","code":"relay_timeout"}"#]]
         .assert_eq(&given_up.body);
@@ -229,16 +229,16 @@ async fn a_relay_that_hangs_is_given_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_that_ends_meanwhile_silences_the_answer() {
     let seconds = Arc::new(AtomicU64::new(0));
-    let hand = Arc::clone(&seconds);
-    let forward = move || Duration::from_secs(hand.load(Ordering::SeqCst));
+    let clock_seconds = Arc::clone(&seconds);
+    let forward = move || Duration::from_secs(clock_seconds.load(Ordering::SeqCst));
     let (app, relay) = app_with_relay(|settings| settings.narrator.clock = Clock::new(forward, || 0)).await;
     register(&app, r#"{"agentId": "controller", "ttlSeconds": 5}"#).await;
     let served = tokio::spawn(async move {
-        let (stream, _) = question(&relay).await;
+        let (stream, _) = accept_request(&relay).await;
         seconds.store(5, Ordering::SeqCst);
         reply(stream, "200 OK", r#"{"text": "Too late."}"#).await;
     });
-    let refused = tell(&app, "Hello?").await;
+    let refused = send_message(&app, "Hello?").await;
     served.await.expect("the relay was asked");
     assert_eq!(
         (refused.status, refused.json()["code"].clone()),
@@ -255,29 +255,29 @@ async fn a_lease_that_ends_meanwhile_silences_the_answer() {
         "error system controller_not_registered",
     ];
     assert_eq!(feed(&app).await, shown);
-    assert_eq!(app.get("/conversations/c").await.status, 404, "no reader is told");
+    assert_eq!(app.get("/conversations/c").await.status, 404, "no reader receives it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_prefers_not_to_wait_is_answered_at_once() {
+async fn a_request_that_prefers_async_is_answered_at_once() {
     let (app, relay) = app_with_relay(|_| {}).await;
     register(&app, r#"{"agentId": "controller"}"#).await;
     let body = r#"{"workspaceId": "w", "conversationId": "c", "message": "Hello?"}"#;
     let headers = [("prefer", "wait=10, Respond-Async")];
-    // The relay hasn't even been listened to.
+    // The relay hasn't even accepted the connection.
     let answer = post(&app, "/narrator/messages", &headers, body).await;
     assert_eq!(
         (answer.status, answer.header("preference-applied")),
         (202, Some("respond-async"))
     );
-    let (stream, asked) = question(&relay).await;
+    let (stream, asked) = accept_request(&relay).await;
     assert_eq!(
         (&asked["taskId"], &asked["eventId"]),
         (&answer.json()["taskId"], &answer.json()["eventId"])
     );
     let mut reader = app.socket().await;
     reader
-        .say(json!({ "conversationId": "c", "agentId": "planner", "message": "one two" }))
+        .send(json!({ "conversationId": "c", "agentId": "planner", "message": "one two" }))
         .await;
     reader.until("done").await;
     reply(stream, "200 OK", r#"{"narration": "Later."}"#).await;
@@ -289,18 +289,18 @@ async fn a_stop_does_not_wait_for_a_relay() {
     let (app, relay) = app_with_relay(|_| {}).await;
     register(&app, r#"{"agentId": "controller"}"#).await;
     let authority = app.authority();
-    let telling = tokio::spawn(async move {
-        let request = Http {
+    let pending = tokio::spawn(async move {
+        let request = HttpRequest {
             method: "POST",
             path: "/narrator/messages",
             body: r#"{"workspaceId": "w", "message": "Hello?"}"#,
-            ..Http::default()
+            ..HttpRequest::default()
         };
         http(&authority, request).await
     });
-    let _unanswered = question(&relay).await;
+    let _unanswered = accept_request(&relay).await;
     app.stop().await;
-    let refused = telling.await.expect("it is told");
+    let refused = pending.await.expect("the request is answered");
     assert_eq!(
         (refused.status, refused.json()["code"].clone()),
         (503, json!("draining"))
@@ -308,18 +308,18 @@ async fn a_stop_does_not_wait_for_a_relay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_reader_of_the_conversation_is_told_of_the_summary() {
+async fn every_reader_of_the_conversation_receives_the_summary() {
     let app = app_with_script("[]", |settings| settings.narrator.summary_refresh = 2).await;
     register(&app, r#"{"agentId": "controller"}"#).await;
-    assert_eq!(tell(&app, "one").await.status, 202);
+    assert_eq!(send_message(&app, "one").await.status, 202);
     let mut readers = [app.socket().await, app.socket().await];
     for reader in &mut readers {
         reader
-            .say(json!({ "type": "resume", "conversationId": "c", "after": 0 }))
+            .send(json!({ "type": "resume", "conversationId": "c", "after": 0 }))
             .await;
-        assert_eq!(reader.hear().await["text"], "echo: one");
+        assert_eq!(reader.recv().await["text"], "echo: one");
     }
-    assert_eq!(tell(&app, "two").await.status, 202);
+    assert_eq!(send_message(&app, "two").await.status, 202);
     let reference = app.get("/narrator/feed?workspaceId=w").await.json()["summaryRef"].clone();
     assert!(
         reference
@@ -341,10 +341,10 @@ async fn every_reader_of_the_conversation_is_told_of_the_summary() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_fails_is_a_relay_that_fails() {
+async fn a_failure_of_the_agent_is_reported_as_one_of_the_relay() {
     let reason = "out of memory".to_owned();
     let app = TestApp::start(ScriptedEngine::new([Script::Refuses(EngineError::Internal { reason })])).await;
-    let failed = tell(&app, "Hello?").await;
+    let failed = send_message(&app, "Hello?").await;
     assert_eq!(
         (failed.status, failed.json()["error"].clone()),
         (502, json!("relay_failed"))
@@ -359,48 +359,49 @@ async fn an_agent_that_fails_is_a_relay_that_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_is_given_up_is_stopped() {
+async fn an_agent_that_times_out_is_cancelled() {
     let app = TestApp::start_with(ScriptedEngine::default().held(), |settings| {
         settings.narrator.relay_limit = Duration::from_millis(50);
     })
     .await;
-    let given_up = tell(&app, "Hello?").await;
+    let given_up = send_message(&app, "Hello?").await;
     assert_eq!(
         (given_up.status, given_up.json()["error"].clone()),
         (504, json!("relay_timeout"))
     );
-    // On a slow machine the turn may have been given up before it had begun; it begins all the same, and is stopped then.
+    // On a slow machine the relay may time out before its turn was stored; the turn starts all the same, and is
+    // cancelled then.
     while app.get("/conversations/c").await.status != 200 {
         tokio::task::yield_now().await;
     }
     let mut reader = app.socket().await;
     reader
-        .say(json!({ "type": "resume", "conversationId": "c", "after": 0 }))
+        .send(json!({ "type": "resume", "conversationId": "c", "after": 0 }))
         .await;
     let frames = reader.until("done").await;
     assert_eq!(frames[frames.len() - 1]["finishReason"], "cancelled");
 }
 
-/// Says something that makes no sense; status and body.
-async fn check(app: &TestApp, path: &str, body: &str, expected: Expect) {
+/// Posts an invalid body, and compares the response as `STATUS BODY`.
+async fn check_refused(app: &TestApp, path: &str, body: &str, expected: Expect) {
     let answer = post(app, path, &[], body).await;
     expected.assert_eq(&format!("{} {}", answer.status, answer.body));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_makes_no_sense_is_named() {
+async fn invalid_messages_are_refused_with_a_reason() {
     let app = app_with_script("[]", |_| {}).await;
     register(&app, r#"{"agentId": "controller"}"#).await;
     let path = "/narrator/messages";
     let required = || expect![[r#"400 {"detail":"message is required","code":"invalid_request"}"#]];
-    check(&app, path, r#"{"workspaceId": "w"}"#, required()).await;
-    check(&app, path, r#"{"workspaceId": "w", "message": null}"#, required()).await;
-    check(&app, path, r#"{"workspaceId": "w", "message": " \n "}"#, required()).await;
-    check(&app, "/api/workspaces/w/narrator/messages", "{}", required()).await;
-    check(&app, path, r#"{"message": "a"}"#, expect![[r#"400 {"detail":"key \"workspaceId\" must have 1 to 1024 bytes and a visible character","code":"invalid_request"}"#]]).await;
-    check(&app, path, "[1", expect![[r#"400 {"detail":"not a valid JSON object: invalid type: sequence, expected an object at line 1 column 0","code":"invalid_request"}"#]]).await;
-    check(&app, path, r#"{"workspaceId": "w", "message": "a", "conversationId": "../c"}"#, expect![[r#"400 {"detail":"key \"conversationId\" must be 1 to 128 letters, digits, '.', '_' or '-', beginning with a letter or digit, without '..', not \"../c\"","code":"invalid_request"}"#]]).await;
-    check(
+    check_refused(&app, path, r#"{"workspaceId": "w"}"#, required()).await;
+    check_refused(&app, path, r#"{"workspaceId": "w", "message": null}"#, required()).await;
+    check_refused(&app, path, r#"{"workspaceId": "w", "message": " \n "}"#, required()).await;
+    check_refused(&app, "/api/workspaces/w/narrator/messages", "{}", required()).await;
+    check_refused(&app, path, r#"{"message": "a"}"#, expect![[r#"400 {"detail":"key \"workspaceId\" must have 1 to 1024 bytes and a visible character","code":"invalid_request"}"#]]).await;
+    check_refused(&app, path, "[1", expect![[r#"400 {"detail":"not a valid JSON object: invalid type: sequence, expected an object at line 1 column 0","code":"invalid_request"}"#]]).await;
+    check_refused(&app, path, r#"{"workspaceId": "w", "message": "a", "conversationId": "../c"}"#, expect![[r#"400 {"detail":"key \"conversationId\" must be 1 to 128 letters, digits, '.', '_' or '-', beginning with a letter or digit, without '..', not \"../c\"","code":"invalid_request"}"#]]).await;
+    check_refused(
         &app,
         "/api/workspaces/w/narrator/messages",
         r#"{"workspaceId": "v", "message": "a"}"#,
@@ -408,14 +409,14 @@ async fn what_makes_no_sense_is_named() {
     )
     .await;
     let large = json!({ "workspaceId": "w", "message": "x".repeat((256 << 10) + 1) }).to_string();
-    check(
+    check_refused(
         &app,
         path,
         &large,
         expect![[r#"413 {"detail":"the message has 262145 bytes, and 262144 are allowed","code":"too_large"}"#]],
     )
     .await;
-    check(
+    check_refused(
         &app,
         path,
         &"x".repeat((1 << 20) + 1),
@@ -442,7 +443,7 @@ async fn what_makes_no_sense_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn routes_know_their_methods() {
+async fn every_route_allows_its_methods_only() {
     let app = TestApp::start(ScriptedEngine::default()).await;
     for (method, path, allow) in [
         ("GET", "/narrator/messages", "POST"),
@@ -456,10 +457,10 @@ async fn routes_know_their_methods() {
         ("POST", "/controllers/x/keepalive", "PUT"),
         ("GET", "/controllers/x/events", "POST"),
     ] {
-        let request = Http {
+        let request = HttpRequest {
             method,
             path,
-            ..Http::default()
+            ..HttpRequest::default()
         };
         let answer = app.http(request).await;
         assert_eq!(
@@ -471,7 +472,7 @@ async fn routes_know_their_methods() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_workspace_leaves_its_folder() {
+async fn no_workspace_name_escapes_its_folder() {
     let folders = Arc::new(std::sync::Mutex::new(None));
     let found = Arc::clone(&folders);
     let app = app_with_script("[]", move |settings| {
@@ -516,14 +517,14 @@ async fn no_workspace_leaves_its_folder() {
 async fn the_feed_outlives_the_process_and_leases_do_not() {
     let app = TestApp::start(ScriptedEngine::default()).await;
     register(&app, r#"{"agentId": "controller"}"#).await;
-    assert_eq!(tell(&app, "one").await.status, 202);
+    assert_eq!(send_message(&app, "one").await.status, 202);
     let before = app.get("/narrator/raw?workspaceId=w").await.body;
     assert_eq!(before.lines().count(), 3);
     let app = app.restart(ScriptedEngine::default()).await;
     assert_eq!(app.get("/narrator/raw?workspaceId=w").await.body, before);
     let list = app.get("/controllers").await.json();
     assert_eq!(list, json!({ "controllers": [{ "agentId": "controller" }] }));
-    assert_eq!(tell(&app, "two").await.status, 202);
+    assert_eq!(send_message(&app, "two").await.status, 202);
     let shown = ["narration user two", "narration narrator echo: two"];
     assert_eq!(feed(&app).await[2..], shown);
 }
@@ -532,15 +533,15 @@ async fn the_feed_outlives_the_process_and_leases_do_not() {
 async fn a_conversation_that_was_deleted_is_gone() {
     let app = app_with_script("[]", |_| {}).await;
     register(&app, r#"{"agentId": "controller"}"#).await;
-    assert_eq!(tell(&app, "one").await.status, 202);
+    assert_eq!(send_message(&app, "one").await.status, 202);
     let method = "DELETE";
     let path = "/conversations/c";
-    let delete = Http {
+    let delete = HttpRequest {
         method,
         path,
-        ..Http::default()
+        ..HttpRequest::default()
     };
     assert_eq!(app.http(delete).await.status, 204);
-    let gone = tell(&app, "two").await;
+    let gone = send_message(&app, "two").await;
     assert_eq!((gone.status, gone.json()["code"].clone()), (410, json!("gone")));
 }

@@ -1,12 +1,12 @@
-//! What can be seen from outside: numbers, names of requests, logs.
+//! What can be observed from outside: metrics, request ids, logs.
 
 use engine::ScriptedEngine;
 use protocol::ApiKey;
 use serde_json::json;
 
-use crate::client::{Http, TestApp};
+use crate::client::{HttpRequest, TestApp};
 
-/// The value of one line of the metrics.
+/// Returns the value of one series of the metrics page.
 #[track_caller]
 fn value(page: &str, series: &str) -> f64 {
     let found = page
@@ -40,7 +40,7 @@ async fn metrics_count_turns_tokens_and_sockets() {
         assert_eq!(value(&page.body, series), expected, "{series}");
     }
 
-    socket.say(json!({ "type": "cancel", "turnId": "t2" })).await;
+    socket.send(json!({ "type": "cancel", "turnId": "t2" })).await;
     app.engine.release(100);
     let mut ends = 0;
     while ends < 2 {
@@ -75,7 +75,7 @@ async fn metrics_count_turns_tokens_and_sockets() {
     check_format(&page);
 }
 
-/// What the text format asks of a page: every series follows its `TYPE`, buckets rise, nothing comes twice.
+/// Checks the rules of the text format: every series follows its `TYPE`, buckets rise, nothing comes twice.
 #[track_caller]
 fn check_format(page: &str) {
     let (mut family, mut bucket) = (String::new(), 0.0);
@@ -100,29 +100,29 @@ fn check_format(page: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metrics_want_the_key() {
+async fn metrics_require_the_key() {
     let app = TestApp::start_with(ScriptedEngine::default(), |settings| {
         settings.api_key = Some(ApiKey::new("secret".to_owned()));
     })
     .await;
     assert_eq!(app.get("/metrics").await.status, 401);
     let headers = [("authorization", "Bearer secret")];
-    let request = Http {
+    let request = HttpRequest {
         path: "/metrics",
         headers: &headers,
-        ..Http::default()
+        ..HttpRequest::default()
     };
     assert_eq!(app.http(request).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_names_its_request() {
+async fn every_response_carries_a_request_id() {
     let app = TestApp::start(ScriptedEngine::default()).await;
     let id_of = async |path: &str, headers: &[(&str, &str)]| {
-        let request = Http {
+        let request = HttpRequest {
             path,
             headers,
-            ..Http::default()
+            ..HttpRequest::default()
         };
         app.http(request).await.header("x-request-id").map(str::to_owned)
     };
@@ -153,10 +153,10 @@ mod logs {
 
     use serde_json::{Value, json};
 
-    use crate::client::{Http, Socket, http, text};
+    use crate::client::{HttpRequest, Socket, http, text};
     use crate::process::{Sidecar, toy_model, write_brief_agent};
 
-    /// Every line of every log file in a folder.
+    /// Returns every line of every log file in a folder.
     fn lines(folder: &Path) -> Vec<String> {
         let files = std::fs::read_dir(folder).expect("the folder is there");
         let files = files
@@ -169,9 +169,9 @@ mod logs {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn logs_name_turns_and_requests_and_say_nothing_of_what_was_said() {
+    async fn logs_name_turns_and_requests_and_hold_no_text_of_messages() {
         const MARKER: &str = "quixotic-zeppelin";
-        // All that may have text in its hands says all that it can.
+        // Every crate that may have text in its hands logs everything it can.
         const FILTER: &str = "debug,streaming_llm_sidecar=trace,streaming_llm_chat=trace,streaming_llm_conversation_store=trace,streaming_llm_engine_burn=trace,actix_http=trace,actix_web=trace";
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         write_brief_agent(folder.path());
@@ -180,21 +180,21 @@ mod logs {
             .await
             .expect("the handshake succeeds");
         socket
-            .say(json!({
+            .send(json!({
                 "agentId": "brief", "conversationId": "talk", "turnId": "first", "message": MARKER,
                 "options": { "temperature": 0, "maxNewTokens": 12 },
             }))
             .await;
         let answer = text(&socket.until("done").await);
         let named = [("x-request-id", "find-me")];
-        let request = Http {
+        let request = HttpRequest {
             path: "/conversations/talk/events",
             headers: &named,
-            ..Http::default()
+            ..HttpRequest::default()
         };
         assert!(http(&sidecar.authority, request).await.body.contains(MARKER));
         sidecar.terminate();
-        assert!(sidecar.ended().success());
+        assert!(sidecar.wait().success());
 
         let lines = lines(&folder.path().join("data/logs"));
         for line in &lines {

@@ -1,4 +1,4 @@
-//! The binary as a process of its own: started, told to stop, killed.
+//! The binary as a process of its own: started, terminated, killed.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
@@ -11,14 +11,14 @@ pub struct Sidecar {
     pub authority: String,
 }
 
-/// The binary in a folder, with what fits the toy model; not started yet.
+/// Returns a command that runs the binary in a folder, with settings that fit the toy model.
 pub fn binary(folder: &Path, model: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sidecar"));
     set_up(&mut command, folder, model);
     command
 }
 
-/// Has a command's sidecar serve a model on a free port, with all its files in a folder.
+/// Makes a command's sidecar serve a model on a free port, with all its files in a folder.
 pub fn set_up(command: &mut Command, folder: &Path, model: impl AsRef<OsStr>) {
     command
         .current_dir(folder)
@@ -31,14 +31,14 @@ pub fn set_up(command: &mut Command, folder: &Path, model: impl AsRef<OsStr>) {
 }
 
 impl Sidecar {
-    /// Starts it in a folder; `environment` comes on top of what fits the toy model.
+    /// Starts the binary in a folder; `environment` is added to the settings that fit the toy model.
     pub fn start(folder: &Path, model: impl AsRef<OsStr>, environment: &[(&str, &OsStr)]) -> Self {
         let mut command = binary(folder, model);
         command.envs(environment.iter().copied()).stderr(Stdio::null());
         Self::serving(command).unwrap_or_else(|line| panic!("not listening: {line:?}"))
     }
 
-    /// Starts a command, and waits until it serves; what it said instead.
+    /// Starts a command, and waits until it serves; returns its output if it ends instead.
     pub fn serving(mut command: Command) -> Result<Self, String> {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let mut line = String::new();
@@ -56,37 +56,37 @@ impl Sidecar {
         }
     }
 
-    /// The process' number.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// SIGTERM.
+    /// Sends SIGTERM.
     pub fn terminate(&self) {
-        let told = Command::new("kill").arg(self.child.id().to_string()).status();
-        assert!(told.expect("kill runs").success());
+        let status = Command::new("kill").arg(self.child.id().to_string()).status();
+        assert!(status.expect("kill runs").success());
     }
 
-    /// Waits for its end.
-    pub fn ended(mut self) -> ExitStatus {
+    /// Waits for the process to end.
+    pub fn wait(mut self) -> ExitStatus {
         self.child.wait().expect("the process is ours")
     }
 }
 
 impl Drop for Sidecar {
-    /// SIGKILL: nothing in the process gets to clean up.
+    /// Sends SIGKILL: nothing in the process gets to clean up.
     fn drop(&mut self) {
         self.child.kill().expect("the process is ours");
         self.child.wait().expect("the process is ours");
     }
 }
 
-/// The toy model of the fixtures.
+/// Returns the path of the toy model in the fixtures.
 pub fn toy_model() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/models/toy-llama.gguf")
 }
 
-/// Writes an agent whose words fit the toy model.
+/// Writes an agent whose prompt fits the toy model.
 pub fn write_brief_agent(folder: &Path) {
     let agents = folder.join(".agents");
     std::fs::create_dir(&agents).expect("a folder can be made");

@@ -10,10 +10,10 @@ use engine_burn::{BurnEngine, BurnEngineSettings};
 use serde_json::{Value, json};
 use streaming_llm_sidecar::App;
 
-use crate::client::{Http, Socket, http, no_gap, settings, text};
+use crate::client::{HttpRequest, Socket, http, no_gap, settings, text};
 use crate::kills::survive_kills;
 
-/// The default model's file; a test without it fails.
+/// Returns the path of the default model; a test without it fails.
 pub fn model() -> PathBuf {
     let path = std::env::var_os("SIDECAR_MODEL").map(PathBuf::from);
     let path =
@@ -37,11 +37,11 @@ async fn two_turns_are_answered_over_the_socket() {
     let mut socket = Socket::open(&authority, &[]).await.expect("the handshake succeeds");
     let options = json!({ "temperature": 0, "maxNewTokens": 24 });
     socket
-        .say(json!({ "agentId": "planner", "message": "Name three colours.", "options": options }))
+        .send(json!({ "agentId": "planner", "message": "Name three colours.", "options": options }))
         .await;
     let first = socket.until("done").await;
     let last = no_gap(0, &first);
-    socket.say(json!({ "message": "And three more." })).await;
+    socket.send(json!({ "message": "And three more." })).await;
     let second = socket.until("done").await;
     no_gap(last, &second);
     assert!(!text(&first).trim().is_empty() && !text(&second).trim().is_empty());
@@ -56,9 +56,9 @@ async fn two_turns_are_answered_over_the_socket() {
     assert_eq!(
         http(
             &authority,
-            Http {
+            HttpRequest {
                 path: "/readyz",
-                ..Http::default()
+                ..HttpRequest::default()
             }
         )
         .await

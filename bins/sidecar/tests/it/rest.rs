@@ -1,19 +1,19 @@
-//! The routes, as tables.
+//! The REST routes: status, headers and body of each response.
 
 use engine::ScriptedEngine;
 use expect_test::{Expect, expect};
 use serde_json::json;
 
-use crate::client::{Http, TestApp};
+use crate::client::{HttpRequest, TestApp};
 
-/// Asks, and shows status, chosen headers and body.
+/// Sends a request, and compares the response as `STATUS[ allow: …][ location: …] BODY`.
 async fn check(app: &TestApp, method: &str, path: &str, body: &str, expected: Expect) {
     let answer = app
-        .http(Http {
+        .http(HttpRequest {
             method,
             path,
             body,
-            ..Http::default()
+            ..HttpRequest::default()
         })
         .await;
     let headers = ["allow", "location"].map(|name| {
@@ -127,7 +127,7 @@ async fn a_broken_agent_file_is_named_and_harms_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_path_that_is_no_text_is_answered_in_json() {
+async fn a_path_that_is_not_utf_8_is_answered_in_json() {
     let app = TestApp::start(ScriptedEngine::default()).await;
     for path in ["/agents/%ff", "/conversations/%ff"] {
         let answer = app.get(path).await;
@@ -142,7 +142,7 @@ async fn a_path_that_is_no_text_is_answered_in_json() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_that_are_no_agent_are_named() {
+async fn invalid_agents_are_refused_with_a_reason() {
     let app = TestApp::start(ScriptedEngine::default()).await;
     check(
         &app,
@@ -208,7 +208,7 @@ async fn an_agent_is_overwritten_only_as_it_was_read() {
     let body = r#"{"name":"P","system_prompt":"p","markdown_context":""}"#;
     let put = async |condition: &str| {
         let headers = [("if-match", condition)];
-        app.http(Http {
+        app.http(HttpRequest {
             method: "PUT",
             path: "/agents/planner",
             headers: &headers,
@@ -258,7 +258,7 @@ async fn wrong_routes_and_methods_are_json() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn health_is_known_before_readiness() {
+async fn health_and_readiness_are_answered() {
     let app = TestApp::start(ScriptedEngine::default()).await;
     for path in ["/healthz", "/health"] {
         let answer = app.get(path).await;
@@ -315,10 +315,10 @@ async fn conversations_are_paged_read_and_deleted() {
     );
 
     assert_eq!(
-        app.http(Http {
+        app.http(HttpRequest {
             method: "DELETE",
             path: "/conversations/a",
-            ..Http::default()
+            ..HttpRequest::default()
         })
         .await
         .status,
@@ -343,7 +343,7 @@ async fn conversations_are_paged_read_and_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn queries_that_make_no_sense_are_named() {
+async fn invalid_queries_are_refused_with_a_reason() {
     let app = TestApp::start(ScriptedEngine::default()).await;
     let mut socket = app.socket().await;
     socket.ask("b", "t1", "one two").await;

@@ -10,17 +10,17 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::client::{TestApp, kinds, no_gap, text};
 
-/// Sends a first frame that is refused, and checks the code of the error and of the close.
+/// Sends a first frame that is refused, and checks the codes of the error and of the close.
 async fn check_refused(app: &TestApp, frame: &str, code: &str, close: u16) {
     let mut socket = app.socket().await;
-    socket.text(frame.to_owned()).await;
-    let error = socket.hear().await;
+    socket.send_text(frame.to_owned()).await;
+    let error = socket.recv().await;
     assert_eq!(
         (error["type"].clone(), error["code"].clone()),
         (json!("error"), json!(code)),
         "{frame}"
     );
-    assert_eq!(socket.closed().await, close, "{frame}");
+    assert_eq!(socket.close_code().await, close, "{frame}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,8 +62,10 @@ async fn a_bad_first_frame_is_named_and_ends_the_socket() {
 async fn a_bad_frame_after_a_good_one_keeps_the_socket() {
     let app = TestApp::start(ScriptedEngine::default()).await;
     let mut socket = app.socket().await;
-    socket.say(json!({ "agentId": "planner", "conversationId": "c" })).await;
-    let ready = socket.hear().await;
+    socket
+        .send(json!({ "agentId": "planner", "conversationId": "c" }))
+        .await;
+    let ready = socket.recv().await;
     assert_eq!(
         (ready["type"].clone(), ready["lastSeq"].clone(), ready["model"].clone()),
         (json!("ready"), json!(0), json!("scripted"))
@@ -72,12 +74,12 @@ async fn a_bad_frame_after_a_good_one_keeps_the_socket() {
         ("{", "invalid_request"),
         (r#"{"agentId":"nobody","message":"hi","turnId":"t"}"#, "agent_not_found"),
     ] {
-        socket.text(frame.to_owned()).await;
-        assert_eq!(socket.hear().await["code"], code);
+        socket.send_text(frame.to_owned()).await;
+        assert_eq!(socket.recv().await["code"], code);
     }
-    socket.say(json!({ "type": "ping", "id": "p" })).await;
-    assert_eq!(socket.hear().await, json!({ "type": "pong", "id": "p" }));
-    socket.say(json!({ "message": "still here" })).await;
+    socket.send(json!({ "type": "ping", "id": "p" })).await;
+    assert_eq!(socket.recv().await, json!({ "type": "pong", "id": "p" }));
+    socket.send(json!({ "message": "still here" })).await;
     assert_eq!(text(&socket.until("done").await), "echo: still here");
 }
 
@@ -86,7 +88,7 @@ async fn a_message_alone_is_hello_too() {
     let app = TestApp::start(ScriptedEngine::default()).await;
     let mut socket = app.socket().await;
     socket
-        .say(json!({ "agent_id": "planner", "user_message": "one two", "options": { "max_new_tokens": 2 } }))
+        .send(json!({ "agent_id": "planner", "user_message": "one two", "options": { "max_new_tokens": 2 } }))
         .await;
     let frames = socket.until("done").await;
     assert_eq!(
@@ -98,7 +100,7 @@ async fn a_message_alone_is_hello_too() {
     assert_eq!(frames.last().expect("a done")["finishReason"], "length");
 
     // The next message goes on with the same conversation, agent and options.
-    socket.say(json!({ "message": "three four" })).await;
+    socket.send(json!({ "message": "three four" })).await;
     let frames = socket.until("done").await;
     assert_eq!(
         (text(&frames), frames[0]["conversationId"].clone()),
@@ -112,32 +114,32 @@ async fn a_message_that_names_another_conversation_binds_nothing() {
     let app = TestApp::start(ScriptedEngine::default()).await;
     let mut socket = app.socket().await;
     socket
-        .say(json!({ "agentId": "planner", "conversationId": "home" }))
+        .send(json!({ "agentId": "planner", "conversationId": "home" }))
         .await;
-    socket.hear().await;
-    socket.say(json!({ "message": "one", "conversationId": "away" })).await;
+    socket.recv().await;
+    socket.send(json!({ "message": "one", "conversationId": "away" })).await;
     socket.until("done").await;
-    socket.say(json!({ "message": "two" })).await;
-    assert_eq!(socket.hear().await["conversationId"], "home");
+    socket.send(json!({ "message": "two" })).await;
+    assert_eq!(socket.recv().await["conversationId"], "home");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_socket_that_says_nothing_is_closed() {
+async fn a_socket_without_a_first_frame_is_closed() {
     let app = TestApp::start_with(ScriptedEngine::default(), |settings| {
         settings.limits.hello_timeout_ms = 1
     })
     .await;
-    assert_eq!(app.socket().await.closed().await, 4408);
+    assert_eq!(app.socket().await.close_code().await, 4408);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_peer_that_answers_no_ping_is_gone() {
+async fn a_peer_that_answers_no_ping_is_closed() {
     let app = TestApp::start_with(ScriptedEngine::default(), |settings| {
         settings.ping_period = Duration::from_millis(5)
     })
     .await;
     let mut socket = app.socket().await;
-    socket.say(json!({ "agentId": "planner" })).await;
+    socket.send(json!({ "agentId": "planner" })).await;
     // This client answers pings only while it reads, and it doesn't.
     while app.running().open_sockets() > 0 {
         tokio::task::yield_now().await;
@@ -168,9 +170,9 @@ async fn frames_that_are_no_text_or_too_big_end_the_socket() {
     ] {
         let mut socket = app.socket().await;
         for message in messages {
-            socket.send(message).await;
+            socket.send_raw(message).await;
         }
-        assert_eq!(socket.closed().await, close);
+        assert_eq!(socket.close_code().await, close);
     }
 }
 
@@ -185,15 +187,15 @@ async fn a_message_may_come_in_pieces() {
     let cut = hello.iter().position(|byte| *byte > 127).expect("there is an umlaut") + 1;
     let (first, second) = hello.split_at(cut);
     socket
-        .send(Message::Frame(Frame::message(
+        .send_raw(Message::Frame(Frame::message(
             first.to_vec(),
             OpCode::Data(Data::Text),
             false,
         )))
         .await;
-    socket.send(Message::Ping(vec![1].into())).await;
+    socket.send_raw(Message::Ping(vec![1].into())).await;
     socket
-        .send(Message::Frame(Frame::message(
+        .send_raw(Message::Frame(Frame::message(
             second.to_vec(),
             OpCode::Data(Data::Continue),
             true,
@@ -228,7 +230,7 @@ async fn conversations_run_side_by_side_on_one_socket() {
     app.engine.release(100);
     let mut frames = Vec::new();
     while frames.iter().filter(|frame: &&Value| frame["type"] == "done").count() < 2 {
-        frames.push(socket.hear().await);
+        frames.push(socket.recv().await);
     }
     for (id, expected) in [("a", "echo: one"), ("b", "echo: two")] {
         let own: Vec<Value> = frames
@@ -251,6 +253,6 @@ async fn a_stop_closes_sockets_after_their_turns_have_ended() {
     engine.release(1);
     let frames = socket.until("error").await;
     assert_eq!(frames.last().expect("an error")["code"], "interrupted");
-    assert_eq!(socket.closed().await, 1001);
+    assert_eq!(socket.close_code().await, 1001);
     stopping.await.expect("no panic");
 }

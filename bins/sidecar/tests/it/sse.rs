@@ -5,25 +5,25 @@ use std::time::Duration;
 use engine::ScriptedEngine;
 use serde_json::{Value, json};
 
-use crate::client::{Http, TestApp, no_gap, text};
-use crate::event_stream::{Event, Stream};
+use crate::client::{HttpRequest, TestApp, no_gap, text};
+use crate::event_stream::{EventStream, SseEvent};
 
 async fn begin(app: &TestApp, conversation: &str, message: &str) {
     let body = json!({ "message": message, "agentId": "planner" }).to_string();
     let begun = app
-        .http(Http {
+        .http(HttpRequest {
             method: "POST",
             path: &format!("/conversations/{conversation}/turns"),
             body: &body,
-            ..Http::default()
+            ..HttpRequest::default()
         })
         .await;
     assert_eq!(begun.status, 202, "{}", begun.body);
 }
 
-/// Checks that events are frames under their own names, and gives the frames.
+/// Checks that events are frames under their own names, and returns the frames.
 #[track_caller]
-fn frames(events: Vec<Event>) -> Vec<Value> {
+fn frames(events: Vec<SseEvent>) -> Vec<Value> {
     for event in &events {
         assert_eq!(
             (&event.data["type"], event.data["seq"].as_u64()),
@@ -37,22 +37,22 @@ fn frames(events: Vec<Event>) -> Vec<Value> {
 async fn a_log_is_followed_and_taken_up_again() {
     let app = TestApp::start(ScriptedEngine::default().held()).await;
     begin(&app, "c", "hello").await;
-    let mut stream = Stream::open(&app.authority(), "/conversations/c/events", "").await;
+    let mut stream = EventStream::open(&app.authority(), "/conversations/c/events", "").await;
     let begun = frames(stream.until("started").await);
     no_gap(0, &begun);
     app.engine.release(1_000);
     let rest = frames(stream.until("done").await);
     let last = no_gap(begun.len() as u64, &rest);
     assert_eq!(text(&rest), "echo: hello");
-    // Who comes back names the last id; it wins over the address that the reader began with.
-    let mut again = Stream::open(
+    // A reader that reconnects sends the last id, which wins over the `after` of the address.
+    let mut again = EventStream::open(
         &app.authority(),
         "/conversations/c/events?after=0",
         "last-event-id: 2\r\n",
     )
     .await;
     assert_eq!(no_gap(2, &frames(again.until("done").await)), last);
-    let mut again = Stream::open(&app.authority(), &format!("/conversations/c/events?after={last}"), "").await;
+    let mut again = EventStream::open(&app.authority(), &format!("/conversations/c/events?after={last}"), "").await;
     begin(&app, "c", "more").await;
     no_gap(last, &frames(again.until("done").await));
 }
@@ -62,7 +62,7 @@ async fn a_long_log_comes_in_pieces_without_a_gap() {
     let app = TestApp::start(ScriptedEngine::default()).await;
     let message = "word ".repeat(500).trim_end().to_owned();
     begin(&app, "c", &message).await;
-    let mut stream = Stream::open(&app.authority(), "/conversations/c/events", "").await;
+    let mut stream = EventStream::open(&app.authority(), "/conversations/c/events", "").await;
     let frames = stream.until("done").await;
     let frames: Vec<Value> = frames.into_iter().map(|event| event.data).collect();
     no_gap(0, &frames);
@@ -74,15 +74,15 @@ async fn a_stream_ends_with_its_conversation_and_with_the_sidecar() {
     let app = TestApp::start(ScriptedEngine::default()).await;
     begin(&app, "c", "hello").await;
     begin(&app, "d", "hello").await;
-    let mut deleted = Stream::open(&app.authority(), "/conversations/c/events", "").await;
+    let mut deleted = EventStream::open(&app.authority(), "/conversations/c/events", "").await;
     deleted.until("done").await;
-    let mut stopped = Stream::open(&app.authority(), "/conversations/d/events", "").await;
+    let mut stopped = EventStream::open(&app.authority(), "/conversations/d/events", "").await;
     stopped.until("done").await;
     assert_eq!(app.running().open_sockets(), 2);
-    let delete = Http {
+    let delete = HttpRequest {
         method: "DELETE",
         path: "/conversations/c",
-        ..Http::default()
+        ..HttpRequest::default()
     };
     assert_eq!(app.http(delete).await.status, 204);
     let last = deleted.next().await.expect("a last word");
@@ -93,18 +93,18 @@ async fn a_stream_ends_with_its_conversation_and_with_the_sidecar() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_quiet_stream_shows_signs_of_life_and_a_reader_from_the_future_is_reset() {
+async fn a_quiet_stream_sends_heartbeats_and_a_reader_beyond_the_end_is_reset() {
     let app = TestApp::start_with(ScriptedEngine::default(), |settings| {
         settings.ping_period = Duration::from_millis(20);
     })
     .await;
     begin(&app, "c", "hello").await;
-    let mut stream = Stream::open(&app.authority(), "/conversations/c/events", "").await;
+    let mut stream = EventStream::open(&app.authority(), "/conversations/c/events", "").await;
     let last = stream.until("done").await.pop().and_then(|event| event.id);
     for _ in 0..3 {
         assert_eq!(stream.block().await.as_deref(), Some(":"));
     }
-    let mut ahead = Stream::open(&app.authority(), "/conversations/c/events?after=99", "").await;
+    let mut ahead = EventStream::open(&app.authority(), "/conversations/c/events?after=99", "").await;
     let reset = ahead.next().await.expect("a reset");
     assert_eq!((reset.kind.as_str(), reset.data["lastSeq"].as_u64()), ("reset", last));
     drop((stream, ahead));
@@ -114,17 +114,17 @@ async fn a_quiet_stream_shows_signs_of_life_and_a_reader_from_the_future_is_rese
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_followed_is_refused_before_the_stream() {
+async fn invalid_requests_are_refused_before_the_stream() {
     let app = TestApp::start(ScriptedEngine::default()).await;
     let ask = async |path: &str, id: &str| {
         let headers = [
             ("accept", "application/json, text/event-stream;q=0.9"),
             ("last-event-id", id),
         ];
-        let request = Http {
+        let request = HttpRequest {
             path,
             headers: &headers,
-            ..Http::default()
+            ..HttpRequest::default()
         };
         app.http(request).await.status
     };
@@ -133,17 +133,17 @@ async fn what_cannot_be_followed_is_refused_before_the_stream() {
     assert_eq!(ask("/conversations/c/events", "x").await, 400);
     assert_eq!(ask("/conversations/c/events?after=x", "0").await, 400);
     assert_eq!(ask("/conversations/c/events?limit=0", "0").await, 400);
-    // What isn't used may not be nonsense either.
-    let plain = Http {
+    // A parameter that isn't used is checked all the same.
+    let plain = HttpRequest {
         path: "/conversations/c/events",
         headers: &[("last-event-id", "x")],
-        ..Http::default()
+        ..HttpRequest::default()
     };
     assert_eq!(app.http(plain).await.status, 400);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_is_known_is_not_sent_again() {
+async fn an_agent_that_has_not_changed_is_answered_by_304() {
     let app = TestApp::start(ScriptedEngine::default()).await;
     let etag = app
         .get("/agents/planner")
@@ -157,10 +157,10 @@ async fn an_agent_that_is_known_is_not_sent_again() {
         ("*".to_owned(), 304),
         ("\"other\"".to_owned(), 200),
     ] {
-        let request = Http {
+        let request = HttpRequest {
             path: "/agents/planner",
             headers: &[("if-none-match", &tags)],
-            ..Http::default()
+            ..HttpRequest::default()
         };
         let answer = app.http(request).await;
         assert_eq!(

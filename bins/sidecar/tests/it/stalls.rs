@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use crate::client::{TestApp, no_gap, text};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stuck_reader_is_closed_and_slows_nobody() {
+async fn a_stuck_reader_is_closed_and_slows_no_other_reader() {
     // More than all buffers between the two ends hold.
     let tokens = vec!["x".repeat(64 << 10); 400];
     let length: usize = tokens.iter().map(String::len).sum();
@@ -25,7 +25,7 @@ async fn a_stuck_reader_is_closed_and_slows_nobody() {
     }
     let mut reader = app.socket().await;
     reader
-        .say(json!({ "type": "resume", "conversationId": "c", "after": 0 }))
+        .send(json!({ "type": "resume", "conversationId": "c", "after": 0 }))
         .await;
     let frames = reader.until("done").await;
     no_gap(0, &frames);
@@ -34,7 +34,7 @@ async fn a_stuck_reader_is_closed_and_slows_nobody() {
         tokio::task::yield_now().await;
     }
     // The reason reaches a reader that wakes up soon enough; on a slow machine only the end does.
-    let code = stuck.closed().await;
+    let code = stuck.close_code().await;
     assert!(matches!(code, 4413 | 1006), "closed with {code}");
 }
 
@@ -60,7 +60,7 @@ async fn a_stuck_reader_of_server_sent_events_is_closed() {
     while app.running().open_sockets() > 1 {
         tokio::task::yield_now().await;
     }
-    // Whoever takes what comes, and has nothing waiting, stays.
+    // A socket that reads what comes, and has nothing waiting, stays.
     socket.ask("c", "t2", "hi").await;
     socket.until("done").await;
 }

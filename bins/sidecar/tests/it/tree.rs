@@ -1,16 +1,16 @@
-//! Siblings over the wire, and the path that the next message follows.
+//! Sibling turns over the wire, and the path that the next message follows.
 
 use engine::ScriptedEngine;
 use serde_json::json;
 
-use crate::client::{Answer, Http, TestApp, kinds, no_gap, text};
+use crate::client::{HttpRequest, HttpResponse, TestApp, kinds, no_gap, text};
 
-async fn put_head(app: &TestApp, conversation: &str, body: &str) -> Answer {
-    app.http(Http {
+async fn put_head(app: &TestApp, conversation: &str, body: &str) -> HttpResponse {
+    app.http(HttpRequest {
         method: "PUT",
         path: &format!("/conversations/{conversation}/head"),
         body,
-        ..Http::default()
+        ..HttpRequest::default()
     })
     .await
 }
@@ -23,7 +23,7 @@ async fn a_turn_is_made_again_and_edited_on_one_socket() {
     let first = socket.until("done").await;
     let last = no_gap(0, &first);
     socket
-        .say(json!({ "type": "regenerate", "turnId": "t1", "newTurnId": "t2", "options": { "seed": 5 } }))
+        .send(json!({ "type": "regenerate", "turnId": "t1", "newTurnId": "t2", "options": { "seed": 5 } }))
         .await;
     let again = socket.until("done").await;
     let last = no_gap(last, &again);
@@ -34,7 +34,7 @@ async fn a_turn_is_made_again_and_edited_on_one_socket() {
         (&json!("t2"), &json!(null), &json!(5))
     );
     socket
-        .say(json!({ "message": "uno", "edit_turn_id": "t1", "turnId": "t3" }))
+        .send(json!({ "message": "uno", "edit_turn_id": "t1", "turnId": "t3" }))
         .await;
     let edited = socket.until("done").await;
     no_gap(last, &edited);
@@ -42,12 +42,12 @@ async fn a_turn_is_made_again_and_edited_on_one_socket() {
         (&edited[0]["parentTurnId"], text(&edited)),
         (&json!(null), "echo: uno".to_owned())
     );
-    // The same again joins and replays; an unknown turn is refused, and the socket stays.
+    // The same request again joins and replays; an unknown turn is refused, and the socket stays.
     socket
-        .say(json!({ "type": "regenerate", "turnId": "t1", "newTurnId": "t2", "options": { "seed": 5 } }))
+        .send(json!({ "type": "regenerate", "turnId": "t1", "newTurnId": "t2", "options": { "seed": 5 } }))
         .await;
     assert_eq!(text(&socket.until("done").await), "echo: one");
-    socket.say(json!({ "type": "regenerate", "turnId": "nobody" })).await;
+    socket.send(json!({ "type": "regenerate", "turnId": "nobody" })).await;
     let refused = socket.until("error").await;
     assert_eq!(
         refused.last().map(|frame| &frame["code"]),
@@ -64,14 +64,14 @@ async fn a_regenerated_turn_is_owned_and_read_also_by_a_new_socket() {
     socket.close(Some(1000)).await;
     let mut socket = app.socket().await;
     socket
-        .say(json!({ "type": "regenerate", "conversationId": "c", "turnId": "t1", "newTurnId": "t2" }))
+        .send(json!({ "type": "regenerate", "conversationId": "c", "turnId": "t1", "newTurnId": "t2" }))
         .await;
     let frames = socket.until("started").await;
     assert!(frames.iter().any(|frame| frame["turnId"] == "t2"), "{frames:?}");
     socket.close(Some(1000)).await;
     let mut reader = app.socket().await;
     reader
-        .say(json!({ "type": "resume", "conversationId": "c", "after": 0 }))
+        .send(json!({ "type": "resume", "conversationId": "c", "after": 0 }))
         .await;
     for turn in ["t1", "t2"] {
         let frames = reader.until("done").await;
@@ -98,9 +98,9 @@ async fn the_head_switches_the_path() {
     let frames = socket.until("done").await;
     assert_eq!(frames[0]["parentTurnId"], "t1");
     let asked = app.engine.requests().pop().expect("the engine was asked");
-    let said: Vec<_> = asked.messages.iter().map(|message| message.text.as_str()).collect();
-    // The cache ended in a turn that is no longer on the way.
-    assert_eq!((asked.continues_from, said), (None, vec!["one", "echo: one", "four"]));
+    let texts: Vec<_> = asked.messages.iter().map(|message| message.text.as_str()).collect();
+    // The cache ended in a turn that is no longer on the path.
+    assert_eq!((asked.continues_from, texts), (None, vec!["one", "echo: one", "four"]));
     for (conversation, body, status, code) in [
         ("c", r#"{"turnId":"nobody"}"#, 404, "conversation_not_found"),
         ("nowhere", r#"{"turnId":"t1"}"#, 404, "conversation_not_found"),

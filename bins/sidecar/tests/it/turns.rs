@@ -1,23 +1,23 @@
-//! Turns and sockets: who owns, who reads, what survives.
+//! Turns and sockets: which socket owns a turn, which read it, what survives a lost socket.
 
 use engine::{Script, ScriptedEngine};
 use serde_json::{Value, json};
 
 use crate::client::{Socket, TestApp, kinds, no_gap, text};
 
-/// An engine that waits before every token until it is released.
+/// Returns an engine that waits before every token until it is released.
 fn held() -> ScriptedEngine {
     ScriptedEngine::default().held()
 }
 
-/// Reads a conversation's log from its start until a turn of it ends; the last frame.
+/// Reads a conversation's log from its start until a turn of it ends; returns the last frame.
 async fn end_of_turn(app: &TestApp, conversation: &str) -> Value {
     let mut reader = app.socket().await;
     reader
-        .say(json!({ "type": "resume", "conversationId": conversation, "after": 0 }))
+        .send(json!({ "type": "resume", "conversationId": conversation, "after": 0 }))
         .await;
     loop {
-        let frame = reader.hear().await;
+        let frame = reader.recv().await;
         if frame["type"] == "done" || frame["type"] == "error" {
             return frame;
         }
@@ -25,7 +25,7 @@ async fn end_of_turn(app: &TestApp, conversation: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_goodbye_cancels_the_turns_of_its_socket() {
+async fn a_normal_close_cancels_the_turns_of_its_socket() {
     let app = TestApp::start(held()).await;
     for (conversation, code) in [("normal", Some(1000)), ("without-code", None)] {
         let mut socket = app.socket().await;
@@ -79,7 +79,7 @@ async fn resume_goes_on_where_the_socket_broke() {
     app.engine.release(100);
     let mut socket = app.socket().await;
     socket
-        .say(json!({ "type": "resume", "conversationId": "c", "after": last }))
+        .send(json!({ "type": "resume", "conversationId": "c", "after": last }))
         .await;
     let rest = socket.until("done").await;
     no_gap(last, &rest);
@@ -88,22 +88,22 @@ async fn resume_goes_on_where_the_socket_broke() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn resume_beyond_the_end_is_told_the_end_and_then_live() {
+async fn resume_beyond_the_end_is_reset_and_then_follows_live() {
     let app = TestApp::start(ScriptedEngine::default()).await;
     let mut writer = app.socket().await;
     writer.ask("c", "t1", "one").await;
     let last = no_gap(0, &writer.until("done").await);
     let mut reader = app.socket().await;
     reader
-        .say(json!({ "type": "resume", "conversationId": "c", "after": 1_000 }))
+        .send(json!({ "type": "resume", "conversationId": "c", "after": 1_000 }))
         .await;
     assert_eq!(
-        reader.hear().await,
+        reader.recv().await,
         json!({ "type": "reset", "lastSeq": last, "conversationId": "c" })
     );
     let mut late = app.socket().await;
-    late.say(json!({ "type": "resume", "conversationId": "c" })).await;
-    late.say(json!({ "type": "ping" })).await;
+    late.send(json!({ "type": "resume", "conversationId": "c" })).await;
+    late.send(json!({ "type": "ping" })).await;
     late.until("pong").await;
     writer.ask("c", "t2", "two").await;
     for reader in [&mut reader, &mut late] {
@@ -124,7 +124,7 @@ async fn a_turn_that_was_taken_over_ends_with_its_new_owner() {
     first.until("started").await;
     let mut second = app.socket().await;
     second
-        .say(json!({ "type": "resume", "conversationId": "c", "after": 0, "own": true }))
+        .send(json!({ "type": "resume", "conversationId": "c", "after": 0, "own": true }))
         .await;
     second.until("started").await;
     first.close(Some(1000)).await;
@@ -148,14 +148,14 @@ async fn cancelling_keeps_the_socket() {
     ] {
         socket.ask("c", turn, "hello").await;
         socket.until("started").await;
-        socket.say(cancel).await;
+        socket.send(cancel).await;
         assert_eq!(
             socket.until("done").await.last().expect("a done")["finishReason"],
             "cancelled"
         );
     }
-    socket.say(json!({ "type": "cancel", "turnId": "t9" })).await;
-    assert_eq!(socket.hear().await["code"], "conversation_not_found");
+    socket.send(json!({ "type": "cancel", "turnId": "t9" })).await;
+    assert_eq!(socket.recv().await["code"], "conversation_not_found");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,25 +168,25 @@ async fn the_same_turn_again_is_replayed_and_another_body_refused() {
     second.ask("c", "t", "hello").await;
     assert_eq!(second.until("done").await[1..], seen[1..]);
     second.ask("c", "t", "goodbye").await;
-    let refused = second.hear().await;
+    let refused = second.recv().await;
     assert_eq!(
         (refused["code"].clone(), refused["turnId"].clone()),
         (json!("duplicate_turn"), json!("t"))
     );
-    // Also on the socket that has seen it already.
+    // Also on the socket that has received it already.
     first.ask("c", "t", "hello").await;
     assert_eq!(first.until("done").await, seen[1..]);
     assert_eq!(app.engine.requests().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_conversation_that_was_left_says_nothing_more() {
+async fn a_conversation_that_was_left_sends_no_more_frames() {
     let app = TestApp::start(ScriptedEngine::default()).await;
     let mut socket = app.socket().await;
     socket.ask("a", "t", "hello").await;
     socket.until("done").await;
-    socket.say(json!({ "type": "leave", "conversationId": "a" })).await;
-    socket.say(json!({ "type": "ping" })).await;
+    socket.send(json!({ "type": "leave", "conversationId": "a" })).await;
+    socket.send(json!({ "type": "ping" })).await;
     socket.until("pong").await;
     let mut other = app.socket().await;
     other.ask("a", "t2", "hello").await;
@@ -213,8 +213,8 @@ async fn one_socket_reads_a_limited_number_of_conversations() {
         socket.until("done").await;
     }
     socket.ask("c", "t", "hello").await;
-    assert_eq!(socket.hear().await["code"], "busy");
-    socket.say(json!({ "type": "leave", "conversationId": "a" })).await;
+    assert_eq!(socket.recv().await["code"], "busy");
+    socket.send(json!({ "type": "leave", "conversationId": "a" })).await;
     socket.ask("c", "t", "hello").await;
     socket.until("done").await;
 }
@@ -230,7 +230,7 @@ async fn a_log_survives_a_restart() {
     let app = app.restart(ScriptedEngine::default()).await;
     let mut socket = app.socket().await;
     socket
-        .say(json!({ "type": "resume", "conversationId": "c", "after": last }))
+        .send(json!({ "type": "resume", "conversationId": "c", "after": last }))
         .await;
     let rest = socket.until("error").await;
     let last = no_gap(last, &rest);
@@ -246,11 +246,11 @@ async fn a_reader_far_behind_is_served_in_bigger_pieces() {
     let tokens: Vec<String> = (0..1_000).map(|index| format!("{index} ")).collect();
     let app = TestApp::start(ScriptedEngine::new([Script::Tokens(tokens.clone())])).await;
     let mut socket = app.socket().await;
-    socket.say(json!({ "agentId": "planner", "conversationId": "c", "message": "count", "options": { "maxNewTokens": 2_000 } })).await;
+    socket.send(json!({ "agentId": "planner", "conversationId": "c", "message": "count", "options": { "maxNewTokens": 2_000 } })).await;
     let last = no_gap(0, &socket.until("done").await);
     let mut behind = app.socket().await;
     behind
-        .say(json!({ "type": "resume", "conversationId": "c", "after": 0 }))
+        .send(json!({ "type": "resume", "conversationId": "c", "after": 0 }))
         .await;
     let frames = behind.until("done").await;
     assert_eq!((no_gap(0, &frames), text(&frames)), (last, tokens.concat()));
@@ -263,22 +263,22 @@ async fn a_deleted_conversation_ends_its_readers_but_not_their_socket() {
     let mut socket = app.socket().await;
     socket.ask("c", "t", "hello").await;
     socket.until("done").await;
-    let delete = crate::client::Http {
+    let delete = crate::client::HttpRequest {
         method: "DELETE",
         path: "/conversations/c",
         ..Default::default()
     };
     assert_eq!(app.http(delete).await.status, 204);
-    let gone = socket.hear().await;
+    let gone = socket.recv().await;
     assert_eq!(
         (gone["code"].clone(), gone["conversationId"].clone()),
         (json!("gone"), json!("c"))
     );
     socket.ask("c", "t2", "hello").await;
-    assert_eq!(socket.hear().await["code"], "gone");
+    assert_eq!(socket.recv().await["code"], "gone");
     let mut another: Socket = app.socket().await;
     another.ask("c", "t3", "hello").await;
-    assert_eq!(another.closed().await, 4404);
+    assert_eq!(another.close_code().await, 4404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -291,15 +291,15 @@ async fn a_cancel_stops_what_is_left_when_conversations_were_deleted() {
         socket.until("started").await;
     }
     for conversation in deleted {
-        let delete = crate::client::Http {
+        let delete = crate::client::HttpRequest {
             method: "DELETE",
             path: &format!("/conversations/{conversation}"),
             ..Default::default()
         };
         assert_eq!(app.http(delete).await.status, 204);
     }
-    socket.say(json!({ "type": "cancel" })).await;
-    socket.say(json!({ "type": "ping" })).await;
+    socket.send(json!({ "type": "cancel" })).await;
+    socket.send(json!({ "type": "ping" })).await;
     for frame in socket.until("pong").await {
         assert!(
             frame["type"] != "error" || frame["conversationId"].is_string(),
@@ -312,7 +312,7 @@ async fn a_cancel_stops_what_is_left_when_conversations_were_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_conversation_takes_no_room_on_a_socket() {
+async fn a_deleted_conversation_does_not_count_towards_the_limit_of_a_socket() {
     let app = TestApp::start_with(ScriptedEngine::default(), |settings| {
         settings.limits.conversations_per_socket = 1
     })
@@ -321,25 +321,25 @@ async fn a_deleted_conversation_takes_no_room_on_a_socket() {
     socket.ask("c", "t", "hello").await;
     socket.until("done").await;
     socket.ask("d", "t", "hello").await;
-    assert_eq!(socket.hear().await["code"], "busy");
-    let delete = crate::client::Http {
+    assert_eq!(socket.recv().await["code"], "busy");
+    let delete = crate::client::HttpRequest {
         method: "DELETE",
         path: "/conversations/c",
         ..Default::default()
     };
     assert_eq!(app.http(delete).await.status, 204);
-    assert_eq!(socket.hear().await["code"], "gone");
+    assert_eq!(socket.recv().await["code"], "gone");
     socket.ask("d", "t", "hello").await;
-    assert_eq!(socket.hear().await["type"], "user");
+    assert_eq!(socket.recv().await["type"], "user");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_message_beside_a_good_one_says_which_turn_it_was() {
+async fn the_error_of_a_bad_message_names_its_turn() {
     let app = TestApp::start(held()).await;
     let mut socket = app.socket().await;
     socket.ask("c", "good", "hello").await;
     let bad = json!({ "message": "x", "turnId": "bad", "conversationId": "c", "options": { "topK": "5" } });
-    socket.say(bad).await;
+    socket.send(bad).await;
     let error = socket.until("error").await.pop().expect("there is an error");
     assert_eq!(
         (&error["turnId"], &error["conversationId"]),
@@ -357,12 +357,12 @@ async fn joining_a_turn_while_its_log_is_read_skips_nothing() {
     }
     let mut second = app.socket().await;
     second
-        .say(json!({ "type": "resume", "conversationId": "c", "after": 0 }))
+        .send(json!({ "type": "resume", "conversationId": "c", "after": 0 }))
         .await;
     second.ask("c", "three", "hello there").await;
     let mut seen = 0;
     loop {
-        let frame = second.hear().await;
+        let frame = second.recv().await;
         let Some(seq) = frame["seq"].as_u64() else { continue };
         assert!(
             frame["firstSeq"].as_u64().unwrap_or(seq) <= seen + 1,
@@ -388,7 +388,7 @@ async fn a_second_sidecar_on_the_same_data_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_socket_is_told_how_many_turns_are_ahead() {
+async fn a_socket_receives_how_many_turns_are_ahead() {
     let app = TestApp::start(held()).await;
     let mut first = app.socket().await;
     first.ask("c", "t1", "one").await;

@@ -1,4 +1,4 @@
-//! A local model and a model server at once, behind one socket.
+//! A local model and a model server at the same time, on one socket.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use streaming_llm_sidecar::{App, Engines, Settings};
 use upstream::testing::PythonServer;
 
-use crate::client::{Http, Socket, http, no_gap, settings, text};
+use crate::client::{HttpRequest, Socket, http, no_gap, settings, text};
 use crate::real_model::model;
 
 /// The model of `ollama_wire_server.py`.
@@ -26,24 +26,24 @@ fn settings_with_both(folder: &Path, ollama: &PythonServer) -> Settings {
     settings
 }
 
-/// Asks an agent in a conversation of its own, whose name is also the turn's.
+/// Asks an agent in a conversation of its own, whose name is also the turn's; returns that name.
 async fn ask(socket: &mut Socket, agent: &str, max_new_tokens: u32) -> String {
     let turn = format!("{agent}-{max_new_tokens}");
     let options = json!({ "temperature": 0, "maxNewTokens": max_new_tokens });
     let message = "Tell me a long story about a river.";
     socket
-        .say(
+        .send(
             json!({ "agentId": agent, "conversationId": turn, "turnId": turn, "message": message, "options": options }),
         )
         .await;
     turn
 }
 
-/// Frames until a turn's first of a kind.
+/// Receives frames until the first of a type of this turn.
 async fn until(socket: &mut Socket, turn: &str, kind: &str) -> Vec<Value> {
     let mut frames: Vec<Value> = Vec::new();
     loop {
-        let frame = socket.hear().await;
+        let frame = socket.recv().await;
         assert_ne!(frame["type"], "error", "{frame}");
         let is_last = frame["type"] == kind && frame["turnId"] == turn;
         frames.push(frame);
@@ -79,7 +79,7 @@ async fn real_model_and_model_server_answer_on_one_socket_at_the_same_time() {
         let has_ended = of(&long).iter().any(|frame| frame["type"] == "done");
         assert!(!has_ended, "{short} doesn't wait for {long}: {:?}", text(&of(&long)));
         socket
-            .say(json!({ "type": "cancel", "conversationId": long, "turnId": long }))
+            .send(json!({ "type": "cancel", "conversationId": long, "turnId": long }))
             .await;
         until(&mut socket, &long, "done").await;
     }
@@ -87,9 +87,9 @@ async fn real_model_and_model_server_answer_on_one_socket_at_the_same_time() {
     let path = "/models";
     let listed = http(
         &authority,
-        Http {
+        HttpRequest {
             path,
-            ..Http::default()
+            ..HttpRequest::default()
         },
     )
     .await
@@ -118,20 +118,20 @@ async fn real_model_answers_for_the_narrator_of_a_fresh_install() {
     let engines = Engines::open(&settings).expect("the model is there");
     let running = App::start(settings, engines).await.expect("the app starts");
     let authority = running.addrs[0].to_string();
-    let told = Http {
+    let request = HttpRequest {
         method: "POST",
         path: "/narrator/messages",
         headers: &[("content-type", "application/json")],
         body: r#"{"workspaceId":"demo","message":"What is going on?"}"#,
     };
-    let accepted = http(&authority, told).await;
+    let accepted = http(&authority, request).await;
     assert_eq!(accepted.status, 202, "{}", accepted.body);
     let path = "/narrator/feed?workspaceId=demo";
     let feed = http(
         &authority,
-        Http {
+        HttpRequest {
             path,
-            ..Http::default()
+            ..HttpRequest::default()
         },
     )
     .await

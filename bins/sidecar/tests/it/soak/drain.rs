@@ -1,4 +1,4 @@
-//! A stop with many sockets that wait for nothing, and a few whose turns run.
+//! Measures a stop with many idle sockets, and a few whose turns run.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,13 +10,14 @@ use super::report::Report;
 use crate::client::Socket;
 use crate::process::{Sidecar, toy_model, write_brief_agent};
 
-/// Sockets that have said hello, and nothing since.
+/// Sockets that have sent a hello and nothing since.
 const IDLE: usize = 100;
 
-/// Sockets that are being answered.
+/// Sockets whose turn is running.
 const BUSY: usize = 4;
 
-/// Tells a sidecar with such sockets to stop: all are closed with 1001, and every turn ends first. How long that took is shown.
+/// Sends SIGTERM to a sidecar with such sockets, checks that all are closed with 1001 and that every turn ends first,
+/// and reports how long that took.
 pub async fn measure(report: &Arc<Report>) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     write_brief_agent(folder.path());
@@ -30,7 +31,7 @@ pub async fn measure(report: &Arc<Report>) {
         let mut socket = Socket::open(&sidecar.authority, &[])
             .await
             .expect("the handshake succeeds");
-        socket.say(json!({ "agentId": "brief" })).await;
+        socket.send(json!({ "agentId": "brief" })).await;
         socket.until("ready").await;
         idle.push(socket);
     }
@@ -42,38 +43,40 @@ pub async fn measure(report: &Arc<Report>) {
         let options = json!({ "maxNewTokens": 8_000 });
         let conversation = format!("busy-{number}");
         socket
-            .say(json!({ "agentId": "brief", "conversationId": conversation, "message": "On.", "options": options }))
+            .send(json!({ "agentId": "brief", "conversationId": conversation, "message": "On.", "options": options }))
             .await;
         socket.until("token").await;
         busy.push(socket);
     }
-    let told = Instant::now();
+    let signalled_at = Instant::now();
     sidecar.terminate();
-    let waits = all_closed(idle, told, report).await;
+    let waits = all_closed(idle, signalled_at, report).await;
     report.measured("SIGTERM: 100 idle sockets closed, the first after", ms(waits.first()));
     report.measured("SIGTERM: 100 idle sockets closed, the last after", ms(waits.last()));
-    let waits = all_closed(busy, told, report).await;
+    let waits = all_closed(busy, signalled_at, report).await;
     report.measured(
         "SIGTERM: 4 running turns stored and closed, the last after",
         ms(waits.last()),
     );
-    let ended = sidecar.ended();
-    report.check("a sidecar that is told to stop ends well", ended.success(), || {
-        ended.to_string()
-    });
-    report.measured("SIGTERM: the process ended after", ms(Some(&told.elapsed())));
+    let ended = sidecar.wait();
+    report.check(
+        "a sidecar that is terminated exits with success",
+        ended.success(),
+        || ended.to_string(),
+    );
+    report.measured("SIGTERM: the process ended after", ms(Some(&signalled_at.elapsed())));
 }
 
-/// When each was closed, in order.
-async fn all_closed(sockets: Vec<Socket>, told: Instant, report: &Arc<Report>) -> Vec<Duration> {
+/// Returns how long after the signal each socket was closed, sorted.
+async fn all_closed(sockets: Vec<Socket>, signalled_at: Instant, report: &Arc<Report>) -> Vec<Duration> {
     let mut closing = JoinSet::new();
     for mut socket in sockets {
-        closing.spawn(async move { (socket.closed().await, told.elapsed()) });
+        closing.spawn(async move { (socket.close_code().await, signalled_at.elapsed()) });
     }
     let mut waits = Vec::new();
     while let Some(closed) = closing.join_next().await {
         let (code, after) = closed.expect("waiting doesn't panic");
-        report.check("a sidecar that stops says 1001 or 1013", code == 1001, || {
+        report.check("a sidecar that stops closes with 1001 or 1013", code == 1001, || {
             code.to_string()
         });
         waits.push(after);

@@ -1,27 +1,27 @@
-//! How much memory the processes of a run take, and whether one that lives long takes ever more.
+//! Records how much memory the processes of a run take, and whether a long-running one keeps growing.
 
 use std::fs;
 use std::path::Path;
 
 use super::report::Report;
 
-/// The resident memory of the processes: the one that lives now, and the one that lived longest.
+/// The resident memory of the running process, and of the one that ran longest.
 #[derive(Debug, Default)]
-pub struct Memory {
+pub struct MemoryLog {
     process: u32,
-    now: Life,
-    longest: Life,
+    now: ProcessMemory,
+    longest: ProcessMemory,
     most_kib: u64,
 }
 
-/// One process' resident memory at the end of its rounds.
+/// One process' resident memory at the end of each of its rounds.
 #[derive(Debug, Default, Clone)]
-struct Life {
+struct ProcessMemory {
     kib: Vec<u64>,
 }
 
-impl Memory {
-    /// Reads a process' memory, at the end of a round.
+impl MemoryLog {
+    /// Reads a process' resident memory, at the end of a round.
     pub fn sample(&mut self, process: u32) {
         let status = fs::read_to_string(Path::new("/proc").join(process.to_string()).join("status"));
         let status = status.unwrap_or_default();
@@ -29,7 +29,7 @@ impl Memory {
         let kib = resident.and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok());
         let Some(kib) = kib else { return };
         if self.process != process {
-            (self.process, self.now) = (process, Life::default());
+            (self.process, self.now) = (process, ProcessMemory::default());
         }
         self.now.kib.push(kib);
         self.most_kib = self.most_kib.max(kib);
@@ -38,17 +38,17 @@ impl Memory {
         }
     }
 
-    pub fn tell(&self, report: &Report) {
+    pub fn write_to(&self, report: &Report) {
         let mib = |kib: u64| format!("{:.1} MiB", kib as f64 / 1024.0);
         report.measured("resident memory, the most", mib(self.most_kib));
         let kib = &self.longest.kib;
-        report.measured("rounds of the process that lived longest", kib.len().to_string());
-        for (when, place) in [
+        report.measured("rounds of the process that ran longest", kib.len().to_string());
+        for (when, idx) in [
             ("first", 0),
             ("middle", kib.len() / 2),
             ("last", kib.len().saturating_sub(1)),
         ] {
-            let resident = kib.get(place).copied().unwrap_or_default();
+            let resident = kib.get(idx).copied().unwrap_or_default();
             report.measured(format!("its resident memory after its {when} round"), mib(resident));
         }
     }

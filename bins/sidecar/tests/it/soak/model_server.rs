@@ -1,4 +1,5 @@
-//! A model server that can't be relied on: it dies in the middle of a line, is busy, talks nonsense, calls tools, or never ends.
+//! A model server that can't be relied on: it breaks off in the middle of a line, is busy, sends nonsense, calls tools,
+//! or never ends.
 
 use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,18 +12,18 @@ use upstream::testing::recorded;
 use super::random::Random;
 use super::report::Report;
 
-/// The beginning of an answer that goes no further.
+/// The beginning of an answer that never continues.
 const ENDLESS: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n\
      data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Well\"}}]}\n\n";
 
-/// Listens on a free port until it is dropped.
+/// A server on a free port, until it is dropped.
 pub struct ModelServer {
     pub url: String,
     task: JoinHandle<()>,
 }
 
 impl ModelServer {
-    /// Gives each request a recorded answer, cut off or not, or one without an end.
+    /// Starts it: each request gets a recorded answer, complete or cut off, or one without an end.
     pub async fn start(random: Random, report: Arc<Report>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let url = format!("http://{}", listener.local_addr().expect("it is bound"));
@@ -37,7 +38,7 @@ impl ModelServer {
                 *random.lock().unwrap_or_else(PoisonError::into_inner) = drawn.part(1);
                 let (answers, report) = (Arc::clone(&answers), Arc::clone(&report));
                 tokio::spawn(async move {
-                    // A client that goes away ends only its own answer.
+                    // A client that disconnects ends only its own answer.
                     let _gone = answer(stream, &answers, &mut drawn, &report).await;
                 });
             }
@@ -58,7 +59,7 @@ async fn answer(
     random: &mut Random,
     report: &Report,
 ) -> std::io::Result<()> {
-    // The head at least; whatever follows of the request is of no interest.
+    // Reads the head at least; the rest of the request doesn't matter.
     let mut request = [0; 4096];
     if stream.read(&mut request).await? == 0 {
         return Ok(());
@@ -79,7 +80,7 @@ async fn answer(
         answer.len()
     };
     stream.write_all(&answer[..cut]).await?;
-    // What the client still sends is read, or closing would take back what it was sent.
+    // Reads what the client still sends: closing with unread input would reset the connection and lose the answer.
     stream.shutdown().await?;
     while stream.read(&mut request).await? > 0 {}
     Ok(())

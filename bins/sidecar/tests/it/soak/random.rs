@@ -1,6 +1,6 @@
 //! Random numbers that are the same for the same seed.
 
-/// SplitMix64.
+/// A SplitMix64 generator.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
@@ -9,7 +9,7 @@ impl Random {
         Self(seed)
     }
 
-    /// The numbers of one part of a run: others than those of its other parts, whatever order they are drawn in.
+    /// Returns a generator for one part of a run, independent of the order in which other parts draw.
     pub fn part(&self, part: u64) -> Self {
         Self(Self(self.0 ^ part.wrapping_mul(0xd6e8_feb8_6659_fd93)).next())
     }
@@ -22,12 +22,12 @@ impl Random {
         bits ^ (bits >> 31)
     }
 
-    /// A number below `end`.
+    /// Returns a number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
-    /// True once in so many times.
+    /// Returns true once in `times` times, on average.
     pub fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }

@@ -1,11 +1,11 @@
-//! What was done how often, what was checked, and what was found: the table at the end.
+//! The table at the end of a run: what was done how often, what was checked, and which violations were found.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Faults that are shown; the rest are only counted.
-const SHOWN_FAULTS: usize = 20;
+/// Violations that are shown; the rest are only counted.
+const SHOWN_VIOLATIONS: usize = 20;
 
 #[derive(Debug, Default)]
 pub struct Report(Mutex<Counts>);
@@ -15,7 +15,7 @@ struct Counts {
     done: BTreeMap<&'static str, u64>,
     checked: BTreeMap<&'static str, u64>,
     measured: Vec<(String, String)>,
-    faults: Vec<String>,
+    violations: Vec<String>,
 }
 
 impl Report {
@@ -24,26 +24,26 @@ impl Report {
         *self.lock().done.entry(what).or_default() += 1;
     }
 
-    /// Counts a check; a fault when it fails.
-    pub fn check(&self, what: &'static str, holds: bool, fault: impl FnOnce() -> String) {
+    /// Counts a check; records a violation if it fails.
+    pub fn check(&self, what: &'static str, holds: bool, details: impl FnOnce() -> String) {
         *self.lock().checked.entry(what).or_default() += 1;
         if !holds {
-            let fault = format!("{what}: {}", fault());
-            eprintln!("FAULT {fault}");
-            self.lock().faults.push(fault);
+            let violation = format!("{what}: {}", details());
+            eprintln!("VIOLATION {violation}");
+            self.lock().violations.push(violation);
         }
     }
 
-    /// Notes a number that is shown and not judged.
+    /// Records a number that is shown and not checked.
     pub fn measured(&self, what: impl Into<String>, value: impl Into<String>) {
         self.lock().measured.push((what.into(), value.into()));
     }
 
-    pub fn faults(&self) -> usize {
-        self.lock().faults.len()
+    pub fn violations(&self) -> usize {
+        self.lock().violations.len()
     }
 
-    /// The table.
+    /// Formats the table.
     pub fn table(&self) -> String {
         let counts = self.lock();
         let mut table = String::new();
@@ -64,9 +64,9 @@ impl Report {
             "measured",
             measured.map(|(what, value)| (what.as_str(), value.clone())).collect(),
         );
-        section("faults", vec![("found", counts.faults.len().to_string())]);
-        for fault in counts.faults.iter().take(SHOWN_FAULTS) {
-            let _infallible = writeln!(table, "  - {fault}");
+        section("violations", vec![("found", counts.violations.len().to_string())]);
+        for violation in counts.violations.iter().take(SHOWN_VIOLATIONS) {
+            let _infallible = writeln!(table, "  - {violation}");
         }
         table
     }

@@ -1,7 +1,7 @@
-/* A wall clock that another process moves: preloaded, it stands in front of the C library's functions.
+/* A wall clock that another process moves: preloaded, it replaces the C library's functions.
  *
- * CLOCK_OFFSET_FILE holds the nanoseconds to add, a signed 64-bit number in the machine's order. It is mapped, so that whoever writes it
- * moves the clock of a process that runs. Clocks that count from the machine's start are left alone. */
+ * CLOCK_OFFSET_FILE holds the nanoseconds to add, a signed 64-bit number in the machine's order. It is mapped, so that writing it moves the
+ * clock of a running process. Clocks that count from the machine's start are left alone. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
-//! A wall clock that jumps under a sidecar that runs, as those of laptops that wake and of boards without a battery do.
+//! A wall clock that jumps while a sidecar runs, as those of laptops that wake and of boards without a battery do.
 //!
-//! A shared library stands in front of the C library's clock in the process alone; the binary is the one that everyone gets.
+//! A shared library replaces the C library's clock functions in that process alone; the binary is the released one.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -10,15 +10,15 @@ use std::process::Command;
 use jiff::fmt::rfc2822::DateTimeParser;
 use jiff::{SignedDuration, Timestamp};
 
+use super::harness::{STUCK_TIMEOUT, SoakHarness};
 use super::random::Random;
-use super::stage::{PATIENCE, Stage};
 
 const SOURCE: &str = include_str!("shifted_clock.c");
 
 const HOUR_S: i64 = 3_600;
 const DAY_S: i64 = 24 * HOUR_S;
 
-/// A clock as a server shows it lags this far, and is told in whole seconds.
+/// Tolerance: a server's `Date` is in whole seconds, and cached for a moment.
 const SLACK: SignedDuration = SignedDuration::from_secs(2);
 
 /// The clock of every sidecar that is started with it.
@@ -30,7 +30,7 @@ pub struct ShiftedClock {
 }
 
 impl ShiftedClock {
-    /// One that goes right, its files in a folder.
+    /// Compiles the library and creates a clock without offset, its files in a folder.
     pub fn build(folder: &Path) -> Self {
         let (source, library) = (folder.join("shifted_clock.c"), folder.join("shifted_clock.so"));
         fs::write(&source, SOURCE).expect("a file can be written");
@@ -49,31 +49,32 @@ impl ShiftedClock {
         }
     }
 
-    /// Has a command's process go by it.
+    /// Makes a command's process use this clock.
     pub fn set_up(&self, command: &mut Command) {
         command
             .env("LD_PRELOAD", &self.library)
             .env("CLOCK_OFFSET_FILE", &self.offset_path);
     }
 
-    /// Moves it, and waits until the sidecar shows the new time.
-    pub async fn jump(&self, stage: &Stage, random: &mut Random) {
+    /// Moves the clock, and waits until the sidecar shows the new time.
+    pub async fn jump(&self, harness: &SoakHarness, random: &mut Random) {
         let offset = far_away(random);
-        // In one piece: the process has it mapped.
+        // Written in one piece, since the process has the file mapped.
         self.offset
             .write_all_at(&(offset.as_nanos() as i64).to_ne_bytes(), 0)
             .expect("a file can be written");
-        stage.report.did("jumps of the clock");
-        let shown = tokio::time::timeout(PATIENCE, shows(stage, offset)).await;
-        stage
-            .report
-            .check("a clock that jumped is the sidecar's clock", shown.is_ok(), || {
-                format!("{offset:?}")
-            });
+        harness.report.did("jumps of the clock");
+        let shown = tokio::time::timeout(STUCK_TIMEOUT, shows(harness, offset)).await;
+        harness.report.check(
+            "the sidecar shows the time of a clock that jumped",
+            shown.is_ok(),
+            || format!("{offset:?}"),
+        );
     }
 }
 
-/// From the right time: none, seconds to years in both directions, or back to the day after 1970 began.
+/// Returns an offset from the right time: none, seconds to years in both directions, or back to the day after 1970
+/// began.
 fn far_away(random: &mut Random) -> SignedDuration {
     let epoch_s = DAY_S - Timestamp::now().as_second();
     let choices = [
@@ -90,10 +91,10 @@ fn far_away(random: &mut Random) -> SignedDuration {
     SignedDuration::from_secs(choices[random.below(choices.len() as u64) as usize])
 }
 
-/// Waits until an answer's date is so far from the right time.
-async fn shows(stage: &Stage, offset: SignedDuration) {
+/// Waits until a response's date has this offset from the right time.
+async fn shows(harness: &SoakHarness, offset: SignedDuration) {
     loop {
-        let answer = stage.http("GET", "/healthz", "").await;
+        let answer = harness.http("GET", "/healthz", "").await;
         let shown = answer.as_ref().and_then(|answer| answer.header("date"));
         let shown = shown.and_then(|date| DateTimeParser::new().parse_timestamp(date).ok());
         if shown.is_some_and(|shown| shown.duration_since(Timestamp::now() + offset).abs() <= SLACK) {

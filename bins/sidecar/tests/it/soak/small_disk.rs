@@ -1,4 +1,4 @@
-//! A disk of its own for the data folder, which can be made full and empty again; only where the system lets us mount one.
+//! A file system of its own for the data folder, which can be filled and freed; only where mounting is allowed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 /// More than a soak of hours writes.
 const ROOM: &str = "4g";
 
-/// A sidecar that writes without a pause is overtaken by then.
+/// Enough tries to catch up with a sidecar that writes without a pause.
 const TRIES: usize = 100;
 
 /// A file system in memory, unmounted when dropped.
@@ -16,7 +16,7 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Mounts one; `None` where that isn't allowed.
+    /// Mounts one; returns `None` where that isn't allowed.
     pub fn mount(path: &Path) -> Option<Self> {
         std::fs::create_dir_all(path).ok()?;
         let path = path.to_owned();
@@ -27,7 +27,8 @@ impl SmallDisk {
         is_mounted.then_some(Self { path })
     }
 
-    /// Leaves room for so many pages of 4 KiB beyond what is used. What is used grows meanwhile, so that it may take some tries.
+    /// Leaves space for so many pages of 4 KiB beyond what is used. The used space grows meanwhile, so it may take some
+    /// tries.
     pub fn fill(&self, pages_left: u64) -> bool {
         (0..TRIES).any(|_| self.try_to_fill(pages_left))
     }
@@ -44,7 +45,7 @@ impl SmallDisk {
         used.is_some_and(|kib| self.resize(&format!("{}k", kib + 4 * pages_left)))
     }
 
-    /// Gives it all its room again.
+    /// Gives it all its space again.
     pub fn free(&self) -> bool {
         self.resize(ROOM)
     }
@@ -58,7 +59,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: a process that is about to end may have a file open.
+        // Unmounts lazily: a process that is about to end may have a file open.
         run(Command::new("umount").arg("-l").arg(&self.path));
     }
 }

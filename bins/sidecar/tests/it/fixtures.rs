@@ -1,14 +1,14 @@
-//! The recorded exchanges of `fixtures/protocol`, played against this server.
+//! The recorded exchanges of `fixtures/protocol`, run against this server.
 
-mod file;
-mod hearing;
-mod matching;
-mod player;
-mod recording;
+mod placeholders;
+mod received;
+mod recorder;
+mod runner;
+mod scenario;
 
-use file::{Scenario, names};
+use scenario::{Scenario, names};
 
-/// One test for each file that is about servers.
+/// Defines one test for each file that is about servers.
 macro_rules! scenarios {
     ($($name:ident),* $(,)?) => {
         const SCENARIOS: &[&str] = &[$(stringify!($name)),*];
@@ -16,7 +16,7 @@ macro_rules! scenarios {
         $(
             #[tokio::test(flavor = "multi_thread")]
             async fn $name() {
-                player::play(stringify!($name)).await;
+                runner::run(stringify!($name)).await;
             }
         )*
     };
@@ -86,7 +86,7 @@ scenarios![
 ];
 
 #[test]
-fn every_file_is_played() {
+fn every_file_has_a_test() {
     let files = names().into_iter().filter(|name| Scenario::read(name).is_for_servers());
     assert_eq!(files.collect::<Vec<_>>(), SCENARIOS);
 }

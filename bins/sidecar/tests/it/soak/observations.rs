@@ -1,6 +1,6 @@
-//! What clients were told, and whether the sidecar still has it.
+//! What the clients received, and whether the sidecar still has it.
 //!
-//! Everything that any client hears is written down here; after each fire all logs are read and compared with it.
+//! Everything that any client receives is recorded here; after each fault all logs are read and compared with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,40 +9,40 @@ use serde_json::Value;
 
 use super::report::Report;
 
-/// All that was told.
+/// Everything that was received, by conversation.
 #[derive(Debug)]
-pub struct Ledger {
-    logs: Mutex<BTreeMap<String, Told>>,
+pub struct Observations {
+    logs: Mutex<BTreeMap<String, Observed>>,
     report: Arc<Report>,
 }
 
-/// What was told of one conversation.
+/// What was received of one conversation.
 #[derive(Debug, Default, Clone)]
-pub struct Told {
-    /// Frames with one number, by it.
+pub struct Observed {
+    /// Frames that stand for one event, by `seq`.
     frames: BTreeMap<u64, Value>,
-    /// Joined tokens.
+    /// Token frames that stand for several events.
     joined: Vec<Value>,
-    /// Turns that were refused: there must be none.
+    /// Turns that were refused: the log must not contain them.
     refused: BTreeSet<String>,
-    pub gone: Gone,
-    /// The lines of an export that must come out of it again.
+    pub deletion: Deletion,
+    /// The lines that were imported: an export must return them.
     pub imported: Option<String>,
-    /// How long the log was when it was last compared, and a digest of it.
+    /// The log's length when it was last compared, and a digest of it.
     compared: (u64, u64),
 }
 
 /// Whether a conversation was deleted.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub enum Gone {
+pub enum Deletion {
     #[default]
     No,
-    /// It was asked for, and no answer came: either is right.
-    Perhaps,
-    Yes,
+    /// The request got no response: either is right.
+    Unconfirmed,
+    Confirmed,
 }
 
-impl Ledger {
+impl Observations {
     pub fn new(report: Arc<Report>) -> Self {
         Self {
             logs: Mutex::default(),
@@ -50,16 +50,16 @@ impl Ledger {
         }
     }
 
-    /// Writes a frame down, if it is a logged one.
-    pub fn heard(&self, frame: &Value) {
+    /// Records a frame, if it is a logged one.
+    pub fn record(&self, frame: &Value) {
         let (Some(seq), Some(conversation)) = (frame["seq"].as_u64(), frame["conversationId"].as_str()) else {
             return;
         };
         let mut logs = self.lock();
-        let told = logs.entry(conversation.to_owned()).or_default();
+        let observed = logs.entry(conversation.to_owned()).or_default();
         if frame["firstSeq"].is_u64() {
-            told.joined.push(frame.clone());
-        } else if let Some(before) = told.frames.insert(seq, frame.clone()) {
+            observed.joined.push(frame.clone());
+        } else if let Some(before) = observed.frames.insert(seq, frame.clone()) {
             self.report
                 .check("no number stands for two events", before == *frame, || {
                     format!("{conversation}: {before} and {frame}")
@@ -67,51 +67,53 @@ impl Ledger {
         }
     }
 
-    /// Writes down that a turn was refused.
+    /// Records that a turn was refused.
     pub fn refused(&self, conversation: &str, turn: &str) {
-        self.change(conversation, |told| {
-            told.refused.insert(turn.to_owned());
+        self.change(conversation, |observed| {
+            observed.refused.insert(turn.to_owned());
         });
     }
 
-    pub fn change(&self, conversation: &str, change: impl FnOnce(&mut Told)) {
+    pub fn change(&self, conversation: &str, change: impl FnOnce(&mut Observed)) {
         change(self.lock().entry(conversation.to_owned()).or_default());
     }
 
-    /// The last number that anyone was told.
+    /// Returns the highest `seq` that any client received.
     pub fn last_seq(&self, conversation: &str) -> u64 {
-        self.lock().get(conversation).map_or(0, Told::last_seq)
+        self.lock().get(conversation).map_or(0, Observed::last_seq)
     }
 
     pub fn conversations(&self) -> Vec<String> {
         self.lock().keys().cloned().collect()
     }
 
-    pub fn told(&self, conversation: &str) -> Told {
+    pub fn observed(&self, conversation: &str) -> Observed {
         self.lock().get(conversation).cloned().unwrap_or_default()
     }
 
-    /// Compares a whole log, in order, with what was told of it.
+    /// Compares a whole log, in order, with what was received of it.
     pub fn compare(&self, conversation: &str, log: &[Value]) {
         let mut logs = self.lock();
-        let told = logs.entry(conversation.to_owned()).or_default();
+        let observed = logs.entry(conversation.to_owned()).or_default();
         let report = &self.report;
         let numbers = log.iter().map(|event| event["seq"].as_u64().unwrap_or_default());
         let last = log.len() as u64;
         report.check("logs are numbered 1, 2, 3 without a gap", numbers.eq(1..=last), || {
             format!("{conversation}, {last} events")
         });
-        let heard = told.last_seq();
-        report.check("nothing that was told is missing", last >= heard, || {
-            format!("{conversation} ends at {last}, and {heard} was told")
+        let received = observed.last_seq();
+        report.check("nothing that a client received is missing", last >= received, || {
+            format!("{conversation} ends at {last}, and {received} was received")
         });
-        for (seq, frame) in &told.frames {
+        for (seq, frame) in &observed.frames {
             let logged = log.get(*seq as usize - 1);
-            report.check("what was told is what is stored", logged == Some(frame), || {
-                format!("{conversation} {seq}: {frame} is stored as {logged:?}")
-            });
+            report.check(
+                "what a client received is what is stored",
+                logged == Some(frame),
+                || format!("{conversation} {seq}: {frame} is stored as {logged:?}"),
+            );
         }
-        for frame in &told.joined {
+        for frame in &observed.joined {
             let logged = text_between(log, frame["firstSeq"].as_u64(), frame["seq"].as_u64());
             report.check(
                 "joined tokens are those that are stored",
@@ -119,29 +121,29 @@ impl Ledger {
                 || format!("{conversation}: {frame} is stored as {logged:?}"),
             );
         }
-        let (length, digest) = told.compared;
+        let (length, digest) = observed.compared;
         let is_same = digest_of(log.get(..length as usize).unwrap_or_default()) == digest;
         report.check("a log only ever grows", length == 0 || is_same, || {
             format!("{conversation}, the first {length} events")
         });
-        // What was compared needs no second look: its digest stands for it.
-        told.frames.clear();
-        told.joined.clear();
-        told.compared = (last, digest_of(log));
-        let refused = &told.refused;
+        // What was compared once needs no second comparison: the digest stands for it.
+        observed.frames.clear();
+        observed.joined.clear();
+        observed.compared = (last, digest_of(log));
+        let refused = &observed.refused;
         let turn = |event: &&Value| event["turnId"].as_str().is_some_and(|turn| refused.contains(turn));
         let found = log.iter().find(turn);
-        report.check("no refused turn is there", found.is_none(), || {
+        report.check("no refused turn is stored", found.is_none(), || {
             format!("{conversation}: {found:?}")
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Told>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Observed>> {
         self.logs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Told {
+impl Observed {
     fn last_seq(&self) -> u64 {
         let frame = self.frames.keys().next_back().copied().unwrap_or_default();
         let joined = self.joined.iter().filter_map(|frame| frame["seq"].as_u64()).max();
@@ -155,7 +157,7 @@ fn text_between(log: &[Value], first: Option<u64>, last: Option<u64>) -> String 
     events.iter().filter_map(|event| event["token"].as_str()).collect()
 }
 
-/// FNV-1a over the events as text.
+/// Computes FNV-1a over the events as text.
 fn digest_of(log: &[Value]) -> u64 {
     let mut digest = 0xcbf2_9ce4_8422_2325_u64;
     for event in log {
