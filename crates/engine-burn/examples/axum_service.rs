@@ -25,7 +25,7 @@ async fn generate(State(engine): State<Arc<BurnEngine>>, question: String) -> Re
     };
     let busy = |error: engine::EngineError| (StatusCode::SERVICE_UNAVAILABLE, error.to_string());
     let answer = engine.generate(request).map_err(busy)?;
-    // Whoever goes away drops the answer, and the model stops.
+    // A client that disconnects drops the answer, and the model stops.
     let tokens = futures_util::stream::unfold(answer, async |mut answer| {
         loop {
             match answer.next().await? {

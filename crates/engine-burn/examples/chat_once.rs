@@ -46,6 +46,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             EngineEvent::Failed(error) => return Err(error.into()),
         }
     }
-    // A next turn would go on from the cache: `continues_from: engine.cached_through("example")`.
+    // A next turn would continue from the cache: `continues_from: engine.cached_through("example")`.
     Ok(())
 }

@@ -1,9 +1,11 @@
-//! Turns an answer's tokens into text that is safe to send: whole characters, and never the beginning of a stop string.
+//! Converts an answer's tokens to text that is safe to send: whole characters, and never the beginning of a stop
+//! string.
 //!
-//! Token ids and their bytes go in; [`Piece`]s come out, each some whole tokens with exactly the text that they spell. The ids
-//! of all pieces together are the answer. Bytes that are not UTF-8 become U+FFFD, as
-//! [`String::from_utf8_lossy`] would have it over the whole answer; an unfinished character is waited for, and becomes U+FFFD
-//! only at the end. A control token has no bytes; it rides with the next text, and is dropped when none follows.
+//! Token ids and their bytes go in; [`Piece`]s come out, each with some whole tokens and exactly the text that they
+//! spell. The ids of all pieces together are the answer. Bytes that aren't UTF-8 become U+FFFD, as
+//! [`String::from_utf8_lossy`] would replace them in the whole answer; an unfinished character is held back, and
+//! becomes U+FFFD only at the end. A control token has no bytes; it is sent with the next text, and dropped when none
+//! follows.
 
 use crate::stop::StopStrings;
 
@@ -16,23 +18,23 @@ pub(crate) struct Piece {
     pub(crate) ids: Vec<u32>,
 }
 
-/// What a token did to the answer.
+/// The effect of a token on the text that may be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Pushed {
-    /// All of its text is held back, with whatever was held before.
+    /// All of its text is held back, after the text that was held back before.
     Held,
-    /// This much may be sent.
+    /// This piece may be sent.
     Released(Piece),
-    /// It completed a stop string: the answer ends with the piece and then the remainder.
+    /// It completes a stop string: the answer ends with the piece and then the remainder.
     Stopped {
         /// Tokens wholly before the stop string; may be empty.
         piece: Piece,
-        /// Text before the stop string whose token reaches into it; to be encoded again. May be empty.
+        /// Text before the stop string, of a token that reaches into it; must be encoded again. May be empty.
         remainder: String,
     },
 }
 
-/// The text of one answer that is not sent yet.
+/// The text of one answer that isn't sent yet.
 #[derive(Debug, Clone)]
 pub(crate) struct Detokenizer {
     stops: StopStrings,
@@ -49,7 +51,7 @@ struct PendingToken {
 }
 
 impl Detokenizer {
-    /// A detokenizer for one answer that ends before any of `stop`.
+    /// Makes a detokenizer for one answer that ends before any of `stop`.
     pub(crate) fn new(stop: &[String]) -> Self {
         Self {
             stops: StopStrings::new(stop),
@@ -58,7 +60,7 @@ impl Detokenizer {
         }
     }
 
-    /// Takes the next token; `spelling` is empty for a control token.
+    /// Adds the next token; `spelling` is empty for a control token.
     pub(crate) fn push(&mut self, id: u32, spelling: &[u8]) -> Pushed {
         for &byte in spelling {
             self.bytes.push(byte);
@@ -77,7 +79,7 @@ impl Detokenizer {
         }
     }
 
-    /// Gives up whatever is held back: the answer ends here. Empty when no text is left.
+    /// Ends the answer, and returns what was held back. The piece is empty if no text is left.
     pub(crate) fn finish(&mut self) -> Piece {
         let text = String::from_utf8_lossy(&self.bytes).into_owned();
         let ids = self.pending.drain(..).map(|token| token.id);
@@ -86,7 +88,7 @@ impl Detokenizer {
         Piece { text, ids }
     }
 
-    /// Ends the answer after the first `kept` bytes that are not sent yet.
+    /// Ends the answer after the first `kept` bytes that aren't sent yet.
     fn stop_at(&mut self, kept: usize) -> Pushed {
         let unsent = self.bytes.len();
         let piece = self.take_tokens(kept);
@@ -97,7 +99,7 @@ impl Detokenizer {
         Pushed::Stopped { piece, remainder }
     }
 
-    /// Takes the most tokens that end within the first `limit` bytes, and not inside a character, if they spell anything.
+    /// Takes as many tokens as end within the first `limit` bytes and not inside a character, if they spell anything.
     fn take_tokens(&mut self, limit: usize) -> Piece {
         let ends_well = |token: &PendingToken| token.end <= limit && !ends_inside_character(&self.bytes[..token.end]);
         let Some(last) = self.pending.iter().rposition(ends_well) else {
@@ -117,7 +119,7 @@ impl Detokenizer {
     }
 }
 
-/// Whether the bytes end with the valid beginning of a character that more bytes could finish.
+/// Returns true if the bytes end with the valid beginning of a character that more bytes could complete.
 fn ends_inside_character(bytes: &[u8]) -> bool {
     /// A character has at most four bytes, so an unfinished one at most three.
     const LONGEST_UNFINISHED: usize = 3;

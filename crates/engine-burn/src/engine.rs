@@ -1,7 +1,8 @@
-//! The local engine: what the rest of the program sees of the model.
+//! The local engine behind the `engine` crate's trait.
 //!
-//! [`BurnEngine`] checks the model's files and opens the device, then hands both to a worker thread, which loads the weights and
-//! owns the model from then on. All that is left here is a queue, and what the two sides share.
+//! [`BurnEngine`] checks the model's files and opens the device, then hands both to the scheduler's thread, which loads
+//! the weights and owns the model from then on. What remains here queues requests and reads what the thread publishes;
+//! it never waits for a step of the model.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,31 +14,33 @@ use engine::{
 };
 use model_files::ModelFiles;
 
-use crate::disk::Disk;
+use crate::cache_store::CacheStore;
 use crate::error::with_sources;
 use crate::model::quantised_at_load;
 use crate::prompt::{Defaults, Prompt, PromptFormat, history_room};
-use crate::worker::{Job, Limits, ModelRunner, Shared, Shelf, Worker};
+use crate::scheduler::{CachePool, Limits, ModelRunner, QueuedRequest, Scheduler, Shared};
 use crate::{BurnEngineError, BurnEngineSettings, ComputeDevice, LlamaModel, MAX_CHUNK};
 
-/// Events between the worker and a reader: some seconds of an answer, so that a busy reader never slows it.
+/// Events between the scheduler and a reader: some seconds of an answer, so that a busy reader never slows the
+/// scheduler.
 const CHANNEL_EVENTS: usize = 256;
 
-/// The local transformer behind the [`Engine`] trait. Dropping it ends every answer and waits for the worker's step.
+/// The local transformer behind the [`Engine`] trait. Dropping it ends every answer and waits for the scheduler's
+/// current step.
 #[derive(Debug)]
 pub struct BurnEngine {
     info: ModelInfo,
     defaults: Defaults,
     format: Arc<PromptFormat>,
     shared: Arc<Shared>,
-    disk: Option<Arc<Disk>>,
+    store: Option<Arc<CacheStore>>,
     channel_events: usize,
-    worker: Option<JoinHandle<()>>,
+    scheduler: Option<JoinHandle<()>>,
 }
 
 impl BurnEngine {
-    /// Checks the settings, the model's headers and the device, and begins to load. Requests are accepted from now on; they
-    /// are answered once the model is there (see [`Engine::readiness`]).
+    /// Checks the settings, the model's headers and the device, and begins to load the model. Requests are accepted
+    /// from now on, and answered once the model is loaded (see [`Engine::readiness`]).
     ///
     /// # Errors
     /// A [`BurnEngineError`] that names the file, the setting or the device.
@@ -64,14 +67,14 @@ impl BurnEngine {
             sink_tokens: defaults.sink_tokens,
             window_tokens: defaults.window_tokens,
             context: ContextPolicy::Rolling,
-            // Chat templates are rendered a segment at a time, and what they say of tools is in no segment yet.
+            // Chat templates are rendered a segment at a time, and no segment has a template's tool part yet.
             tools: false,
         };
-        let disk = open_disk(&settings, &files, &device)?.map(Arc::new);
+        let store = open_cache_store(&settings, &files, &device)?.map(Arc::new);
         let files = Arc::new(files);
         let format = Arc::new(PromptFormat::new(Arc::clone(&files), settings.name));
         let shared = Arc::new(Shared::new());
-        for (name, tag) in disk.iter().flat_map(|disk| disk.conversations()) {
+        for (name, tag) in store.iter().flat_map(|store| store.conversations()) {
             shared.set_cached(&name, tag);
         }
         let channel_events = tuning.channel_events;
@@ -89,38 +92,38 @@ impl BurnEngine {
                 ))
             }
         };
-        let worker = {
+        let scheduler = {
             let (shared, name) = (Arc::clone(&shared), info.name.clone());
-            let shelf = Shelf::new(disk.clone());
-            let new_worker = move |shared, machine| {
-                let worker = Worker::new(shared, machine, shelf, limits);
+            let pool = CachePool::new(store.clone());
+            let new_scheduler = move |shared, runner| {
+                let scheduler = Scheduler::new(shared, runner, pool, limits);
                 #[cfg(test)]
-                let worker = worker.with_hooks(tuning.before_step, tuning.in_step);
-                worker
+                let scheduler = scheduler.with_hooks(tuning.before_step, tuning.in_step);
+                scheduler
             };
             let thread = thread::Builder::new().name("model-worker".to_owned());
             thread
-                .spawn(move || work(&shared, &name, load, new_worker))
-                .map_err(|source| BurnEngineError::Worker { source })?
+                .spawn(move || run(&shared, &name, load, new_scheduler))
+                .map_err(|source| BurnEngineError::SpawnThread { source })?
         };
         Ok(Self {
             info,
             defaults,
             format,
             shared,
-            disk,
+            store,
             channel_events,
-            worker: Some(worker),
+            scheduler: Some(scheduler),
         })
     }
 }
 
-/// Where caches go on from after a restart, if they are to and are in f16.
-fn open_disk(
+/// Opens the folder of caches on disk, if the settings name one and caches are in f16.
+fn open_cache_store(
     settings: &BurnEngineSettings,
     files: &ModelFiles,
     device: &ComputeDevice,
-) -> Result<Option<Disk>, BurnEngineError> {
+) -> Result<Option<CacheStore>, BurnEngineError> {
     let checkpoints = settings.checkpoints.clone().filter(|_| device.products().is_some());
     let Some(checkpoints) = checkpoints else {
         return Ok(None);
@@ -130,20 +133,20 @@ fn open_disk(
         Some(blocks) => format!("{}-{blocks}", files.fingerprint()),
         None => files.fingerprint().to_owned(),
     };
-    Disk::open(checkpoints, &model).map(Some)
+    CacheStore::open(checkpoints, &model).map(Some)
 }
 
-/// What tests and benchmarks set otherwise.
+/// Settings for tests and benchmarks only.
 pub(crate) struct Tuning {
-    /// No token ends an answer.
+    /// Lets no token end an answer.
     pub(crate) never_stops: bool,
     pub(crate) channel_events: usize,
     /// Tokens of prompts that are read in a step.
     pub(crate) prompt_chunk: usize,
     #[cfg(test)]
-    pub(crate) before_step: Option<crate::worker::StepHook>,
+    pub(crate) before_step: Option<crate::scheduler::StepHook>,
     #[cfg(test)]
-    pub(crate) in_step: Option<crate::worker::BatchHook>,
+    pub(crate) in_step: Option<crate::scheduler::BatchHook>,
 }
 
 impl Default for Tuning {
@@ -176,7 +179,7 @@ impl Engine for BurnEngine {
         }
         let (emitter, generation) = channel(self.channel_events);
         self.shared
-            .submit(Job::new(request, emitter))
+            .submit(QueuedRequest::new(request, emitter))
             .map_err(|error| error.into_engine_error(&self.info.name))?;
         Ok(generation)
     }
@@ -187,9 +190,9 @@ impl Engine for BurnEngine {
 
     fn forget(&self, conversation: &str) {
         self.shared.forget(conversation);
-        // At once, so that no crash brings back what was forgotten; what the worker still writes of it, it removes.
-        if let Some(disk) = &self.disk {
-            disk.forget(conversation);
+        // At once, so that a crash doesn't bring it back; what the scheduler still writes of it, it removes.
+        if let Some(store) = &self.store {
+            store.forget(conversation);
         }
     }
 
@@ -197,12 +200,13 @@ impl Engine for BurnEngine {
         self.shared.cache_bytes()
     }
 
-    /// As the trait says. With [`Request::continues_from`] it is the messages alone: what precedes them is in the cache.
+    /// Renders a prompt. With [`Request::continues_from`], it has the messages alone: what precedes them is in the
+    /// cache.
     fn render(&self, request: &Request) -> Result<Rendered, EngineError> {
         let (mut prompt, mut room_tokens) = (Prompt::default(), u64::MAX);
         if request.continues_from.is_none() {
             prompt = self.format.system(request.system.as_deref())?;
-            room_tokens = history_room(self.defaults.place(&request.options, prompt.ids.len() as u64)?);
+            room_tokens = history_room(self.defaults.cache_policy(&request.options, prompt.ids.len() as u64)?);
         }
         self.format
             .append_history(&mut prompt, &request.messages, room_tokens)?;
@@ -214,25 +218,25 @@ impl Engine for BurnEngine {
 impl Drop for BurnEngine {
     fn drop(&mut self) {
         self.shared.close();
-        if let Some(worker) = self.worker.take() {
-            // A worker that panicked has said so; there is nothing left to do about it.
-            drop(worker.join());
+        if let Some(scheduler) = self.scheduler.take() {
+            // The panic hook has reported a panic of the thread; nothing is left to do about it.
+            drop(scheduler.join());
         }
     }
 }
 
-/// The worker thread: loads the model, then answers until the engine is closed.
-fn work(
+/// Runs the scheduler's thread: loads the model, then schedules until the engine is closed.
+fn run(
     shared: &Arc<Shared>,
     model: &str,
     load: impl FnOnce() -> Result<ModelRunner, BurnEngineError>,
-    new_worker: impl FnOnce(Arc<Shared>, ModelRunner) -> Worker,
+    new_scheduler: impl FnOnce(Arc<Shared>, ModelRunner) -> Scheduler,
 ) {
     let reason = match catch_unwind(AssertUnwindSafe(load)) {
-        Ok(Ok(machine)) => {
+        Ok(Ok(runner)) => {
             shared.set_ready();
-            let worker = new_worker(Arc::clone(shared), machine);
-            match catch_unwind(AssertUnwindSafe(|| worker.run())) {
+            let scheduler = new_scheduler(Arc::clone(shared), runner);
+            match catch_unwind(AssertUnwindSafe(|| scheduler.run())) {
                 Ok(()) => "the engine was closed".to_owned(),
                 Err(_) => "the worker thread panicked".to_owned(),
             }
@@ -240,12 +244,12 @@ fn work(
         Ok(Err(error)) => with_sources(&error),
         Err(_) => "loading panicked".to_owned(),
     };
-    for job in shared.set_failed(reason.clone()) {
+    for request in shared.set_failed(reason.clone()) {
         let error = EngineError::ModelUnavailable {
             model: model.to_owned(),
             reason: reason.clone(),
         };
-        // A new answer's channel has room for one event; if its reader is gone, nobody wants to know.
-        drop(job.emitter.try_send(EngineEvent::Failed(error)));
+        // The channel of a new answer has room for one event; if its reader is gone, the error is of no use.
+        drop(request.emitter.try_send(EngineEvent::Failed(error)));
     }
 }

@@ -1,4 +1,4 @@
-//! Why the local engine can't start or go on.
+//! The errors of the local engine.
 
 use std::path::PathBuf;
 
@@ -9,10 +9,10 @@ use thiserror::Error;
 
 use crate::sampler::SampleError;
 
-/// A model, a device or a cache that can't be used.
+/// Why a model, a device or a cache can't be used.
 #[derive(Debug, Error)]
 pub enum BurnEngineError {
-    /// The model's files can't be read, or aren't what they say.
+    /// The model's files can't be read, or are malformed.
     #[error("can't open the model {}", path.display())]
     OpenModel {
         /// The file or folder.
@@ -21,7 +21,7 @@ pub enum BurnEngineError {
         #[source]
         source: ModelFileError,
     },
-    /// A tensor of the model isn't there.
+    /// A tensor of the model is missing.
     #[error("can't load the model's {tensor}")]
     MissingTensor {
         /// Which one.
@@ -39,7 +39,7 @@ pub enum BurnEngineError {
         #[source]
         source: QuantError,
     },
-    /// A tensor of the model has another shape than its config says.
+    /// A tensor of the model has another shape than the model's config requires.
     #[error("the model's {tensor} is {rows} × {cols} instead of {expected_rows} × {expected_cols}")]
     TensorShape {
         /// Which one.
@@ -48,9 +48,9 @@ pub enum BurnEngineError {
         rows: usize,
         /// Its columns.
         cols: usize,
-        /// The rows that the config asks for.
+        /// The rows that the config requires.
         expected_rows: usize,
-        /// The columns that the config asks for.
+        /// The columns that the config requires.
         expected_cols: usize,
     },
     /// A size in the settings that must not be 0.
@@ -59,43 +59,43 @@ pub enum BurnEngineError {
         /// The setting.
         name: &'static str,
     },
-    /// The cache asked for doesn't fit into the context that the model was trained for.
+    /// The cache of the settings doesn't fit into the context that the model was trained for.
     #[error(
         "{start_size} sinks and a window of {recent_size} tokens don't fit a model trained for {context_tokens} tokens"
     )]
     CacheTooLarge {
-        /// Sinks asked for.
+        /// The sinks of the settings.
         start_size: usize,
-        /// Window asked for.
+        /// The window of the settings.
         recent_size: usize,
         /// The model's trained context.
         context_tokens: usize,
     },
-    /// A cache that can't be made, or has no room left.
+    /// A cache can't be made, or has no room left.
     #[error(transparent)]
     Cache(#[from] KvCacheError),
-    /// A GPU was asked for, and there is none that can be used.
+    /// The settings require a GPU, and none can be used.
     #[error("no GPU can be used: {reason}")]
     NoGpu {
-        /// What was found out.
+        /// Why not.
         reason: String,
     },
-    /// Threads that the system doesn't give.
+    /// The threads of the CPU path can't be started.
     #[error("can't start {threads} threads: {reason}")]
     Threads {
-        /// How many were asked for.
+        /// The number of threads.
         threads: usize,
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
-    /// The system gives no thread for the model.
+    /// The thread of the scheduler or of the cache writer can't be started.
     #[error("can't start the worker thread")]
-    Worker {
-        /// What the system said.
+    SpawnThread {
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
-    /// A token that the model doesn't have.
+    /// A token isn't in the model's vocabulary.
     #[error("token {id} is not in the vocabulary of {vocab_size} tokens")]
     UnknownToken {
         /// The token.
@@ -103,16 +103,16 @@ pub enum BurnEngineError {
         /// Tokens of the vocabulary.
         vocab_size: usize,
     },
-    /// A chunk without tokens.
+    /// A chunk has no tokens.
     #[error("a chunk has no tokens")]
     EmptyChunk,
     /// A result can't be read back from the device.
     #[error("can't read the result from the device: {reason}")]
     ReadBack {
-        /// What burn said.
+        /// burn's error.
         reason: String,
     },
-    /// A text with fewer tokens than there are to predict.
+    /// A text has fewer tokens than are to be predicted.
     #[error("the text has {tokens} tokens, but {needed} are needed")]
     TextTooShort {
         /// Tokens of the text.
@@ -120,12 +120,12 @@ pub enum BurnEngineError {
         /// Tokens needed.
         needed: usize,
     },
-    /// The model gave logits that nothing can be chosen from.
+    /// The model returned logits from which no token can be chosen.
     #[error("the model failed: {0}")]
     Sample(#[from] SampleError),
 }
 
-/// An error with everything that caused it, on one line.
+/// Returns an error and all its causes on one line.
 pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

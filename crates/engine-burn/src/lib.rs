@@ -8,9 +8,9 @@
 //! If a folder is named for it, caches of conversations survive a restart there. Nothing here knows an agent, or waits for a reader.
 
 mod cache;
+mod cache_store;
 mod detokenizer;
 mod device;
-mod disk;
 mod engine;
 mod error;
 pub mod eval;
@@ -18,12 +18,12 @@ mod model;
 mod products;
 mod prompt;
 mod sampler;
+mod scheduler;
 mod settings;
 mod stop;
 #[cfg(test)]
 mod tests;
 mod threads;
-mod worker;
 
 pub use crate::engine::BurnEngine;
 pub use cache::{MAX_CHUNK, REWIND_TOKENS, SequenceCache};

@@ -1,11 +1,11 @@
-//! Messages to token ids, one segment at a time.
+//! Encodes messages as token ids, one segment at a time.
 //!
-//! The system part, each user's message and each answer are encoded on their own and laid end to end, so that a later turn's
-//! prompt extends an earlier one to the token, and a conversation that goes on from the cache sees what one that is rendered
-//! afresh would see. Special tokens are parsed in the template's literals only, never in what people wrote. Finished answers
-//! are spliced in as the ids that were generated.
+//! The system part, each user message and each answer are encoded separately and concatenated, so that the prompt of a
+//! later turn extends that of an earlier one to the token, and a conversation that continues from its cache sees what
+//! one that is rendered from its history would see. Special tokens are parsed in the template's literals only, never in
+//! what people wrote. Finished answers are inserted as the ids that were generated.
 
-mod placement;
+mod policy;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use std::sync::Arc;
 use engine::{EngineError, Message, Rendered, Role, Span, SpanKind, TurnTag};
 use model_files::{ChatFormat, ModelFileError, ModelFiles, Piece, Tokenizer};
 
-pub(crate) use placement::{Defaults, history_room};
+pub(crate) use policy::{Defaults, history_room};
 
-/// A model's tokenizer and chat format; may be used beside a running model.
+/// A model's tokenizer and chat format. Needs no weights, and may be used while the model runs.
 #[derive(Debug)]
 pub(crate) struct PromptFormat {
     files: Arc<ModelFiles>,
-    /// The name that users know the model by.
+    /// The name under which users know the model.
     model: String,
 }
 
@@ -28,23 +28,23 @@ pub(crate) struct PromptFormat {
 pub(crate) struct Prompt {
     /// Its ids, in order.
     pub(crate) ids: Vec<u32>,
-    /// What they are, covering `ids` without a gap.
+    /// The segments of `ids`, without a gap.
     pub(crate) spans: Vec<Span>,
 }
 
 impl Prompt {
-    /// The turns that end within the prompt, and the index in `ids` where each does.
+    /// Returns the turns that end within the prompt, and the index in `ids` where each ends.
     pub(crate) fn turn_ends(&self) -> impl Iterator<Item = (TurnTag, usize)> {
         let answers = self.spans.iter().filter(|span| span.kind == SpanKind::Assistant);
         answers.filter_map(|span| Some((span.tag?, span.tokens.end)))
     }
 
-    /// The first turn of the prompt.
+    /// Returns the first turn of the prompt.
     pub(crate) fn first_turn(&self) -> Option<TurnTag> {
         self.spans.iter().find_map(|span| span.tag)
     }
 
-    /// Cuts the first span off, and gives its ids.
+    /// Removes the first span, and returns its ids.
     pub(crate) fn take_first_span(&mut self) -> Vec<u32> {
         if self.spans.is_empty() {
             return Vec::new();
@@ -68,7 +68,7 @@ impl Prompt {
 }
 
 impl PromptFormat {
-    /// The prompt format of the model that users know as `model`.
+    /// Makes the prompt format of the model that users know as `model`.
     pub(crate) fn new(files: Arc<ModelFiles>, model: String) -> Self {
         Self { files, model }
     }
@@ -77,13 +77,13 @@ impl PromptFormat {
         &self.files.tokenizer
     }
 
-    /// Ids that spell exactly this text in the middle of an answer, if there are any.
+    /// Returns ids that spell exactly this text in the middle of an answer, if there are any.
     pub(crate) fn encode_exactly(&self, text: &str) -> Option<Vec<u32>> {
         let ids = self.tokenizer().encode_pieces(&[Piece::Text(text)]).ok()?;
         (self.tokenizer().decode(&ids) == text).then_some(ids)
     }
 
-    /// The system part, which is pinned.
+    /// Returns the system part, which is pinned as sinks.
     pub(crate) fn system(&self, system: Option<&str>) -> Result<Prompt, EngineError> {
         let mut prompt = Prompt::default();
         let ids = self.encode(&self.chat_format()?.system_part(system))?;
@@ -91,7 +91,7 @@ impl PromptFormat {
         Ok(prompt)
     }
 
-    /// Appends the newest whole turns that fit in `room_tokens`, and the last user's message whether it fits or not.
+    /// Appends the newest whole turns that fit in `room_tokens`, and the last user message whether it fits or not.
     pub(crate) fn append_history(
         &self,
         prompt: &mut Prompt,
@@ -122,17 +122,17 @@ impl PromptFormat {
         Ok(())
     }
 
-    /// The prompt that goes on from a cache that ends with turn `last`: the ids of it that the cache doesn't hold yet, the
-    /// literal that closes its answer, then the messages.
+    /// Returns the prompt that continues from a cache that ends with turn `last`: the ids of it that the cache hasn't
+    /// read yet, the literal that closes its answer, then the messages.
     pub(crate) fn continuation(
         &self,
-        unfed: &[u32],
+        pending_ids: &[u32],
         last: TurnTag,
         messages: &[Message],
     ) -> Result<Prompt, EngineError> {
         split_last(messages)?;
         let mut prompt = Prompt::default();
-        let mut rest = unfed.to_vec();
+        let mut rest = pending_ids.to_vec();
         rest.extend(self.encode(&[Piece::Literal(self.chat_format()?.answer_end())])?);
         prompt.push(&rest, SpanKind::Assistant, Some(last));
         for message in messages {
@@ -141,7 +141,7 @@ impl PromptFormat {
         Ok(prompt)
     }
 
-    /// Spells out a prompt that was made of these.
+    /// Renders a prompt that was made of this system part and these messages as text.
     pub(crate) fn rendered(
         &self,
         prompt: Prompt,
@@ -221,7 +221,7 @@ impl PromptFormat {
     }
 }
 
-/// The last message, a user's, and the whole turns before it.
+/// Splits off the last message, which must be a user's, from the whole turns before it.
 fn split_last(messages: &[Message]) -> Result<(&Message, &[Message]), EngineError> {
     let roles = [Role::User, Role::ASSISTANT].into_iter().cycle();
     let alternate = messages.iter().zip(roles).all(|(message, role)| message.role == role);

@@ -1,4 +1,4 @@
-//! What a [`BurnEngine`](crate::BurnEngine) is started with, and the check that the cache it asks for fits the model.
+//! The settings of a [`BurnEngine`](crate::BurnEngine), and the check that the cache they ask for fits the model.
 
 use std::path::PathBuf;
 
@@ -7,10 +7,10 @@ use quant::BlockType;
 use crate::BurnEngineError;
 use crate::prompt::Defaults;
 
-/// Where the model runs.
+/// The device on which the model runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum DeviceChoice {
-    /// A hardware GPU if there is one, else the CPU. Never a software GPU.
+    /// A hardware GPU if there is one, otherwise the CPU. Never a software GPU.
     #[default]
     Auto,
     /// The CPU.
@@ -22,34 +22,37 @@ pub enum DeviceChoice {
 /// How exactly the CPU computes with a model whose weights are quantised in blocks. A GPU always computes in f32.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
-    /// As fast as the processor can: products of 8-bit activations with the weights as they are stored, or as [`Quantise`] says, if
-    /// there is a kernel for it. The default model's perplexity is within half a percent of that in f32. A matrix that isn't quantised
-    /// is f32 all the same, and so are those that share its input: queries, keys and values, or the two halves of a gated layer.
+    /// As fast as the processor can: products of 8-bit activations with the weights as they are stored, or as
+    /// [`Quantise`] makes them, if there is a kernel for them. The default model's perplexity is within half a percent
+    /// of that in f32. A matrix that isn't quantised is still f32, and so are those that share its input: queries, keys
+    /// and values, or the two halves of a gated layer.
     #[default]
     Auto,
-    /// Weights and all sums in f32, for which the default model takes 2.3 times the memory: what tests compare with.
+    /// Weights and all sums in f32, for which the default model takes 2.3 times the memory. Tests compare with it.
     F32,
 }
 
-/// What matrices become while they are loaded that can't be multiplied as they are stored: bf16, f16 and f32, 5-bit blocks, K-quants.
+/// The type to which matrices are converted while they are loaded, if they can't be multiplied as they are stored:
+/// bf16, f16 and f32, 5-bit blocks, K-quants.
 ///
-/// For the CPU with [`Precision::Auto`], and for rows of whole blocks of 32 values; everywhere else such matrices are f32. Norms are
-/// always f32, and embeddings are looked up in the file.
+/// Applies to the CPU with [`Precision::Auto`], and to rows of whole blocks of 32 values; all other such matrices are
+/// f32. Norms are always f32, and embeddings are looked up in the file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Quantise {
-    /// Whatever loses next to nothing and is fast: Q8_0.
+    /// A fast type that loses almost nothing: Q8_0.
     #[default]
     Auto,
-    /// They become f32: as exact as they are stored, in four times the memory of Q8_0, and slower by more than that.
+    /// f32: as exact as they are stored, in four times the memory of Q8_0, and slower by more than that.
     Off,
     /// 8-bit blocks: 1.06 bytes a value.
     Q8_0,
-    /// 4-bit blocks, but for the output matrix: 0.56 bytes a value, at a price in what the model knows that grows as models shrink.
+    /// 4-bit blocks, except for the output matrix: 0.56 bytes a value, at a loss of quality that is larger for smaller
+    /// models.
     Q4_0,
 }
 
 impl Quantise {
-    /// The blocks that they become; `None`: f32.
+    /// Returns the block type; `None` for f32.
     pub(crate) const fn blocks(self) -> Option<BlockType> {
         match self {
             Self::Auto | Self::Q8_0 => Some(BlockType::Q8_0),
@@ -59,16 +62,16 @@ impl Quantise {
     }
 }
 
-/// Where caches of conversations are kept on disk.
+/// The folder in which caches of conversations are kept on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoints {
-    /// A folder for them alone, of one engine at a time; made when it is needed.
+    /// A folder for the caches alone, used by one engine at a time; made when it is needed.
     pub folder: PathBuf,
-    /// Bytes that its files may take together. What was used longest ago goes first.
+    /// Bytes that its files may take together. The least recently used ones are removed first.
     pub budget_bytes: u64,
 }
 
-/// Of [`BurnEngineSettings::new`]: twelve conversations of the default model with full windows.
+/// The default memory for caches: twelve conversations of the default model with full windows.
 const KV_BUDGET_BYTES: usize = 1 << 30;
 
 /// Everything that starts a [`BurnEngine`](crate::BurnEngine).
@@ -76,32 +79,33 @@ const KV_BUDGET_BYTES: usize = 1 << 30;
 pub struct BurnEngineSettings {
     /// A GGUF file, or a Hugging Face folder.
     pub model: PathBuf,
-    /// The name that users know the model by.
+    /// The name under which users know the model.
     pub name: String,
-    /// Where it runs.
+    /// The device on which it runs.
     pub device: DeviceChoice,
-    /// How exactly it computes there.
+    /// How exactly the CPU computes.
     pub precision: Precision,
-    /// What it computes there with weights that aren't stored in blocks that can be multiplied.
+    /// The type of weights that can't be multiplied as they are stored.
     pub quantise: Quantise,
-    /// Threads of the CPU path, at least 1; `None`: one for each core.
+    /// Threads of the CPU path, at least 1; `None` for one per core.
     pub threads: Option<usize>,
-    /// Sinks and a rolling window (`true`), or a dense cache that ends at the trained context.
+    /// True for sinks and a rolling window, false for a dense cache that ends at the trained context.
     pub streaming: bool,
-    /// Attention sinks, at the least; a chat's whole system part is always one. At least 1.
+    /// The least number of attention sinks, at least 1; the whole system part of a chat is always pinned.
     pub start_size: usize,
     /// Tokens of the rolling window, at least 1.
     pub recent_size: usize,
-    /// Bytes that the keys and values of all conversations may take together. A turn begins when there is room for as much as it may
-    /// come to take, for which the caches of conversations that were used longest ago go; one alone always begins.
+    /// Bytes that the keys and values of all conversations may take together. A turn begins when there is room for the
+    /// most that it may come to take; the least recently used caches are evicted for that. A turn alone always begins.
     pub kv_budget_bytes: usize,
-    /// Where conversations go on from after a restart, or when memory no longer has their caches; `None`: nowhere. On the CPU and
-    /// with [`Precision::Auto`] only.
+    /// The folder from which conversations continue after a restart, or when memory no longer has their caches; `None`
+    /// to keep none. Used on the CPU with [`Precision::Auto`] only.
     pub checkpoints: Option<Checkpoints>,
 }
 
 impl BurnEngineSettings {
-    /// Settings for a model file with the paper's defaults: 4 sinks and a window of 2,048 tokens, on the best device.
+    /// Returns settings for a model file with the paper's defaults: 4 sinks and a window of 2,048 tokens, on the best
+    /// device.
     #[must_use]
     pub fn new(model: PathBuf, name: impl Into<String>) -> Self {
         Self {
@@ -119,7 +123,7 @@ impl BurnEngineSettings {
         }
     }
 
-    /// The cache of a conversation that asks for nothing else.
+    /// Returns the cache policy of a conversation that asks for nothing else.
     pub(crate) fn defaults(&self, context_tokens: usize) -> Defaults {
         let context_tokens = context_tokens as u64;
         let (sink_tokens, window_tokens) = if self.streaming {
@@ -135,7 +139,7 @@ impl BurnEngineSettings {
         }
     }
 
-    /// Stops a start without threads, or whose cache can't fit a model trained for `context_tokens`.
+    /// Checks that there are threads, and that the cache fits a model trained for `context_tokens`.
     pub(crate) fn check(&self, context_tokens: usize) -> Result<(), BurnEngineError> {
         if self.threads == Some(0) {
             return Err(BurnEngineError::ZeroSize { name: "threads" });
@@ -148,7 +152,7 @@ impl BurnEngineSettings {
                 return Err(BurnEngineError::ZeroSize { name });
             }
         }
-        // The token that looks takes a place too.
+        // The token that attends to them needs a position too.
         let needed_tokens = self.start_size.saturating_add(self.recent_size).saturating_add(1);
         if needed_tokens > context_tokens {
             return Err(BurnEngineError::CacheTooLarge {

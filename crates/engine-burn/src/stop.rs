@@ -1,7 +1,8 @@
 //! Finds stop strings in a text that grows byte by byte.
 //!
-//! One Knuth-Morris-Pratt automaton for each string: a byte costs the same however long the text is, and nothing depends on
-//! where a token ends. The first string to be complete wins; of those complete at the same byte, the longest.
+//! Runs one Knuth-Morris-Pratt automaton for each string: a byte costs the same however long the text is, and nothing
+//! depends on where a token ends. The first string to be complete wins; of those complete at the same byte, the
+//! longest.
 
 /// The stop strings of one answer, and how much of each the end of the text spells.
 #[derive(Debug, Clone)]
@@ -30,12 +31,12 @@ impl StopStrings {
         }
     }
 
-    /// Takes one more byte of the text; the length of the stop string that it completes, if it does.
+    /// Adds one byte of the text. Returns the length of the stop string that it completes, if any.
     pub(crate) fn push(&mut self, byte: u8) -> Option<usize> {
         self.matchers.iter_mut().filter_map(|matcher| matcher.push(byte)).max()
     }
 
-    /// Bytes at the end of the text that may turn out to begin a stop string.
+    /// Returns the number of bytes at the end of the text that may turn out to begin a stop string.
     pub(crate) fn held(&self) -> usize {
         self.matchers.iter().map(|matcher| matcher.matched).max().unwrap_or(0)
     }

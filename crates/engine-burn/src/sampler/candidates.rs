@@ -1,19 +1,19 @@
-//! The tokens that may be drawn, found without sorting the vocabulary.
+//! Finds the tokens that may be drawn, without sorting the vocabulary.
 //!
-//! Only likely tokens survive top-k and top-p. A histogram over the distance from the best token says how far down the last
-//! survivor can be; only what is above that is collected and sorted.
+//! Only likely tokens remain after top-k and top-p. A histogram over the distance from the best token shows how far
+//! below it the last remaining one can be; only tokens above that are collected and sorted.
 
 use std::cmp::Ordering;
 
 use engine::Options;
 
-/// Bins of the histogram for one nat; half a nat more than needed makes few candidates too many.
+/// Bins of the histogram per nat: up to half a nat more than needed is collected, which adds few candidates.
 const BINS_PER_NAT: f32 = 2.0;
 
-/// Bins of the histogram: 32 nats, below which a token is never drawn; the last bin takes all the rest.
+/// Bins of the histogram: 32 nats, below which a token is never drawn; the last bin has all lower ones.
 const BINS: usize = 64;
 
-/// Tokens and their weights; the weights needn't sum to 1.
+/// Tokens and their weights. The weights needn't sum to 1.
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
     tokens: Vec<Candidate>,
@@ -27,7 +27,7 @@ struct Candidate {
 }
 
 impl Candidates {
-    /// Keeps the tokens that the options leave; the highest of `logits` is 0.
+    /// Selects the tokens that the options allow. The highest of `logits` is 0.
     pub(super) fn fill(&mut self, logits: &[f32], options: &Options) -> &Self {
         let top_k = if options.top_k == 0 {
             usize::MAX
@@ -56,7 +56,7 @@ impl Candidates {
         self
     }
 
-    /// The token at the place `unit` (in [0, 1)) of all weights laid end to end.
+    /// Returns the token at the point `unit` (in [0, 1)) of the cumulative weights.
     pub(super) fn draw(&self, unit: f64) -> u32 {
         let target = unit * self.mass();
         let mut reached = 0.0;
@@ -75,7 +75,7 @@ impl Candidates {
         self.tokens.iter().map(|token| f64::from(token.weight)).sum()
     }
 
-    /// Collects in order of id all tokens within `depth` of the best.
+    /// Collects all tokens within `depth` of the best, in order of id.
     fn collect(&mut self, logits: &[f32], depth: f32) {
         self.tokens.clear();
         let deep_enough = logits.iter().zip(0_u32..).filter(|&(&logit, _)| logit >= -depth);
@@ -111,7 +111,8 @@ impl Candidates {
     }
 }
 
-/// How far below the best one must look to find tokens that weigh as much as `needed` says, given what all weigh.
+/// Returns the distance from the best token within which the tokens weigh at least `needed`, a function of the weight
+/// of all.
 fn depth_holding(logits: &[f32], weigh: impl Fn(f32) -> f64, needed: impl FnOnce(f64) -> f64) -> f32 {
     let mut bins = [0.0; BINS];
     for &logit in logits {
@@ -128,7 +129,7 @@ fn depth_holding(logits: &[f32], weigh: impl Fn(f32) -> f64, needed: impl FnOnce
     last.map_or(f32::INFINITY, |bin| (bin + 1) as f32 / BINS_PER_NAT)
 }
 
-/// Likeliest first; of equals, the lower id.
+/// Orders the likeliest first; of equals, the lower id.
 fn by_weight(a: &Candidate, b: &Candidate) -> Ordering {
     b.weight.total_cmp(&a.weight).then(a.id.cmp(&b.id))
 }

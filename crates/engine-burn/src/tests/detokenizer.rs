@@ -2,8 +2,8 @@
 
 use crate::detokenizer::{Detokenizer, Piece, Pushed};
 
-/// Pushes the tokens (token `i` has id `i`) and gives the pieces, the last one after `|` when it came only at the end, or
-/// the remainder after `#` when a stop string was met. Ids are shown by their number.
+/// Pushes the tokens (token `i` has id `i`) and shows the pieces, each as its text and its ids. What came only at the
+/// end follows a `|`; the remainder before a stop string follows a `#`.
 fn stream(tokens: &[&[u8]], stop: &[&str]) -> String {
     let stop: Vec<String> = stop.iter().map(|&string| string.to_owned()).collect();
     let mut detokenizer = Detokenizer::new(&stop);
@@ -40,13 +40,13 @@ fn text_comes_as_it_is() {
 }
 
 #[test]
-fn a_character_is_never_cut() {
+fn a_character_is_never_split() {
     check(&[b"\xF0\x9F", b"\x98", b"\x80!"], &[], "\u{1F600}![0, 1, 2] |[]");
     check(&[b"a\xC3", b"\xA9"], &[], "a\u{E9}[0, 1] |[]");
 }
 
 #[test]
-fn bytes_that_are_no_text_are_replaced_once_that_is_certain() {
+fn invalid_bytes_are_replaced_once_they_are_certainly_invalid() {
     check(&[b"\xFF", b"a"], &[], "\u{FFFD}[0] a[1] |[]");
     check(&[b"\xE2\x82", b"a"], &[], "\u{FFFD}a[0, 1] |[]");
     check(&[b"\xE2\x82"], &[], "|\u{FFFD}[0]");
@@ -58,13 +58,13 @@ fn bytes_that_are_no_text_are_replaced_once_that_is_certain() {
 }
 
 #[test]
-fn control_tokens_ride_with_the_next_text() {
+fn control_tokens_are_sent_with_the_next_text() {
     check(&[b"", b"a", b"", b"b", b""], &[], "a[0, 1] b[2, 3] |[]");
     check(&[b"", b""], &[], "|[]");
 }
 
 #[test]
-fn a_stop_string_may_lie_over_any_borders() {
+fn a_stop_string_may_cross_token_borders() {
     check(&[b"a", b"<", b"s", b">b"], &["<s>"], "a[0] []#");
     check(&[b"ab<", b"s>"], &["<s>"], "[]#ab");
     check(&[b"ab", b"c<s>d"], &["<s>"], "ab[0] []#c");
@@ -74,7 +74,7 @@ fn a_stop_string_may_lie_over_any_borders() {
 }
 
 #[test]
-fn what_only_looked_like_a_stop_string_is_text() {
+fn the_beginning_of_a_stop_string_is_text_if_the_rest_does_not_follow() {
     check(&[b"a", b"<", b"s", b"x"], &["<s>"], "a[0] <sx[1, 2, 3] |[]");
     check(&[b"aa", b"a", b"b"], &["aab"], "[]#a");
     check(&[b"<", b"s"], &["<s>"], "|<s[0, 1]");
@@ -82,20 +82,20 @@ fn what_only_looked_like_a_stop_string_is_text() {
 }
 
 #[test]
-fn of_several_the_first_complete_one_wins_and_then_the_longest() {
+fn the_first_complete_stop_string_wins_and_then_the_longest() {
     check(&[b"abcd"], &["bcd", "bc"], "[]#a");
     check(&[b"xabc"], &["c", "abc", "bc"], "[]#x");
     check(&[b"abcd"], &["abcd", "bc"], "[]#a");
 }
 
-/// Against the plain way: the earliest end of any stop string in the whole text.
+/// Compares with a naive search: the earliest end of any stop string in the whole text.
 #[test]
 fn stop_strings_agree_with_a_search_of_the_whole_text() {
     let stops = ["aab", "abab", "ba", "\u{E9}a"];
     for case in 0..2_000_u32 {
         let letters = ["a", "b", "\u{E9}"];
         let text: String = (0..8)
-            .map(|place| letters[(case / 3_u32.pow(place % 7) + place) as usize % 3])
+            .map(|idx| letters[(case / 3_u32.pow(idx % 7) + idx) as usize % 3])
             .collect();
         let used = &stops[(case % 4) as usize..];
         let ends = used
@@ -108,7 +108,7 @@ fn stop_strings_agree_with_a_search_of_the_whole_text() {
     }
 }
 
-/// All text that is let through.
+/// Returns all text that is released.
 fn plain_text(tokens: &[&[u8]], stop: &[&str]) -> String {
     let stop: Vec<String> = stop.iter().map(|&string| string.to_owned()).collect();
     let mut detokenizer = Detokenizer::new(&stop);

@@ -1,4 +1,4 @@
-//! The engine as its callers see it, with the toy model.
+//! Tests of the engine through its public interface, with the toy model.
 
 mod budget;
 mod cancel;
@@ -23,7 +23,7 @@ use engine::{
 use crate::engine::Tuning;
 use crate::{BurnEngine, BurnEngineSettings, DeviceChoice};
 
-/// Sinks and window that the toy outgrows within a few turns.
+/// Sinks and a window that the toy outgrows within a few turns.
 const SINKS: usize = 4;
 const WINDOW: usize = 128;
 
@@ -48,16 +48,16 @@ fn start_tuned(tuning: Tuning) -> BurnEngine {
     BurnEngine::start_worker(settings(), tuning).expect("the toy model is there")
 }
 
-/// What a test does in the middle of an answer.
+/// A test's action in the middle of an answer.
 type Action = Box<dyn FnOnce() + Send>;
 
-/// An engine that, right before step `step_idx` of the conversation `c`, does what is sent to it. It waits for that before
-/// the first step, so that no test depends on who is faster.
+/// Starts an engine that runs the action sent to it right before step `step_idx` of the conversation `c`. It waits for
+/// the action before the first step, so that no test depends on which thread is faster.
 fn start_with_action_at(step_idx: usize) -> (BurnEngine, SyncSender<Action>) {
     start_with_action_at_within(step_idx, settings().kv_budget_bytes)
 }
 
-/// The same, where caches may take so many bytes.
+/// Does the same with a budget for caches.
 fn start_with_action_at_within(step_idx: usize, kv_budget_bytes: usize) -> (BurnEngine, SyncSender<Action>) {
     let (sender, receiver): (SyncSender<Action>, Receiver<Action>) = sync_channel(1);
     let mut step = 0;
@@ -104,7 +104,7 @@ fn assistant(tag: u64, ids: &[u32]) -> Message {
     }
 }
 
-/// Sampled, so that answers differ by seed, and short.
+/// Options with which answers are sampled, so that they differ by seed, and short.
 fn options() -> Options {
     Options {
         temperature: 1.0,
@@ -113,7 +113,7 @@ fn options() -> Options {
     }
 }
 
-/// A request whose seed is its turn's tag.
+/// Makes a request whose seed is its turn's tag.
 fn request(conversation: &str, continues_from: Option<u64>, messages: Vec<Message>) -> Request {
     let seed = messages.last().map_or(0, |message| message.tag.0);
     Request {
@@ -127,7 +127,7 @@ fn request(conversation: &str, continues_from: Option<u64>, messages: Vec<Messag
     }
 }
 
-/// A whole answer.
+/// An answer that was read to its end.
 #[derive(Debug)]
 struct Answer {
     started: Started,
@@ -142,7 +142,7 @@ impl Answer {
     }
 }
 
-/// Tokens of the whole prompt, read or not.
+/// Returns the tokens of the whole prompt, cached or not.
 fn tokens(started: &Started) -> u64 {
     started.prompt_tokens + started.cached_tokens
 }
@@ -157,7 +157,7 @@ fn fails(engine: &BurnEngine, request: Request) -> EngineError {
     read(engine.generate(request).expect("the engine accepts it")).expect_err("the answer fails")
 }
 
-/// Reads an answer to its end, and checks whatever holds for every answer.
+/// Reads an answer to its end, and checks what holds for every answer.
 #[track_caller]
 fn read(mut generation: Generation) -> Result<Answer, EngineError> {
     let mut first = generation.blocking_next();
@@ -209,7 +209,7 @@ fn read(mut generation: Generation) -> Result<Answer, EngineError> {
     })
 }
 
-/// The ids of the answers so far, as messages.
+/// Returns these turns as messages, with the ids of their answers.
 fn history(turns: &[(&str, &Answer)]) -> Vec<Message> {
     let pairs = (1..)
         .zip(turns)

@@ -1,11 +1,11 @@
-//! The sampler against a version that sorts everything and spells every formula out.
+//! The sampler against a naive version that sorts all tokens and computes every formula as it is defined.
 
 use engine::Options;
 
 use crate::SampleError;
 use crate::sampler::{Draw, Sampler};
 
-/// Logits like a model's, by a small linear congruential generator: most far below the best.
+/// Returns logits like a model's, from a small linear congruential generator: most are far below the best.
 fn logits(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed;
     let next = |_| {
@@ -19,7 +19,8 @@ fn logits(count: usize, seed: u64) -> Vec<f32> {
     (0..count).map(next).collect()
 }
 
-/// All tokens that may be drawn and their probabilities, in the order of the draw, by the plain formulas.
+/// Returns all tokens that may be drawn and their probabilities, in the order of the draw, by the formulas as they are
+/// defined.
 fn naive(logits: &[f32], options: &Options, recent: &[u32]) -> Vec<(u32, f64)> {
     let mut scaled: Vec<(u32, f64)> = (0_u32..).zip(logits.iter().map(|&logit| f64::from(logit))).collect();
     for (id, logit) in &mut scaled {
@@ -176,7 +177,7 @@ fn a_tiny_temperature_is_greedy_and_not_infinite() {
 }
 
 #[test]
-fn logits_that_are_no_numbers_are_named() {
+fn logits_that_are_not_numbers_are_errors_with_their_id() {
     let mut sampler = Sampler::default();
     let draw = Draw { seed: 0, token_idx: 0 };
     let sample = |sampler: &mut Sampler, logits: &[f32]| sampler.sample(&mut logits.to_vec(), &plain(), &[], draw);
@@ -206,7 +207,7 @@ fn draws_are_spread_and_depend_on_seed_and_index_alone() {
     for seed in [0, 1, 2, u64::MAX] {
         assert!((mean(seed) - 0.5).abs() < 0.05, "seed {seed}: {}", mean(seed));
     }
-    // The stored turns of a conversation are replayed with these: the hash must never change.
+    // The stored turns of a conversation are replayed with these draws: the hash must never change.
     expect_test::expect![[r#"
         [
             0.5243459416779314,

@@ -1,16 +1,16 @@
-//! Answers that are cut off: gracefully, or by a reader that goes away.
+//! Answers that are cut off: cancelled, or dropped by their reader.
 
 use engine::{Engine, FinishReason, TurnTag};
 
 use super::{Answer, ask, history, read, request, start, start_with_action_at, user};
 use crate::{BurnEngine, MAX_CHUNK, REWIND_TOKENS};
 
-/// A message of at least `tokens` tokens; the toy merges none of it.
+/// Makes a message of at least `tokens` tokens; the toy's tokenizer merges none of it.
 fn text_of(tokens: usize) -> String {
     "QX".repeat(tokens.div_ceil(2))
 }
 
-/// A first turn that is cancelled right before its step `step_idx`.
+/// Runs a first turn that is cancelled right before its step `step_idx`.
 fn cancelled_at(step_idx: usize, text: &str) -> (BurnEngine, Answer) {
     let (engine, actions) = start_with_action_at(step_idx);
     let generation = engine
@@ -19,7 +19,7 @@ fn cancelled_at(step_idx: usize, text: &str) -> (BurnEngine, Answer) {
     let canceller = generation.canceller();
     actions
         .send(Box::new(move || canceller.cancel()))
-        .expect("the worker waits for it");
+        .expect("the scheduler waits for it");
     let answer = read(generation).expect("a cancelled answer ends well");
     assert_eq!(answer.finished.reason, FinishReason::Cancelled);
     assert_eq!(engine.cached_through("c"), Some(TurnTag(1)));
@@ -38,7 +38,7 @@ fn a_cancelled_prompt_is_read_with_the_next_one() {
         let left_tokens = first.started.prompt_tokens - read_tokens;
         second_answers.push((second.started.prompt_tokens - left_tokens, second.text));
     }
-    // However much of the first prompt was read when, the stream is the same.
+    // However much of the first prompt was read, the stream is the same.
     assert!(
         second_answers.iter().all(|answer| *answer == second_answers[0]),
         "{second_answers:?}"
@@ -62,7 +62,7 @@ fn a_cancelled_answer_keeps_what_was_generated() {
 }
 
 #[test]
-fn a_prompt_that_is_read_late_is_penalized_once() {
+fn a_prompt_that_is_read_with_the_next_one_is_penalized_once() {
     for seed in 0..8 {
         let (engine, actions) = start_with_action_at(FIRST_STEPS);
         let first = engine
@@ -74,7 +74,7 @@ fn a_prompt_that_is_read_late_is_penalized_once() {
         let canceller = second.canceller();
         actions
             .send(Box::new(move || canceller.cancel()))
-            .expect("the worker waits for it");
+            .expect("the scheduler waits for it");
         let first = read(first).expect("it ends well");
         let second = read(second).expect("a cancelled answer ends well");
         assert_eq!(
@@ -102,13 +102,13 @@ fn dropped_at(step_idx: usize, text: &str) -> (BurnEngine, Answer) {
     let (dropper, dropped) = std::sync::mpsc::sync_channel(1);
     actions
         .send(Box::new(move || drop(dropped.recv())))
-        .expect("the worker waits for it");
+        .expect("the scheduler waits for it");
     let first = read(first).expect("the first turn is left alone");
     let second = engine
         .generate(request("c", Some(1), vec![user(2, text)]))
         .expect("not busy");
     dropper.send(second).expect("the action waits for it");
-    // Once another answer that came later is complete, the worker has noticed.
+    // Once a later answer is complete, the scheduler has noticed.
     ask(&engine, request("other", None, vec![user(1, "Hello")]));
     (engine, first)
 }
@@ -117,7 +117,7 @@ fn dropped_at(step_idx: usize, text: &str) -> (BurnEngine, Answer) {
 const FIRST_STEPS: usize = 24;
 
 #[test]
-fn a_dropped_turn_never_happened() {
+fn a_dropped_turn_is_undone() {
     let undisturbed = start();
     ask(&undisturbed, request("c", None, vec![user(1, "Hello")]));
     let expected = ask(&undisturbed, request("c", Some(1), vec![user(2, "go on")]));
@@ -134,7 +134,7 @@ fn a_dropped_turn_never_happened() {
 }
 
 #[test]
-fn a_dropped_turn_that_overwrote_too_much_takes_the_cache_along() {
+fn a_dropped_turn_that_overwrote_too_much_loses_the_cache() {
     // Even in the shortest chunks, this many steps read more than the ring can take back.
     let (engine, first) = dropped_at(16, &text_of(REWIND_TOKENS + 4 * MAX_CHUNK));
     assert_eq!(engine.cached_through("c"), None);
@@ -151,7 +151,7 @@ fn a_dropped_first_turn_leaves_nothing() {
         .expect("not busy");
     actions
         .send(Box::new(move || drop(generation)))
-        .expect("the worker waits for it");
+        .expect("the scheduler waits for it");
     ask(&engine, request("other", None, vec![user(1, "Hello")]));
     assert_eq!(engine.cached_through("c"), None);
 }

@@ -1,4 +1,4 @@
-//! A turn that goes on from the cache is the same as one whose whole history is rendered afresh.
+//! A turn that continues from the cache is the same as one whose whole history is rendered.
 
 use engine::{Engine, EngineError, FinishReason, Options, TurnTag};
 
@@ -8,7 +8,7 @@ use crate::BurnEngine;
 const FIRST: &str = "Hello there";
 const SECOND: &str = "and the other one?";
 
-/// Two turns of which the second continues from the first, against the same as a new conversation.
+/// Checks a second turn that continues from the first against the same two turns in a new conversation.
 #[track_caller]
 fn check(engine: &BurnEngine, first: &Answer, conversation: &str) {
     assert_eq!(engine.cached_through(conversation), Some(TurnTag(1)));
@@ -29,7 +29,7 @@ fn first_turn(engine: &BurnEngine, options: Options, seed: u64) -> Answer {
 }
 
 #[test]
-fn after_an_answer_that_was_long() {
+fn after_an_answer_of_the_longest_length() {
     let engine = start();
     let first = first_turn(&engine, options(), 1);
     assert_eq!((first.finished.reason, first.ids().len()), (FinishReason::Length, 24));
@@ -50,7 +50,7 @@ fn after_an_answer_of_one_token() {
     check(&engine, &first, "c");
 }
 
-/// For many seeds: stops the answer in the middle of one of its tokens, and where two tokens meet.
+/// Stops answers of many seeds in the middle of a token, and where two tokens meet.
 #[test]
 fn after_stop_strings_within_tokens_and_over_their_borders() {
     let engine = start();
@@ -85,7 +85,7 @@ fn after_stop_strings_within_tokens_and_over_their_borders() {
 }
 
 #[test]
-fn held_text_belongs_to_an_answer_that_ends_otherwise() {
+fn held_text_belongs_to_an_answer_that_ends_without_its_stop_string() {
     let engine = start();
     let whole = first_turn(&engine, options(), 3);
     let last = whole.text.chars().next_back().expect("the answer has text");

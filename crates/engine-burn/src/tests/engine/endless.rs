@@ -1,4 +1,4 @@
-//! Conversations that outgrow their window, and the epochs that start when one can't go on.
+//! Conversations that outgrow their window, and epochs that begin when one can't continue.
 
 use engine::{Engine, EngineError, FinishReason, Options, TurnTag};
 use kv_cache::SinkWindow;
@@ -6,11 +6,11 @@ use kv_cache::SinkWindow;
 use super::{SINKS, WINDOW, ask, assistant, fails, options, request, start, tokens, user};
 use crate::BurnEngine;
 
-/// An answer of the toy that any test may put into a history: its ids spell `ok`.
+/// The ids of an answer that any test may put into a history. They spell `ok`.
 const OK: [u32; 2] = [b'o' as u32 + 3, b'k' as u32 + 3];
 
 #[test]
-fn what_leaves_is_counted_to_the_token() {
+fn evicted_tokens_are_counted_exactly() {
     let engine = start();
     let system_tokens = rendered_tokens(&engine, "x", 0);
     let sink_window = SinkWindow::new(system_tokens.max(SINKS as u64), WINDOW as u64);
@@ -26,11 +26,12 @@ fn what_leaves_is_counted_to_the_token() {
             answer.started.cached_tokens,
             stream_tokens - sink_window.evicted(stream_tokens)
         );
-        // The last turn ends with what closes its answer, `<|im_end|>` and a line break, before this turn's question.
+        // The last turn ends with the literal that closes its answer, `<|im_end|>` and a line break, before this turn's
+        // question.
         let question_tokens = rendered_tokens(&engine, &text, 1);
         let end = stream_tokens + answer.started.prompt_tokens - question_tokens;
         ends.extend((tag > 1).then(|| (end, TurnTag(tag - 1))));
-        // A last token that was chosen is not read before the next turn; one that ends the answer is not part of it.
+        // The last token of an answer is not read before the next turn; a stop token is not part of the answer.
         let usage = answer.finished.usage;
         let read_tokens = usage.completion_tokens - u64::from(answer.finished.reason == FinishReason::Length);
         stream_tokens += usage.prompt_tokens + read_tokens.min(answer.ids().len() as u64);
@@ -56,7 +57,7 @@ fn what_leaves_is_counted_to_the_token() {
     );
 }
 
-/// Tokens of a part of a first turn's prompt: 0 is the system part, 1 the user's.
+/// Returns the tokens of a part of a first turn's prompt: 0 is the system part, 1 the user's message.
 fn rendered_tokens(engine: &BurnEngine, text: &str, part: usize) -> u64 {
     let rendered = engine
         .render(&request("c", None, vec![user(1, text)]))
@@ -96,7 +97,7 @@ fn turns_among_the_sinks_never_leave() {
         let mut next = request("c", (tag > 1).then(|| tag - 1), vec![user(tag, "Hello")]);
         next.options.sink_tokens = Some(160);
         let answer = ask(&engine, next);
-        // A little too many: the last token of an answer that was long is in the next prompt again.
+        // A little too many: the last token of an answer of the longest length is in the next prompt again.
         read_tokens += answer.started.prompt_tokens + answer.ids().len() as u64;
         if read_tokens < 150 {
             pinned = TurnTag(tag);
@@ -110,7 +111,7 @@ fn turns_among_the_sinks_never_leave() {
 #[test]
 fn a_prompt_as_long_as_the_window_fits_and_one_token_more_rolls_one_out() {
     let engine = start();
-    // A byte of the toy's text is a token: the shortest message, and what the window leaves for it.
+    // A byte of the toy's text is a token.
     let of = |len: usize| {
         let mut next = request("c", None, vec![user(1, &"Q".repeat(len))]);
         // The token that is chosen last is not read.

@@ -1,4 +1,4 @@
-//! What is refused, and how dense caches end.
+//! Settings and requests that are refused, and dense caches at their end.
 
 use engine::{Engine, EngineError, FinishReason, Role, Tool};
 
@@ -15,7 +15,7 @@ fn check_start(change: impl FnOnce(&mut BurnEngineSettings), expected: &str) {
 }
 
 #[test]
-fn a_start_that_can_t_work_names_the_reason() {
+fn invalid_settings_are_refused_with_a_reason() {
     check_start(
         |settings| settings.model = fixture("no-such-model.gguf"),
         "no-such-model.gguf",
@@ -46,7 +46,7 @@ fn check_invalid(change: impl FnOnce(&mut engine::Request), expected: &str) {
 }
 
 #[test]
-fn requests_that_make_no_sense_are_named() {
+fn invalid_requests_are_refused_with_a_reason() {
     check_invalid(|request| request.messages.clear(), "needs a message");
     check_invalid(|request| request.messages[2].role = Role::ASSISTANT, "in turn");
     check_invalid(|request| drop(request.messages.remove(0)), "in turn");
@@ -54,7 +54,7 @@ fn requests_that_make_no_sense_are_named() {
 }
 
 #[test]
-fn tools_are_refused_by_name() {
+fn tools_are_refused_with_the_name_of_the_model() {
     let engine = start();
     let mut request = request("c", None, vec![user(1, "one")]);
     request.tools.push(Tool {
@@ -80,7 +80,7 @@ fn a_dense_cache_ends_at_the_trained_context() {
     first.options.max_new_tokens = 8_000;
     let first = ask(&engine, first);
     assert_eq!(first.finished.reason, FinishReason::Length);
-    // Every place is taken, and the last token is chosen without one.
+    // Every position is taken, and the last token is chosen without being read.
     assert_eq!(
         first.started.prompt_tokens + first.finished.usage.completion_tokens,
         513
@@ -103,7 +103,7 @@ fn a_dense_cache_ends_at_the_trained_context() {
 
 #[test]
 fn an_endless_engine_stops_at_no_token() {
-    /// What the toy ends its answers with.
+    /// The token with which the toy ends its answers.
     const STOP_ID: u32 = 2;
     let engine = crate::eval::bench::start_endless(settings()).expect("the toy model is there");
     let mut stops = 0;

@@ -1,4 +1,4 @@
-//! Several conversations at once, readers that don't read, and steps that panic.
+//! Several conversations at once, slow readers, and steps that panic.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use engine::{Engine, EngineError, EngineEvent, Readiness, TurnTag};
 
 use super::{ask, fails, read, request, start, start_tuned, start_with_action_at, user};
 use crate::engine::Tuning;
-use crate::worker::{MAX_RUNNING, MAX_WAITING};
+use crate::scheduler::{MAX_RUNNING, MAX_WAITING};
 
 #[test]
 fn conversations_side_by_side_don_t_mix() {
@@ -28,7 +28,7 @@ fn conversations_side_by_side_don_t_mix() {
 }
 
 #[test]
-fn turns_of_one_conversation_wait_for_each_other() {
+fn turns_of_one_conversation_run_one_after_the_other() {
     let engine = start();
     let first = engine
         .generate(request("c", None, vec![user(1, "one")]))
@@ -50,7 +50,7 @@ fn turns_of_one_conversation_wait_for_each_other() {
 }
 
 #[test]
-fn a_reader_that_does_not_read_delays_nobody() {
+fn a_slow_reader_delays_no_other() {
     let expected = ask(&start(), request("slow", None, vec![user(1, "Hello")]));
     let engine = start_tuned(Tuning {
         channel_events: 1,
@@ -71,18 +71,18 @@ fn a_reader_that_does_not_read_delays_nobody() {
 }
 
 #[test]
-fn a_panic_harms_its_own_turn_alone() {
+fn a_panic_ends_only_its_own_turn() {
     let (engine, actions) = start_with_action_at(4);
     let other = engine
         .generate(request("other", None, vec![user(1, "Hello")]))
         .expect("not busy");
-    let harmed = engine
+    let failing = engine
         .generate(request("c", None, vec![user(1, "Hello")]))
         .expect("not busy");
     actions
         .send(Box::new(|| panic!("on purpose")))
-        .expect("the worker waits for it");
-    let error = read(harmed).expect_err("its step panicked");
+        .expect("the scheduler waits for it");
+    let error = read(failing).expect_err("its step panicked");
     assert_eq!(
         error,
         EngineError::Internal {
@@ -103,7 +103,7 @@ fn a_panic_harms_its_own_turn_alone() {
 }
 
 #[test]
-fn what_breaks_a_step_of_several_turns_ends_the_turn_that_it_is_wrong_with() {
+fn an_error_in_a_step_of_several_turns_ends_only_the_turn_with_the_error() {
     let alone = ask(&start(), request("other", None, vec![user(1, "Hello")]));
     let (mut steps, together) = (0, Arc::new(AtomicUsize::new(0)));
     let most = Arc::clone(&together);
@@ -120,8 +120,8 @@ fn what_breaks_a_step_of_several_turns_ends_the_turn_that_it_is_wrong_with() {
             .generate(request(name, None, vec![user(1, "Hello")]))
             .expect("not busy")
     };
-    let (harmed, other) = (turn("c"), turn("other"));
-    let error = read(harmed).expect_err("its steps panic");
+    let (failing, other) = (turn("c"), turn("other"));
+    let error = read(failing).expect_err("its steps panic");
     let EngineError::Internal { reason } = error else {
         panic!("{error:?}")
     };
@@ -131,26 +131,26 @@ fn what_breaks_a_step_of_several_turns_ends_the_turn_that_it_is_wrong_with() {
 }
 
 #[test]
-fn who_waits_in_a_full_house_is_told_how_many_are_ahead() {
+fn waiting_requests_learn_how_many_are_ahead() {
     let (engine, actions) = start_with_action_at(0);
     let mut turn = |name: &str| {
         let request = request(name, None, vec![user(1, "Hello")]);
         engine.generate(request).expect("not busy")
     };
-    // The worker is held before the first one's first step, until all of them are there.
+    // The scheduler is held before the first one's first step, until all requests are queued.
     let running: Vec<_> = std::iter::once("c".to_owned())
         .chain((1..MAX_RUNNING).map(|n| format!("running {n}")))
         .map(|name| turn(&name))
         .collect();
     let waiting = ["first", "second"].map(&mut turn);
-    actions.send(Box::new(|| {})).expect("the worker waits for it");
+    actions.send(Box::new(|| {})).expect("the scheduler waits for it");
     for (idx, mut generation) in waiting.into_iter().enumerate() {
-        let mut told = Vec::new();
+        let mut positions = Vec::new();
         while let Some(EngineEvent::Queued { ahead }) = generation.blocking_next() {
-            told.push(ahead);
+            positions.push(ahead);
         }
-        assert_eq!(told[0], MAX_RUNNING + idx, "{told:?}");
-        assert!(told.is_sorted_by(|before, after| before > after), "{told:?}");
+        assert_eq!(positions[0], MAX_RUNNING + idx, "{positions:?}");
+        assert!(positions.is_sorted_by(|before, after| before > after), "{positions:?}");
     }
     for generation in running {
         read(generation).expect("it ends well");
@@ -160,7 +160,8 @@ fn who_waits_in_a_full_house_is_told_how_many_are_ahead() {
 #[test]
 fn too_many_waiting_requests_are_refused() {
     let (engine, actions) = start_with_action_at(0);
-    // The first may run already, held before its first step; all others are of the same conversation and wait for it.
+    // The first may be running already, held before its first step; all others are of the same conversation and wait
+    // for it.
     let mut accepted = Vec::new();
     let refused = loop {
         match engine.generate(request("c", None, vec![user(1, "Hello")])) {
@@ -170,7 +171,7 @@ fn too_many_waiting_requests_are_refused() {
     };
     assert_eq!(refused, EngineError::Busy { waiting: MAX_WAITING });
     assert!((MAX_WAITING..=MAX_WAITING + 1).contains(&accepted.len()));
-    // Requests whose readers are gone make room, while the worker is held as well.
+    // Requests whose readers are gone are dropped from the queue, even while the scheduler is held.
     let first = accepted.remove(0);
     drop(accepted);
     let after = engine.generate(request("c", None, vec![user(1, "Hello")]));
@@ -190,9 +191,9 @@ fn a_conversation_that_is_forgotten_while_it_runs_is_not_kept() {
     let (reached, reaching) = std::sync::mpsc::sync_channel(1);
     let action = move || {
         reached.send(()).expect("the test waits for it");
-        resumed.recv().expect_err("the test only lets go");
+        resumed.recv().expect_err("the test only drops its end");
     };
-    actions.send(Box::new(action)).expect("the worker waits for it");
+    actions.send(Box::new(action)).expect("the scheduler waits for it");
     reaching.recv().expect("the step is reached");
     engine.forget("c");
     drop(resume);

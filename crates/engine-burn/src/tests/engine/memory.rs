@@ -1,4 +1,4 @@
-//! What a conversation takes, turn after turn, without the thread around it.
+//! The memory of a conversation, turn after turn, without the scheduler's thread.
 
 use std::slice;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use model_files::ModelFiles;
 
 use super::{WINDOW, request, settings, user};
 use crate::prompt::PromptFormat;
-use crate::worker::{Delivery, Job, ModelRunner, Place, Shared, Shelf, Step, Turn};
+use crate::scheduler::{Admission, Batch, CachePool, Delivery, ModelRunner, QueuedRequest, Sequence, Shared};
 use crate::{ComputeDevice, DeviceChoice, LlamaModel, MAX_CHUNK, Precision, Quantise, REWIND_TOKENS};
 
-pub(super) fn machine() -> ModelRunner {
+pub(super) fn runner() -> ModelRunner {
     let settings = settings();
     let files = Arc::new(ModelFiles::open(&settings.model).expect("the toy is part of the repository"));
     let device = ComputeDevice::open(DeviceChoice::Cpu, Precision::Auto, Some(1)).expect("the CPU is there");
@@ -20,35 +20,36 @@ pub(super) fn machine() -> ModelRunner {
     ModelRunner::new(model, Arc::new(PromptFormat::new(files, settings.name)), defaults)
 }
 
-/// Runs a turn to its end and gives its conversation back to the shelf; the bytes of its cache.
-fn run(tag: u64, machine: &mut ModelRunner, shelf: &mut Shelf) -> usize {
+/// Runs a turn to its end and returns its conversation to the pool. Returns the bytes of its cache.
+fn run(tag: u64, runner: &mut ModelRunner, pool: &mut CachePool) -> usize {
     let mut request = request("c", (tag > 1).then(|| tag - 1), vec![user(tag, "Hello there")]);
     request.options.max_new_tokens = 200;
     // Every event fits, so that nothing has to be read.
     let (emitter, _generation) = channel(512);
-    let place = Place::find(&request, machine, shelf, &[]).expect("the cache is there");
-    let mut turn = Turn::new(Job::new(request, emitter), place, machine, 0);
-    let most_bytes = turn.most_cache_bytes();
+    let admission = Admission::find(&request, runner, pool, &[]).expect("the cache is there");
+    let mut sequence = Sequence::new(QueuedRequest::new(request, emitter), admission, runner, 0);
+    let max_bytes = sequence.max_cache_bytes();
     let shared = Shared::new();
-    while turn.deliver(&shared) == Delivery::Sent {
+    while sequence.deliver(&shared) == Delivery::Sent {
         assert!(
-            Step::plan(slice::from_mut(&mut turn), 0, MAX_CHUNK).take(machine),
+            Batch::schedule(slice::from_mut(&mut sequence), 0, MAX_CHUNK).run(runner),
             "there is more to read"
         );
     }
     assert_eq!(shared.cached_through("c"), Some(TurnTag(tag)));
-    let conversation = turn.into_conversation().expect("nothing went wrong");
+    let conversation = sequence.into_conversation().expect("nothing went wrong");
     let bytes = conversation.cache.bytes();
-    assert!(bytes <= most_bytes, "{bytes} and not {most_bytes} at the most");
-    assert_eq!(shelf.put("c", conversation), Vec::<String>::new());
+    assert!(bytes <= max_bytes, "{bytes} and not {max_bytes} at the most");
+    assert_eq!(pool.put("c", conversation), Vec::<String>::new());
     bytes
 }
 
 #[test]
 fn a_conversation_stops_growing() {
-    let (mut machine, mut shelf) = (machine(), Shelf::default());
-    let bytes: Vec<usize> = (1..=30).map(|tag| run(tag, &mut machine, &mut shelf)).collect();
-    // Some 200 tokens a turn: the ring, which holds window, longest chunk and what can be taken back, is whole by then.
+    let (mut runner, mut pool) = (runner(), CachePool::default());
+    let bytes: Vec<usize> = (1..=30).map(|tag| run(tag, &mut runner, &mut pool)).collect();
+    // About 200 tokens a turn: the ring, which holds the window, the longest chunk and what can be rewound, is full by
+    // then.
     let ring_tokens = WINDOW + MAX_CHUNK + REWIND_TOKENS;
     let full = ring_tokens / 150;
     assert!(bytes[0] < bytes[full], "{bytes:?}");

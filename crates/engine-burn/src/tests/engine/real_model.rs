@@ -6,7 +6,7 @@ use super::{ask, fixture, request, user};
 use crate::{BurnEngine, BurnEngineSettings, DeviceChoice};
 
 #[test]
-fn it_returns_a_greeting_and_then_answers_a_question() {
+fn it_returns_a_greeting_and_answers_a_question() {
     let model = fixture("models/smollm2-135m-instruct.gguf");
     assert!(
         model.exists(),
@@ -34,7 +34,7 @@ fn it_returns_a_greeting_and_then_answers_a_question() {
     (second.continues_from, second.messages) = (Some(TurnTag(1)), vec![user(2, "What is the capital of France?")]);
     let answer = ask(&engine, second);
     assert!(answer.text.contains("Paris"), "{:?}", answer.text);
-    // The question, what closes the first answer before it, and nothing else.
+    // The literal that closes the first answer, the question, and nothing else.
     assert!(answer.started.prompt_tokens < 25, "{:?}", answer.started);
     let before = greeting.started.prompt_tokens + greeting.finished.usage.completion_tokens;
     assert_eq!(answer.started.cached_tokens, before);

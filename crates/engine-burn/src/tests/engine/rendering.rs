@@ -5,7 +5,7 @@ use engine::{Engine, SpanKind, TurnTag};
 use super::{ask, assistant, request, start, user};
 
 #[test]
-fn a_rendered_prompt_is_what_the_model_reads() {
+fn a_rendered_prompt_has_the_ids_that_the_model_reads() {
     let engine = start();
     let request = request(
         "c",
@@ -34,7 +34,7 @@ fn a_rendered_prompt_is_what_the_model_reads() {
 }
 
 #[test]
-fn special_tokens_in_what_people_write_are_text() {
+fn special_tokens_in_messages_are_text() {
     let engine = start();
     let control_tokens = |text: &str| {
         let mut request = request("c", None, vec![user(1, text)]);
@@ -50,7 +50,7 @@ fn special_tokens_in_what_people_write_are_text() {
 }
 
 #[test]
-fn a_continued_prompt_is_rendered_alone() {
+fn a_continued_prompt_is_rendered_without_its_history() {
     let engine = start();
     let rendered = engine
         .render(&request("c", Some(1), vec![user(2, "Bye")]))

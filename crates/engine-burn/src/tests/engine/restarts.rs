@@ -1,7 +1,7 @@
-//! Conversations go on after a restart as if there had been none, and whatever happens to their files costs no more than time.
+//! Conversations that continue after a restart with the same bits, and damaged files, which cost only time.
 
+mod budget;
 mod damage;
-mod room;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ use super::{Answer, ask, fails, fixture, history, request, settings, user};
 use crate::engine::Tuning;
 use crate::{BurnEngine, BurnEngineSettings, Checkpoints, Precision};
 
-/// Room for whatever a test writes.
+/// A budget with room for all that a test writes.
 const ROOMY: u64 = 1 << 30;
 
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder can be made")
 }
 
-/// The quantised toy with caches in a folder.
+/// Returns settings for the quantised toy with caches in a folder.
 fn settings_in(folder: &Path, budget_bytes: u64) -> BurnEngineSettings {
     let mut settings = settings();
     settings.model = fixture("fixtures/models/toy-llama-q4_1.gguf");
@@ -32,7 +32,7 @@ fn settings_in(folder: &Path, budget_bytes: u64) -> BurnEngineSettings {
     settings
 }
 
-/// Answers end by their length alone, so that every turn is long.
+/// Starts an engine whose answers end by their length alone, so that every turn is long.
 fn start_tuned(settings: BurnEngineSettings, tuning: Tuning) -> BurnEngine {
     let never_stops = true;
     let tuning = Tuning { never_stops, ..tuning };
@@ -43,14 +43,14 @@ fn start_in(folder: &Path) -> BurnEngine {
     start_tuned(settings_in(folder, ROOMY), Tuning::default())
 }
 
-/// Memory keeps no conversation but the newest.
+/// Starts an engine that keeps only the newest conversation in memory.
 fn start_forgetful_in(folder: &Path, budget_bytes: u64) -> BurnEngine {
     let mut settings = settings_in(folder, budget_bytes);
     settings.kv_budget_bytes = 1;
     start_tuned(settings, Tuning::default())
 }
 
-/// A turn can't get ahead of its reader.
+/// Starts an engine whose turns can't get ahead of their readers.
 fn start_waiting_in(folder: &Path) -> BurnEngine {
     let tuning = Tuning {
         channel_events: 1,
@@ -59,7 +59,7 @@ fn start_waiting_in(folder: &Path) -> BurnEngine {
     start_tuned(settings_in(folder, ROOMY), tuning)
 }
 
-/// A turn of 40 tokens and more.
+/// Runs a turn of more than 40 tokens.
 fn turn(engine: &BurnEngine, conversation: &str, tag: u64) -> Answer {
     turn_of(engine, conversation, tag, 40)
 }
@@ -71,7 +71,7 @@ fn turn_of(engine: &BurnEngine, conversation: &str, tag: u64, tokens: u32) -> An
     ask(engine, request)
 }
 
-/// What must be the same: everything but times.
+/// Checks that two answers are the same in everything but times.
 #[track_caller]
 fn check_same(got: &Answer, expected: &Answer) {
     assert_eq!(got.ids(), expected.ids());
@@ -81,7 +81,7 @@ fn check_same(got: &Answer, expected: &Answer) {
     assert_eq!(got.finished.usage, expected.finished.usage);
 }
 
-/// The files of conversations in a folder.
+/// Returns the files in a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let Ok(files) = fs::read_dir(folder) else {
         return Vec::new();
@@ -103,7 +103,7 @@ fn only_file(folder: &Path) -> PathBuf {
 fn restarts_between_turns_change_no_bit_while_the_window_is_outgrown() {
     let (steady_folders, folder) = ([folder(), folder(), folder()], folder());
     let names = ["one", "two", "a name / of .. a user \u{1F980}"];
-    // One for each: otherwise conversations would have their system part from each other, and count it as cached.
+    // One for each: otherwise conversations would copy the system part from each other, and count it as cached.
     let steady = steady_folders.each_ref().map(|folder| start_in(folder.path()));
     for tag in 1..=5 {
         for (name, steady) in names.into_iter().zip(&steady) {
@@ -120,7 +120,7 @@ fn restarts_between_turns_change_no_bit_while_the_window_is_outgrown() {
 }
 
 #[test]
-fn a_ring_that_goes_round_and_a_file_that_is_written_anew() {
+fn restarts_change_no_bit_while_the_ring_wraps_and_the_file_is_rewritten() {
     let (steady_folder, folder) = (folder(), folder());
     let steady = start_in(steady_folder.path());
     let mut sizes = Vec::new();
@@ -131,7 +131,7 @@ fn a_ring_that_goes_round_and_a_file_that_is_written_anew() {
         let file = only_file(folder.path());
         sizes.push(fs::metadata(file).expect("it is there").len());
     }
-    assert!(!sizes.is_sorted(), "the file was written anew: {sizes:?}");
+    assert!(!sizes.is_sorted(), "the file was rewritten: {sizes:?}");
     let (whole, largest) = (steady.cache_bytes(), sizes.iter().max());
     assert!(
         largest <= Some(&(2 * whole + (1 << 16))),
@@ -140,7 +140,7 @@ fn a_ring_that_goes_round_and_a_file_that_is_written_anew() {
 }
 
 #[test]
-fn a_turn_that_ended_before_the_restart_does_not_hold_for_another_system_part() {
+fn a_cache_on_disk_is_refused_for_another_system_part_window_or_turn() {
     let folder = folder();
     turn(&start_in(folder.path()), "c", 1);
     let engine = start_in(folder.path());
@@ -158,7 +158,7 @@ fn a_turn_that_ended_before_the_restart_does_not_hold_for_another_system_part() 
 }
 
 #[test]
-fn a_conversation_that_had_to_leave_memory_comes_back() {
+fn a_conversation_that_was_evicted_from_memory_is_loaded_from_disk() {
     let (steady_folder, folder) = (folder(), folder());
     let steady = start_in(steady_folder.path());
     let engine = start_forgetful_in(folder.path(), ROOMY);
@@ -192,7 +192,7 @@ fn a_dropped_turn_is_not_on_disk() {
 }
 
 #[test]
-fn what_is_forgotten_is_off_the_disk_at_once_and_does_not_come_back() {
+fn a_forgotten_conversation_is_removed_from_disk_at_once_and_stays_removed() {
     let folder = folder();
     let engine = start_in(folder.path());
     turn(&engine, "c", 1);
@@ -210,7 +210,7 @@ fn what_is_forgotten_is_off_the_disk_at_once_and_does_not_come_back() {
 }
 
 #[test]
-fn a_new_epoch_takes_the_place_of_what_was_on_disk() {
+fn a_new_epoch_replaces_the_file() {
     let folder = folder();
     for tag in 1..=3 {
         turn(&start_in(folder.path()), "c", tag);
@@ -225,7 +225,7 @@ fn a_new_epoch_takes_the_place_of_what_was_on_disk() {
 }
 
 #[test]
-fn a_new_epoch_that_is_cut_off_leaves_nothing() {
+fn a_new_epoch_that_is_cut_off_leaves_no_file() {
     let folder = folder();
     turn(&start_in(folder.path()), "c", 1);
     let engine = start_waiting_in(folder.path());

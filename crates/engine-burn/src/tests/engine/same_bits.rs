@@ -1,6 +1,7 @@
-//! Twenty conversations of five turns, each once alone and once in every other way: the same answers, and the same caches to the bit.
+//! Twenty conversations of five turns, run alone and in every other mode: the same answers, and the same caches to the
+//! bit.
 //!
-//! Sampled answers differ when a number of the model does, sooner or later. So that it isn't later, what lies on disk at the end is
+//! A difference in one number of the model shows in sampled answers only sooner or later. So the files at the end are
 //! compared as well: all keys and values, as they were after each turn.
 
 use std::collections::BTreeMap;
@@ -17,69 +18,69 @@ const CONVERSATIONS: u64 = 20;
 
 const TURNS: u64 = 5;
 
-/// How the same is asked.
+/// How the same conversations are run.
 #[derive(Debug, Clone, Copy)]
-struct Way {
+struct Mode {
     threads: usize,
     prompt_chunk: usize,
-    /// Conversations that are asked at once.
+    /// Conversations that run at once.
     at_once: usize,
-    /// After every turn the engine is another one.
+    /// True to restart the engine after every turn.
     restarts: bool,
 }
 
-const ALONE: Way = Way {
+const ALONE: Mode = Mode {
     threads: 2,
     prompt_chunk: MAX_CHUNK,
     at_once: 1,
     restarts: false,
 };
 
-const TOGETHER: Way = Way { at_once: 8, ..ALONE };
+const TOGETHER: Mode = Mode { at_once: 8, ..ALONE };
 
-/// Every other way.
-const WAYS: [Way; 6] = [
+/// Every other mode.
+const MODES: [Mode; 6] = [
     TOGETHER,
-    Way { threads: 1, ..TOGETHER },
-    Way {
+    Mode { threads: 1, ..TOGETHER },
+    Mode {
         prompt_chunk: 1,
         ..TOGETHER
     },
-    Way {
+    Mode {
         prompt_chunk: 7,
         ..TOGETHER
     },
-    Way {
+    Mode {
         prompt_chunk: 64,
         ..ALONE
     },
-    Way {
+    Mode {
         restarts: true,
         ..TOGETHER
     },
 ];
 
-/// What a way has left.
+/// The answers of all turns, and the files at the end.
 #[derive(PartialEq)]
-struct Left {
+struct Outcome {
     answers: BTreeMap<(u64, u64), Vec<u32>>,
     files: BTreeMap<PathBuf, Vec<u8>>,
 }
 
-fn talk(model: &Path, way: Way) -> Left {
+fn talk(model: &Path, mode: Mode) -> Outcome {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let start = || {
         let mut settings = BurnEngineSettings::new(model.to_owned(), "model");
         settings.device = DeviceChoice::Cpu;
-        settings.threads = Some(way.threads);
-        // Messages leave within a few turns.
+        settings.threads = Some(mode.threads);
+        // Messages are evicted within a few turns.
         settings.recent_size = 64;
         settings.checkpoints = Some(Checkpoints {
             folder: folder.path().to_owned(),
             budget_bytes: 8 << 30,
         });
         let tuning = Tuning {
-            prompt_chunk: way.prompt_chunk,
+            prompt_chunk: mode.prompt_chunk,
             ..Tuning::default()
         };
         BurnEngine::start_worker(settings, tuning).expect("the model can be opened")
@@ -87,8 +88,8 @@ fn talk(model: &Path, way: Way) -> Left {
     let mut engine = start();
     let mut answers = BTreeMap::new();
     for turn in 1..=TURNS {
-        for first in (0..CONVERSATIONS).step_by(way.at_once) {
-            let conversations = first..CONVERSATIONS.min(first + way.at_once as u64);
+        for first in (0..CONVERSATIONS).step_by(mode.at_once) {
+            let conversations = first..CONVERSATIONS.min(first + mode.at_once as u64);
             let ask = |conversation| engine.generate(question(conversation, turn)).expect("not busy");
             let running: Vec<_> = conversations.clone().map(ask).collect();
             for (conversation, generation) in conversations.zip(running) {
@@ -96,7 +97,7 @@ fn talk(model: &Path, way: Way) -> Left {
                 answers.insert((conversation, turn), answer.ids().to_vec());
             }
         }
-        if way.restarts {
+        if mode.restarts {
             drop(engine);
             engine = start();
         }
@@ -108,13 +109,13 @@ fn talk(model: &Path, way: Way) -> Left {
         let name = path.file_name().expect("it has a name").into();
         (name, fs::read(path).expect("it can be read"))
     });
-    Left {
+    Outcome {
         answers,
         files: files.collect(),
     }
 }
 
-/// Of another length for every conversation and turn, the longest over more than one chunk.
+/// Makes a question whose length differs by conversation and turn; the longest ones need more than one chunk.
 fn question(conversation: u64, turn: u64) -> Request {
     let words = "and what of it ".repeat(1 + ((conversation * 7 + turn * 3) % 11) as usize);
     let text = format!("Say {conversation} {words}in turn {turn}!");
@@ -137,19 +138,19 @@ fn check(model: &Path) {
     );
     let expected = talk(model, ALONE);
     assert_eq!(expected.files.len() as u64, CONVERSATIONS);
-    for way in WAYS {
-        let left = talk(model, way);
-        assert_eq!(left.answers, expected.answers, "{way:?}");
-        assert!(left.files == expected.files, "caches differ: {way:?}");
+    for mode in MODES {
+        let outcome = talk(model, mode);
+        assert_eq!(outcome.answers, expected.answers, "{mode:?}");
+        assert!(outcome.files == expected.files, "caches differ: {mode:?}");
     }
 }
 
 #[test]
-fn the_toy_gives_the_same_bits_in_every_way() {
+fn the_toy_gives_the_same_bits_in_every_mode() {
     check(&fixture("fixtures/models/toy-llama-q4_1.gguf"));
 }
 
 #[test]
-fn the_real_model_gives_the_same_bits_in_every_way() {
+fn the_real_model_gives_the_same_bits_in_every_mode() {
     check(&fixture("models/smollm2-135m-instruct.gguf"));
 }

@@ -1,4 +1,5 @@
-//! Files that were cut off, changed, or are another's: an older checkpoint is gone on from, or none.
+//! Files that were cut off, changed, or belong to another model: the conversation continues from an older checkpoint,
+//! or from none.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -13,13 +14,13 @@ const TURNS: u64 = 3;
 
 const NEXT: &str = "and now?";
 
-/// Turns of one conversation, and the file that they left.
+/// Some turns of one conversation, and the file that they left.
 struct Written {
     answers: Vec<Answer>,
     bytes: Vec<u8>,
-    /// Where each frame ends: the head, then a checkpoint a turn.
+    /// Where each frame ends: the header, then one checkpoint a turn.
     ends: Vec<usize>,
-    /// What the next turn says where nothing happened.
+    /// The answer of the next turn from an undamaged file.
     next: Vec<u32>,
 }
 
@@ -51,7 +52,8 @@ impl Written {
         }
     }
 
-    /// Starts an engine that finds these bytes; it knows of the conversation's first `expected` turns, and goes on.
+    /// Starts an engine on a file of these bytes. Checks that it has the conversation's first `expected` turns, and
+    /// continues.
     #[track_caller]
     fn check(&self, bytes: &[u8], expected: u64) {
         let folder = self.folder_with(bytes);
@@ -60,7 +62,7 @@ impl Written {
         assert_eq!(engine.cached_through("c"), through, "of {} bytes", bytes.len());
         self.check_next(&engine, expected);
         drop(engine);
-        // What was added after a torn end is whole.
+        // The checkpoint that was appended in place of a torn end is whole.
         assert_eq!(start_in(folder.path()).cached_through("c"), Some(TurnTag(TURNS + 1)));
     }
 
@@ -73,7 +75,7 @@ impl Written {
         folder
     }
 
-    /// A turn after the last one, with all messages behind those that are cached.
+    /// Runs the turn after the last one, with all messages that aren't cached.
     #[track_caller]
     fn check_next(&self, engine: &BurnEngine, cached: u64) {
         let mut messages = Vec::new();
@@ -91,7 +93,7 @@ impl Written {
 }
 
 #[test]
-fn a_file_that_was_cut_off_anywhere_is_gone_on_from_its_last_whole_checkpoint() {
+fn a_file_that_was_cut_off_anywhere_continues_from_its_last_whole_checkpoint() {
     let written = Written::new();
     for (frames, &end) in written.ends.iter().enumerate() {
         let whole = (frames as u64).min(TURNS);
@@ -103,7 +105,7 @@ fn a_file_that_was_cut_off_anywhere_is_gone_on_from_its_last_whole_checkpoint() 
         for before in [1, 4, 500] {
             written.check(&written.bytes[..end.saturating_sub(before)], whole.saturating_sub(1));
         }
-        // Something else was behind it.
+        // Other bytes are behind it.
         let torn = [&written.bytes[..end], &[0; 64]].concat();
         written.check(&torn, whole);
     }
@@ -111,7 +113,7 @@ fn a_file_that_was_cut_off_anywhere_is_gone_on_from_its_last_whole_checkpoint() 
 }
 
 #[test]
-fn a_checkpoint_whose_numbers_were_changed_gives_way_to_the_one_before() {
+fn a_conversation_continues_from_the_checkpoint_before_one_with_a_changed_body() {
     let written = Written::new();
     let mut bytes = written.bytes.clone();
     bytes[written.ends[3] - 1_000] ^= 4;
@@ -120,7 +122,7 @@ fn a_checkpoint_whose_numbers_were_changed_gives_way_to_the_one_before() {
     assert_eq!(
         engine.cached_through("c"),
         Some(TurnTag(3)),
-        "numbers are not read at the start"
+        "bodies are not read at the start"
     );
     let refused = fails(&engine, request("c", Some(3), vec![user(4, NEXT)]));
     assert_eq!(refused, EngineError::NotCached { tag: TurnTag(3) });
@@ -138,7 +140,7 @@ fn a_checkpoint_whose_numbers_were_changed_gives_way_to_the_one_before() {
 }
 
 #[test]
-fn words_that_were_changed_are_not_believed() {
+fn changed_metadata_is_rejected() {
     let written = Written::new();
     for at in [0, 5, 13, 20, 60] {
         let mut bytes = written.bytes.clone();
@@ -151,7 +153,7 @@ fn words_that_were_changed_are_not_believed() {
 }
 
 #[test]
-fn another_models_files_and_leftovers_go_when_something_is_written() {
+fn another_models_files_and_leftovers_are_removed_at_the_first_write() {
     let folder = folder();
     let other = |folder: &Path| {
         let mut settings = settings_in(folder, super::ROOMY);
@@ -162,7 +164,7 @@ fn another_models_files_and_leftovers_go_when_something_is_written() {
     let others = only_file(folder.path());
     fs::write(folder.path().join("0123.new"), "half of a file").expect("it can be written");
     fs::write(folder.path().join("0123.kv"), "no cache").expect("it can be written");
-    fs::write(folder.path().join("notes.txt"), "somebody's").expect("it can be written");
+    fs::write(folder.path().join("notes.txt"), "not a cache").expect("it can be written");
     fs::copy(&others, folder.path().join("copy.kv")).expect("it can be copied");
     let engine = start_in(folder.path());
     assert_eq!(engine.cached_through("other"), None);
@@ -184,22 +186,22 @@ fn caches_of_weights_that_were_quantised_otherwise_are_not_used() {
         settings.quantise = quantise;
         BurnEngine::start(settings).expect("the toy model is there")
     };
-    let (halves, blocks) = ("fixtures/models/toy-llama.gguf", "fixtures/models/toy-llama-q4_1.gguf");
-    ask(&start(halves, Quantise::Q8_0), request("c", None, vec![user(1, "one")]));
+    let (f16, blocks) = ("fixtures/models/toy-llama.gguf", "fixtures/models/toy-llama-q4_1.gguf");
+    ask(&start(f16, Quantise::Q8_0), request("c", None, vec![user(1, "one")]));
     for (quantise, through) in [
         (Quantise::Auto, Some(TurnTag(1))),
         (Quantise::Q4_0, None),
         (Quantise::Off, None),
     ] {
-        assert_eq!(start(halves, quantise).cached_through("c"), through, "{quantise:?}");
+        assert_eq!(start(f16, quantise).cached_through("c"), through, "{quantise:?}");
     }
-    // What is computed with as it is stored is the same with any setting.
+    // Weights that are used as they are stored are the same with any setting.
     ask(&start(blocks, Quantise::Off), request("d", None, vec![user(1, "one")]));
     assert_eq!(start(blocks, Quantise::Q4_0).cached_through("d"), Some(TurnTag(1)));
 }
 
 #[test]
-fn without_caches_in_halves_nothing_is_written_or_known() {
+fn without_caches_in_f16_no_file_is_read_or_written() {
     let folder = folder();
     turn(&start_in(folder.path()), "c", 1);
     let before = files(folder.path());
@@ -213,7 +215,7 @@ fn without_caches_in_halves_nothing_is_written_or_known() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_costs_nothing_but_the_restart() {
+fn a_folder_that_cannot_be_written_costs_only_the_caches_after_a_restart() {
     let folder = folder();
     let blocked = folder.path().join("a file");
     File::create(&blocked).expect("it can be made");

@@ -1,6 +1,6 @@
-//! What the engine's callers and its worker thread share: requests that wait, and what the worker is known to have.
+//! The state that the engine's callers share with the scheduler: waiting requests, and what is cached.
 //!
-//! One mutex, never held for longer than a few map operations, so that no caller ever waits for a step of the model.
+//! One mutex, held only for map operations, so that no caller waits for a step of the model.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,43 +9,43 @@ use std::time::{Duration, Instant};
 
 use engine::{Emitter, EngineError, Readiness, Request, TurnTag};
 
-use super::told::Told;
+use super::queue_position::QueuePosition;
 
-/// Requests that may wait: at a few seconds an answer, whoever came later would wait for minutes.
+/// Requests that may wait: at a few seconds an answer, a later one would wait for minutes.
 pub(crate) const MAX_WAITING: usize = 64;
 
-/// How long the worker sleeps when every reader is behind. A reader that caught up waits this long at most for its next
-/// token, and looking this often costs nothing.
+/// How long the scheduler sleeps when every reader is behind. A reader that caught up waits at most this long for its
+/// next token, and waking up this often costs nothing.
 const STALLED_WAIT: Duration = Duration::from_millis(5);
 
-/// A request that waits for its turn.
+/// A request that waits to be admitted.
 #[derive(Debug)]
-pub(crate) struct Job {
+pub(crate) struct QueuedRequest {
     pub(crate) request: Request,
     pub(crate) emitter: Emitter,
-    pub(crate) asked_at: Instant,
-    pub(crate) told: Told,
+    pub(crate) submitted_at: Instant,
+    pub(crate) position: QueuePosition,
 }
 
-impl Job {
-    /// A request that comes in now.
+impl QueuedRequest {
+    /// Makes a request that is submitted now.
     pub(crate) fn new(request: Request, emitter: Emitter) -> Self {
         Self {
             request,
             emitter,
-            asked_at: Instant::now(),
-            told: Told::default(),
+            submitted_at: Instant::now(),
+            position: QueuePosition::default(),
         }
     }
 }
 
-/// See the module.
+/// The shared state, behind one lock.
 #[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
-    /// Rung when there is something to do for the worker.
-    bell: Condvar,
-    /// Bytes of keys and values that the worker holds.
+    /// Notified when the scheduler has something to do.
+    wakeup: Condvar,
+    /// Bytes of keys and values in memory.
     cache_bytes: AtomicU64,
 }
 
@@ -53,21 +53,21 @@ pub(crate) struct Shared {
 struct State {
     readiness: Readiness,
     is_closing: bool,
-    jobs: VecDeque<Job>,
-    /// Every conversation that the worker has; `None` while a turn of it runs.
+    requests: VecDeque<QueuedRequest>,
+    /// The turn that each cached conversation ends with; `None` while a turn of it runs.
     conversations: HashMap<String, Option<TurnTag>>,
-    /// Conversations to be dropped; at most those that the worker has.
+    /// Conversations that the scheduler has to drop; at most those that it has.
     forgotten: HashSet<String>,
 }
 
-/// How long the worker may wait for something to do.
+/// How long the scheduler may wait for something to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Patience {
-    /// Turns are running: not at all.
+pub(crate) enum WaitMode {
+    /// Not at all: sequences are running.
     None,
-    /// All that runs waits for its reader.
+    /// For a moment: all that run wait for their readers.
     Stalled,
-    /// Nothing runs.
+    /// Until it is woken: nothing runs.
     Idle,
 }
 
@@ -76,13 +76,13 @@ impl Shared {
         let state = State {
             readiness: Readiness::Loading,
             is_closing: false,
-            jobs: VecDeque::new(),
+            requests: VecDeque::new(),
             conversations: HashMap::new(),
             forgotten: HashSet::new(),
         };
         Self {
             state: Mutex::new(state),
-            bell: Condvar::new(),
+            wakeup: Condvar::new(),
             cache_bytes: AtomicU64::new(0),
         }
     }
@@ -91,22 +91,25 @@ impl Shared {
         self.lock().readiness.clone()
     }
 
-    /// Leaves a request for the worker; gives the reason when the model never came up.
-    pub(crate) fn submit(&self, job: Job) -> Result<(), SubmitError> {
+    /// Queues a request.
+    ///
+    /// # Errors
+    /// The queue is full, or the model could not be loaded.
+    pub(crate) fn submit(&self, request: QueuedRequest) -> Result<(), SubmitError> {
         let mut state = self.lock();
         if let Readiness::Failed(reason) = &state.readiness {
             return Err(SubmitError::Failed(reason.clone()));
         }
-        if state.jobs.len() >= MAX_WAITING {
-            state.jobs.retain(|job| !job.emitter.is_closed());
+        if state.requests.len() >= MAX_WAITING {
+            state.requests.retain(|request| !request.emitter.is_closed());
         }
-        let waiting = state.jobs.len();
+        let waiting = state.requests.len();
         if waiting >= MAX_WAITING {
             return Err(SubmitError::Busy { waiting });
         }
-        state.jobs.push_back(job);
+        state.requests.push_back(request);
         drop(state);
-        self.bell.notify_all();
+        self.wakeup.notify_all();
         Ok(())
     }
 
@@ -118,48 +121,48 @@ impl Shared {
         self.cache_bytes.load(Ordering::Relaxed)
     }
 
-    /// Asks the worker to drop a conversation; from now on nothing is cached of it.
+    /// Asks the scheduler to drop a conversation, which counts as not cached from now on.
     pub(crate) fn forget(&self, conversation: &str) {
         let mut state = self.lock();
         if let Some((name, _)) = state.conversations.remove_entry(conversation) {
             state.forgotten.insert(name);
             drop(state);
-            self.bell.notify_all();
+            self.wakeup.notify_all();
         }
     }
 
-    /// Ends the worker before its next step.
+    /// Ends the scheduler before its next step.
     pub(crate) fn close(&self) {
         self.lock().is_closing = true;
-        self.bell.notify_all();
+        self.wakeup.notify_all();
     }
 
-    // The worker's side.
+    // What follows is called by the scheduler's thread.
 
-    /// Says that the model is there.
+    /// Marks the model as loaded.
     pub(crate) fn set_ready(&self) {
         self.lock().readiness = Readiness::Ready;
     }
 
-    /// Says that the model will never answer, and gives back the requests that waited for it.
-    pub(crate) fn set_failed(&self, reason: String) -> Vec<Job> {
+    /// Marks the engine as failed, and returns the requests that waited for it.
+    pub(crate) fn set_failed(&self, reason: String) -> Vec<QueuedRequest> {
         let mut state = self.lock();
         state.readiness = Readiness::Failed(reason);
         state.conversations.clear();
-        state.jobs.drain(..).collect()
+        state.requests.drain(..).collect()
     }
 
-    /// Says what the cache of a conversation ends with.
+    /// Sets the turn that the cache of a conversation ends with.
     pub(crate) fn set_cached(&self, conversation: &str, through: TurnTag) {
         self.lock().conversations.insert(conversation.to_owned(), Some(through));
     }
 
-    /// Says that a turn of a conversation runs.
+    /// Marks a conversation as one in which a turn runs.
     pub(crate) fn set_running(&self, conversation: &str) {
         self.lock().conversations.insert(conversation.to_owned(), None);
     }
 
-    /// Says what there is of a conversation in which no turn runs; one in which a turn does stays as it is.
+    /// Sets what is cached of a conversation, unless a turn of it runs.
     pub(crate) fn set_idle(&self, conversation: &str, through: Option<TurnTag>) {
         let mut state = self.lock();
         if let Some(None) = state.conversations.get(conversation) {
@@ -171,59 +174,61 @@ impl Shared {
         }
     }
 
-    /// Says that nothing of a conversation is cached.
+    /// Marks a conversation as not cached.
     pub(crate) fn set_gone(&self, conversation: &str) {
         self.lock().conversations.remove(conversation);
     }
 
-    /// Says how many bytes of keys and values the worker holds.
+    /// Sets the bytes of keys and values in memory.
     pub(crate) fn set_cache_bytes(&self, bytes: usize) {
         self.cache_bytes.store(bytes as u64, Ordering::Relaxed);
     }
 
-    /// The conversations to be dropped now.
+    /// Returns the conversations that have to be dropped now.
     pub(crate) fn take_forgotten(&self) -> HashSet<String> {
         let mut state = self.lock();
         let forgotten = std::mem::take(&mut state.forgotten);
-        // A turn that ended after it was forgotten has said that it is cached.
+        // A turn that ended after its conversation was forgotten has published it again.
         state.conversations.retain(|name, _| !forgotten.contains(name));
         forgotten
     }
 
-    /// The oldest request whose conversation isn't running. Requests whose reader is gone are dropped.
-    pub(crate) fn take_job(&self, is_running: impl Fn(&str) -> bool) -> Option<Job> {
+    /// Takes the oldest request whose conversation isn't running. Requests whose reader is gone are dropped.
+    pub(crate) fn take_request(&self, is_running: impl Fn(&str) -> bool) -> Option<QueuedRequest> {
         let mut state = self.lock();
-        state.jobs.retain(|job| !job.emitter.is_closed());
+        state.requests.retain(|request| !request.emitter.is_closed());
         let idx = state
-            .jobs
+            .requests
             .iter()
-            .position(|job| !is_running(&job.request.conversation))?;
-        state.jobs.remove(idx)
+            .position(|request| !is_running(&request.request.conversation))?;
+        state.requests.remove(idx)
     }
 
-    /// Tells those who wait how many are ahead of them, of which so many are with the worker.
-    pub(crate) fn tell_queue(&self, with_worker: usize) {
-        for (waiting, job) in self.lock().jobs.iter_mut().enumerate() {
-            job.told.tell(&job.emitter, with_worker + waiting);
+    /// Reports to the readers of all waiting requests how many are ahead of theirs: those before it in the queue, and
+    /// the `admitted` ones.
+    pub(crate) fn report_queue_positions(&self, admitted: usize) {
+        for (waiting, request) in self.lock().requests.iter_mut().enumerate() {
+            request.position.report(&request.emitter, admitted + waiting);
         }
     }
 
-    /// Waits for something to do, as long as `patience` lets it; `false` when the engine is closing.
-    pub(crate) fn wait(&self, patience: Patience) -> bool {
+    /// Waits for something to do, at most as `mode` allows. Returns false when the engine is closing.
+    pub(crate) fn wait(&self, mode: WaitMode) -> bool {
         let state = self.lock();
-        let has_nothing = |state: &mut State| state.jobs.is_empty() && state.forgotten.is_empty() && !state.is_closing;
-        let state = match patience {
-            Patience::None => state,
-            Patience::Stalled if state.is_closing => state,
-            // Not for a request: one that waits for a running conversation would end every wait at once.
-            Patience::Stalled => {
-                self.bell
+        let has_nothing =
+            |state: &mut State| state.requests.is_empty() && state.forgotten.is_empty() && !state.is_closing;
+        let state = match mode {
+            WaitMode::None => state,
+            WaitMode::Stalled if state.is_closing => state,
+            // Not until there is a request: one that waits for a running conversation would end every wait at once.
+            WaitMode::Stalled => {
+                self.wakeup
                     .wait_timeout(state, STALLED_WAIT)
                     .unwrap_or_else(PoisonError::into_inner)
                     .0
             }
-            Patience::Idle => self
-                .bell
+            WaitMode::Idle => self
+                .wakeup
                 .wait_while(state, has_nothing)
                 .unwrap_or_else(PoisonError::into_inner),
         };
@@ -231,7 +236,7 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change is complete before anything that could panic, so a poisoned state is still true.
+        // Every change is complete before anything that could panic, so a poisoned state is still consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -239,14 +244,14 @@ impl Shared {
 /// Why a request is not accepted.
 #[derive(Debug)]
 pub(crate) enum SubmitError {
-    /// Too many wait.
+    /// The queue is full.
     Busy { waiting: usize },
-    /// The model isn't there, for the reason given.
+    /// The model isn't available, for the reason given.
     Failed(String),
 }
 
 impl SubmitError {
-    /// As callers see it.
+    /// Converts it to the error that callers see.
     pub(crate) fn into_engine_error(self, model: &str) -> EngineError {
         match self {
             Self::Busy { waiting } => EngineError::Busy { waiting },

@@ -1,4 +1,4 @@
-//! When things happened in a turn.
+//! The moments of a turn, from which its timings are computed.
 
 use std::time::{Duration, Instant};
 
@@ -7,28 +7,28 @@ use engine::Timings;
 /// The moments that [`Timings`] is made of.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
-    asked_at: Instant,
+    submitted_at: Instant,
     began_at: Instant,
-    /// The first token and the newest, with the number of tokens.
+    /// The moments of the first and the newest token, and the number of tokens.
     tokens: Option<(Instant, Instant, u32)>,
 }
 
 impl Clock {
-    /// A turn that was asked for then, and begins at `now`.
-    pub(super) fn new(asked_at: Instant, now: Instant) -> Self {
+    /// Makes the clock of a turn that begins at `now`.
+    pub(super) fn new(submitted_at: Instant, now: Instant) -> Self {
         Self {
-            asked_at,
+            submitted_at,
             began_at: now,
             tokens: None,
         }
     }
 
-    /// The turn begins only now.
+    /// Sets the moment at which the turn begins.
     pub(super) fn begin(&mut self, now: Instant) {
         self.began_at = now;
     }
 
-    /// Notes that a token was chosen.
+    /// Records that a token was chosen.
     pub(super) fn token(&mut self, now: Instant) {
         self.tokens = Some(match self.tokens {
             None => (now, now, 1),
@@ -36,9 +36,9 @@ impl Clock {
         });
     }
 
-    /// The durations of a turn that ends at `now`.
+    /// Returns the durations of a turn that ends at `now`.
     pub(super) fn timings(&self, now: Instant) -> Timings {
-        // A turn that was cancelled in its prefill was in it until now.
+        // A turn that was cancelled while its prompt was read has been in prefill until now.
         let (first, last, count) = self.tokens.unwrap_or((now, now, 0));
         let decode = last - first;
         let tokens_per_second = if decode.is_zero() {
@@ -47,9 +47,9 @@ impl Clock {
             f64::from(count - 1) / decode.as_secs_f64()
         };
         Timings {
-            queue_ms: ms(self.began_at - self.asked_at),
+            queue_ms: ms(self.began_at - self.submitted_at),
             prefill_ms: ms(first - self.began_at),
-            first_token_ms: ms(first - self.asked_at),
+            first_token_ms: ms(first - self.submitted_at),
             decode_ms: ms(decode),
             tokens_per_second,
         }

@@ -1,17 +1,18 @@
-//! How many tokens stay in view: the pinned system part as sinks, and the window behind it.
+//! Chooses a conversation's cache policy: the pinned system part as sinks, and the size of the window behind it.
 
 use engine::{EngineError, Options};
 use kv_cache::{CachePolicy, SinkWindow};
 
-/// A window is never made smaller than this to make room for a long system part: below it a model loses the thread.
+/// A window is never made smaller than this to make room for a long system part: with fewer tokens, a model loses the
+/// thread.
 const MIN_WINDOW_TOKENS: u64 = 256;
 
-/// What the settings and the model say about the cache of every conversation.
+/// The cache policy of a conversation that asks for nothing else, from the settings and the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Defaults {
-    /// Sinks and a window, or a dense cache.
+    /// True for sinks and a window, false for a dense cache.
     pub(crate) streaming: bool,
-    /// Attention sinks, at the least.
+    /// The least number of attention sinks.
     pub(crate) sink_tokens: u64,
     /// Tokens of the window.
     pub(crate) window_tokens: u64,
@@ -20,12 +21,12 @@ pub(crate) struct Defaults {
 }
 
 impl Defaults {
-    /// The cache of a conversation whose system part has `system_tokens`.
+    /// Returns the cache policy of a conversation whose system part has `system_tokens`.
     ///
     /// # Errors
-    /// [`EngineError::ContextTooLarge`] when the system part leaves too little room, [`EngineError::InvalidRequest`] for a
-    /// window of 0.
-    pub(crate) fn place(&self, options: &Options, system_tokens: u64) -> Result<CachePolicy, EngineError> {
+    /// [`EngineError::ContextTooLarge`] when the system part leaves too little room, [`EngineError::InvalidRequest`]
+    /// for a window of 0.
+    pub(crate) fn cache_policy(&self, options: &Options, system_tokens: u64) -> Result<CachePolicy, EngineError> {
         if !self.streaming {
             return Ok(CachePolicy::Dense {
                 max_tokens: self.context_tokens,
@@ -41,7 +42,7 @@ impl Defaults {
                 reason: "window_tokens is 0, expected at least 1".to_owned(),
             });
         }
-        // Sinks, window and the token that looks must all be at positions that the model was trained on.
+        // Sinks, window and the token that attends to them must all be at positions that the model was trained on.
         let room = self.context_tokens.saturating_sub(sinks).saturating_sub(1);
         let window = wanted.min(room);
         let least = wanted.min(MIN_WINDOW_TOKENS);
@@ -56,7 +57,7 @@ impl Defaults {
     }
 }
 
-/// Tokens of history that a new epoch brings back: as many as its window shows, or everything.
+/// Returns the tokens of history that a new epoch reads again: as many as its window has, or all.
 pub(crate) fn history_room(policy: CachePolicy) -> u64 {
     match policy {
         CachePolicy::Streaming(sink_window) => sink_window.window(),

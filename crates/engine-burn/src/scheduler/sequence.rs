@@ -1,8 +1,8 @@
-//! One turn that runs: prefill, decode, and how it ends.
+//! One running sequence: the prompt that the model reads, the answer that grows, and how it ends.
 //!
-//! A turn owns its conversation while it runs. It moves on by steps of bounded work, each of which leaves events to be sent;
-//! it never waits for its reader. However it ends, the cache is left at the longest part of the stream that it holds, and
-//! what the stream has beyond it is noted as unfed.
+//! A sequence owns its conversation while it runs. It advances by steps of bounded work, each of which leaves events to
+//! be sent; it never waits for its reader. However it ends, the cache is left at the longest prefix of the stream that
+//! it holds, and the ids behind that prefix are kept as pending.
 
 mod answer;
 mod clock;
@@ -13,105 +13,105 @@ use std::time::Instant;
 
 use engine::{Emitter, EngineError, EngineEvent, FinishReason, Finished, NotSent, Options, Started, TurnTag, Usage};
 
-use super::admission::Place;
-use super::conversation::{Checkpoint, Conversation, Departure, RecentIds};
+use super::admission::Admission;
+use super::conversation::{Conversation, Eviction, RecentIds, RewindPoint};
+use super::queue_position::QueuePosition;
 use super::runner::ModelRunner;
-use super::shared::{Job, Shared};
-use super::told::Told;
+use super::shared::{QueuedRequest, Shared};
 use crate::detokenizer::Piece;
 use crate::sampler::Draw;
 use crate::{LogitsWanted, SequenceChunk};
-use answer::Answer;
+use answer::AnswerBuffer;
 use clock::Clock;
 
-/// See the module.
+/// An admitted request from its first token to its last event.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct Sequence {
     name: String,
     tag: TurnTag,
     emitter: Emitter,
-    told: Told,
+    position: QueuePosition,
     options: Options,
     seed: u64,
     conversation: Conversation,
-    /// What its keys and values take when the answer is as long as it may get.
-    most_cache_bytes: usize,
-    /// Whether the conversation is whole and may go on.
-    is_sound: bool,
-    /// Where to go back to when the reader drops the turn; `None` for the first turn of an epoch.
-    checkpoint: Option<Checkpoint>,
+    /// Bytes of keys and values if the answer gets as long as it may.
+    max_cache_bytes: usize,
+    /// False once the conversation can't be continued from: the sequence has failed, or is to be forgotten.
+    is_reusable: bool,
+    /// The state before the turn, for when the reader drops it; `None` for the first turn of an epoch.
+    rewind_point: Option<RewindPoint>,
     prompt: Vec<u32>,
     /// The position after the prompt.
     prompt_end: u64,
     phase: Phase,
-    answer: Answer,
+    answer: AnswerBuffer,
     recent: RecentIds,
     /// Tokens that had left the view before the turn.
     evicted_before: u64,
     usage: Usage,
     clock: Clock,
-    /// The round in which it began, or in which a part of its prompt was read last.
-    pub(crate) served_in: u64,
-    /// What happened and is not sent yet: the events of one step at most.
+    /// The step in which it was admitted, or in which a part of its prompt was read last.
+    pub(crate) last_scheduled_step: u64,
+    /// The events that are not sent yet: those of one step at most.
     outbox: VecDeque<EngineEvent>,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Phase {
-    /// Reading the prompt, of which so many tokens are read.
-    Prefill { fed: usize },
-    /// The token was chosen and is to be read next.
+    /// Reads the prompt, of which `computed_tokens` are in the cache.
+    Prefill { computed_tokens: usize },
+    /// Reads the token that was chosen last.
     Decode { token: u32 },
-    /// Only the outbox is left.
+    /// Has events to send, and nothing to read.
     Ended,
 }
 
-/// What a turn would read in its next step.
+/// The tokens that a sequence has to read next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wants {
-    /// So much of its prompt is left.
+pub(crate) enum Pending {
+    /// The rest of its prompt, of this many tokens.
     Prompt(usize),
     /// The token that was chosen last.
     Token,
-    /// It has ended.
+    /// Nothing; it has ended.
     Nothing,
 }
 
-/// How far sending got.
+/// The result of sending a sequence's events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    /// Everything is sent; the turn may go on.
+    /// All events are sent; the sequence may advance.
     Sent,
-    /// The reader is behind.
+    /// The reader's channel is full.
     Full,
-    /// Everything is sent, the end too.
+    /// All events are sent, the last one of the answer too.
     Finished,
-    /// The reader is gone.
+    /// The reader has dropped the answer.
     Dropped,
 }
 
-impl Turn {
-    /// A turn that begins now, in that round of the worker's.
-    pub(crate) fn new(job: Job, place: Place, machine: &ModelRunner, round: u64) -> Self {
-        let Job {
+impl Sequence {
+    /// Makes the sequence of a request that was admitted in `step`.
+    pub(crate) fn new(request: QueuedRequest, admission: Admission, runner: &ModelRunner, step: u64) -> Self {
+        let QueuedRequest {
             request,
             emitter,
-            asked_at,
-            told,
-        } = job;
-        let Place {
+            submitted_at,
+            position,
+        } = request;
+        let Admission {
             mut conversation,
             prompt,
-            checkpoint,
+            rewind_point,
             tag,
-        } = place;
+        } = admission;
         let sink_window = conversation.policy.sink_window();
         let usage = Usage {
             prompt_tokens: prompt.ids.len() as u64,
             cached_tokens: conversation.tokens_in_view(),
             sink_tokens: sink_window.sinks(),
             window_tokens: sink_window.window(),
-            context_limit: machine.context_tokens(),
+            context_limit: runner.context_tokens(),
             ..Usage::default()
         };
         let started = Started {
@@ -128,82 +128,83 @@ impl Turn {
             name: request.conversation,
             tag,
             emitter,
-            told,
-            most_cache_bytes: conversation.cache.bytes_at(longest),
+            position,
+            max_cache_bytes: conversation.cache.bytes_at(longest),
             seed: request.seed,
-            is_sound: true,
-            checkpoint,
+            is_reusable: true,
+            rewind_point,
             prompt_end,
             prompt: prompt.ids,
-            phase: Phase::Prefill { fed: 0 },
-            answer: Answer::new(&request.options),
-            recent: conversation.ledger.recent.clone(),
-            evicted_before: conversation.ledger.evicted_tokens,
+            phase: Phase::Prefill { computed_tokens: 0 },
+            answer: AnswerBuffer::new(&request.options),
+            recent: conversation.stream.recent.clone(),
+            evicted_before: conversation.stream.evicted_tokens,
             options: request.options,
             conversation,
             usage,
-            clock: Clock::new(asked_at, Instant::now()),
-            served_in: round,
+            clock: Clock::new(submitted_at, Instant::now()),
+            last_scheduled_step: step,
             outbox: VecDeque::from([EngineEvent::Started(started)]),
         }
     }
 
-    /// The conversation's name.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its conversation, as far as it has come.
     pub(crate) fn conversation(&self) -> &Conversation {
         &self.conversation
     }
 
-    /// Bytes of its keys and values at the most.
-    pub(crate) fn most_cache_bytes(&self) -> usize {
-        self.most_cache_bytes
+    pub(crate) fn max_cache_bytes(&self) -> usize {
+        self.max_cache_bytes
     }
 
-    /// Tells its reader, who was told nothing of it yet, how many turns must end before it begins.
-    pub(crate) fn tell_ahead(&mut self, ahead: usize) {
-        self.told.tell(&self.emitter, ahead);
+    /// Reports to the reader how many sequences must end before this one begins.
+    pub(crate) fn report_queue_position(&mut self, ahead: usize) {
+        self.position.report(&self.emitter, ahead);
     }
 
-    /// Begins only now, after it had to wait.
+    /// Starts the clock again, after the sequence had to wait for memory.
     pub(crate) fn begin(&mut self) {
         self.clock.begin(Instant::now());
     }
 
-    /// Whether the next step can be taken: nothing waits for the reader.
+    /// Returns true if the next step can be taken: no event waits for the reader.
     pub(crate) fn can_step(&self) -> bool {
         self.outbox.is_empty()
     }
 
-    /// Whether nothing has gone wrong with its conversation, and it is not to be forgotten.
-    pub(crate) fn is_sound(&self) -> bool {
-        self.is_sound
+    /// Returns true if a next turn may continue from the conversation: nothing has failed, and it isn't to be
+    /// forgotten.
+    pub(crate) fn is_reusable(&self) -> bool {
+        self.is_reusable
     }
 
-    /// Keeps nothing of the conversation when the turn is over.
+    /// Lets the conversation be discarded when the sequence ends.
     pub(crate) fn forget(&mut self) {
-        self.is_sound = false;
+        self.is_reusable = false;
     }
 
-    /// What it would read next; an answer that was stopped by its reader ends here.
-    pub(crate) fn wants(&mut self) -> Wants {
+    /// Returns what it has to read next. An answer that its reader has cancelled ends here.
+    pub(crate) fn pending(&mut self) -> Pending {
         if self.emitter.is_cancelled() && !matches!(self.phase, Phase::Ended) {
             self.end(FinishReason::Cancelled);
         }
         match self.phase {
-            Phase::Prefill { fed } => Wants::Prompt(self.prompt.len() - fed),
-            Phase::Decode { .. } => Wants::Token,
-            Phase::Ended => Wants::Nothing,
+            Phase::Prefill { computed_tokens } => Pending::Prompt(self.prompt.len() - computed_tokens),
+            Phase::Decode { .. } => Pending::Token,
+            Phase::Ended => Pending::Nothing,
         }
     }
 
-    /// The next `tokens` to be read, not more than it wants; then [`Turn::advance`] follows.
+    /// Returns the next `tokens` to be read, at most those pending; [`Sequence::advance`] must follow.
     pub(crate) fn chunk(&mut self, tokens: usize) -> SequenceChunk<'_> {
         let (ids, is_last) = match &self.phase {
-            Phase::Prefill { fed } => (&self.prompt[*fed..fed + tokens], fed + tokens == self.prompt.len()),
+            Phase::Prefill { computed_tokens } => {
+                let end = computed_tokens + tokens;
+                (&self.prompt[*computed_tokens..end], end == self.prompt.len())
+            }
             Phase::Decode { token } => (slice::from_ref(token), true),
             Phase::Ended => (&[][..], false),
         };
@@ -218,35 +219,35 @@ impl Turn {
         }
     }
 
-    /// Goes on after its chunk of `tokens` was read: with logits, its answer grows by a token, chosen from that `row` of them.
+    /// Updates the sequence after its chunk of `tokens` was read. With a `row` of logits, the next token is chosen from
+    /// it and added to the answer.
     ///
     /// # Errors
-    /// Whatever the sampler says; then only [`Turn::fail`] may follow.
+    /// Those of the sampler; then only [`Sequence::fail`] may follow.
     pub(crate) fn advance(
         &mut self,
         tokens: usize,
         row: Option<usize>,
-        machine: &mut ModelRunner,
+        runner: &mut ModelRunner,
     ) -> Result<(), EngineError> {
-        if let Phase::Prefill { fed } = &mut self.phase {
-            *fed += tokens;
+        if let Phase::Prefill { computed_tokens } = &mut self.phase {
+            *computed_tokens += tokens;
         }
-        self.tell_departure(false);
+        self.report_eviction(false);
         match row {
-            Some(row) => self.grow(row, machine),
+            Some(row) => self.append_token(row, runner),
             None => Ok(()),
         }
     }
 
-    /// Tokens that its cache has read.
     pub(crate) fn position(&self) -> u64 {
         self.conversation.cache.position()
     }
 
-    /// Takes its cache back to what it had read before a step that failed.
+    /// Takes its cache back to `position`, which it had before a step that failed.
     ///
     /// # Errors
-    /// When it has overwritten what it would need.
+    /// [`EngineError::Internal`] if the cache has overwritten what it would need.
     pub(crate) fn rewind(&mut self, position: u64) -> Result<(), EngineError> {
         let rewound = self.conversation.cache.rewind(position);
         rewound.map_err(|error| EngineError::Internal {
@@ -254,29 +255,30 @@ impl Turn {
         })
     }
 
-    /// Ends the turn with an error, and the conversation with it; a turn that has ended already stays as it is.
+    /// Ends the sequence with an error, and its conversation too. One that has ended already is left unchanged.
     pub(crate) fn fail(&mut self, error: EngineError) {
         if matches!(self.phase, Phase::Ended) {
             return;
         }
-        self.is_sound = false;
+        self.is_reusable = false;
         self.phase = Phase::Ended;
         self.outbox.push_back(EngineEvent::Failed(error));
     }
 
-    /// Sends what waits to be sent, as far as there is room. Whatever the last event promises is true before it is sent.
+    /// Sends the events that the channel has room for. What is cached is published before the last event is sent, so
+    /// that a reader of that event can rely on it.
     pub(crate) fn deliver(&mut self, shared: &Shared) -> Delivery {
         while let Some(event) = self.outbox.pop_front() {
             if self.emitter.is_closed() {
                 return Delivery::Dropped;
             }
-            // Only this thread sends, so what fits now still fits below.
+            // Only this thread sends, so an event that fits now still fits below.
             if self.emitter.capacity() == 0 {
                 self.outbox.push_front(event);
                 return Delivery::Full;
             }
             if matches!(event, EngineEvent::Finished(_) | EngineEvent::Failed(_)) {
-                self.announce(shared);
+                self.publish(shared);
             }
             match self.emitter.try_send(event) {
                 Ok(()) => {}
@@ -294,19 +296,19 @@ impl Turn {
         }
     }
 
-    /// The conversation after the turn, if it may go on.
+    /// Returns the conversation after the turn, if it is reusable.
     pub(crate) fn into_conversation(self) -> Option<Conversation> {
-        self.is_sound.then_some(self.conversation)
+        self.is_reusable.then_some(self.conversation)
     }
 
-    /// The conversation as it was before the turn, if the cache still holds that.
-    pub(crate) fn into_conversation_before(self) -> Option<Conversation> {
-        let checkpoint = self.checkpoint.filter(|_| self.is_sound)?;
-        self.conversation.restored(checkpoint)
+    /// Returns the conversation as it was before the turn, if it is reusable and the cache still holds that state.
+    pub(crate) fn into_conversation_before_turn(self) -> Option<Conversation> {
+        let rewind_point = self.rewind_point.filter(|_| self.is_reusable)?;
+        self.conversation.rewound_to(rewind_point)
     }
 
-    fn announce(&self, shared: &Shared) {
-        if self.is_sound {
+    fn publish(&self, shared: &Shared) {
+        if self.is_reusable {
             shared.set_cached(&self.name, self.tag);
         } else {
             shared.set_gone(&self.name);
@@ -314,26 +316,26 @@ impl Turn {
     }
 
     /// Chooses the next token and adds it to the answer.
-    fn grow(&mut self, row: usize, machine: &mut ModelRunner) -> Result<(), EngineError> {
+    fn append_token(&mut self, row: usize, runner: &mut ModelRunner) -> Result<(), EngineError> {
         let draw = Draw {
             seed: self.seed,
             token_idx: self.answer.generated_tokens() as u64,
         };
-        let token = machine.choose(row, &self.options, self.recent.as_slice(), draw)?;
+        let token = runner.choose(row, &self.options, self.recent.as_slice(), draw)?;
         self.clock.token(Instant::now());
-        if machine.is_stop(token) {
+        if runner.is_stop(token) {
             self.end(FinishReason::Stop);
             return Ok(());
         }
         self.recent.extend(&[token]);
-        let grown = self.answer.push(token, machine.format());
-        self.send(grown.piece);
+        let appended = self.answer.push(token, runner.format());
+        self.send(appended.piece);
         let is_long = self.answer.generated_tokens() >= self.options.max_new_tokens as usize;
         let is_full = self
             .conversation
             .max_tokens()
             .is_some_and(|max| self.conversation.cache.position() >= max);
-        if grown.is_stopped {
+        if appended.is_stopped {
             self.end(FinishReason::Stop);
         } else if is_long || is_full {
             self.end(FinishReason::Length);
@@ -348,10 +350,10 @@ impl Turn {
         let held = self.answer.finish();
         self.send(held);
         self.settle_cache();
-        self.tell_departure(true);
+        self.report_eviction(true);
         self.phase = Phase::Ended;
         self.usage.completion_tokens = self.answer.generated_tokens() as u64;
-        self.usage.evicted_tokens = self.conversation.ledger.evicted_tokens - self.evicted_before;
+        self.usage.evicted_tokens = self.conversation.stream.evicted_tokens - self.evicted_before;
         self.outbox.push_back(EngineEvent::Finished(Finished {
             reason,
             answer_ids: self.answer.ids().to_vec(),
@@ -360,20 +362,20 @@ impl Turn {
         }));
     }
 
-    /// Takes the cache back to what it shares with the stream, and notes what the stream has beyond it.
+    /// Takes the cache back to the prefix that it shares with the stream, and keeps the ids behind it as pending.
     fn settle_cache(&mut self) {
         let position = self.conversation.cache.position();
-        let answer_fed = usize::try_from(position.saturating_sub(self.prompt_end)).expect("an answer fits in memory");
-        let kept = self.answer.kept_tokens(answer_fed);
-        if kept < answer_fed && self.conversation.cache.rewind(self.prompt_end + kept as u64).is_err() {
-            self.is_sound = false;
+        let computed = usize::try_from(position.saturating_sub(self.prompt_end)).expect("an answer fits in memory");
+        let kept = self.answer.kept_tokens(computed);
+        if kept < computed && self.conversation.cache.rewind(self.prompt_end + kept as u64).is_err() {
+            self.is_reusable = false;
         }
         let prompt_left = usize::try_from(self.prompt_end.saturating_sub(position)).expect("a prompt fits in memory");
-        let ledger = &mut self.conversation.ledger;
-        ledger.unfed = self.prompt[self.prompt.len() - prompt_left..].to_vec();
-        ledger.unfed.extend_from_slice(&self.answer.ids()[kept..]);
-        ledger.recent.extend(self.answer.ids());
-        ledger.last = self.tag;
+        let stream = &mut self.conversation.stream;
+        stream.pending_ids = self.prompt[self.prompt.len() - prompt_left..].to_vec();
+        stream.pending_ids.extend_from_slice(&self.answer.ids()[kept..]);
+        stream.recent.extend(self.answer.ids());
+        stream.last = self.tag;
     }
 
     fn send(&mut self, piece: Option<Piece>) {
@@ -382,16 +384,16 @@ impl Turn {
         }
     }
 
-    /// Tells what has left the view for good, also if the answer is taken back to what was sent: whenever a whole turn has
-    /// gone, and all of it at the end.
-    fn tell_departure(&mut self, is_end: bool) {
+    /// Reports what has left the view for good, even if the answer is cut back to what was sent: whenever a whole turn
+    /// is out of view, and at the end.
+    fn report_eviction(&mut self, is_end: bool) {
         let certain = self
             .conversation
             .cache
             .position()
             .min(self.prompt_end + self.answer.ids().len() as u64);
-        let Conversation { ledger, policy, .. } = &mut self.conversation;
-        if let Some(Departure { tokens, through }) = ledger.take_departure(policy.sink_window(), certain, is_end) {
+        let Conversation { stream, policy, .. } = &mut self.conversation;
+        if let Some(Eviction { tokens, through }) = stream.take_eviction(policy.sink_window(), certain, is_end) {
             self.outbox.push_back(EngineEvent::Evicted { tokens, through });
         }
     }

@@ -1,4 +1,4 @@
-//! The folder's budget: what was used longest ago goes, and what can't be kept is not written.
+//! The folder's budget: the least recently used file is removed, and a file that is too large isn't written.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use engine::{Engine, TurnTag};
 use super::{files, folder, settings_in, start_forgetful_in, start_in, start_tuned, turn};
 use crate::engine::Tuning;
 
-/// Bytes of a conversation of one turn.
+/// Returns the bytes of a conversation's file after one turn.
 fn bytes_of_one() -> u64 {
     let folder = folder();
     turn(&start_in(folder.path()), "a", 1);
@@ -17,7 +17,7 @@ fn bytes_of_one() -> u64 {
 }
 
 #[test]
-fn what_was_used_longest_ago_goes_first() {
+fn the_least_recently_used_file_is_removed_first() {
     let folder = folder();
     let budget = 2 * bytes_of_one() + 100;
     let engine = start_forgetful_in(folder.path(), budget);
@@ -31,9 +31,9 @@ fn what_was_used_longest_ago_goes_first() {
     assert_eq!(through, [None, Some(TurnTag(1)), Some(TurnTag(1))]);
 }
 
-/// The writer may be behind: then what it has removed is known after a later turn.
+/// The writer may be behind: then its removal of a file is visible only after a later turn.
 #[test]
-fn a_conversation_that_went_is_not_offered_for_ever() {
+fn a_removed_conversation_stops_being_cached() {
     let folder = folder();
     let engine = start_forgetful_in(folder.path(), 2 * bytes_of_one() + 100);
     turn(&engine, "a", 1);

@@ -1,19 +1,19 @@
-//! What a file says of its conversation beside keys and values: one head, and a mark for each checkpoint.
+//! The metadata in a conversation's file, as JSON: one header, and a checkpoint after each turn.
 
 use engine::TurnTag;
 use kv_cache::{CachePolicy, SinkWindow};
 use serde::{Deserialize, Serialize};
 
-use crate::worker::{Conversation, Ledger, RecentIds};
+use crate::scheduler::{Conversation, RecentIds, StreamState};
 
-/// Grows whenever a file of before can't be gone on from, or would be with other bits than it began with.
+/// Must be raised whenever an older file can't be continued from, or would be with other bits than it began with.
 pub(super) const VERSION: u32 = 2;
 
-/// What stays the same for as long as the file lives.
+/// What stays the same for the whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Head {
+pub(super) struct Header {
     pub(super) version: u32,
-    /// The model's fingerprint, and what its weights were quantised to when they were loaded.
+    /// The model's fingerprint, and the block type that its weights were quantised to while they were loaded.
     pub(super) model: String,
     /// The conversation's name.
     pub(super) conversation: String,
@@ -29,20 +29,21 @@ enum Policy {
     Dense { max_tokens: u64 },
 }
 
-/// What the conversation's stream is at a checkpoint.
+/// The state of the conversation's stream after a turn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Mark {
+pub(super) struct Checkpoint {
     /// Tokens that the cache has read.
     pub(super) position: u64,
     /// The newest turn.
     pub(super) last: u64,
-    unfed: Vec<u32>,
+    #[serde(rename = "unfed")]
+    pending_ids: Vec<u32>,
     recent: Vec<u32>,
     ends: Vec<(u64, u64)>,
     evicted_tokens: u64,
 }
 
-impl Head {
+impl Header {
     pub(super) fn new(model: &str, name: &str, conversation: &Conversation) -> Self {
         let policy = match conversation.policy {
             CachePolicy::Streaming(sink_window) => Policy::Streaming {
@@ -69,44 +70,44 @@ impl Head {
         }
     }
 
-    /// The conversation with this cache, which is where the mark says.
-    pub(super) fn into_conversation(self, cache: crate::SequenceCache, mark: Mark) -> Conversation {
+    /// Returns the conversation with a cache that was restored up to the checkpoint.
+    pub(super) fn into_conversation(self, cache: crate::SequenceCache, checkpoint: Checkpoint) -> Conversation {
         Conversation {
             cache,
             policy: self.policy(),
             system: self.system,
             system_tokens: self.system_tokens,
             epoch: TurnTag(self.epoch),
-            ledger: mark.into_ledger(),
+            stream: checkpoint.into_stream(),
         }
     }
 }
 
-impl Mark {
+impl Checkpoint {
     pub(super) fn new(conversation: &Conversation) -> Self {
-        let Ledger {
+        let StreamState {
             last,
-            unfed,
+            pending_ids,
             recent,
             ends,
             evicted_tokens,
-        } = &conversation.ledger;
+        } = &conversation.stream;
         Self {
             position: conversation.cache.position(),
             last: last.0,
-            unfed: unfed.clone(),
+            pending_ids: pending_ids.clone(),
             recent: recent.as_slice().to_vec(),
             ends: ends.iter().map(|(tag, end)| (tag.0, *end)).collect(),
             evicted_tokens: *evicted_tokens,
         }
     }
 
-    fn into_ledger(self) -> Ledger {
+    fn into_stream(self) -> StreamState {
         let mut recent = RecentIds::default();
         recent.extend(&self.recent);
-        Ledger {
+        StreamState {
             last: TurnTag(self.last),
-            unfed: self.unfed,
+            pending_ids: self.pending_ids,
             recent,
             ends: self.ends.into_iter().map(|(tag, end)| (TurnTag(tag), end)).collect(),
             evicted_tokens: self.evicted_tokens,

@@ -1,4 +1,6 @@
-//! What all turns share: the loaded model, the sampler, and the prompt format.
+//! The model with its sampler and prompt format, as the scheduler runs it.
+//!
+//! Reads chunks of token ids and chooses next tokens. Knows nothing of requests, queues or clients.
 
 use std::sync::Arc;
 
@@ -10,13 +12,13 @@ use crate::prompt::{Defaults, PromptFormat};
 use crate::sampler::{Draw, Sampler};
 use crate::{BurnEngineError, LlamaModel, Logits, SequenceCache, SequenceChunk};
 
-/// See the module.
+/// The loaded model, and what all sequences need beside it.
 pub(crate) struct ModelRunner {
     model: LlamaModel,
     format: Arc<PromptFormat>,
     defaults: Defaults,
     sampler: Sampler,
-    /// Of what was read last, a row for each chunk that wanted them.
+    /// The logits of the last [`ModelRunner::read`], a row for each chunk that wanted them.
     logits: Logits,
     #[cfg(test)]
     pub(crate) in_step: Option<super::BatchHook>,
@@ -43,13 +45,16 @@ impl ModelRunner {
         self.defaults.context_tokens
     }
 
-    /// The cache of a conversation; see [`Defaults::place`].
-    pub(crate) fn place(&self, options: &Options, system_tokens: u64) -> Result<CachePolicy, EngineError> {
-        self.defaults.place(options, system_tokens)
+    /// Returns the cache policy of a conversation; see [`Defaults::cache_policy`].
+    pub(crate) fn cache_policy(&self, options: &Options, system_tokens: u64) -> Result<CachePolicy, EngineError> {
+        self.defaults.cache_policy(options, system_tokens)
     }
 
+    /// Makes an empty cache.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidRequest`]: a cache refuses only a size that the request or its agent asked for.
     pub(crate) fn new_cache(&self, policy: CachePolicy) -> Result<SequenceCache, EngineError> {
-        // What a cache refuses is a size that the request or its agent asked for.
         self.model
             .new_cache(policy)
             .map_err(|error| EngineError::InvalidRequest {
@@ -57,18 +62,19 @@ impl ModelRunner {
             })
     }
 
-    /// Whether a token ends an answer.
+    /// Returns true if a token ends an answer.
     pub(crate) fn is_stop(&self, id: u32) -> bool {
         self.model.config().stop_ids.contains(&id)
     }
 
-    /// Reads chunks; then [`ModelRunner::choose`] can choose what follows each of those that wanted logits.
+    /// Reads chunks. [`ModelRunner::choose`] can then choose what follows each chunk that wanted logits.
     pub(crate) fn read(&mut self, chunks: &mut [SequenceChunk<'_>]) -> Result<(), EngineError> {
         let read = self.model.forward_batch_to(chunks, &mut self.logits);
         read.map_err(|error| internal(&error))
     }
 
-    /// Chooses the token that follows a chunk that was read last: of those that wanted logits, the one with index `row`.
+    /// Chooses the token that follows a chunk of the last [`ModelRunner::read`]. `row` counts the chunks that wanted
+    /// logits.
     pub(crate) fn choose(
         &mut self,
         row: usize,

@@ -1,0 +1,278 @@
+//! The thread that owns the model and computes all answers.
+//!
+//! Each step runs the model once for all running sequences: a token of every answer, and a chunk of the prompts
+//! ([`batch`]). Between steps it admits new requests and drops forgotten conversations. It never waits for a reader: a
+//! sequence whose channel is full sits out the step. It sleeps when there is nothing to do. A panic within a sequence
+//! ends that sequence and drops its cache; the others continue.
+
+mod admission;
+mod batch;
+mod cache_pool;
+mod conversation;
+mod queue_position;
+mod runner;
+mod sequence;
+mod shared;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use engine::{EngineError, EngineEvent};
+
+use shared::WaitMode;
+
+pub(crate) use admission::Admission;
+pub(crate) use batch::Batch;
+pub(crate) use cache_pool::CachePool;
+pub(crate) use conversation::{Conversation, RecentIds, StreamState};
+pub(crate) use runner::ModelRunner;
+pub(crate) use sequence::{Delivery, Sequence};
+#[cfg(test)]
+pub(crate) use shared::MAX_WAITING;
+pub(crate) use shared::{QueuedRequest, Shared};
+
+/// Sequences that run side by side; further requests wait.
+pub(crate) const MAX_RUNNING: usize = 8;
+
+/// Called with the conversation's name before each step; lets a test hold or break it.
+#[cfg(test)]
+pub(crate) type StepHook = Box<dyn FnMut(&str) + Send>;
+
+/// Called with the conversations' names in the middle of a step.
+#[cfg(test)]
+pub(crate) type BatchHook = Box<dyn FnMut(&[&str]) + Send>;
+
+/// Limits of memory and of a step's time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Bytes that the keys and values of all conversations may take together. Running ones count with the most that
+    /// they may come to take.
+    pub(crate) kv_budget_bytes: usize,
+    /// Tokens of prompts that are read in a step.
+    pub(crate) prompt_chunk: usize,
+}
+
+/// Admits requests, runs the model for them, and keeps the caches of idle conversations.
+pub(crate) struct Scheduler {
+    shared: Arc<Shared>,
+    runner: ModelRunner,
+    pool: CachePool,
+    limits: Limits,
+    running: Vec<Sequence>,
+    /// The next sequence to run, which waits for memory.
+    blocked: Option<Sequence>,
+    /// Steps so far.
+    steps: u64,
+    #[cfg(test)]
+    before_step: Option<StepHook>,
+}
+
+impl Scheduler {
+    pub(crate) fn new(shared: Arc<Shared>, runner: ModelRunner, pool: CachePool, limits: Limits) -> Self {
+        Self {
+            shared,
+            runner,
+            pool,
+            limits,
+            running: Vec::new(),
+            blocked: None,
+            steps: 0,
+            #[cfg(test)]
+            before_step: None,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_hooks(mut self, before_step: Option<StepHook>, in_step: Option<BatchHook>) -> Self {
+        self.before_step = before_step;
+        self.runner.in_step = in_step;
+        self
+    }
+
+    /// Runs until the engine is closed.
+    pub(crate) fn run(mut self) {
+        let mut has_progress = true;
+        while self.shared.wait(self.wait_mode(has_progress)) {
+            self.drop_forgotten();
+            self.admit();
+            has_progress = self.step();
+        }
+        self.close();
+    }
+
+    /// Ends all sequences; readers whose channel is full don't get the error. Conversations that were forgotten before
+    /// are removed from disk too.
+    fn close(mut self) {
+        self.drop_forgotten();
+        for mut sequence in self.running.into_iter().chain(self.blocked) {
+            sequence.fail(EngineError::Internal {
+                reason: "the engine was closed".to_owned(),
+            });
+            sequence.deliver(&self.shared);
+        }
+    }
+
+    fn wait_mode(&self, has_progress: bool) -> WaitMode {
+        match (self.running.is_empty() && self.blocked.is_none(), has_progress) {
+            (true, _) => WaitMode::Idle,
+            (false, true) => WaitMode::None,
+            (false, false) => WaitMode::Stalled,
+        }
+    }
+
+    fn drop_forgotten(&mut self) {
+        let forgotten = self.shared.take_forgotten();
+        for name in &forgotten {
+            self.pool.discard(name);
+            self.running
+                .iter_mut()
+                .chain(&mut self.blocked)
+                .filter(|sequence| sequence.name() == name)
+                .for_each(Sequence::forget);
+        }
+        if !forgotten.is_empty() {
+            self.publish_cache_bytes();
+        }
+    }
+
+    /// Admits as many waiting requests as there is room for, and reports to the others how many are ahead.
+    fn admit(&mut self) {
+        while self.running.len() < MAX_RUNNING {
+            let Some(mut sequence) = self.blocked.take().or_else(|| self.next_sequence()) else {
+                break;
+            };
+            if !self.make_room(sequence.max_cache_bytes()) {
+                sequence.report_queue_position(self.running.len());
+                self.blocked = Some(sequence);
+                break;
+            }
+            sequence.begin();
+            self.running.push(sequence);
+        }
+        let admitted = self.running.len() + usize::from(self.blocked.is_some());
+        self.shared.report_queue_positions(admitted);
+    }
+
+    /// Evicts idle conversations to make room for a sequence of at most `bytes`. Returns false if the running ones
+    /// leave too little; a sequence alone always has room, however small the budget is.
+    fn make_room(&mut self, bytes: usize) -> bool {
+        let running: usize = self.running.iter().map(Sequence::max_cache_bytes).sum();
+        let taken = running.saturating_add(bytes);
+        if !self.running.is_empty() && taken > self.limits.kv_budget_bytes {
+            return false;
+        }
+        self.evict_idle(self.limits.kv_budget_bytes.saturating_sub(taken), 0);
+        true
+    }
+
+    /// Evicts idle conversations until they take at most `max_bytes`, or `min_count` are left.
+    fn evict_idle(&mut self, max_bytes: usize, min_count: usize) {
+        for evicted in self.pool.evict_to(max_bytes, min_count) {
+            self.shared.set_idle(&evicted, self.pool.cached_through(&evicted));
+        }
+    }
+
+    /// Takes the next request that can be admitted. The ones before it that can't be get an error.
+    fn next_sequence(&mut self) -> Option<Sequence> {
+        loop {
+            let is_running = |name: &str| self.running.iter().any(|sequence| sequence.name() == name);
+            let request = self.shared.take_request(is_running)?;
+            if let Some(sequence) = self.admitted(request) {
+                return Some(sequence);
+            }
+        }
+    }
+
+    fn admitted(&mut self, request: QueuedRequest) -> Option<Sequence> {
+        let admission = catch_unwind(AssertUnwindSafe(|| {
+            Admission::find(&request.request, &self.runner, &mut self.pool, &self.running)
+        }));
+        match admission.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+            Ok(admission) => {
+                self.shared.set_running(&request.request.conversation);
+                Some(Sequence::new(request, admission, &self.runner, self.steps))
+            }
+            Err(error) => {
+                let name = &request.request.conversation;
+                self.shared.set_idle(name, self.pool.cached_through(name));
+                // The channel of a new answer has room for one event; if its reader is gone, the error is of no use.
+                drop(request.emitter.try_send(EngineEvent::Failed(error)));
+                None
+            }
+        }
+    }
+
+    /// Publishes the bytes of all caches: when a turn ends or is forgotten, not for every token.
+    fn publish_cache_bytes(&self) {
+        let sequences = self.running.iter().chain(&self.blocked);
+        let running: usize = sequences.map(|sequence| sequence.conversation().cache.bytes()).sum();
+        self.shared.set_cache_bytes(self.pool.bytes() + running);
+    }
+
+    /// Runs one step for all sequences that can advance. Returns true if there were any.
+    fn step(&mut self) -> bool {
+        self.steps += 1;
+        self.deliver();
+        #[cfg(test)]
+        self.call_hook();
+        let batch = Batch::schedule(&mut self.running, self.steps, self.limits.prompt_chunk);
+        let has_progress = batch.run(&mut self.runner);
+        self.deliver();
+        has_progress
+    }
+
+    /// Sends events, and releases the sequences that have ended.
+    fn deliver(&mut self) {
+        for mut sequence in std::mem::take(&mut self.running) {
+            match sequence.deliver(&self.shared) {
+                Delivery::Sent | Delivery::Full => self.running.push(sequence),
+                Delivery::Finished => self.release(sequence, Sequence::into_conversation),
+                Delivery::Dropped => self.release(sequence, Sequence::into_conversation_before_turn),
+            }
+        }
+    }
+
+    #[cfg(test)]
+    fn call_hook(&mut self) {
+        let Some(hook) = &mut self.before_step else { return };
+        for sequence in self.running.iter_mut().filter(|sequence| sequence.can_step()) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| hook(sequence.name()))) {
+                sequence.fail(panicked(&*panic));
+            }
+        }
+    }
+
+    /// Returns the conversation of a sequence to the pool, as far as `into_conversation` leaves one.
+    fn release(&mut self, sequence: Sequence, into_conversation: impl FnOnce(Sequence) -> Option<Conversation>) {
+        let (name, is_reusable) = (sequence.name().to_owned(), sequence.is_reusable());
+        let Some(conversation) = into_conversation(sequence) else {
+            // If the cache has only overwritten too much, the conversation continues from disk; after a failure, it
+            // would fail again.
+            if !is_reusable {
+                self.pool.discard(&name);
+            }
+            match self.pool.cached_through(&name) {
+                Some(tag) => self.shared.set_cached(&name, tag),
+                None => self.shared.set_gone(&name),
+            }
+            return;
+        };
+        self.shared.set_cached(&name, conversation.stream.last);
+        for pruned in self.pool.put(&name, conversation) {
+            self.shared.set_idle(&pruned, self.pool.cached_through(&pruned));
+        }
+        // The newest stays, however large: otherwise no conversation of that size could ever continue.
+        let running: usize = self.running.iter().map(Sequence::max_cache_bytes).sum();
+        self.evict_idle(self.limits.kv_budget_bytes.saturating_sub(running), 1);
+        self.publish_cache_bytes();
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> EngineError {
+    let message = panic.downcast_ref::<&str>().map(|message| (*message).to_owned());
+    let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
+    EngineError::Internal {
+        reason: format!("a step panicked: {}", message.as_deref().unwrap_or("no message")),
+    }
+}

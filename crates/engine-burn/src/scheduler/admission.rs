@@ -1,0 +1,127 @@
+//! Decides how a request's prompt is computed: continued from a cache, or in a new epoch.
+
+use engine::{EngineError, Message, Request, TurnTag};
+
+use super::cache_pool::CachePool;
+use super::conversation::{Conversation, RewindPoint, StreamState};
+use super::runner::ModelRunner;
+use super::sequence::Sequence;
+use crate::prompt::{Prompt, history_room};
+
+/// An admitted request: its conversation, and the prompt that the model has to read next.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    /// Taken from the pool, or new.
+    pub(crate) conversation: Conversation,
+    /// The part of the request that the cache doesn't have.
+    pub(crate) prompt: Prompt,
+    /// The state before the turn; `None` for a new epoch.
+    pub(crate) rewind_point: Option<RewindPoint>,
+    /// The turn that begins.
+    pub(crate) tag: TurnTag,
+}
+
+impl Admission {
+    /// Admits a request, and takes its conversation out of the pool; after an error the pool is unchanged. A new epoch
+    /// copies its system part if another conversation, in the pool or running, begins with the same one.
+    ///
+    /// # Errors
+    /// [`EngineError::NotCached`], [`EngineError::ContextTooLarge`] or [`EngineError::InvalidRequest`].
+    pub(crate) fn find(
+        request: &Request,
+        runner: &ModelRunner,
+        pool: &mut CachePool,
+        running: &[Sequence],
+    ) -> Result<Self, EngineError> {
+        let admission = match request.continues_from {
+            Some(tag) => Self::continued(request, tag, runner, pool),
+            None => Self::new_epoch(request, runner, pool, running),
+        }?;
+        if admission.prompt.ids.is_empty() {
+            return Err(EngineError::InvalidRequest {
+                reason: "the prompt has no tokens".to_owned(),
+            });
+        }
+        Ok(admission)
+    }
+
+    fn continued(
+        request: &Request,
+        tag: TurnTag,
+        runner: &ModelRunner,
+        pool: &mut CachePool,
+    ) -> Result<Self, EngineError> {
+        let not_cached = EngineError::NotCached { tag };
+        pool.load(&request.conversation, tag, runner);
+        let Some(cached) = pool.get(&request.conversation) else {
+            return Err(not_cached);
+        };
+        let is_same = cached.stream.last == tag
+            && cached.system == request.system
+            && runner.cache_policy(&request.options, cached.system_tokens)? == cached.policy;
+        if !is_same {
+            return Err(not_cached);
+        }
+        let prompt = runner
+            .format()
+            .continuation(&cached.stream.pending_ids, tag, &request.messages)?;
+        cached.check_room(&prompt)?;
+        let conversation = pool.take(&request.conversation).ok_or(not_cached)?;
+        let rewind_point = Some(conversation.rewind_point());
+        Ok(Self {
+            conversation,
+            prompt,
+            rewind_point,
+            tag: newest(&request.messages)?,
+        })
+    }
+
+    fn new_epoch(
+        request: &Request,
+        runner: &ModelRunner,
+        pool: &mut CachePool,
+        running: &[Sequence],
+    ) -> Result<Self, EngineError> {
+        let tag = newest(&request.messages)?;
+        let mut prompt = runner.format().system(request.system.as_deref())?;
+        let system_tokens = prompt.ids.len() as u64;
+        let policy = runner.cache_policy(&request.options, system_tokens)?;
+        runner
+            .format()
+            .append_history(&mut prompt, &request.messages, history_room(policy))?;
+        let mut conversation = Conversation {
+            cache: runner.new_cache(policy)?,
+            policy,
+            system: request.system.clone(),
+            system_tokens,
+            epoch: prompt.first_turn().unwrap_or(tag),
+            stream: StreamState::new(tag),
+        };
+        conversation.check_room(&prompt)?;
+        // A sequence that failed within a step may have counted tokens that were never written.
+        let running = running
+            .iter()
+            .filter(|sequence| sequence.is_reusable())
+            .map(Sequence::conversation);
+        let _is_copied = pool
+            .conversations()
+            .chain(running)
+            .any(|other| conversation.copy_system_prefix(other, &mut prompt));
+        // The old epoch goes now: two caches of one conversation would take twice the memory.
+        pool.discard(&request.conversation);
+        Ok(Self {
+            conversation,
+            prompt,
+            rewind_point: None,
+            tag,
+        })
+    }
+}
+
+fn newest(messages: &[Message]) -> Result<TurnTag, EngineError> {
+    let reason = || "a request needs a message".to_owned();
+    messages
+        .last()
+        .map(|message| message.tag)
+        .ok_or_else(|| EngineError::InvalidRequest { reason: reason() })
+}

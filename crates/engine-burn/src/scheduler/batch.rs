@@ -1,0 +1,143 @@
+//! One step of the model for all running sequences: how much each reads, and what happens when it fails.
+//!
+//! Every growing answer reads the token that was chosen last. Prompts share what the step has room for beside them,
+//! least recently scheduled first, so that none starves behind a longer one. The length of a step is therefore bounded,
+//! and sequences join and leave between two steps. Knows nothing of queues, caches or clients.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use engine::EngineError;
+
+use super::panicked;
+use super::runner::ModelRunner;
+use super::sequence::{Pending, Sequence};
+use crate::{LogitsWanted, MAX_CHUNK, SequenceChunk};
+
+/// Tokens of prompts that are read in a step while answers grow: a quarter of the longest chunk, so that their readers
+/// wait for some tenths of a second at most.
+const SHARED_CHUNK: usize = 128;
+
+/// The chunks of one step.
+pub(crate) struct Batch<'a>(Vec<ScheduledChunk<'a>>);
+
+/// The tokens of one sequence in a step.
+struct ScheduledChunk<'a> {
+    sequence: &'a mut Sequence,
+    /// How many tokens it reads.
+    tokens: usize,
+    /// Its row of the logits after the model has run; `None` if it wants no logits.
+    row: Option<usize>,
+}
+
+impl<'a> ScheduledChunk<'a> {
+    fn new(sequence: &'a mut Sequence, tokens: usize) -> Self {
+        Self {
+            sequence,
+            tokens,
+            row: None,
+        }
+    }
+}
+
+impl<'a> Batch<'a> {
+    /// Chooses what the sequences read in this step: none whose reader is behind, and at most `prompt_chunk` tokens of
+    /// prompts.
+    pub(crate) fn schedule(sequences: &'a mut [Sequence], step: u64, prompt_chunk: usize) -> Self {
+        let (mut chunks, mut prompts) = (Vec::new(), Vec::new());
+        for sequence in sequences.iter_mut().filter(|sequence| sequence.can_step()) {
+            match pending(sequence) {
+                Pending::Token => chunks.push(ScheduledChunk::new(sequence, 1)),
+                Pending::Prompt(tokens) => prompts.push((sequence, tokens)),
+                Pending::Nothing => {}
+            }
+        }
+        prompts.sort_by_key(|(sequence, _)| sequence.last_scheduled_step);
+        let room = if chunks.is_empty() { MAX_CHUNK } else { SHARED_CHUNK };
+        let mut room = room.min(prompt_chunk);
+        for (sequence, tokens) in prompts {
+            let tokens = room.min(tokens);
+            if tokens > 0 {
+                sequence.last_scheduled_step = step;
+                chunks.push(ScheduledChunk::new(sequence, tokens));
+                room -= tokens;
+            }
+        }
+        Self(chunks)
+    }
+
+    /// Runs the model and updates the sequences. Returns true if there was anything to do. After an error, each chunk
+    /// is run on its own, so that only the sequence with the error ends.
+    pub(crate) fn run(mut self, runner: &mut ModelRunner) -> bool {
+        if self.0.is_empty() {
+            return false;
+        }
+        let positions: Vec<u64> = self.0.iter().map(|chunk| chunk.sequence.position()).collect();
+        match self.read(runner) {
+            Ok(()) => self.advance(runner),
+            Err(error) if self.0.len() == 1 => self.fail(error),
+            Err(error) => {
+                tracing::warn!(%error, "a step of several turns failed, and is taken turn by turn");
+                for (chunk, position) in self.0.into_iter().zip(positions) {
+                    let rewound = chunk.sequence.rewind(position);
+                    let mut alone = Batch(vec![chunk]);
+                    match rewound.and_then(|()| alone.read(runner)) {
+                        Ok(()) => alone.advance(runner),
+                        Err(error) => alone.fail(error),
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Runs the model over all chunks. A panic becomes an error.
+    fn read(&mut self, runner: &mut ModelRunner) -> Result<(), EngineError> {
+        #[cfg(test)]
+        let names: Vec<String> = self.0.iter().map(|chunk| chunk.sequence.name().to_owned()).collect();
+        let mut rows = 0..;
+        let chunks = self.0.iter_mut().map(|scheduled| {
+            let chunk = scheduled.sequence.chunk(scheduled.tokens);
+            scheduled.row = (chunk.wanted == LogitsWanted::Last).then(|| rows.next()).flatten();
+            chunk
+        });
+        let mut chunks: Vec<SequenceChunk<'_>> = chunks.collect();
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            runner.read(&mut chunks)?;
+            #[cfg(test)]
+            if let Some(hook) = &mut runner.in_step {
+                hook(&names.iter().map(String::as_str).collect::<Vec<_>>());
+            }
+            Ok(())
+        }));
+        read.unwrap_or_else(|panic| Err(panicked(&*panic)))
+    }
+
+    /// Updates every sequence from what the model has computed.
+    fn advance(self, runner: &mut ModelRunner) {
+        for ScheduledChunk { sequence, tokens, row } in self.0 {
+            let advanced = catch_unwind(AssertUnwindSafe(|| sequence.advance(tokens, row, runner)));
+            if let Err(error) = advanced.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+                fail(sequence, error);
+            }
+        }
+    }
+
+    fn fail(self, error: EngineError) {
+        for chunk in self.0 {
+            fail(chunk.sequence, error.clone());
+        }
+    }
+}
+
+fn pending(sequence: &mut Sequence) -> Pending {
+    let pending = catch_unwind(AssertUnwindSafe(|| sequence.pending()));
+    pending.unwrap_or_else(|panic| {
+        fail(sequence, panicked(&*panic));
+        Pending::Nothing
+    })
+}
+
+fn fail(sequence: &mut Sequence, error: EngineError) {
+    tracing::error!(conversation = sequence.name(), %error, "a turn failed");
+    sequence.fail(error);
+}
