@@ -22,7 +22,7 @@ use protocol::{ApiKey, ErrorCode};
 pub use origin::parse_origins;
 pub use rate::RateLimiter;
 
-use crate::status::ApiError;
+use crate::api_error::ApiError;
 use origin::{is_local_origin, is_loopback_authority};
 
 /// The rules by which requests are admitted.

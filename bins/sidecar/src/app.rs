@@ -29,6 +29,7 @@ use crate::access::{Access, RateLimiter};
 use crate::chat_relay::ChatRelay;
 use crate::connections::Sockets;
 use crate::error::StartError;
+use crate::error_chain::ErrorChain;
 use crate::http_counters::HttpCounters;
 use crate::http_guard;
 use crate::models::Engines;
@@ -37,7 +38,6 @@ use crate::request_id;
 use crate::rest;
 use crate::settings::{RelayChoice, Settings};
 use crate::state::AppState;
-use crate::status::ErrorChain;
 
 /// Seconds for requests in flight after a stop: only a socket's close handshake takes longer than a moment.
 const STOP_SECONDS: u64 = 6;

@@ -10,7 +10,7 @@ use relay::{Relay, RelayAnswer, RelayError, RelayFuture, RelayMessage};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::status::ErrorChain;
+use crate::error_chain::ErrorChain;
 
 /// Events read from the log at a time.
 const READ_EVENTS: usize = 256;

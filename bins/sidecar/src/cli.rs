@@ -16,8 +16,8 @@ use clap::{Parser, Subcommand};
 
 use crate::bench;
 use crate::error::CommandError;
+use crate::error_chain::ErrorChain;
 use crate::settings::{Loaded, Settings};
-use crate::status::ErrorChain;
 
 /// Streaming chat with many agents on this machine.
 #[derive(Debug, Parser)]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use protocol::ErrorCode;
 
-use crate::status::ApiError;
+use crate::api_error::ApiError;
 
 /// Most open sockets: ten thousand readers with room to spare, and a bound on what they can cost.
 pub const MAX_SOCKETS: usize = 16_384;

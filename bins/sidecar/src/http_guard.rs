@@ -11,7 +11,7 @@ use actix_web::middleware::Next;
 use actix_web::{HttpResponse, web};
 
 use crate::access::{Access, client_ip};
-use crate::status::ApiError;
+use crate::api_error::ApiError;
 
 /// Seconds for which a browser may cache a preflight's response: an hour spares most of them, and settings rarely
 /// change.

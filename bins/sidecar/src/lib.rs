@@ -5,12 +5,15 @@
 //! [`cli::run`].
 
 mod access;
+mod api_error;
 mod app;
 mod bench;
 mod chat_relay;
 pub mod cli;
+mod codes;
 mod connections;
 mod error;
+mod error_chain;
 mod http_counters;
 mod http_guard;
 mod local_engine;
@@ -25,7 +28,6 @@ mod rest;
 pub mod settings;
 mod socket;
 mod state;
-mod status;
 #[cfg(feature = "test-harness")]
 pub mod test_harness;
 mod turn_owners;

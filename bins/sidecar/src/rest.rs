@@ -24,9 +24,9 @@ use actix_web::web::{self, PathConfig, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource};
 use protocol::ErrorCode;
 
+use crate::api_error::ApiError;
 use crate::http_guard::SOCKET_PATH;
 use crate::socket;
-use crate::status::ApiError;
 use resource::resource;
 
 /// Adds every route.

@@ -21,9 +21,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use tracing::Instrument;
 
 use crate::access;
+use crate::api_error::ApiError;
 use crate::phase::Phase;
 use crate::state::AppState;
-use crate::status::ApiError;
 use connection::{Connection, Peer};
 use drain::DrainWatch;
 use frame_guard::Bounds;

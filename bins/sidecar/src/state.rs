@@ -17,12 +17,12 @@ use tokio::sync::watch;
 use tracing::Instrument;
 
 use crate::access::Access;
+use crate::api_error::ApiError;
 use crate::connections::Sockets;
 use crate::http_counters::HttpCounters;
 use crate::models::Engines;
 use crate::phase::Phase;
 use crate::settings::HttpLimits;
-use crate::status::ApiError;
 use crate::turn_owners::TurnOwners;
 
 /// Shared by all requests.

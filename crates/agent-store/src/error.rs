@@ -6,7 +6,6 @@ use crate::{AgentId, InvalidAgentId};
 
 /// Why an agent couldn't be read or written.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum AgentStoreError {
     /// No file of that id.
     #[error("agent \"{id}\" not found")]

@@ -173,16 +173,32 @@ pub(crate) fn engine_code(error: &EngineError) -> ErrorCode {
 /// What is wrong with an agent's file, not only that something is: people write it by hand.
 fn with_reason(error: &AgentStoreError) -> String {
     match error {
-        AgentStoreError::Broken { source, .. } => format!("{error}: {source}"),
-        _ => error.to_string(),
+        AgentStoreError::Broken { source, .. } | AgentStoreError::Unstorable { source, .. } => {
+            format!("{error}: {source}")
+        }
+        AgentStoreError::NotFound { .. }
+        | AgentStoreError::ConditionFailed { .. }
+        | AgentStoreError::InvalidCondition { .. }
+        | AgentStoreError::BlankName { .. }
+        | AgentStoreError::TooManyAgents { .. }
+        | AgentStoreError::OpenFolder { .. }
+        | AgentStoreError::Write { .. }
+        | AgentStoreError::Delete { .. } => error.to_string(),
     }
 }
 
 fn agent_code(error: &AgentStoreError) -> ErrorCode {
     match error {
         AgentStoreError::NotFound { .. } => ErrorCode::AgentNotFound,
-        // Everything else is a broken file or a fault of the disk, and the list of those may grow.
-        _ => ErrorCode::Internal,
+        AgentStoreError::ConditionFailed { .. } => ErrorCode::Conflict,
+        AgentStoreError::InvalidCondition { .. }
+        | AgentStoreError::BlankName { .. }
+        | AgentStoreError::Unstorable { .. } => ErrorCode::InvalidRequest,
+        AgentStoreError::TooManyAgents { .. } => ErrorCode::TooLarge,
+        AgentStoreError::Broken { .. }
+        | AgentStoreError::OpenFolder { .. }
+        | AgentStoreError::Write { .. }
+        | AgentStoreError::Delete { .. } => ErrorCode::Internal,
     }
 }
 
@@ -191,8 +207,24 @@ fn store_code(error: &StoreError) -> ErrorCode {
         StoreError::ConversationNotFound { .. } | StoreError::TurnNotFound { .. } => ErrorCode::ConversationNotFound,
         StoreError::Gone { .. } => ErrorCode::Gone,
         StoreError::DuplicateTurn { .. } => ErrorCode::DuplicateTurn,
-        StoreError::InvalidCursor { .. } => ErrorCode::InvalidRequest,
-        // Everything else is a fault of the disk or of this program, and the list of those may grow.
-        _ => ErrorCode::Internal,
+        StoreError::InvalidCursor { .. } | StoreError::BadArchive { .. } => ErrorCode::InvalidRequest,
+        StoreError::TooLarge { .. } => ErrorCode::TooLarge,
+        StoreError::Running { .. } => ErrorCode::Busy,
+        StoreError::ConversationExists { .. } => ErrorCode::Conflict,
+        StoreError::Closed => ErrorCode::Draining,
+        StoreError::MakeFolder { .. }
+        | StoreError::Open { .. }
+        | StoreError::Damaged { .. }
+        | StoreError::Migrate { .. }
+        | StoreError::ReadJournal { .. }
+        | StoreError::StartWriter { .. }
+        | StoreError::Read { .. }
+        | StoreError::Write { .. }
+        | StoreError::BadRecord { .. }
+        | StoreError::IllegalTransition { .. }
+        | StoreError::NotWritable { .. }
+        | StoreError::NoEvents { .. }
+        | StoreError::NothingPublished { .. }
+        | StoreError::AfterFailure { .. } => ErrorCode::Internal,
     }
 }

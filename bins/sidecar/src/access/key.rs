@@ -8,7 +8,7 @@ use actix_web::http::header::{self, HeaderMap};
 use protocol::ErrorCode;
 
 use super::Access;
-use crate::status::ApiError;
+use crate::api_error::ApiError;
 
 impl Access {
     /// Checks the key in the `Authorization` header.

@@ -3,16 +3,16 @@
 use actix_web::http::header::{ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, web};
-use agent_store::{Agent, AgentId, AgentStoreError, Condition, Draft};
+use agent_store::{Agent, AgentId, Condition, Draft};
 use protocol::{AgentDraft, AgentList, ErrorCode};
 
 use super::body;
+use crate::api_error::ApiError;
 use crate::state::AppState;
-use crate::status::{ApiError, ErrorChain};
 
 /// `GET /agents`.
 pub(super) async fn list(state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
-    let agents = state.with_agents(|agents| agents.list()).await?.map_err(api_error)?;
+    let agents = state.with_agents(|agents| agents.list()).await??;
     Ok(HttpResponse::Ok().json(AgentList {
         agents: agents.into_iter().map(to_wire).collect(),
     }))
@@ -25,10 +25,7 @@ pub(super) async fn get(
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
     let id = parse_existing_id(&id)?;
-    let agent = state
-        .with_agents(move |agents| agents.get(&id))
-        .await?
-        .map_err(api_error)?;
+    let agent = state.with_agents(move |agents| agents.get(&id)).await??;
     let etag = agent.etag();
     if matches_if_none_match(&request, &etag) {
         return Ok(HttpResponse::NotModified().insert_header((ETAG, etag)).finish());
@@ -71,8 +68,7 @@ pub(super) async fn put(
     };
     let put = state
         .with_agents(move |agents| agents.put(draft, condition.as_ref()))
-        .await?
-        .map_err(api_error)?;
+        .await??;
     let mut response = if put.created {
         HttpResponse::Created()
     } else {
@@ -89,10 +85,7 @@ pub(super) async fn put(
 /// `DELETE /agents/{id}`.
 pub(super) async fn delete(id: web::Path<String>, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
     let id = parse_existing_id(&id)?;
-    state
-        .with_agents(move |agents| agents.delete(&id))
-        .await?
-        .map_err(api_error)?;
+    state.with_agents(move |agents| agents.delete(&id)).await??;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -124,21 +117,5 @@ fn to_wire(agent: Agent) -> protocol::Agent {
         name: agent.name,
         system_prompt: agent.system_prompt,
         markdown_context: agent.markdown_context,
-    }
-}
-
-fn api_error(error: AgentStoreError) -> ApiError {
-    let detail = ErrorChain(&error).to_string();
-    match &error {
-        AgentStoreError::NotFound { .. } => ApiError::agent_not_found(),
-        AgentStoreError::ConditionFailed { .. } => ApiError::new(ErrorCode::Conflict, detail),
-        AgentStoreError::InvalidCondition { .. } => ApiError::new(ErrorCode::InvalidRequest, detail),
-        AgentStoreError::BlankName { .. } | AgentStoreError::Unstorable { .. } => ApiError::unprocessable(detail),
-        // The file is the user's own: the user can mend it when told how.
-        AgentStoreError::Broken { .. } => ApiError::new(ErrorCode::Internal, detail),
-        AgentStoreError::TooManyAgents { .. } => ApiError::new(ErrorCode::TooLarge, detail),
-        AgentStoreError::Write { source, .. } => ApiError::disk(&format!("cannot write the agent: {source}"), &error),
-        AgentStoreError::Delete { source, .. } => ApiError::disk(&format!("cannot delete the agent: {source}"), &error),
-        _ => ApiError::internal("the agent store", &error),
     }
 }

@@ -18,8 +18,8 @@ use tokio::time::timeout;
 
 use super::body::{self, query};
 use super::conversations::check_id;
+use crate::api_error::ApiError;
 use crate::state::AppState;
-use crate::status::ApiError;
 
 /// The content type of an export.
 const JSON_LINES: &str = "application/jsonl; charset=utf-8";

@@ -9,8 +9,8 @@ use protocol::ErrorCode;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
+use crate::api_error::ApiError;
 use crate::state::AppState;
-use crate::status::ApiError;
 
 /// Reads a body, within the configured size and time.
 pub(super) async fn read(payload: Payload, state: &AppState) -> Result<Bytes, ApiError> {

@@ -14,8 +14,8 @@ use relay::{Holder, LeaseRequest, NarratorError};
 
 use super::body;
 use super::resource::resource;
+use crate::api_error::ApiError;
 use crate::state::AppState;
-use crate::status::ApiError;
 
 /// The header with a controller's token.
 const TOKEN_HEADER: &str = "x-controller-token";

@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 use super::body::query;
 use super::sse;
+use crate::api_error::ApiError;
 use crate::state::AppState;
-use crate::status::ApiError;
 
 /// Conversations of a page: the default, and the most.
 const PAGE: PageSize = PageSize { default: 50, max: 200 };

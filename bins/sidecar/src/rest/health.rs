@@ -5,8 +5,8 @@ use actix_web::{HttpResponse, web};
 use engine::Readiness;
 use protocol::{ErrorCode, Health, Readiness as ReadinessBody};
 
+use crate::api_error::ApiError;
 use crate::state::AppState;
-use crate::status::ApiError;
 
 /// `GET /healthz`: the process serves.
 pub(super) async fn alive(state: web::Data<AppState>) -> HttpResponse {

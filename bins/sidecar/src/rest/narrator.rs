@@ -10,9 +10,9 @@ use relay::{Look, Waits};
 use super::body::{self, QueryParams, query};
 use super::resource::resource;
 use crate::access;
+use crate::api_error::ApiError;
 use crate::phase::Phase;
 use crate::state::AppState;
-use crate::status::ApiError;
 
 /// Events or lines of a feed: the default, and the most.
 const DEFAULT_LIMIT: usize = 50;

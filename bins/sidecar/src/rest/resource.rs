@@ -4,7 +4,7 @@ use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use protocol::ErrorCode;
 
-use crate::status::ApiError;
+use crate::api_error::ApiError;
 
 /// Makes a resource that answers methods other than `methods` with 405 and their list.
 pub(super) fn resource(path: &str, methods: &[Method]) -> Resource {

@@ -17,11 +17,11 @@ use protocol::{Envelope, ErrorEvent, Reset, ServerEvent};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval_at};
 
+use crate::api_error::ApiError;
 use crate::connections::ConnectionPermit;
 use crate::log_frame::frames;
 use crate::phase::Phase;
 use crate::state::AppState;
-use crate::status::ApiError;
 
 /// The content type by which a client asks for a stream, and which the stream has.
 pub(super) const EVENT_STREAM: &str = "text/event-stream";

@@ -15,8 +15,8 @@ use super::body;
 use super::conversations::check_id;
 use super::resource::resource;
 use crate::access;
+use crate::api_error::ApiError;
 use crate::state::AppState;
-use crate::status::ApiError;
 
 /// Adds the turns' routes.
 pub(super) fn routes(config: &mut ServiceConfig) {

@@ -12,8 +12,8 @@ use super::binding::Binding;
 use super::close::End;
 use super::connection::Connection;
 use super::follow::LogReader;
-use super::outbound::close_code;
-use crate::status::ApiError;
+use crate::api_error::ApiError;
+use crate::codes::close_code;
 use crate::turn_owners::TurnRef;
 
 impl Connection {

@@ -14,11 +14,12 @@ use actix_ws::{CloseCode, CloseReason};
 use conversation_store::{ConversationStore, Event, StoreError};
 use protocol::{Envelope, ErrorEvent, ServerEvent, is_terminal};
 
-use super::outbound::{Closed, Outbound, OutboundFrame, close_code};
+use super::outbound::{Closed, Outbound, OutboundFrame};
 use tokio::sync::watch;
 
+use crate::api_error::ApiError;
+use crate::codes::close_code;
 use crate::log_frame::{LogFrame, frames};
-use crate::status::ApiError;
 use crate::turn_owners::{TurnOwners, TurnRef};
 
 /// Events read from the log at a time.

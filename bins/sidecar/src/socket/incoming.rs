@@ -23,7 +23,7 @@ use frame_guard::{Bounds, Checked, Checker, Violation};
 use futures_util::Stream;
 use protocol::{ErrorCode, SUBPROTOCOL};
 
-use crate::status::ApiError;
+use crate::api_error::ApiError;
 
 /// An upgraded request: its response, and both directions of the socket.
 pub(super) struct Upgraded {

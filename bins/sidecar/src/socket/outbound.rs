@@ -12,6 +12,8 @@ use protocol::{ErrorCode, Limits};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
+use crate::codes::close_code;
+
 /// How long a stalled socket may take to read the close frame with the reason: enough for a reader that has just woken
 /// up.
 const FINAL_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -140,12 +142,4 @@ async fn write(session: &mut Session, frame: OutboundFrame) -> Result<(), actix_
         OutboundFrame::Pong(bytes) => session.pong(&bytes).await,
         OutboundFrame::Close(reason) => session.clone().close(reason).await,
     }
-}
-
-/// Returns the code that a socket is closed with for an error; errors that don't close a socket by themselves count as
-/// internal.
-pub(super) fn close_code(code: ErrorCode) -> u16 {
-    /// As [`ErrorCode::Internal`].
-    const INTERNAL: u16 = 4500;
-    code.close_code().unwrap_or(INTERNAL)
 }

@@ -108,7 +108,7 @@ async fn every_failure_ends_in_one_error() {
     let huge = token(&"x".repeat(9 << 20));
     check(
         says([started(), huge, finished(FinishReason::Stop)]),
-        "user started error:internal",
+        "user started error:too_large",
         Failed,
     )
     .await;
@@ -172,7 +172,7 @@ async fn an_answer_that_the_log_could_not_take_is_no_history_though_it_is_cached
     let engine = ScriptedEngine::new([tokens(&["A"]), tokens(&[&huge]), tokens(&["C"])]);
     let bench = Bench::new(engine.clone());
     bench.ask("one").await;
-    assert_eq!(told(&bench.ask("two").await), "user started error:internal");
+    assert_eq!(told(&bench.ask("two").await), "user started error:too_large");
     while engine.cached_through("c") != Some(TurnTag(2)) {
         tokio::task::yield_now().await;
     }

@@ -1,38 +1,24 @@
-//! Errors as HTTP responses: an error code in, a status and a JSON body out.
+//! Errors as HTTP answers them: an error in, a status and a JSON body out.
 //!
-//! One exhaustive match gives every code its status; the close codes of sockets are [`ErrorCode::close_code`].
+//! The conversions here decide what a client may read of an error, and where its status is not that of its code. The
+//! code itself comes with the error.
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
+use agent_store::AgentStoreError;
 use chat::ChatError;
 use conversation_store::StoreError;
 use protocol::{ErrorBody, ErrorCode, RelayErrorBody};
 use relay::{LeaseError, NarratorError};
 
-/// Returns the HTTP status of an error code.
-#[must_use]
-pub fn http_status(code: ErrorCode) -> StatusCode {
-    match code {
-        ErrorCode::InvalidRequest => StatusCode::BAD_REQUEST,
-        ErrorCode::Unauthorised => StatusCode::UNAUTHORIZED,
-        ErrorCode::Forbidden => StatusCode::FORBIDDEN,
-        ErrorCode::AgentNotFound | ErrorCode::ConversationNotFound => StatusCode::NOT_FOUND,
-        ErrorCode::Gone => StatusCode::GONE,
-        ErrorCode::DuplicateTurn | ErrorCode::ControllerNotRegistered => StatusCode::CONFLICT,
-        ErrorCode::Conflict => StatusCode::PRECONDITION_FAILED,
-        ErrorCode::ContextTooLarge | ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        ErrorCode::Busy => StatusCode::TOO_MANY_REQUESTS,
-        ErrorCode::Draining | ErrorCode::ModelUnavailable | ErrorCode::Interrupted | ErrorCode::SlowReader => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
-        ErrorCode::UpstreamFailed | ErrorCode::RelayFailed => StatusCode::BAD_GATEWAY,
-        ErrorCode::UpstreamTimeout | ErrorCode::RelayTimeout => StatusCode::GATEWAY_TIMEOUT,
-        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-    }
-}
+use crate::codes::http_status;
+use crate::error_chain::ErrorChain;
 
 /// An error on its way to a client: its code, and what happened in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +41,19 @@ impl ApiError {
             code,
             detail: detail.into(),
             retry_after_s: None,
+        }
+    }
+
+    /// Makes an error with the code and the text of the chat's.
+    fn with_code_of(error: &ChatError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+
+    /// Sets the status of a conflict without `If-Match`: 412 answers a condition, and here none was sent.
+    fn without_condition(self) -> Self {
+        Self {
+            status: StatusCode::CONFLICT,
+            ..self
         }
     }
 
@@ -133,45 +132,47 @@ impl ResponseError for ApiError {
 
 impl From<ChatError> for ApiError {
     fn from(error: ChatError) -> Self {
-        // A broken agent file is the user's own: the user can mend it when told how.
-        if matches!(error, ChatError::Agent(agent_store::AgentStoreError::Broken { .. })) {
-            return Self::new(error.code(), error.to_string());
+        match error {
+            ChatError::Store(error) => error.into(),
+            // A turn's request names more than an agent: the text says what is missing.
+            ChatError::Agent(AgentStoreError::NotFound { .. }) => Self::with_code_of(&error),
+            ChatError::Agent(error) => error.into(),
+            error if error.code() == ErrorCode::Internal => Self::internal("the request", &error),
+            error => Self::with_code_of(&error),
         }
-        if let ChatError::Store(fault) = &error
-            && fault.disk_fault().is_some()
-        {
-            return Self::disk(&fault.to_string(), fault);
-        }
-        match error.code() {
-            ErrorCode::Internal => Self::internal("the request", &error),
-            code => Self::new(code, error.to_string()),
+    }
+}
+
+impl From<AgentStoreError> for ApiError {
+    fn from(error: AgentStoreError) -> Self {
+        match &error {
+            AgentStoreError::NotFound { .. } => Self::agent_not_found(),
+            AgentStoreError::BlankName { .. } | AgentStoreError::Unstorable { .. } => {
+                Self::unprocessable(ChatError::Agent(error).to_string())
+            }
+            // A broken file is internal, but the user's own: the user can mend it when told how.
+            AgentStoreError::Broken { .. }
+            | AgentStoreError::ConditionFailed { .. }
+            | AgentStoreError::InvalidCondition { .. }
+            | AgentStoreError::TooManyAgents { .. } => Self::with_code_of(&ChatError::Agent(error)),
+            AgentStoreError::Write { source, .. } => Self::disk(&format!("cannot write the agent: {source}"), &error),
+            AgentStoreError::Delete { source, .. } => Self::disk(&format!("cannot delete the agent: {source}"), &error),
+            AgentStoreError::OpenFolder { .. } => Self::internal("the agent store", &error),
         }
     }
 }
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        let code = match &error {
-            StoreError::ConversationNotFound { .. } | StoreError::TurnNotFound { .. } => {
-                ErrorCode::ConversationNotFound
-            }
-            StoreError::Gone { .. } => ErrorCode::Gone,
-            StoreError::DuplicateTurn { .. } => ErrorCode::DuplicateTurn,
-            StoreError::TooLarge { .. } => ErrorCode::TooLarge,
-            StoreError::InvalidCursor { .. } | StoreError::BadArchive { .. } => ErrorCode::InvalidRequest,
-            StoreError::Running { .. } => ErrorCode::Busy,
-            // `conflict` is 412 where a condition was sent; here none was.
-            StoreError::ConversationExists { .. } => {
-                return Self {
-                    status: StatusCode::CONFLICT,
-                    ..Self::new(ErrorCode::Conflict, error.to_string())
-                };
-            }
-            StoreError::Closed => ErrorCode::Draining,
-            error if error.disk_fault().is_some() => return Self::disk(&error.to_string(), error),
-            _ => return Self::internal("the conversation store", &error),
-        };
-        Self::new(code, error.to_string())
+        if error.disk_fault().is_some() {
+            return Self::disk(&error.to_string(), &error);
+        }
+        let error = ChatError::Store(error);
+        match error.code() {
+            ErrorCode::Internal => Self::internal("the conversation store", &error),
+            ErrorCode::Conflict => Self::with_code_of(&error).without_condition(),
+            _ => Self::with_code_of(&error),
+        }
     }
 }
 
@@ -186,32 +187,10 @@ impl From<NarratorError> for ApiError {
         };
         match (error.code(), &error) {
             (None | Some(ErrorCode::Internal), _) => Self::internal("the narrator", &error),
-            // `conflict` is 412 where a condition was sent; here none was.
-            (Some(code), NarratorError::Lease(LeaseError::Held { .. })) => Self {
-                status: StatusCode::CONFLICT,
-                ..Self::new(code, error.to_string())
-            },
+            (Some(code), NarratorError::Lease(LeaseError::Held { .. })) => {
+                Self::new(code, error.to_string()).without_condition()
+            }
             (Some(code), _) => Self::new(code, error.to_string()),
         }
-    }
-}
-
-/// An error with its causes, on one line. A cause that its error's text already ends with is left out.
-pub struct ErrorChain<'a>(pub &'a dyn std::error::Error);
-
-impl fmt::Display for ErrorChain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut previous = self.0.to_string();
-        f.write_str(&previous)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            let text = error.to_string();
-            if !previous.ends_with(&text) {
-                write!(f, ": {text}")?;
-            }
-            previous = text;
-            cause = error.source();
-        }
-        Ok(())
     }
 }
