@@ -99,16 +99,17 @@ impl AppState {
             .await??)
     }
 
+    /// Returns the ids of a conversation's turns that have not ended.
+    pub(crate) async fn running_in(&self, conversation: &str) -> Result<Vec<String>, ApiError> {
+        let running = self.store.running().await?.into_iter();
+        let in_conversation = running.filter(|turn| turn.conversation == conversation);
+        Ok(in_conversation.map(|turn| turn.turn_id).collect())
+    }
+
     /// Deletes a conversation, after cancelling its running turns, and drops what the engine caches of it.
     pub(crate) async fn delete_conversation(&self, conversation: &str) -> Result<(), ApiError> {
-        for turn in self
-            .store
-            .running()
-            .await?
-            .into_iter()
-            .filter(|turn| turn.conversation == conversation)
-        {
-            self.cancel(conversation, &turn.turn_id).await?;
+        for turn_id in self.running_in(conversation).await? {
+            self.cancel(conversation, &turn_id).await?;
         }
         // Before the deletion, so that no crash leaves a cache of a deleted conversation; and after it, for what a turn
         // that was ending left.

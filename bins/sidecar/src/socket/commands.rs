@@ -236,17 +236,10 @@ impl Connection {
         };
         let last_seq = conversation.ok_or_else(unknown)?.last_seq;
         if resume.own {
-            for turn in self
-                .state
-                .store
-                .running()
-                .await?
-                .into_iter()
-                .filter(|turn| turn.conversation == id)
-            {
+            for turn_id in self.state.running_in(&id).await? {
                 let turn = TurnRef {
                     conversation: id.clone(),
-                    turn_id: turn.turn_id,
+                    turn_id,
                 };
                 self.notify_persist_failures(&turn);
                 self.state.owners.assign(turn, self.permit.id);
