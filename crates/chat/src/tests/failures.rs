@@ -113,7 +113,7 @@ async fn every_failure_ends_in_one_error() {
     let huge = token(&"x".repeat(9 << 20));
     check(
         emitting([started(), huge, finished(FinishReason::Stop)]),
-        "user started error:internal",
+        "user started error:too_large",
         Failed,
     )
     .await;
@@ -182,7 +182,7 @@ async fn an_answer_that_could_not_be_logged_is_left_out_of_history_though_it_is_
     let engine = ScriptedEngine::new([tokens(&["A"]), tokens(&[&huge]), tokens(&["C"])]);
     let test = TestChat::new(engine.clone());
     test.ask("one").await;
-    assert_eq!(summary(&test.ask("two").await), "user started error:internal");
+    assert_eq!(summary(&test.ask("two").await), "user started error:too_large");
     while engine.cached_through("c") != Some(TurnTag(2)) {
         tokio::task::yield_now().await;
     }
