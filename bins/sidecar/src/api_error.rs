@@ -77,13 +77,13 @@ impl ApiError {
         Self::new(ErrorCode::Draining, "the sidecar is stopping")
     }
 
-    /// Makes an internal error. The client is told only that it was one; the cause is logged.
+    /// Makes an internal error. The client sees only that it was one; the cause is logged.
     pub fn internal(what: &'static str, error: &dyn std::error::Error) -> Self {
         tracing::error!(error = %ErrorChain(error), "{what} failed");
         Self::new(ErrorCode::Internal, format!("{what} failed"))
     }
 
-    /// Makes the error of a disk that can't be read or written. The client is told what is wrong, which its user can
+    /// Makes the error of a disk that can't be read or written. The client sees what is wrong, which its user can
     /// mend; the place is only logged.
     pub fn disk(what: &str, error: &dyn std::error::Error) -> Self {
         tracing::error!(error = %ErrorChain(error), "the disk fails");

@@ -4,7 +4,7 @@
 //! query runs on a read connection and gets the memtables that it has to be merged with. It contains no query and no
 //! command itself.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use rusqlite::Connection;
 

@@ -4,7 +4,7 @@ use std::{collections::HashSet, ops::Range};
 
 use quant::BlockType;
 
-use crate::{Piece, gguf, hf};
+use crate::{Piece, gguf, hf, open};
 
 /// Reads the bytes as a GGUF file: every accepted tensor lies within them, without overlap; a whole model encodes any
 /// text.
@@ -21,7 +21,7 @@ pub fn gguf(bytes: &[u8]) {
         span: tensor.span.clone(),
     });
     check_spans(tensors.collect(), header.header.len()..bytes.len());
-    let Ok(parts) = gguf::read(&header) else { return };
+    let Ok(parts) = open::read_gguf(&header) else { return };
     let text = "Hi <|im_end|> \u{1F642}\0é";
     let question = parts.chat_format.iter().flat_map(|format| format.user_part(text));
     let pieces: Vec<_> = question.chain([Piece::Text(text)]).collect();

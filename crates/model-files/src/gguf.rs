@@ -1,14 +1,10 @@
-//! GGUF files, versions 2 and 3.
+//! GGUF files, versions 2 and 3: the header, its metadata, and where each tensor lies.
 
 mod cursor;
 mod header;
 mod metadata;
-mod model;
 mod tensors;
 
-#[cfg(any(test, feature = "fuzz"))]
 pub(crate) use header::Gguf;
 pub(crate) use metadata::Metadata;
-pub(crate) use model::open;
-#[cfg(feature = "fuzz")]
-pub(crate) use model::read;
+pub(crate) use tensors::TensorInfo;

@@ -1,9 +1,7 @@
-//! Hugging Face folders.
+//! Hugging Face folders: their JSON files and the headers of their safetensors files.
 
-mod config;
-mod model;
-mod shards;
+pub(crate) mod config;
+pub(crate) mod shards;
 
-pub(crate) use model::open;
 #[cfg(feature = "fuzz")]
 pub(crate) use shards::read_header;

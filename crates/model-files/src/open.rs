@@ -1,8 +1,14 @@
-//! Opens a model of either format.
+//! Opens a model of either format: headers in, one checked [`ModelFiles`] out.
+
+mod gguf;
+mod hf;
 
 use std::path::Path;
 
-use crate::{ModelFileError, ModelFiles, gguf, hf};
+use crate::{ModelFileError, ModelFiles};
+
+#[cfg(feature = "fuzz")]
+pub(crate) use gguf::read as read_gguf;
 
 impl ModelFiles {
     /// Opens a GGUF file, or the folder of a Hugging Face model.

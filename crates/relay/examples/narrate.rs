@@ -36,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         message: Some("How far are we?".into()),
         ..NarratorMessage::default()
     };
-    let accepted = narrator.tell(message, Waits::ForTheAnswer).await?;
+    let accepted = narrator.send(message, Waits::ForTheAnswer).await?;
     for event in store.events(&accepted.conversation_id, 0, 10).await? {
         println!("{} {} {}", event.seq, event.kind, event.json);
     }

@@ -1,6 +1,6 @@
 //! The narrator relay and the leases of controllers.
 //!
-//! A person's message to a workspace's narrator goes in ([`Narrator::tell`]); a [`Relay`] answers it, and the answer is
+//! A person's message to a workspace's narrator goes in ([`Narrator::send`]); a [`Relay`] answers it, and the answer is
 //! written twice: as `narration` events in a conversation's log, for all its readers, and as lines of the workspace's
 //! own log, from which feed and summary are read. Controllers hold [`Leases`], with which they publish events of their
 //! own.

@@ -126,7 +126,7 @@ impl Narrator {
     /// Before the message is in the workspace's log: a wrong key, `Busy`, a missing lease, a deleted conversation.
     /// After that, with [`Waits::ForTheAnswer`]: the error of the relay or a store, or a lease that has ended
     /// meanwhile.
-    pub async fn tell(&self, message: NarratorMessage, waits: Waits) -> Result<NarratorAccepted, NarratorError> {
+    pub async fn send(&self, message: NarratorMessage, waits: Waits) -> Result<NarratorAccepted, NarratorError> {
         let message = CheckedMessage::check(message)?;
         let permit = Arc::clone(&self.shared.tasks).try_acquire_owned();
         let permit = permit.map_err(|_| NarratorError::Busy { limit: MAX_TASKS })?;

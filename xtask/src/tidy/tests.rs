@@ -117,7 +117,8 @@ fn private_words_are_found() {
     );
     check(LIB, "fn f() -> &'static str { \"it is told for ever\" }\n", &[]);
     check("README.md", "It runs\nfor ever.\n", &[(2, "`for ever`")]);
-    check("README.md", "forever and whoeverest\n", &[]);
+    check("README.md", "forever and whoeverest, if there is none\n", &[]);
+    check("README.md", "Its id is none.\n", &[(1, "`is none`")]);
 }
 
 #[test]

@@ -44,12 +44,11 @@ const DECLARATIONS: [&str; 10] = [
 ];
 
 /// Words of our own for what the field has a term for, with that term; none is part of a name.
-const PRIVATE_NAMES: [(&str, &str); 21] = [
+const PRIVATE_NAMES: [(&str, &str); 20] = [
     ("anew", "again"),
     ("bell", "wakeup"),
     ("figures", "metrics"),
     ("goodbye", "close"),
-    ("halves", "f16"),
     ("hear", "receive"),
     ("heard", "received"),
     ("heed", "handle"),
@@ -142,8 +141,9 @@ pub(super) fn prose_has_no_private_phrase(file: &File, findings: &mut Vec<Findin
     let prose = prose.to_lowercase();
     for (phrase, term) in PRIVATE_PHRASES {
         for (at, _) in prose.match_indices(&phrase.to_lowercase()) {
-            let ends = prose[at + phrase.len()..].chars().next();
-            if !ends.is_some_and(char::is_alphanumeric) {
+            let ends = !prose[at + phrase.len()..].starts_with(char::is_alphanumeric);
+            // "If there is none" is everybody's.
+            if ends && !prose[..at].ends_with("there") {
                 file.report(at, format!("`{}`: say {term}", phrase.trim()), findings);
             }
         }

@@ -79,7 +79,7 @@ pub(super) struct Parts {
     /// A stream of N tokens: its first tenth against its last, and what it adds to the process's memory
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "10000")]
     pub(super) stream: Option<usize>,
-    /// A token of a stream that sees N tokens, against reading those N anew for each
+    /// A token of a stream that sees N tokens, against reading those N again for each
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1024")]
     pub(super) recompute: Option<usize>,
     /// A token at position 1,000,000 against one whose window is just full, N times in turn

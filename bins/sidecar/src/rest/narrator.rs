@@ -111,7 +111,7 @@ async fn post_message(
         biased;
         // A relay may take much longer than a stop may take.
         _ = phase.wait_for(|phase| *phase == Phase::Stopping) => return Err(ApiError::draining()),
-        accepted = state.spawn_detached(async move { narrator.tell(message, waits).await }) => accepted??,
+        accepted = state.spawn_detached(async move { narrator.send(message, waits).await }) => accepted??,
     };
     let mut response = HttpResponse::Accepted();
     if waits == Waits::ForNothing {

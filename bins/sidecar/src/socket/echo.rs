@@ -54,7 +54,7 @@ impl Echo {
         self.addr
     }
 
-    /// Serves until the process is told to stop.
+    /// Serves until the process is asked to stop.
     ///
     /// # Errors
     /// The server failed while it ran.

@@ -105,7 +105,7 @@ mod signals {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_signal_lets_the_running_turn_end_and_notifies_the_service_manager() {
+    async fn a_signal_lets_the_running_turn_end_and_notifies_systemd() {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         write_brief_agent(folder.path());
         let path = folder.path().join("manager");

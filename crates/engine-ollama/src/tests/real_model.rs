@@ -98,7 +98,7 @@ async fn real_model_that_dies_fails_one_turn() {
 }
 
 #[tokio::test]
-async fn real_model_behind_a_server_that_lives_fails_one_turn() {
+async fn real_model_behind_a_server_that_stays_up_fails_one_turn() {
     let mut real = Real::start();
     let engine = real.engine();
     let mut generation = start_long_answer(&*engine).await;

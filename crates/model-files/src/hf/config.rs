@@ -11,9 +11,9 @@ use crate::{
 };
 
 /// The architecture.
-pub(super) const CONFIG: &str = "config.json";
+pub(crate) const CONFIG: &str = "config.json";
 /// The tokenizer.
-pub(super) const TOKENIZER: &str = "tokenizer.json";
+pub(crate) const TOKENIZER: &str = "tokenizer.json";
 /// The roles of tokens, and often the chat template.
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 /// The chat template, if it has a file of its own.
@@ -23,10 +23,10 @@ const GENERATION_CONFIG: &str = "generation_config.json";
 
 /// The special tokens and the template of a folder.
 #[derive(Debug, Default)]
-pub(super) struct SpecialTokens {
-    pub(super) bos_text: String,
-    pub(super) eos_text: String,
-    pub(super) template: Option<String>,
+pub(crate) struct SpecialTokens {
+    pub(crate) bos_text: String,
+    pub(crate) eos_text: String,
+    pub(crate) template: Option<String>,
     add_bos: bool,
 }
 
@@ -108,7 +108,7 @@ struct NamedTemplate {
 }
 
 /// Reads a file of at most `limit` bytes; a missing one is an error.
-pub(super) fn read_required(folder: &Path, file: &'static str, limit: u64) -> Result<Vec<u8>, ModelFileError> {
+pub(crate) fn read_required(folder: &Path, file: &'static str, limit: u64) -> Result<Vec<u8>, ModelFileError> {
     let read = read_optional(folder, file, limit)?;
     read.ok_or_else(|| ModelFileError::MissingFile {
         path: folder.to_owned(),
@@ -117,7 +117,7 @@ pub(super) fn read_required(folder: &Path, file: &'static str, limit: u64) -> Re
 }
 
 /// Reads a file of at most `limit` bytes, if it exists.
-pub(super) fn read_optional(folder: &Path, file: &str, limit: u64) -> Result<Option<Vec<u8>>, ModelFileError> {
+pub(crate) fn read_optional(folder: &Path, file: &str, limit: u64) -> Result<Option<Vec<u8>>, ModelFileError> {
     let path = folder.join(file);
     let open = |source| ModelFileError::Open {
         path: path.clone(),
@@ -149,7 +149,7 @@ pub(super) fn read_optional(folder: &Path, file: &str, limit: u64) -> Result<Opt
 }
 
 /// Reads the special tokens and the chat template of a folder.
-pub(super) fn special_tokens(folder: &Path) -> Result<SpecialTokens, ModelFileError> {
+pub(crate) fn special_tokens(folder: &Path) -> Result<SpecialTokens, ModelFileError> {
     let mut special = SpecialTokens::default();
     if let Some(json) = read_optional(folder, TOKENIZER_CONFIG, limits::MAX_CONFIG_BYTES)? {
         let config: TokenizerConfigJson = parse(folder, TOKENIZER_CONFIG, &json)?;
@@ -182,7 +182,7 @@ pub(super) fn special_tokens(folder: &Path) -> Result<SpecialTokens, ModelFileEr
 }
 
 /// Reads the architecture from `config.json`.
-pub(super) fn read(
+pub(crate) fn read(
     folder: &Path,
     json: &[u8],
     tokenizer: &Tokenizer,

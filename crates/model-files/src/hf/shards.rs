@@ -25,11 +25,11 @@ const INDEX: &str = "model.safetensors.index.json";
 const LENGTH_BYTES: usize = 8;
 
 /// All tensors of a model, and the files that contain them.
-pub(super) struct Shards {
-    pub(super) maps: Vec<Mmap>,
+pub(crate) struct Shards {
+    pub(crate) maps: Vec<Mmap>,
     /// Size of the length bytes and the header of each file.
-    pub(super) header_lens: Vec<usize>,
-    pub(super) tensors: HashMap<String, TensorLocation>,
+    pub(crate) header_lens: Vec<usize>,
+    pub(crate) tensors: HashMap<String, TensorLocation>,
 }
 
 #[derive(Deserialize)]
@@ -38,7 +38,7 @@ struct IndexJson {
 }
 
 /// Maps and checks the files.
-pub(super) fn open(folder: &Path) -> Result<Shards, ModelFileError> {
+pub(crate) fn open(folder: &Path) -> Result<Shards, ModelFileError> {
     let mut shards = Shards {
         maps: Vec::new(),
         header_lens: Vec::new(),

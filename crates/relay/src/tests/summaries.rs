@@ -12,7 +12,7 @@ async fn send_messages(setup: &Setup, times: usize) {
     for number in 0..times {
         let answered = setup
             .narrator
-            .tell(user_message(&format!("{number}\n# x")), Waits::ForTheAnswer)
+            .send(user_message(&format!("{number}\n# x")), Waits::ForTheAnswer)
             .await;
         answered.expect("it is answered");
     }

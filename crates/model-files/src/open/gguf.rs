@@ -4,13 +4,11 @@ use std::{collections::HashMap, path::Path};
 
 use memmap2::Mmap;
 
-use super::header::Gguf;
-use super::metadata::Metadata;
-use super::tensors::TensorInfo;
 use crate::{
     ChatFormat, ModelConfig, ModelFileError, ModelFiles, RopeLayout, TensorName, Tokenizer,
     architecture::{Naming, check_sizes, check_vocabulary, resolve_tensors, size},
     files::{TensorLocation, fingerprint},
+    gguf::{Gguf, Metadata, TensorInfo},
     mapped::map_file,
 };
 

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::{config, shards};
 use crate::{
     ChatFormat, ModelFileError, ModelFiles, Tokenizer,
     architecture::{Naming, resolve_tensors},
     files::fingerprint,
+    hf::{config, shards},
     limits,
 };
 
