@@ -19,11 +19,9 @@ use engine::TurnTag;
 use kv_cache::CachePolicy;
 
 use crate::cache::Saved;
-use crate::scheduler::Conversation;
+use crate::conversation::Conversation;
 use crate::settings::Checkpoints;
 use crate::{BurnEngineError, SequenceCache};
-
-pub(crate) use state::FileGeneration;
 
 use file::Frame;
 use record::{Checkpoint, Header};

@@ -9,11 +9,13 @@
 
 mod cache;
 mod cache_store;
+mod conversation;
 mod detokenizer;
 mod device;
 mod engine;
 mod error;
 pub mod eval;
+mod file_generation;
 mod model;
 mod products;
 mod prompt;

@@ -8,24 +8,23 @@
 mod admission;
 mod batch;
 mod cache_pool;
-mod conversation;
 mod queue_position;
 mod runner;
 mod sequence;
 mod shared;
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use engine::{EngineError, EngineEvent};
 
+use crate::conversation::Conversation;
+use crate::error::panicked;
 use shared::WaitMode;
 
 pub(crate) use admission::Admission;
 pub(crate) use batch::Batch;
 pub(crate) use cache_pool::CachePool;
-pub(crate) use conversation::{Conversation, RecentIds, StreamState};
 pub(crate) use runner::ModelRunner;
 pub(crate) use sequence::{Delivery, Sequence};
 #[cfg(test)]
@@ -185,8 +184,11 @@ impl Scheduler {
     }
 
     fn admitted(&mut self, request: QueuedRequest) -> Option<Sequence> {
+        // A sequence that failed within a step may have counted tokens that were never written.
+        let running = self.running.iter().filter(|sequence| sequence.is_reusable());
+        let running = running.map(Sequence::conversation);
         let admission = catch_unwind(AssertUnwindSafe(|| {
-            Admission::find(&request.request, &self.runner, &mut self.pool, &self.running)
+            Admission::find(&request.request, &self.runner, &mut self.pool, running)
         }));
         match admission.unwrap_or_else(|panic| Err(panicked(&*panic))) {
             Ok(admission) => {
@@ -266,13 +268,5 @@ impl Scheduler {
         let running: usize = self.running.iter().map(Sequence::max_cache_bytes).sum();
         self.evict_idle(self.limits.kv_budget_bytes.saturating_sub(running), 1);
         self.publish_cache_bytes();
-    }
-}
-
-fn panicked(panic: &(dyn Any + Send)) -> EngineError {
-    let message = panic.downcast_ref::<&str>().map(|message| (*message).to_owned());
-    let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
-    EngineError::Internal {
-        reason: format!("a step panicked: {}", message.as_deref().unwrap_or("no message")),
     }
 }

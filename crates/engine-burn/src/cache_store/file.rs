@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::record::{Checkpoint, Header, VERSION};
 use crate::SequenceCache;
-use crate::scheduler::Conversation;
+use crate::conversation::Conversation;
 
 /// The extension of conversations' files.
 const EXTENSION: &str = "kv";

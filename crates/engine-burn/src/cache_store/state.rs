@@ -10,14 +10,11 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use engine::TurnTag;
 
 use super::file::{self, Frame, ScannedFile};
+use crate::file_generation::FileGeneration;
 
 /// Bytes that may wait to be written: eight long turns of the default model, or a whole cache of it. A single write
 /// always has room, however large it is.
 const MAX_QUEUED_BYTES: usize = 128 << 20;
-
-/// Distinguishes a file from an earlier one of the same name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FileGeneration(u64);
 
 /// A file that is there, or will be once the queue is empty.
 #[derive(Debug, Clone)]
@@ -263,6 +260,6 @@ impl State {
 
     fn next_generation(&mut self) -> FileGeneration {
         self.generations += 1;
-        FileGeneration(self.generations)
+        FileGeneration::new(self.generations)
     }
 }

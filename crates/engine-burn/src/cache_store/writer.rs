@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use super::file;
-use super::state::{FileGeneration, Shared, WriteJob};
+use super::state::{Shared, WriteJob};
+use crate::file_generation::FileGeneration;
 
 /// Writes until the store is closed and the queue is empty. The `unusable` files are removed before the first write.
 pub(super) fn run(shared: &Shared, folder: &Path, mut unusable: Vec<PathBuf>) {

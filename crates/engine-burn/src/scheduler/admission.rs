@@ -3,9 +3,8 @@
 use engine::{EngineError, Message, Request, TurnTag};
 
 use super::cache_pool::CachePool;
-use super::conversation::{Conversation, RewindPoint, StreamState};
 use super::runner::ModelRunner;
-use super::sequence::Sequence;
+use crate::conversation::{Conversation, RewindPoint, StreamState};
 use crate::prompt::{Prompt, history_room};
 
 /// An admitted request: its conversation, and the prompt that the model has to read next.
@@ -23,15 +22,15 @@ pub(crate) struct Admission {
 
 impl Admission {
     /// Admits a request, and takes its conversation out of the pool; after an error the pool is unchanged. A new epoch
-    /// copies its system part if another conversation, in the pool or running, begins with the same one.
+    /// copies its system part if another conversation, in the pool or among the `running` ones, begins with the same one.
     ///
     /// # Errors
     /// [`EngineError::NotCached`], [`EngineError::ContextTooLarge`] or [`EngineError::InvalidRequest`].
-    pub(crate) fn find(
+    pub(crate) fn find<'a>(
         request: &Request,
         runner: &ModelRunner,
         pool: &mut CachePool,
-        running: &[Sequence],
+        running: impl Iterator<Item = &'a Conversation>,
     ) -> Result<Self, EngineError> {
         let admission = match request.continues_from {
             Some(tag) => Self::continued(request, tag, runner, pool),
@@ -76,11 +75,11 @@ impl Admission {
         })
     }
 
-    fn new_epoch(
+    fn new_epoch<'a>(
         request: &Request,
         runner: &ModelRunner,
         pool: &mut CachePool,
-        running: &[Sequence],
+        mut running: impl Iterator<Item = &'a Conversation>,
     ) -> Result<Self, EngineError> {
         let tag = newest(&request.messages)?;
         let mut prompt = runner.format().system(request.system.as_deref())?;
@@ -98,15 +97,8 @@ impl Admission {
             stream: StreamState::new(tag),
         };
         conversation.check_room(&prompt)?;
-        // A sequence that failed within a step may have counted tokens that were never written.
-        let running = running
-            .iter()
-            .filter(|sequence| sequence.is_reusable())
-            .map(Sequence::conversation);
-        let _is_copied = pool
-            .conversations()
-            .chain(running)
-            .any(|other| conversation.copy_system_prefix(other, &mut prompt));
+        let mut copy = |other: &Conversation| conversation.copy_system_prefix(other, &mut prompt);
+        let _is_copied = pool.conversations().any(&mut copy) || running.any(copy);
         // The old epoch goes now: two caches of one conversation would take twice the memory.
         pool.discard(&request.conversation);
         Ok(Self {

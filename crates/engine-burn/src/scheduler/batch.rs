@@ -8,9 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use engine::EngineError;
 
-use super::panicked;
 use super::runner::ModelRunner;
 use super::sequence::{Pending, Sequence};
+use crate::error::panicked;
 use crate::{LogitsWanted, MAX_CHUNK, SequenceChunk};
 
 /// Tokens of prompts that are read in a step while answers grow: a quarter of the longest chunk, so that their readers

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use engine::TurnTag;
 
-use super::conversation::Conversation;
 use super::runner::ModelRunner;
 use crate::cache_store::CacheStore;
+use crate::conversation::Conversation;
 
 /// The idle conversations in memory, and the store behind them.
 #[derive(Debug, Default)]

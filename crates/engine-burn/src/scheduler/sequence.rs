@@ -14,10 +14,10 @@ use std::time::Instant;
 use engine::{Emitter, EngineError, EngineEvent, FinishReason, Finished, NotSent, Options, Started, TurnTag, Usage};
 
 use super::admission::Admission;
-use super::conversation::{Conversation, Eviction, RecentIds, RewindPoint};
 use super::queue_position::QueuePosition;
 use super::runner::ModelRunner;
 use super::shared::{QueuedRequest, Shared};
+use crate::conversation::{Conversation, Eviction, RecentIds, RewindPoint};
 use crate::detokenizer::Piece;
 use crate::sampler::Draw;
 use crate::{LogitsWanted, SequenceChunk};

@@ -1,7 +1,7 @@
 //! The memory of a conversation, turn after turn, without the scheduler's thread.
 
-use std::slice;
 use std::sync::Arc;
+use std::{iter, slice};
 
 use engine::{TurnTag, channel};
 use model_files::ModelFiles;
@@ -26,7 +26,7 @@ fn run(tag: u64, runner: &mut ModelRunner, pool: &mut CachePool) -> usize {
     request.options.max_new_tokens = 200;
     // Every event fits, so that nothing has to be read.
     let (emitter, _generation) = channel(512);
-    let admission = Admission::find(&request, runner, pool, &[]).expect("the cache is there");
+    let admission = Admission::find(&request, runner, pool, iter::empty()).expect("the cache is there");
     let mut sequence = Sequence::new(QueuedRequest::new(request, emitter), admission, runner, 0);
     let max_bytes = sequence.max_cache_bytes();
     let shared = Shared::new();
