@@ -31,10 +31,10 @@ fn run(tag: u64, runner: &mut ModelRunner, pool: &mut CachePool) -> usize {
     let max_bytes = sequence.max_cache_bytes();
     let shared = Shared::new();
     while sequence.deliver(&shared) == Delivery::Sent {
-        assert!(
-            Batch::schedule(slice::from_mut(&mut sequence), 0, MAX_CHUNK).run(runner),
-            "there is more to read"
-        );
+        let mut batch = Batch::schedule(slice::from_mut(&mut sequence), 0, MAX_CHUNK);
+        assert!(!batch.is_empty(), "there is more to read");
+        batch.execute(runner).expect("the model runs");
+        batch.update_from_output(runner);
     }
     assert_eq!(shared.cached_through("c"), Some(TurnTag(tag)));
     let conversation = sequence.into_conversation().expect("nothing went wrong");
