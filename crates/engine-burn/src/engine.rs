@@ -12,10 +12,11 @@ use engine::{
 };
 use model_files::ModelFiles;
 
+use crate::cache_index::CacheIndex;
 use crate::cache_store::CacheStore;
 use crate::model::quantised_at_load;
 use crate::prompt::{Defaults, Prompt, PromptFormat, history_room};
-use crate::scheduler::{CachePool, ModelRunner, QueuedRequest, SchedulerConfig, SchedulerThread, Shared};
+use crate::scheduler::{CachePool, ModelRunner, QueuedRequest, RequestQueue, SchedulerConfig, SchedulerThread};
 use crate::{BurnEngineError, BurnEngineSettings, ComputeDevice, LlamaModel, MAX_CHUNK};
 
 /// Events between the scheduler and a reader: some seconds of an answer, so that a busy reader never slows the
@@ -29,7 +30,8 @@ pub struct BurnEngine {
     info: ModelInfo,
     defaults: Defaults,
     format: Arc<PromptFormat>,
-    shared: Arc<Shared>,
+    queue: Arc<RequestQueue>,
+    index: Arc<CacheIndex>,
     store: Option<Arc<CacheStore>>,
     channel_events: usize,
     scheduler: Option<JoinHandle<()>>,
@@ -51,16 +53,14 @@ impl BurnEngine {
         let device = ComputeDevice::open(settings.device, settings.precision, settings.threads)?;
         let defaults = settings.defaults(files.config.context_tokens);
         let info = model_info(&settings, &files, defaults);
-        let store = open_cache_store(&settings, &files, &device)?;
-        let shared = Arc::new(Shared::new());
-        for (name, tag) in store.iter().flat_map(|store| store.conversations()) {
-            shared.set_cached(&name, tag);
-        }
+        let index = Arc::new(CacheIndex::default());
+        let store = open_cache_store(&settings, &files, &device, &index)?;
         let format = Arc::new(PromptFormat::new(Arc::clone(&files), settings.name));
+        let queue = Arc::new(RequestQueue::new());
         let thread = SchedulerThread {
             model: info.name.clone(),
-            shared: Arc::clone(&shared),
-            pool: CachePool::new(store.clone()),
+            queue: Arc::clone(&queue),
+            pool: CachePool::new(Arc::clone(&index), store.clone()),
             config: SchedulerConfig {
                 kv_budget_bytes: settings.kv_budget_bytes,
                 prompt_chunk: tuning.prompt_chunk,
@@ -80,7 +80,8 @@ impl BurnEngine {
             info,
             defaults,
             format,
-            shared,
+            queue,
+            index,
             store,
             channel_events: tuning.channel_events,
             scheduler: Some(scheduler),
@@ -120,6 +121,7 @@ fn open_cache_store(
     settings: &BurnEngineSettings,
     files: &ModelFiles,
     device: &ComputeDevice,
+    index: &Arc<CacheIndex>,
 ) -> Result<Option<Arc<CacheStore>>, BurnEngineError> {
     let checkpoints = settings.checkpoints.clone().filter(|_| device.products().is_some());
     let Some(checkpoints) = checkpoints else {
@@ -130,7 +132,7 @@ fn open_cache_store(
         Some(blocks) => format!("{}-{blocks}", files.fingerprint()),
         None => files.fingerprint().to_owned(),
     };
-    let store = CacheStore::open(checkpoints, &model)?;
+    let store = CacheStore::open(checkpoints, &model, index)?;
     Ok(Some(Arc::new(store)))
 }
 
@@ -167,7 +169,7 @@ impl Engine for BurnEngine {
     }
 
     fn readiness(&self) -> Readiness {
-        self.shared.readiness()
+        self.queue.readiness()
     }
 
     fn generate(&self, request: Request) -> Result<Generation, EngineError> {
@@ -176,26 +178,30 @@ impl Engine for BurnEngine {
             return Err(EngineError::InvalidRequest { reason });
         }
         let (emitter, generation) = channel(self.channel_events);
-        self.shared
+        self.queue
             .submit(QueuedRequest::new(request, emitter))
             .map_err(|error| error.into_engine_error(&self.info.name))?;
         Ok(generation)
     }
 
     fn cached_through(&self, conversation: &str) -> Option<TurnTag> {
-        self.shared.cached_through(conversation)
+        self.index.cached_through(conversation)
     }
 
     fn forget(&self, conversation: &str) {
-        self.shared.forget(conversation);
-        // At once, so that a crash doesn't bring it back; what the scheduler still writes of it, it removes.
-        if let Some(store) = &self.store {
-            store.forget(conversation);
+        // The file goes at once, so that a crash doesn't bring it back; what the scheduler still writes of it, it
+        // removes.
+        let forgotten = match &self.store {
+            Some(store) => store.forget(conversation),
+            None => self.index.forget(conversation),
+        };
+        if forgotten.in_memory {
+            self.queue.forget(conversation);
         }
     }
 
     fn cache_bytes(&self) -> u64 {
-        self.shared.cache_bytes()
+        self.index.memory_bytes()
     }
 
     /// Renders a prompt. With [`Request::continues_from`], it has the messages alone: what precedes them is in the
@@ -215,7 +221,7 @@ impl Engine for BurnEngine {
 
 impl Drop for BurnEngine {
     fn drop(&mut self) {
-        self.shared.close();
+        self.queue.close();
         if let Some(scheduler) = self.scheduler.take() {
             // The panic hook has reported a panic of the thread; nothing is left to do about it.
             drop(scheduler.join());

@@ -8,6 +8,7 @@
 //! If a folder is named for it, caches of conversations survive a restart there. Nothing here knows an agent, or waits for a reader.
 
 mod cache;
+mod cache_index;
 mod cache_store;
 mod conversation;
 mod detokenizer;

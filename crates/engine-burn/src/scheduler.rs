@@ -1,6 +1,6 @@
 //! The thread that owns the model and computes all answers.
 //!
-//! Requests come in through the [`Shared`] queue, events go out to each request's reader, and caches stay in the
+//! Requests come in through the [`RequestQueue`], events go out to each request's reader, and caches stay in the
 //! [`CachePool`] between turns. [`Scheduler::step`] is the whole engine in one function. The scheduler never waits for
 //! a reader: a sequence whose channel is full sits out the step. It sleeps when there is nothing to do. A panic within
 //! a sequence ends that sequence and drops its cache; the others continue.
@@ -8,10 +8,10 @@
 mod admission;
 mod batch;
 mod cache_pool;
+mod queue;
 mod queue_position;
 mod runner;
 mod sequence;
-mod shared;
 mod thread;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,16 +21,16 @@ use engine::{EngineError, EngineEvent};
 
 use crate::conversation::Conversation;
 use crate::error::panicked;
-use shared::WaitMode;
+use queue::WaitMode;
 
 pub(crate) use admission::Admission;
 pub(crate) use batch::Batch;
 pub(crate) use cache_pool::CachePool;
+#[cfg(test)]
+pub(crate) use queue::MAX_WAITING;
+pub(crate) use queue::{QueuedRequest, RequestQueue};
 pub(crate) use runner::ModelRunner;
 pub(crate) use sequence::{Delivery, Sequence};
-#[cfg(test)]
-pub(crate) use shared::MAX_WAITING;
-pub(crate) use shared::{QueuedRequest, Shared};
 pub(crate) use thread::SchedulerThread;
 
 /// Sequences that run side by side; further requests wait.
@@ -57,7 +57,7 @@ pub(crate) struct SchedulerConfig {
 
 /// Admits requests, runs the model for them, and keeps the caches of idle conversations.
 pub(crate) struct Scheduler {
-    shared: Arc<Shared>,
+    queue: Arc<RequestQueue>,
     runner: ModelRunner,
     pool: CachePool,
     config: SchedulerConfig,
@@ -70,9 +70,9 @@ pub(crate) struct Scheduler {
 
 impl Scheduler {
     /// Makes a scheduler with nothing running.
-    pub(crate) fn new(shared: Arc<Shared>, runner: ModelRunner, pool: CachePool, config: SchedulerConfig) -> Self {
+    pub(crate) fn new(queue: Arc<RequestQueue>, runner: ModelRunner, pool: CachePool, config: SchedulerConfig) -> Self {
         Self {
-            shared,
+            queue,
             runner,
             pool,
             config,
@@ -85,7 +85,7 @@ impl Scheduler {
     /// Runs until the engine is closed.
     pub(crate) fn run(mut self) {
         let mut has_progress = true;
-        while self.shared.wait(self.wait_mode(has_progress)) {
+        while self.queue.wait(self.wait_mode(has_progress)) {
             has_progress = self.step();
         }
         self.close();
@@ -120,7 +120,7 @@ impl Scheduler {
 
     /// Drops the conversations that callers have forgotten; a running one when its sequence ends.
     fn drop_forgotten(&mut self) {
-        let forgotten = self.shared.take_forgotten();
+        let forgotten = self.queue.take_forgotten();
         for name in &forgotten {
             self.pool.discard(name);
             self.running
@@ -149,22 +149,18 @@ impl Scheduler {
             self.running.push(sequence);
         }
         let admitted = self.running.len() + usize::from(self.blocked.is_some());
-        self.shared.report_queue_positions(admitted);
+        self.queue.report_queue_positions(admitted);
     }
 
     /// Takes the next request that can be admitted. The ones before it that can't be get an error.
     fn next_sequence(&mut self) -> Option<Sequence> {
         loop {
             let is_running = |name: &str| self.running.iter().any(|sequence| sequence.name() == name);
-            let request = self.shared.take_request(is_running)?;
+            let request = self.queue.take_request(is_running)?;
             match self.admission(&request) {
-                Ok(admission) => {
-                    self.shared.set_running(&request.request.conversation);
-                    return Some(Sequence::new(request, admission, &self.runner, self.steps));
-                }
+                Ok(admission) => return Some(Sequence::new(request, admission, &self.runner, self.steps)),
                 Err(error) => {
-                    let name = &request.request.conversation;
-                    self.shared.set_idle(name, self.pool.cached_through(name));
+                    self.pool.release(&request.request.conversation);
                     // The channel of a new answer has room for one event; if its reader is gone, the error is of no
                     // use.
                     drop(request.emitter.try_send(EngineEvent::Failed(error)));
@@ -190,15 +186,8 @@ impl Scheduler {
         if !self.running.is_empty() && taken > self.config.kv_budget_bytes {
             return false;
         }
-        self.evict_idle(self.config.kv_budget_bytes.saturating_sub(taken), 0);
+        self.pool.evict_to(self.config.kv_budget_bytes.saturating_sub(taken), 0);
         true
-    }
-
-    /// Evicts idle conversations until they take at most `max_bytes`, or `min_count` are left.
-    fn evict_idle(&mut self, max_bytes: usize, min_count: usize) {
-        for evicted in self.pool.evict_to(max_bytes, min_count) {
-            self.shared.set_idle(&evicted, self.pool.cached_through(&evicted));
-        }
     }
 
     fn max_running_bytes(&self) -> usize {
@@ -208,7 +197,7 @@ impl Scheduler {
     /// Sends events, and releases the sequences that have ended.
     fn deliver(&mut self) {
         for mut sequence in std::mem::take(&mut self.running) {
-            match sequence.deliver(&self.shared) {
+            match sequence.deliver(self.pool.index()) {
                 Delivery::Sent | Delivery::Full => self.running.push(sequence),
                 Delivery::Finished => self.release(sequence, Sequence::into_conversation),
                 Delivery::Dropped => self.release(sequence, Sequence::into_conversation_before_turn),
@@ -219,25 +208,16 @@ impl Scheduler {
     /// Returns the conversation of a sequence to the pool, as far as `into_conversation` leaves one.
     fn release(&mut self, sequence: Sequence, into_conversation: impl FnOnce(Sequence) -> Option<Conversation>) {
         let (name, is_reusable) = (sequence.name().to_owned(), sequence.is_reusable());
-        let Some(conversation) = into_conversation(sequence) else {
-            // If the cache has only overwritten too much, the conversation continues from disk; after a failure, it
-            // would fail again.
-            if !is_reusable {
-                self.pool.discard(&name);
-            }
-            match self.pool.cached_through(&name) {
-                Some(tag) => self.shared.set_cached(&name, tag),
-                None => self.shared.set_gone(&name),
-            }
-            return;
-        };
-        self.shared.set_cached(&name, conversation.stream.last);
-        for pruned in self.pool.put(&name, conversation) {
-            self.shared.set_idle(&pruned, self.pool.cached_through(&pruned));
+        match into_conversation(sequence) {
+            Some(conversation) => self.pool.put(&name, conversation),
+            // The cache has overwritten too much to go back; the conversation continues from disk.
+            None if is_reusable => self.pool.release(&name),
+            // After a failure, it would fail again.
+            None => self.pool.discard(&name),
         }
         // The newest stays, however large: otherwise no conversation of that size could ever continue.
-        let running: usize = self.running.iter().map(Sequence::max_cache_bytes).sum();
-        self.evict_idle(self.config.kv_budget_bytes.saturating_sub(running), 1);
+        let room = self.config.kv_budget_bytes.saturating_sub(self.max_running_bytes());
+        self.pool.evict_to(room, 1);
         self.publish_cache_bytes();
     }
 
@@ -245,7 +225,7 @@ impl Scheduler {
     fn publish_cache_bytes(&self) {
         let sequences = self.running.iter().chain(&self.blocked);
         let running: usize = sequences.map(|sequence| sequence.conversation().cache.bytes()).sum();
-        self.shared.set_cache_bytes(self.pool.bytes() + running);
+        self.pool.index().set_memory_bytes(self.pool.bytes() + running);
     }
 
     fn wait_mode(&self, has_progress: bool) -> WaitMode {
@@ -264,7 +244,7 @@ impl Scheduler {
             sequence.fail(EngineError::Internal {
                 reason: "the engine was closed".to_owned(),
             });
-            sequence.deliver(&self.shared);
+            sequence.deliver(self.pool.index());
         }
     }
 

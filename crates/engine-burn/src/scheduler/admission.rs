@@ -21,8 +21,9 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// Admits a request, and takes its conversation out of the pool; after an error the pool is unchanged. A new epoch
-    /// copies its system part if another conversation, in the pool or among the `running` ones, begins with the same one.
+    /// Admits a request, and takes its conversation out of the pool; after an error it is still there. A new epoch
+    /// copies its system part if another conversation, in the pool or among the `running` ones, begins with the same
+    /// one.
     ///
     /// # Errors
     /// [`EngineError::NotCached`], [`EngineError::ContextTooLarge`] or [`EngineError::InvalidRequest`].
@@ -32,46 +33,40 @@ impl Admission {
         pool: &mut CachePool,
         running: impl Iterator<Item = &'a Conversation>,
     ) -> Result<Self, EngineError> {
-        let admission = match request.continues_from {
+        match request.continues_from {
             Some(tag) => Self::continued(request, tag, runner, pool),
             None => Self::new_epoch(request, runner, pool, running),
-        }?;
-        if admission.prompt.ids.is_empty() {
-            return Err(EngineError::InvalidRequest {
-                reason: "the prompt has no tokens".to_owned(),
-            });
         }
-        Ok(admission)
     }
 
     fn continued(
         request: &Request,
-        tag: TurnTag,
+        from: TurnTag,
         runner: &ModelRunner,
         pool: &mut CachePool,
     ) -> Result<Self, EngineError> {
-        let not_cached = EngineError::NotCached { tag };
-        pool.load(&request.conversation, tag, runner);
+        let not_cached = EngineError::NotCached { tag: from };
+        pool.load(&request.conversation, from, runner);
         let Some(cached) = pool.get(&request.conversation) else {
             return Err(not_cached);
         };
-        let is_same = cached.stream.last == tag
+        let is_same = cached.stream.last == from
             && cached.system == request.system
             && runner.cache_policy(&request.options, cached.system_tokens)? == cached.policy;
         if !is_same {
             return Err(not_cached);
         }
-        let prompt = runner
-            .format()
-            .continuation(&cached.stream.pending_ids, tag, &request.messages)?;
+        let tag = newest(&request.messages)?;
+        let pending_ids = &cached.stream.pending_ids;
+        let prompt = runner.format().continuation(pending_ids, from, &request.messages)?;
+        check_not_empty(&prompt)?;
         cached.check_room(&prompt)?;
         let conversation = pool.take(&request.conversation).ok_or(not_cached)?;
-        let rewind_point = Some(conversation.rewind_point());
         Ok(Self {
+            rewind_point: Some(conversation.rewind_point()),
             conversation,
             prompt,
-            rewind_point,
-            tag: newest(&request.messages)?,
+            tag,
         })
     }
 
@@ -99,8 +94,9 @@ impl Admission {
         conversation.check_room(&prompt)?;
         let mut copy = |other: &Conversation| conversation.copy_system_prefix(other, &mut prompt);
         let _is_copied = pool.conversations().any(&mut copy) || running.any(copy);
+        check_not_empty(&prompt)?;
         // The old epoch goes now: two caches of one conversation would take twice the memory.
-        pool.discard(&request.conversation);
+        pool.begin_new(&request.conversation);
         Ok(Self {
             conversation,
             prompt,
@@ -108,6 +104,15 @@ impl Admission {
             tag,
         })
     }
+}
+
+fn check_not_empty(prompt: &Prompt) -> Result<(), EngineError> {
+    if prompt.ids.is_empty() {
+        return Err(EngineError::InvalidRequest {
+            reason: "the prompt has no tokens".to_owned(),
+        });
+    }
+    Ok(())
 }
 
 fn newest(messages: &[Message]) -> Result<TurnTag, EngineError> {

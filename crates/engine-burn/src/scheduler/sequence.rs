@@ -14,8 +14,9 @@ use std::time::Instant;
 use engine::{EngineError, EngineEvent, FinishReason, Finished, Options, Started, TurnTag, Usage};
 
 use super::admission::Admission;
+use super::queue::QueuedRequest;
 use super::runner::ModelRunner;
-use super::shared::{QueuedRequest, Shared};
+use crate::cache_index::CacheIndex;
 use crate::conversation::{Conversation, Eviction, RecentIds, RewindPoint};
 use crate::prompt::Prompt;
 use crate::sampler::Draw;
@@ -258,14 +259,12 @@ impl Sequence {
         self.outbox.push(EngineEvent::Failed(error));
     }
 
-    /// Sends the events that the channel has room for. What is cached is published before the last event is sent, so that a reader
-    /// of that event can rely on it.
-    pub(crate) fn deliver(&mut self, shared: &Shared) -> Delivery {
+    /// Sends the events that the channel has room for. The index has the new end of the conversation before the last
+    /// event is sent, so that a reader of that event can rely on it.
+    pub(crate) fn deliver(&mut self, index: &CacheIndex) -> Delivery {
         let publish = || {
             if self.is_reusable {
-                shared.set_cached(&self.name, self.tag);
-            } else {
-                shared.set_gone(&self.name);
+                index.end(&self.name, self.tag);
             }
         };
         match (self.outbox.send(publish), self.phase) {

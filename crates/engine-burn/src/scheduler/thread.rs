@@ -7,8 +7,8 @@ use std::thread::{Builder, JoinHandle};
 use engine::{EngineError, EngineEvent};
 
 use super::cache_pool::CachePool;
+use super::queue::RequestQueue;
 use super::runner::ModelRunner;
-use super::shared::Shared;
 use super::{Scheduler, SchedulerConfig};
 use crate::BurnEngineError;
 use crate::error::with_sources;
@@ -17,13 +17,13 @@ use crate::error::with_sources;
 pub(crate) struct SchedulerThread {
     /// The name under which users know the model.
     pub(crate) model: String,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) queue: Arc<RequestQueue>,
     pub(crate) pool: CachePool,
     pub(crate) config: SchedulerConfig,
 }
 
 impl SchedulerThread {
-    /// Starts the thread, which loads the model with `load`. It ends once the engine is closed.
+    /// Starts the thread, which loads the model with `load`. It ends once the queue is closed.
     ///
     /// # Errors
     /// [`BurnEngineError::SpawnThread`].
@@ -38,11 +38,11 @@ impl SchedulerThread {
     }
 
     fn run(self, load: impl FnOnce() -> Result<ModelRunner, BurnEngineError>) {
-        let shared = Arc::clone(&self.shared);
+        let (queue, index) = (Arc::clone(&self.queue), Arc::clone(self.pool.index()));
         let reason = match catch_unwind(AssertUnwindSafe(load)) {
             Ok(Ok(runner)) => {
-                shared.set_ready();
-                let scheduler = Scheduler::new(self.shared, runner, self.pool, self.config);
+                queue.set_ready();
+                let scheduler = Scheduler::new(self.queue, runner, self.pool, self.config);
                 match catch_unwind(AssertUnwindSafe(|| scheduler.run())) {
                     Ok(()) => "the engine was closed".to_owned(),
                     Err(_) => "the worker thread panicked".to_owned(),
@@ -51,7 +51,8 @@ impl SchedulerThread {
             Ok(Err(error)) => with_sources(&error),
             Err(_) => "loading panicked".to_owned(),
         };
-        for request in shared.set_failed(reason.clone()) {
+        index.close();
+        for request in queue.set_failed(reason.clone()) {
             let error = EngineError::ModelUnavailable {
                 model: self.model.clone(),
                 reason: reason.clone(),

@@ -8,7 +8,7 @@ use model_files::ModelFiles;
 
 use super::{WINDOW, request, settings, user};
 use crate::prompt::PromptFormat;
-use crate::scheduler::{Admission, Batch, CachePool, Delivery, ModelRunner, QueuedRequest, Sequence, Shared};
+use crate::scheduler::{Admission, Batch, CachePool, Delivery, ModelRunner, QueuedRequest, Sequence};
 use crate::{ComputeDevice, DeviceChoice, LlamaModel, MAX_CHUNK, Precision, Quantise, REWIND_TOKENS};
 
 pub(super) fn runner() -> ModelRunner {
@@ -29,18 +29,20 @@ fn run(tag: u64, runner: &mut ModelRunner, pool: &mut CachePool) -> usize {
     let admission = Admission::find(&request, runner, pool, iter::empty()).expect("the cache is there");
     let mut sequence = Sequence::new(QueuedRequest::new(request, emitter), admission, runner, 0);
     let max_bytes = sequence.max_cache_bytes();
-    let shared = Shared::new();
-    while sequence.deliver(&shared) == Delivery::Sent {
+    let index = Arc::clone(pool.index());
+    while sequence.deliver(&index) == Delivery::Sent {
+        assert_eq!(index.cached_through("c"), None, "the turn is running");
         let mut batch = Batch::schedule(slice::from_mut(&mut sequence), 0, MAX_CHUNK);
         assert!(!batch.is_empty(), "there is more to read");
         batch.execute(runner).expect("the model runs");
         batch.update_from_output(runner);
     }
-    assert_eq!(shared.cached_through("c"), Some(TurnTag(tag)));
+    assert_eq!(index.cached_through("c"), Some(TurnTag(tag)));
     let conversation = sequence.into_conversation().expect("nothing went wrong");
     let bytes = conversation.cache.bytes();
     assert!(bytes <= max_bytes, "{bytes} and not {max_bytes} at the most");
-    assert_eq!(pool.put("c", conversation), Vec::<String>::new());
+    pool.put("c", conversation);
+    assert_eq!(index.cached_through("c"), Some(TurnTag(tag)));
     bytes
 }
 
