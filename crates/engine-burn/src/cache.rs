@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use kv_cache::{CachePolicy, HeadShape, Insert, Kernel, KvStore, Ring};
 
 use crate::BurnEngineError;
-use crate::cache_store::FileGeneration;
+use crate::file_generation::FileGeneration;
 
 /// The longest chunk that goes through the model at once: long enough for full speed, short enough to cancel soon.
 pub const MAX_CHUNK: usize = 512;

@@ -4,21 +4,19 @@
 //! the weights and owns the model from then on. What remains here queues requests and reads what the thread publishes;
 //! it never waits for a step of the model.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use engine::{
-    ContextPolicy, Engine, EngineError, EngineEvent, Generation, ModelInfo, Readiness, Rendered, Request, TurnTag,
-    channel,
+    ContextPolicy, Engine, EngineError, Generation, ModelInfo, Readiness, Rendered, Request, TurnTag, channel,
 };
 use model_files::ModelFiles;
 
+use crate::cache_index::CacheIndex;
 use crate::cache_store::CacheStore;
-use crate::error::with_sources;
 use crate::model::quantised_at_load;
 use crate::prompt::{Defaults, Prompt, PromptFormat, history_room};
-use crate::scheduler::{CachePool, Limits, ModelRunner, QueuedRequest, Scheduler, Shared};
+use crate::scheduler::{CachePool, ModelRunner, QueuedRequest, RequestQueue, SchedulerConfig, SchedulerThread};
 use crate::{BurnEngineError, BurnEngineSettings, ComputeDevice, LlamaModel, MAX_CHUNK};
 
 /// Events between the scheduler and a reader: some seconds of an answer, so that a busy reader never slows the
@@ -32,7 +30,8 @@ pub struct BurnEngine {
     info: ModelInfo,
     defaults: Defaults,
     format: Arc<PromptFormat>,
-    shared: Arc<Shared>,
+    queue: Arc<RequestQueue>,
+    index: Arc<CacheIndex>,
     store: Option<Arc<CacheStore>>,
     channel_events: usize,
     scheduler: Option<JoinHandle<()>>,
@@ -48,73 +47,72 @@ impl BurnEngine {
         Self::start_worker(settings, Tuning::default())
     }
 
+    /// Does the same with settings for tests and benchmarks.
     pub(crate) fn start_worker(settings: BurnEngineSettings, tuning: Tuning) -> Result<Self, BurnEngineError> {
-        let mut files = ModelFiles::open(&settings.model).map_err(|source| BurnEngineError::OpenModel {
-            path: settings.model.clone(),
-            source,
-        })?;
-        if tuning.never_stops {
-            // No token has this id: a vocabulary is smaller.
-            files.config.stop_ids = vec![u32::MAX];
-        }
-        settings.check(files.config.context_tokens)?;
+        let files = open_model(&settings, tuning.never_stops)?;
         let device = ComputeDevice::open(settings.device, settings.precision, settings.threads)?;
         let defaults = settings.defaults(files.config.context_tokens);
-        let info = ModelInfo {
-            name: settings.name.clone(),
-            fingerprint: files.fingerprint().to_owned(),
-            context_tokens: defaults.context_tokens,
-            sink_tokens: defaults.sink_tokens,
-            window_tokens: defaults.window_tokens,
-            context: ContextPolicy::Rolling,
-            // Chat templates are rendered a segment at a time, and no segment has a template's tool part yet.
-            tools: false,
-        };
-        let store = open_cache_store(&settings, &files, &device)?.map(Arc::new);
-        let files = Arc::new(files);
+        let info = model_info(&settings, &files, defaults);
+        let index = Arc::new(CacheIndex::default());
+        let store = open_cache_store(&settings, &files, &device, &index)?;
         let format = Arc::new(PromptFormat::new(Arc::clone(&files), settings.name));
-        let shared = Arc::new(Shared::new());
-        for (name, tag) in store.iter().flat_map(|store| store.conversations()) {
-            shared.set_cached(&name, tag);
-        }
-        let channel_events = tuning.channel_events;
-        let limits = Limits {
-            kv_budget_bytes: settings.kv_budget_bytes,
-            prompt_chunk: tuning.prompt_chunk,
-        };
-        let load = {
-            let format = Arc::clone(&format);
-            move || {
-                Ok(ModelRunner::new(
-                    LlamaModel::load(files, &device, settings.quantise)?,
-                    format,
-                    defaults,
-                ))
-            }
-        };
-        let scheduler = {
-            let (shared, name) = (Arc::clone(&shared), info.name.clone());
-            let pool = CachePool::new(store.clone());
-            let new_scheduler = move |shared, runner| {
-                let scheduler = Scheduler::new(shared, runner, pool, limits);
+        let queue = Arc::new(RequestQueue::new());
+        let thread = SchedulerThread {
+            model: info.name.clone(),
+            queue: Arc::clone(&queue),
+            pool: CachePool::new(Arc::clone(&index), store.clone()),
+            config: SchedulerConfig {
+                kv_budget_bytes: settings.kv_budget_bytes,
+                prompt_chunk: tuning.prompt_chunk,
                 #[cfg(test)]
-                let scheduler = scheduler.with_hooks(tuning.before_step, tuning.in_step);
-                scheduler
-            };
-            let thread = thread::Builder::new().name("model-worker".to_owned());
-            thread
-                .spawn(move || run(&shared, &name, load, new_scheduler))
-                .map_err(|source| BurnEngineError::SpawnThread { source })?
+                before_step: tuning.before_step,
+            },
         };
+        let runner_format = Arc::clone(&format);
+        let scheduler = thread.spawn(move || {
+            let model = LlamaModel::load(files, &device, settings.quantise)?;
+            let runner = ModelRunner::new(model, runner_format, defaults);
+            #[cfg(test)]
+            let runner = runner.with_hook(tuning.in_step);
+            Ok(runner)
+        })?;
         Ok(Self {
             info,
             defaults,
             format,
-            shared,
+            queue,
+            index,
             store,
-            channel_events,
+            channel_events: tuning.channel_events,
             scheduler: Some(scheduler),
         })
+    }
+}
+
+/// Opens the model's files, and checks the settings against them.
+fn open_model(settings: &BurnEngineSettings, never_stops: bool) -> Result<Arc<ModelFiles>, BurnEngineError> {
+    let mut files = ModelFiles::open(&settings.model).map_err(|source| BurnEngineError::OpenModel {
+        path: settings.model.clone(),
+        source,
+    })?;
+    if never_stops {
+        // No token has this id: a vocabulary is smaller.
+        files.config.stop_ids = vec![u32::MAX];
+    }
+    settings.check(files.config.context_tokens)?;
+    Ok(Arc::new(files))
+}
+
+fn model_info(settings: &BurnEngineSettings, files: &ModelFiles, defaults: Defaults) -> ModelInfo {
+    ModelInfo {
+        name: settings.name.clone(),
+        fingerprint: files.fingerprint().to_owned(),
+        context_tokens: defaults.context_tokens,
+        sink_tokens: defaults.sink_tokens,
+        window_tokens: defaults.window_tokens,
+        context: ContextPolicy::Rolling,
+        // Chat templates are rendered a segment at a time, and no segment has a template's tool part yet.
+        tools: false,
     }
 }
 
@@ -123,7 +121,8 @@ fn open_cache_store(
     settings: &BurnEngineSettings,
     files: &ModelFiles,
     device: &ComputeDevice,
-) -> Result<Option<CacheStore>, BurnEngineError> {
+    index: &Arc<CacheIndex>,
+) -> Result<Option<Arc<CacheStore>>, BurnEngineError> {
     let checkpoints = settings.checkpoints.clone().filter(|_| device.products().is_some());
     let Some(checkpoints) = checkpoints else {
         return Ok(None);
@@ -133,7 +132,8 @@ fn open_cache_store(
         Some(blocks) => format!("{}-{blocks}", files.fingerprint()),
         None => files.fingerprint().to_owned(),
     };
-    CacheStore::open(checkpoints, &model).map(Some)
+    let store = CacheStore::open(checkpoints, &model, index)?;
+    Ok(Some(Arc::new(store)))
 }
 
 /// Settings for tests and benchmarks only.
@@ -169,7 +169,7 @@ impl Engine for BurnEngine {
     }
 
     fn readiness(&self) -> Readiness {
-        self.shared.readiness()
+        self.queue.readiness()
     }
 
     fn generate(&self, request: Request) -> Result<Generation, EngineError> {
@@ -178,26 +178,30 @@ impl Engine for BurnEngine {
             return Err(EngineError::InvalidRequest { reason });
         }
         let (emitter, generation) = channel(self.channel_events);
-        self.shared
+        self.queue
             .submit(QueuedRequest::new(request, emitter))
             .map_err(|error| error.into_engine_error(&self.info.name))?;
         Ok(generation)
     }
 
     fn cached_through(&self, conversation: &str) -> Option<TurnTag> {
-        self.shared.cached_through(conversation)
+        self.index.cached_through(conversation)
     }
 
     fn forget(&self, conversation: &str) {
-        self.shared.forget(conversation);
-        // At once, so that a crash doesn't bring it back; what the scheduler still writes of it, it removes.
-        if let Some(store) = &self.store {
-            store.forget(conversation);
+        // The file goes at once, so that a crash doesn't bring it back; what the scheduler still writes of it, it
+        // removes.
+        let forgotten = match &self.store {
+            Some(store) => store.forget(conversation),
+            None => self.index.forget(conversation),
+        };
+        if forgotten.in_memory {
+            self.queue.forget(conversation);
         }
     }
 
     fn cache_bytes(&self) -> u64 {
-        self.shared.cache_bytes()
+        self.index.memory_bytes()
     }
 
     /// Renders a prompt. With [`Request::continues_from`], it has the messages alone: what precedes them is in the
@@ -217,39 +221,10 @@ impl Engine for BurnEngine {
 
 impl Drop for BurnEngine {
     fn drop(&mut self) {
-        self.shared.close();
+        self.queue.close();
         if let Some(scheduler) = self.scheduler.take() {
             // The panic hook has reported a panic of the thread; nothing is left to do about it.
             drop(scheduler.join());
         }
-    }
-}
-
-/// Runs the scheduler's thread: loads the model, then schedules until the engine is closed.
-fn run(
-    shared: &Arc<Shared>,
-    model: &str,
-    load: impl FnOnce() -> Result<ModelRunner, BurnEngineError>,
-    new_scheduler: impl FnOnce(Arc<Shared>, ModelRunner) -> Scheduler,
-) {
-    let reason = match catch_unwind(AssertUnwindSafe(load)) {
-        Ok(Ok(runner)) => {
-            shared.set_ready();
-            let scheduler = new_scheduler(Arc::clone(shared), runner);
-            match catch_unwind(AssertUnwindSafe(|| scheduler.run())) {
-                Ok(()) => "the engine was closed".to_owned(),
-                Err(_) => "the worker thread panicked".to_owned(),
-            }
-        }
-        Ok(Err(error)) => with_sources(&error),
-        Err(_) => "loading panicked".to_owned(),
-    };
-    for request in shared.set_failed(reason.clone()) {
-        let error = EngineError::ModelUnavailable {
-            model: model.to_owned(),
-            reason: reason.clone(),
-        };
-        // The channel of a new answer has room for one event; if its reader is gone, the error is of no use.
-        drop(request.emitter.try_send(EngineEvent::Failed(error)));
     }
 }

@@ -1,7 +1,9 @@
 //! The errors of the local engine.
 
+use std::any::Any;
 use std::path::PathBuf;
 
+use engine::EngineError;
 use kv_cache::KvCacheError;
 use model_files::{ModelFileError, TensorName};
 use quant::QuantError;
@@ -135,4 +137,13 @@ pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Converts a panic of a step to the error that its readers get.
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> EngineError {
+    let message = panic.downcast_ref::<&str>().map(|message| (*message).to_owned());
+    let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
+    EngineError::Internal {
+        reason: format!("a step panicked: {}", message.as_deref().unwrap_or("no message")),
+    }
 }

@@ -8,12 +8,15 @@
 //! If a folder is named for it, caches of conversations survive a restart there. Nothing here knows an agent, or waits for a reader.
 
 mod cache;
+mod cache_index;
 mod cache_store;
+mod conversation;
 mod detokenizer;
 mod device;
 mod engine;
 mod error;
 pub mod eval;
+mod file_generation;
 mod model;
 mod products;
 mod prompt;

@@ -16,7 +16,8 @@ use sha2::{Digest, Sha256};
 
 use super::record::{Checkpoint, Header, VERSION};
 use crate::SequenceCache;
-use crate::scheduler::Conversation;
+use crate::cache_index::FileContents;
+use crate::conversation::Conversation;
 
 /// The extension of conversations' files.
 const EXTENSION: &str = "kv";
@@ -120,19 +121,10 @@ pub(super) fn remove(path: &Path) {
 /// data lock.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
-    /// Conversations that can be continued from, least recently used first.
-    pub(super) usable: Vec<ScannedFile>,
+    /// Conversations that can be continued from, with what their files have; least recently used first.
+    pub(super) usable: Vec<(String, FileContents)>,
     /// Files of another model or version, damaged files and leftovers.
     pub(super) unusable: Vec<PathBuf>,
-}
-
-/// A conversation that can be continued from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ScannedFile {
-    pub(super) conversation: String,
-    pub(super) through: TurnTag,
-    /// Where its whole frames end.
-    pub(super) bytes: u64,
 }
 
 /// Finds the conversations of `model` in a folder.
@@ -156,18 +148,20 @@ pub(super) fn scan(folder: &Path, model: &str) -> io::Result<Scan> {
         }
         let used = file.metadata().and_then(|metadata| metadata.modified());
         match (inspect(&path, model), used) {
-            (Ok(Some(one)), Ok(used)) if path == self::path(folder, &one.conversation) => usable.push((used, one)),
+            (Ok(Some((name, contents))), Ok(used)) if path == self::path(folder, &name) => {
+                usable.push((used, (name, contents)));
+            }
             (Ok(_) | Err(_), _) => scan.unusable.push(path),
         }
     }
     usable.sort_by_key(|(used, _)| *used);
-    scan.usable = usable.into_iter().map(|(_, one)| one).collect();
+    scan.usable = usable.into_iter().map(|(_, found)| found).collect();
     Ok(scan)
 }
 
 /// Reads the metadata of a file. Returns `None` if no checkpoint in it is whole, or it belongs to another model or
 /// version.
-fn inspect(path: &Path, model: &str) -> io::Result<Option<ScannedFile>> {
+fn inspect(path: &Path, model: &str) -> io::Result<Option<(String, FileContents)>> {
     let mut frames = Frames::open(path)?;
     let Some(header) = frames.header(model)? else {
         return Ok(None);
@@ -177,10 +171,9 @@ fn inspect(path: &Path, model: &str) -> io::Result<Option<ScannedFile>> {
         frames.skip(body_bytes)?;
         newest = Some((checkpoint, frames.at));
     }
-    Ok(newest.map(|(checkpoint, end)| ScannedFile {
-        conversation: header.conversation,
-        through: TurnTag(checkpoint.last),
-        bytes: end,
+    Ok(newest.map(|(checkpoint, bytes)| {
+        let through = TurnTag(checkpoint.last);
+        (header.conversation, FileContents { through, bytes })
     }))
 }
 

@@ -4,7 +4,7 @@ use engine::TurnTag;
 use kv_cache::{CachePolicy, SinkWindow};
 use serde::{Deserialize, Serialize};
 
-use crate::scheduler::{Conversation, RecentIds, StreamState};
+use crate::conversation::{Conversation, RecentIds, StreamState};
 
 /// Must be raised whenever an older file can't be continued from, or would be with other bits than it began with.
 pub(super) const VERSION: u32 = 2;

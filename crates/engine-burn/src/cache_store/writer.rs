@@ -1,64 +1,46 @@
 //! The thread that writes the files, and removes those that exceed the budget.
 
-use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::io;
+use std::path::PathBuf;
 
 use super::file;
-use super::state::{FileGeneration, Shared, WriteJob};
+use super::folder::Folder;
+use super::queue::{WriteJob, WriteQueue};
 
-/// Writes until the store is closed and the queue is empty. The `unusable` files are removed before the first write.
-pub(super) fn run(shared: &Shared, folder: &Path, mut unusable: Vec<PathBuf>) {
+/// Writes until the queue is closed and empty. The `unusable` files are removed before the first write.
+pub(super) fn run(queue: &WriteQueue, folder: &Folder, budget_bytes: u64, mut unusable: Vec<PathBuf>) {
     let mut is_failing = false;
-    while let Some((job, generation)) = shared.next() {
-        unusable.drain(..).for_each(|path| file::remove(&path));
-        match write(shared, &job, generation) {
-            Ok(()) => is_failing = false,
-            Err(error) => {
-                // Once, and not for every turn until there is room again. A file that was forgotten meanwhile is not
-                // worth a warning.
-                if give_up(shared, &job, generation) && !is_failing {
-                    is_failing = true;
-                    tracing::warn!(folder = %folder.display(), %error, "caches can't be written to disk; turns go on without");
+    while let Some(job) = queue.next() {
+        if folder.is_wanted(&job) {
+            unusable.drain(..).for_each(|path| file::remove(&path));
+            match write(folder, &job) {
+                Ok(()) => is_failing = false,
+                // A file that could not be written is removed; a new one is begun after its conversation's next turn.
+                Err(error) => {
+                    let was_wanted = folder.remove(&job.conversation, job.generation);
+                    // Once, and not for every turn until there is room again.
+                    if was_wanted && !is_failing {
+                        is_failing = true;
+                        warn_of(&error, folder);
+                    }
                 }
             }
         }
-        shared.finish(&job, generation);
-        keep_budget(shared, folder);
+        queue.finish(&job);
+        folder.keep_within(budget_bytes);
     }
 }
 
-fn write(shared: &Shared, job: &WriteJob, generation: FileGeneration) -> io::Result<()> {
+fn write(folder: &Folder, job: &WriteJob) -> io::Result<()> {
+    let path = folder.file(&job.conversation);
     if job.offset > 0 {
-        return file::append(&job.path, job.offset, &job.frames);
+        return file::append(&path, job.offset, &job.frames);
     }
-    let new = file::write_new(&job.path, &job.frames)?;
-    let state = shared.lock();
-    let renamed = if state.is_wanted(job, generation) {
-        fs::rename(&new, &job.path)
-    } else {
-        Ok(())
-    };
-    // If it wasn't renamed, it is still there.
-    file::remove(&new);
-    renamed
+    let new = file::write_new(&path, &job.frames)?;
+    folder.publish(&new, job)
 }
 
-/// Removes a file that could not be written; a new one is begun after its conversation's next turn. Returns true if it
-/// was still wanted.
-fn give_up(shared: &Shared, job: &WriteJob, generation: FileGeneration) -> bool {
-    let mut state = shared.lock();
-    let is_wanted = state.is_wanted(job, generation);
-    if is_wanted {
-        state.entries.remove(&job.conversation);
-        state.pruned.push(job.conversation.clone());
-        file::remove(&job.path);
-    }
-    is_wanted
-}
-
-fn keep_budget(shared: &Shared, folder: &Path) {
-    let mut state = shared.lock();
-    while let Some(conversation) = state.take_beyond_budget() {
-        file::remove(&file::path(folder, &conversation));
-    }
+fn warn_of(error: &io::Error, folder: &Folder) {
+    let folder = folder.path().display();
+    tracing::warn!(%folder, %error, "caches can't be written to disk; turns go on without");
 }

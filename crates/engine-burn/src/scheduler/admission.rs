@@ -3,9 +3,8 @@
 use engine::{EngineError, Message, Request, TurnTag};
 
 use super::cache_pool::CachePool;
-use super::conversation::{Conversation, RewindPoint, StreamState};
 use super::runner::ModelRunner;
-use super::sequence::Sequence;
+use crate::conversation::{Conversation, RewindPoint, StreamState};
 use crate::prompt::{Prompt, history_room};
 
 /// An admitted request: its conversation, and the prompt that the model has to read next.
@@ -22,65 +21,60 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// Admits a request, and takes its conversation out of the pool; after an error the pool is unchanged. A new epoch
-    /// copies its system part if another conversation, in the pool or running, begins with the same one.
+    /// Admits a request, and takes its conversation out of the pool; after an error it is still there. A new epoch
+    /// copies its system part if another conversation, in the pool or among the `running` ones, begins with the same
+    /// one.
     ///
     /// # Errors
     /// [`EngineError::NotCached`], [`EngineError::ContextTooLarge`] or [`EngineError::InvalidRequest`].
-    pub(crate) fn find(
+    pub(crate) fn find<'a>(
         request: &Request,
         runner: &ModelRunner,
         pool: &mut CachePool,
-        running: &[Sequence],
+        running: impl Iterator<Item = &'a Conversation>,
     ) -> Result<Self, EngineError> {
-        let admission = match request.continues_from {
+        match request.continues_from {
             Some(tag) => Self::continued(request, tag, runner, pool),
             None => Self::new_epoch(request, runner, pool, running),
-        }?;
-        if admission.prompt.ids.is_empty() {
-            return Err(EngineError::InvalidRequest {
-                reason: "the prompt has no tokens".to_owned(),
-            });
         }
-        Ok(admission)
     }
 
     fn continued(
         request: &Request,
-        tag: TurnTag,
+        from: TurnTag,
         runner: &ModelRunner,
         pool: &mut CachePool,
     ) -> Result<Self, EngineError> {
-        let not_cached = EngineError::NotCached { tag };
-        pool.load(&request.conversation, tag, runner);
+        let not_cached = EngineError::NotCached { tag: from };
+        pool.load(&request.conversation, from, runner);
         let Some(cached) = pool.get(&request.conversation) else {
             return Err(not_cached);
         };
-        let is_same = cached.stream.last == tag
+        let is_same = cached.stream.last == from
             && cached.system == request.system
             && runner.cache_policy(&request.options, cached.system_tokens)? == cached.policy;
         if !is_same {
             return Err(not_cached);
         }
-        let prompt = runner
-            .format()
-            .continuation(&cached.stream.pending_ids, tag, &request.messages)?;
+        let tag = newest(&request.messages)?;
+        let pending_ids = &cached.stream.pending_ids;
+        let prompt = runner.format().continuation(pending_ids, from, &request.messages)?;
+        check_not_empty(&prompt)?;
         cached.check_room(&prompt)?;
         let conversation = pool.take(&request.conversation).ok_or(not_cached)?;
-        let rewind_point = Some(conversation.rewind_point());
         Ok(Self {
+            rewind_point: Some(conversation.rewind_point()),
             conversation,
             prompt,
-            rewind_point,
-            tag: newest(&request.messages)?,
+            tag,
         })
     }
 
-    fn new_epoch(
+    fn new_epoch<'a>(
         request: &Request,
         runner: &ModelRunner,
         pool: &mut CachePool,
-        running: &[Sequence],
+        mut running: impl Iterator<Item = &'a Conversation>,
     ) -> Result<Self, EngineError> {
         let tag = newest(&request.messages)?;
         let mut prompt = runner.format().system(request.system.as_deref())?;
@@ -98,17 +92,11 @@ impl Admission {
             stream: StreamState::new(tag),
         };
         conversation.check_room(&prompt)?;
-        // A sequence that failed within a step may have counted tokens that were never written.
-        let running = running
-            .iter()
-            .filter(|sequence| sequence.is_reusable())
-            .map(Sequence::conversation);
-        let _is_copied = pool
-            .conversations()
-            .chain(running)
-            .any(|other| conversation.copy_system_prefix(other, &mut prompt));
+        let mut copy = |other: &Conversation| conversation.copy_system_prefix(other, &mut prompt);
+        let _is_copied = pool.conversations().any(&mut copy) || running.any(copy);
+        check_not_empty(&prompt)?;
         // The old epoch goes now: two caches of one conversation would take twice the memory.
-        pool.discard(&request.conversation);
+        pool.begin_new(&request.conversation);
         Ok(Self {
             conversation,
             prompt,
@@ -116,6 +104,15 @@ impl Admission {
             tag,
         })
     }
+}
+
+fn check_not_empty(prompt: &Prompt) -> Result<(), EngineError> {
+    if prompt.ids.is_empty() {
+        return Err(EngineError::InvalidRequest {
+            reason: "the prompt has no tokens".to_owned(),
+        });
+    }
+    Ok(())
 }
 
 fn newest(messages: &[Message]) -> Result<TurnTag, EngineError> {

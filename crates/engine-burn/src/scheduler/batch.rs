@@ -1,4 +1,4 @@
-//! One step of the model for all running sequences: how much each reads, and what happens when it fails.
+//! The batch of one step: which tokens each running sequence reads, and what the model's output does to it.
 //!
 //! Every growing answer reads the token that was chosen last. Prompts share what the step has room for beside them,
 //! least recently scheduled first, so that none starves behind a longer one. The length of a step is therefore bounded,
@@ -8,9 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use engine::EngineError;
 
-use super::panicked;
 use super::runner::ModelRunner;
 use super::sequence::{Pending, Sequence};
+use crate::error::panicked;
 use crate::{LogitsWanted, MAX_CHUNK, SequenceChunk};
 
 /// Tokens of prompts that are read in a step while answers grow: a quarter of the longest chunk, so that their readers
@@ -25,6 +25,8 @@ struct ScheduledChunk<'a> {
     sequence: &'a mut Sequence,
     /// How many tokens it reads.
     tokens: usize,
+    /// The sequence's position before the step.
+    start: u64,
     /// Its row of the logits after the model has run; `None` if it wants no logits.
     row: Option<usize>,
 }
@@ -32,6 +34,7 @@ struct ScheduledChunk<'a> {
 impl<'a> ScheduledChunk<'a> {
     fn new(sequence: &'a mut Sequence, tokens: usize) -> Self {
         Self {
+            start: sequence.position(),
             sequence,
             tokens,
             row: None,
@@ -65,33 +68,19 @@ impl<'a> Batch<'a> {
         Self(chunks)
     }
 
-    /// Runs the model and updates the sequences. Returns true if there was anything to do. After an error, each chunk
-    /// is run on its own, so that only the sequence with the error ends.
-    pub(crate) fn run(mut self, runner: &mut ModelRunner) -> bool {
-        if self.0.is_empty() {
-            return false;
-        }
-        let positions: Vec<u64> = self.0.iter().map(|chunk| chunk.sequence.position()).collect();
-        match self.read(runner) {
-            Ok(()) => self.advance(runner),
-            Err(error) if self.0.len() == 1 => self.fail(error),
-            Err(error) => {
-                tracing::warn!(%error, "a step of several turns failed, and is taken turn by turn");
-                for (chunk, position) in self.0.into_iter().zip(positions) {
-                    let rewound = chunk.sequence.rewind(position);
-                    let mut alone = Batch(vec![chunk]);
-                    match rewound.and_then(|()| alone.read(runner)) {
-                        Ok(()) => alone.advance(runner),
-                        Err(error) => alone.fail(error),
-                    }
-                }
-            }
-        }
-        true
+    /// Returns true if no sequence has anything to read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
-    /// Runs the model over all chunks. A panic becomes an error.
-    fn read(&mut self, runner: &mut ModelRunner) -> Result<(), EngineError> {
+    /// Runs the model over all chunks.
+    ///
+    /// # Errors
+    /// Those of the model, for the whole batch; a panic is one too. The sequences must then be rewound or failed.
+    pub(crate) fn execute(&mut self, runner: &mut ModelRunner) -> Result<(), EngineError> {
+        if self.is_empty() {
+            return Ok(());
+        }
         #[cfg(test)]
         let names: Vec<String> = self.0.iter().map(|chunk| chunk.sequence.name().to_owned()).collect();
         let mut rows = 0..;
@@ -112,9 +101,12 @@ impl<'a> Batch<'a> {
         read.unwrap_or_else(|panic| Err(panicked(&*panic)))
     }
 
-    /// Updates every sequence from what the model has computed.
-    fn advance(self, runner: &mut ModelRunner) {
-        for ScheduledChunk { sequence, tokens, row } in self.0 {
+    /// Updates every sequence from the output of the model.
+    pub(crate) fn update_from_output(self, runner: &mut ModelRunner) {
+        for ScheduledChunk {
+            sequence, tokens, row, ..
+        } in self.0
+        {
             let advanced = catch_unwind(AssertUnwindSafe(|| sequence.advance(tokens, row, runner)));
             if let Err(error) = advanced.unwrap_or_else(|panic| Err(panicked(&*panic))) {
                 fail(sequence, error);
@@ -122,19 +114,33 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn fail(self, error: EngineError) {
+    /// Handles an error of the whole batch: rewinds the sequences and runs each on its own, so that only the ones with
+    /// the error fail.
+    pub(crate) fn execute_one_by_one(mut self, error: EngineError, runner: &mut ModelRunner) {
+        if let [only] = &mut self.0[..] {
+            return fail(only.sequence, error);
+        }
+        tracing::warn!(%error, "a step of several turns failed, and is taken turn by turn");
         for chunk in self.0 {
-            fail(chunk.sequence, error.clone());
+            let rewound = chunk.sequence.rewind(chunk.start);
+            let mut alone = Batch(vec![chunk]);
+            match rewound.and_then(|()| alone.execute(runner)) {
+                Ok(()) => alone.update_from_output(runner),
+                Err(error) => alone
+                    .0
+                    .into_iter()
+                    .for_each(|chunk| fail(chunk.sequence, error.clone())),
+            }
         }
     }
 }
 
 fn pending(sequence: &mut Sequence) -> Pending {
-    let pending = catch_unwind(AssertUnwindSafe(|| sequence.pending()));
-    pending.unwrap_or_else(|panic| {
+    let ended = catch_unwind(AssertUnwindSafe(|| sequence.end_if_cancelled()));
+    if let Err(panic) = ended {
         fail(sequence, panicked(&*panic));
-        Pending::Nothing
-    })
+    }
+    sequence.pending()
 }
 
 fn fail(sequence: &mut Sequence, error: EngineError) {

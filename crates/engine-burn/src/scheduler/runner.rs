@@ -37,6 +37,12 @@ impl ModelRunner {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn with_hook(mut self, in_step: Option<super::BatchHook>) -> Self {
+        self.in_step = in_step;
+        self
+    }
+
     pub(crate) fn format(&self) -> &PromptFormat {
         &self.format
     }

@@ -6,31 +6,30 @@
 
 mod answer;
 mod clock;
+mod outbox;
 
-use std::collections::VecDeque;
 use std::slice;
 use std::time::Instant;
 
-use engine::{Emitter, EngineError, EngineEvent, FinishReason, Finished, NotSent, Options, Started, TurnTag, Usage};
+use engine::{EngineError, EngineEvent, FinishReason, Finished, Options, Started, TurnTag, Usage};
 
 use super::admission::Admission;
-use super::conversation::{Conversation, Eviction, RecentIds, RewindPoint};
-use super::queue_position::QueuePosition;
+use super::queue::QueuedRequest;
 use super::runner::ModelRunner;
-use super::shared::{QueuedRequest, Shared};
-use crate::detokenizer::Piece;
+use crate::cache_index::CacheIndex;
+use crate::conversation::{Conversation, Eviction, RecentIds, RewindPoint};
+use crate::prompt::Prompt;
 use crate::sampler::Draw;
 use crate::{LogitsWanted, SequenceChunk};
 use answer::AnswerBuffer;
 use clock::Clock;
+use outbox::{Outbox, Sending};
 
 /// An admitted request from its first token to its last event.
 #[derive(Debug)]
 pub(crate) struct Sequence {
     name: String,
     tag: TurnTag,
-    emitter: Emitter,
-    position: QueuePosition,
     options: Options,
     seed: u64,
     conversation: Conversation,
@@ -52,8 +51,7 @@ pub(crate) struct Sequence {
     clock: Clock,
     /// The step in which it was admitted, or in which a part of its prompt was read last.
     pub(crate) last_scheduled_step: u64,
-    /// The events that are not sent yet: those of one step at most.
-    outbox: VecDeque<EngineEvent>,
+    outbox: Outbox,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -105,30 +103,21 @@ impl Sequence {
             rewind_point,
             tag,
         } = admission;
-        let sink_window = conversation.policy.sink_window();
-        let usage = Usage {
-            prompt_tokens: prompt.ids.len() as u64,
-            cached_tokens: conversation.tokens_in_view(),
-            sink_tokens: sink_window.sinks(),
-            window_tokens: sink_window.window(),
-            context_limit: runner.context_tokens(),
-            ..Usage::default()
-        };
-        let started = Started {
+        let usage = usage_at_start(&conversation, &prompt, runner);
+        let mut outbox = Outbox::new(emitter, position);
+        outbox.push(EngineEvent::Started(Started {
             prompt_tokens: usage.prompt_tokens,
             cached_tokens: usage.cached_tokens,
             sink_tokens: usage.sink_tokens,
             window_tokens: usage.window_tokens,
             epoch: conversation.epoch,
-        };
+        }));
         conversation.begin(&prompt);
         let prompt_end = conversation.cache.position() + usage.prompt_tokens;
         let longest = prompt_end + u64::from(request.options.max_new_tokens);
         Self {
             name: request.conversation,
             tag,
-            emitter,
-            position,
             max_cache_bytes: conversation.cache.bytes_at(longest),
             seed: request.seed,
             is_reusable: true,
@@ -144,7 +133,7 @@ impl Sequence {
             usage,
             clock: Clock::new(submitted_at, Instant::now()),
             last_scheduled_step: step,
-            outbox: VecDeque::from([EngineEvent::Started(started)]),
+            outbox,
         }
     }
 
@@ -156,13 +145,14 @@ impl Sequence {
         &self.conversation
     }
 
+    /// Returns the most bytes that its keys and values may come to take.
     pub(crate) fn max_cache_bytes(&self) -> usize {
         self.max_cache_bytes
     }
 
     /// Reports to the reader how many sequences must end before this one begins.
     pub(crate) fn report_queue_position(&mut self, ahead: usize) {
-        self.position.report(&self.emitter, ahead);
+        self.outbox.report_queue_position(ahead);
     }
 
     /// Starts the clock again, after the sequence had to wait for memory.
@@ -186,11 +176,15 @@ impl Sequence {
         self.is_reusable = false;
     }
 
-    /// Returns what it has to read next. An answer that its reader has cancelled ends here.
-    pub(crate) fn pending(&mut self) -> Pending {
-        if self.emitter.is_cancelled() && !matches!(self.phase, Phase::Ended) {
+    /// Ends the answer if its reader has cancelled it.
+    pub(crate) fn end_if_cancelled(&mut self) {
+        if self.outbox.is_cancelled() && !matches!(self.phase, Phase::Ended) {
             self.end(FinishReason::Cancelled);
         }
+    }
+
+    /// Returns what it has to read next.
+    pub(crate) fn pending(&self) -> Pending {
         match self.phase {
             Phase::Prefill { computed_tokens } => Pending::Prompt(self.prompt.len() - computed_tokens),
             Phase::Decode { .. } => Pending::Token,
@@ -262,37 +256,25 @@ impl Sequence {
         }
         self.is_reusable = false;
         self.phase = Phase::Ended;
-        self.outbox.push_back(EngineEvent::Failed(error));
+        self.outbox.push(EngineEvent::Failed(error));
     }
 
-    /// Sends the events that the channel has room for. What is cached is published before the last event is sent, so
-    /// that a reader of that event can rely on it.
-    pub(crate) fn deliver(&mut self, shared: &Shared) -> Delivery {
-        while let Some(event) = self.outbox.pop_front() {
-            if self.emitter.is_closed() {
-                return Delivery::Dropped;
+    /// Sends the events that the channel has room for. The index has the new end of the conversation before the last
+    /// event is sent, so that a reader of that event can rely on it.
+    pub(crate) fn deliver(&mut self, index: &CacheIndex) -> Delivery {
+        let publish = || {
+            if self.is_reusable {
+                index.end(&self.name, self.tag);
             }
-            // Only this thread sends, so an event that fits now still fits below.
-            if self.emitter.capacity() == 0 {
-                self.outbox.push_front(event);
-                return Delivery::Full;
+        };
+        match (self.outbox.send(publish), self.phase) {
+            (Sending::Closed, _) => Delivery::Dropped,
+            (Sending::Full, _) => Delivery::Full,
+            (Sending::Done, Phase::Ended) => Delivery::Finished,
+            (Sending::Done, Phase::Prefill { .. } | Phase::Decode { .. }) if self.outbox.is_closed() => {
+                Delivery::Dropped
             }
-            if matches!(event, EngineEvent::Finished(_) | EngineEvent::Failed(_)) {
-                self.publish(shared);
-            }
-            match self.emitter.try_send(event) {
-                Ok(()) => {}
-                Err(NotSent::Full(event)) => {
-                    self.outbox.push_front(*event);
-                    return Delivery::Full;
-                }
-                Err(NotSent::Closed) => return Delivery::Dropped,
-            }
-        }
-        match self.phase {
-            Phase::Ended => Delivery::Finished,
-            Phase::Prefill { .. } | Phase::Decode { .. } if self.emitter.is_closed() => Delivery::Dropped,
-            Phase::Prefill { .. } | Phase::Decode { .. } => Delivery::Sent,
+            (Sending::Done, Phase::Prefill { .. } | Phase::Decode { .. }) => Delivery::Sent,
         }
     }
 
@@ -305,14 +287,6 @@ impl Sequence {
     pub(crate) fn into_conversation_before_turn(self) -> Option<Conversation> {
         let rewind_point = self.rewind_point.filter(|_| self.is_reusable)?;
         self.conversation.rewound_to(rewind_point)
-    }
-
-    fn publish(&self, shared: &Shared) {
-        if self.is_reusable {
-            shared.set_cached(&self.name, self.tag);
-        } else {
-            shared.set_gone(&self.name);
-        }
     }
 
     /// Chooses the next token and adds it to the answer.
@@ -329,7 +303,7 @@ impl Sequence {
         }
         self.recent.extend(&[token]);
         let appended = self.answer.push(token, runner.format());
-        self.send(appended.piece);
+        self.outbox.push_piece(appended.piece);
         let is_long = self.answer.generated_tokens() >= self.options.max_new_tokens as usize;
         let is_full = self
             .conversation
@@ -347,14 +321,13 @@ impl Sequence {
 
     /// Ends the answer as it is, and leaves the conversation ready for its next turn.
     fn end(&mut self, reason: FinishReason) {
-        let held = self.answer.finish();
-        self.send(held);
+        self.outbox.push_piece(self.answer.finish());
         self.settle_cache();
         self.report_eviction(true);
         self.phase = Phase::Ended;
         self.usage.completion_tokens = self.answer.generated_tokens() as u64;
         self.usage.evicted_tokens = self.conversation.stream.evicted_tokens - self.evicted_before;
-        self.outbox.push_back(EngineEvent::Finished(Finished {
+        self.outbox.push(EngineEvent::Finished(Finished {
             reason,
             answer_ids: self.answer.ids().to_vec(),
             usage: self.usage,
@@ -378,12 +351,6 @@ impl Sequence {
         stream.last = self.tag;
     }
 
-    fn send(&mut self, piece: Option<Piece>) {
-        if let Some(Piece { text, ids }) = piece {
-            self.outbox.push_back(EngineEvent::Token { text, ids });
-        }
-    }
-
     /// Reports what has left the view for good, even if the answer is cut back to what was sent: whenever a whole turn
     /// is out of view, and at the end.
     fn report_eviction(&mut self, is_end: bool) {
@@ -394,7 +361,20 @@ impl Sequence {
             .min(self.prompt_end + self.answer.ids().len() as u64);
         let Conversation { stream, policy, .. } = &mut self.conversation;
         if let Some(Eviction { tokens, through }) = stream.take_eviction(policy.sink_window(), certain, is_end) {
-            self.outbox.push_back(EngineEvent::Evicted { tokens, through });
+            self.outbox.push(EngineEvent::Evicted { tokens, through });
         }
+    }
+}
+
+/// Returns the counts that are known before the first step.
+fn usage_at_start(conversation: &Conversation, prompt: &Prompt, runner: &ModelRunner) -> Usage {
+    let sink_window = conversation.policy.sink_window();
+    Usage {
+        prompt_tokens: prompt.ids.len() as u64,
+        cached_tokens: conversation.tokens_in_view(),
+        sink_tokens: sink_window.sinks(),
+        window_tokens: sink_window.window(),
+        context_limit: runner.context_tokens(),
+        ..Usage::default()
     }
 }

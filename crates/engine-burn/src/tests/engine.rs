@@ -1,6 +1,7 @@
 //! Tests of the engine through its public interface, with the toy model.
 
 mod budget;
+mod cache_index;
 mod cancel;
 mod continuing;
 mod endless;

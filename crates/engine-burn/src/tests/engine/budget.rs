@@ -20,7 +20,7 @@ fn bytes_of_one() -> usize {
     let request = request("c", None, vec![user(1, "Hello")]);
     let (emitter, _generation) = channel(1);
     let runner = runner();
-    let admission = Admission::find(&request, &runner, &mut CachePool::default(), &[]).expect("it fits");
+    let admission = Admission::find(&request, &runner, &mut CachePool::default(), std::iter::empty()).expect("it fits");
     Sequence::new(QueuedRequest::new(request, emitter), admission, &runner, 0).max_cache_bytes()
 }
 

@@ -1,14 +1,14 @@
 //! The memory of a conversation, turn after turn, without the scheduler's thread.
 
-use std::slice;
 use std::sync::Arc;
+use std::{iter, slice};
 
 use engine::{TurnTag, channel};
 use model_files::ModelFiles;
 
 use super::{WINDOW, request, settings, user};
 use crate::prompt::PromptFormat;
-use crate::scheduler::{Admission, Batch, CachePool, Delivery, ModelRunner, QueuedRequest, Sequence, Shared};
+use crate::scheduler::{Admission, Batch, CachePool, Delivery, ModelRunner, QueuedRequest, Sequence};
 use crate::{ComputeDevice, DeviceChoice, LlamaModel, MAX_CHUNK, Precision, Quantise, REWIND_TOKENS};
 
 pub(super) fn runner() -> ModelRunner {
@@ -26,21 +26,23 @@ fn run(tag: u64, runner: &mut ModelRunner, pool: &mut CachePool) -> usize {
     request.options.max_new_tokens = 200;
     // Every event fits, so that nothing has to be read.
     let (emitter, _generation) = channel(512);
-    let admission = Admission::find(&request, runner, pool, &[]).expect("the cache is there");
+    let admission = Admission::find(&request, runner, pool, iter::empty()).expect("the cache is there");
     let mut sequence = Sequence::new(QueuedRequest::new(request, emitter), admission, runner, 0);
     let max_bytes = sequence.max_cache_bytes();
-    let shared = Shared::new();
-    while sequence.deliver(&shared) == Delivery::Sent {
-        assert!(
-            Batch::schedule(slice::from_mut(&mut sequence), 0, MAX_CHUNK).run(runner),
-            "there is more to read"
-        );
+    let index = Arc::clone(pool.index());
+    while sequence.deliver(&index) == Delivery::Sent {
+        assert_eq!(index.cached_through("c"), None, "the turn is running");
+        let mut batch = Batch::schedule(slice::from_mut(&mut sequence), 0, MAX_CHUNK);
+        assert!(!batch.is_empty(), "there is more to read");
+        batch.execute(runner).expect("the model runs");
+        batch.update_from_output(runner);
     }
-    assert_eq!(shared.cached_through("c"), Some(TurnTag(tag)));
+    assert_eq!(index.cached_through("c"), Some(TurnTag(tag)));
     let conversation = sequence.into_conversation().expect("nothing went wrong");
     let bytes = conversation.cache.bytes();
     assert!(bytes <= max_bytes, "{bytes} and not {max_bytes} at the most");
-    assert_eq!(pool.put("c", conversation), Vec::<String>::new());
+    pool.put("c", conversation);
+    assert_eq!(index.cached_through("c"), Some(TurnTag(tag)));
     bytes
 }
 

@@ -31,7 +31,7 @@ fn the_least_recently_used_file_is_removed_first() {
     assert_eq!(through, [None, Some(TurnTag(1)), Some(TurnTag(1))]);
 }
 
-/// The writer may be behind: then its removal of a file is visible only after a later turn.
+/// The writer may be behind, and remove a file only after a later turn.
 #[test]
 fn a_removed_conversation_stops_being_cached() {
     let folder = folder();

@@ -1,13 +1,10 @@
-//! The state that the engine's callers share with the scheduler: waiting requests, and what is cached.
-//!
-//! One mutex, held only for map operations, so that no caller waits for a step of the model.
+//! The queue of requests, from the engine's callers to the scheduler. Bounded; no caller waits for a step of the model.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use engine::{Emitter, EngineError, Readiness, Request, TurnTag};
+use engine::{Emitter, EngineError, Readiness, Request};
 
 use super::queue_position::QueuePosition;
 
@@ -39,14 +36,12 @@ impl QueuedRequest {
     }
 }
 
-/// The shared state, behind one lock.
+/// What the engine's callers ask of the scheduler, behind one lock that is held for moments only.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct RequestQueue {
     state: Mutex<State>,
     /// Notified when the scheduler has something to do.
     wakeup: Condvar,
-    /// Bytes of keys and values in memory.
-    cache_bytes: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -54,8 +49,6 @@ struct State {
     readiness: Readiness,
     is_closing: bool,
     requests: VecDeque<QueuedRequest>,
-    /// The turn that each cached conversation ends with; `None` while a turn of it runs.
-    conversations: HashMap<String, Option<TurnTag>>,
     /// Conversations that the scheduler has to drop; at most those that it has.
     forgotten: HashSet<String>,
 }
@@ -71,19 +64,18 @@ pub(crate) enum WaitMode {
     Idle,
 }
 
-impl Shared {
+impl RequestQueue {
+    /// Makes the empty queue of a model that is loading.
     pub(crate) fn new() -> Self {
         let state = State {
             readiness: Readiness::Loading,
             is_closing: false,
             requests: VecDeque::new(),
-            conversations: HashMap::new(),
             forgotten: HashSet::new(),
         };
         Self {
             state: Mutex::new(state),
             wakeup: Condvar::new(),
-            cache_bytes: AtomicU64::new(0),
         }
     }
 
@@ -113,22 +105,10 @@ impl Shared {
         Ok(())
     }
 
-    pub(crate) fn cached_through(&self, conversation: &str) -> Option<TurnTag> {
-        self.lock().conversations.get(conversation).copied().flatten()
-    }
-
-    pub(crate) fn cache_bytes(&self) -> u64 {
-        self.cache_bytes.load(Ordering::Relaxed)
-    }
-
-    /// Asks the scheduler to drop a conversation, which counts as not cached from now on.
+    /// Asks the scheduler to drop a conversation that it has.
     pub(crate) fn forget(&self, conversation: &str) {
-        let mut state = self.lock();
-        if let Some((name, _)) = state.conversations.remove_entry(conversation) {
-            state.forgotten.insert(name);
-            drop(state);
-            self.wakeup.notify_all();
-        }
+        self.lock().forgotten.insert(conversation.to_owned());
+        self.wakeup.notify_all();
     }
 
     /// Ends the scheduler before its next step.
@@ -148,59 +128,23 @@ impl Shared {
     pub(crate) fn set_failed(&self, reason: String) -> Vec<QueuedRequest> {
         let mut state = self.lock();
         state.readiness = Readiness::Failed(reason);
-        state.conversations.clear();
         state.requests.drain(..).collect()
-    }
-
-    /// Sets the turn that the cache of a conversation ends with.
-    pub(crate) fn set_cached(&self, conversation: &str, through: TurnTag) {
-        self.lock().conversations.insert(conversation.to_owned(), Some(through));
-    }
-
-    /// Marks a conversation as one in which a turn runs.
-    pub(crate) fn set_running(&self, conversation: &str) {
-        self.lock().conversations.insert(conversation.to_owned(), None);
-    }
-
-    /// Sets what is cached of a conversation, unless a turn of it runs.
-    pub(crate) fn set_idle(&self, conversation: &str, through: Option<TurnTag>) {
-        let mut state = self.lock();
-        if let Some(None) = state.conversations.get(conversation) {
-            return;
-        }
-        match through {
-            Some(_) => drop(state.conversations.insert(conversation.to_owned(), through)),
-            None => drop(state.conversations.remove(conversation)),
-        }
-    }
-
-    /// Marks a conversation as not cached.
-    pub(crate) fn set_gone(&self, conversation: &str) {
-        self.lock().conversations.remove(conversation);
-    }
-
-    /// Sets the bytes of keys and values in memory.
-    pub(crate) fn set_cache_bytes(&self, bytes: usize) {
-        self.cache_bytes.store(bytes as u64, Ordering::Relaxed);
     }
 
     /// Returns the conversations that have to be dropped now.
     pub(crate) fn take_forgotten(&self) -> HashSet<String> {
-        let mut state = self.lock();
-        let forgotten = std::mem::take(&mut state.forgotten);
-        // A turn that ended after its conversation was forgotten has published it again.
-        state.conversations.retain(|name, _| !forgotten.contains(name));
-        forgotten
+        std::mem::take(&mut self.lock().forgotten)
     }
 
-    /// Takes the oldest request whose conversation isn't running. Requests whose reader is gone are dropped.
+    /// Takes the oldest request whose conversation is neither running nor to be dropped first. Requests whose reader is
+    /// gone are dropped.
     pub(crate) fn take_request(&self, is_running: impl Fn(&str) -> bool) -> Option<QueuedRequest> {
         let mut state = self.lock();
         state.requests.retain(|request| !request.emitter.is_closed());
-        let idx = state
-            .requests
-            .iter()
-            .position(|request| !is_running(&request.request.conversation))?;
+        let idx = state.requests.iter().position(|request| {
+            let name = &request.request.conversation;
+            !is_running(name) && !state.forgotten.contains(name)
+        })?;
         state.requests.remove(idx)
     }
 
