@@ -7,6 +7,7 @@ mod command_line;
 mod controllers;
 #[cfg(target_os = "linux")]
 mod disk;
+mod data_before;
 mod documents;
 mod drain;
 mod event_stream;
