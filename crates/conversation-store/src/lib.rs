@@ -10,11 +10,13 @@
 //! the clock, and never decides what an event contains.
 
 mod archive;
+mod backend;
 mod conversation;
 mod error;
 mod event;
 mod queries;
 mod readers;
+mod receipt;
 mod schema;
 mod store;
 mod tail;
@@ -30,7 +32,8 @@ pub use archive::{Export, Import, ImportChecks, ImportTo, Imported};
 pub use conversation::{Conversation, Page};
 pub use error::{DiskFault, StoreError};
 pub use event::{Event, NewEvent, Seqs};
-pub use store::{ConversationStore, Receipt};
+pub use receipt::Receipt;
+pub use store::ConversationStore;
 pub use tail::Tail;
 pub use turn::{
     AnswerDelta, AppendEvents, Begun, EndTurn, NewTurn, Parent, PathLimit, PathStart, Publish, StartedFacts, Turn,

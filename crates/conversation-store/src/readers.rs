@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, Transaction};
+use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use crate::{StoreError, error::Result, schema::Database};
@@ -40,7 +40,7 @@ impl Readers {
     pub(crate) async fn read<T, Q>(&self, what: &'static str, query: Q) -> Result<T>
     where
         T: Send + 'static,
-        Q: FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+        Q: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
         let permit = Arc::clone(&self.pool.free)
             .acquire_owned()
@@ -61,7 +61,7 @@ impl Readers {
 }
 
 impl Pool {
-    fn run<T>(&self, query: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+    fn run<T>(&self, query: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut connection = match idle {
             Some(connection) => connection,

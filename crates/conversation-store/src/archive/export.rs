@@ -1,11 +1,13 @@
 //! Exports a conversation piece by piece: the log as it was at the first piece, without later turns and events.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, Row, named_params};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{AgentRecord, ArchiveHeader, ArchiveRecord, ConversationRecord, EventRecord, TurnRecord};
-use crate::{ConversationStore, StoreError, error::Result, queries, token_ids};
+use super::records::{AgentRecord, ArchiveHeader, ArchiveRecord, ConversationRecord, EventRecord, TurnRecord};
+use crate::{StoreError, backend::Backend, error::Result, queries, token_ids};
 
 /// A piece ends after the row that reaches this size, so that long texts don't fill the memory.
 const PIECE_BYTES: usize = 256 << 10;
@@ -16,7 +18,7 @@ const PIECE_ROWS: i64 = 500;
 /// A conversation that is being exported.
 #[derive(Debug)]
 pub struct Export {
-    store: ConversationStore,
+    backend: Arc<Backend>,
     conversation: String,
     next: ExportCursor,
 }
@@ -33,9 +35,9 @@ enum ExportCursor {
 }
 
 impl Export {
-    pub(crate) fn new(store: ConversationStore, conversation: String) -> Self {
+    pub(crate) fn new(backend: Arc<Backend>, conversation: String) -> Self {
         Self {
-            store,
+            backend,
             conversation,
             next: ExportCursor::Header,
         }
@@ -52,7 +54,7 @@ impl Export {
             if matches!(next, ExportCursor::End) {
                 return Ok(None);
             }
-            let (lines, next) = self.store.read_archive(move |db| piece(db, &id, next)).await?;
+            let (lines, next) = self.backend.read("an export", move |db| piece(db, &id, next)).await?;
             self.next = next;
             if !lines.is_empty() {
                 return Ok(Some(lines));

@@ -4,9 +4,12 @@
 //! import that is dropped, or that the process doesn't live to finish, is removed as a deleted conversation is, in
 //! small transactions.
 
-use super::{AgentRecord, ArchiveHeader, ArchiveRecord, EventRecord, FORMAT, Imported, TurnRecord, VERSION};
+use std::sync::Arc;
+
+use super::records::{AgentRecord, ArchiveHeader, ArchiveRecord, EventRecord, FORMAT, TurnRecord, VERSION};
 use crate::{
-    ConversationStore, StoreError, TurnState,
+    StoreError, TurnState,
+    backend::Backend,
     error::Result,
     writer::{AbortImport, BeginImport, FinishImport, ImportRecords},
 };
@@ -35,10 +38,21 @@ pub struct ImportChecks {
     pub event: fn(&str, &str) -> Result<(), String>,
 }
 
+/// The result of an import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// The conversation's id, which may be another one than the header's.
+    pub conversation: String,
+    /// How many turns it has.
+    pub turns: u64,
+    /// How many events its log has.
+    pub events: u64,
+}
+
 /// A conversation that is being imported.
 #[derive(Debug)]
 pub struct Import {
-    store: ConversationStore,
+    backend: Arc<Backend>,
     to: ImportTo,
     checks: ImportChecks,
     line: u64,
@@ -58,9 +72,9 @@ struct ImportProgress {
 }
 
 impl Import {
-    pub(crate) fn new(store: ConversationStore, to: ImportTo, checks: ImportChecks) -> Self {
+    pub(crate) fn new(backend: Arc<Backend>, to: ImportTo, checks: ImportChecks) -> Self {
         Self {
-            store,
+            backend,
             to,
             checks,
             line: 0,
@@ -117,7 +131,7 @@ impl Import {
             turns: progress.turns,
             events: progress.events,
         };
-        self.store
+        self.backend
             .run(FinishImport {
                 key: progress.key,
                 id: progress.id.clone(),
@@ -148,7 +162,7 @@ impl Import {
             created_at_ms: header.conversation.created_at_ms,
             updated_at_ms: header.conversation.updated_at_ms,
         };
-        let key = self.store.run(begin).await?;
+        let key = self.backend.run(begin).await?;
         self.progress = Some(ImportProgress {
             key,
             id,
@@ -186,7 +200,7 @@ impl Import {
             return Ok(());
         }
         let first_line = self.line + 1 - records.len() as u64;
-        self.store
+        self.backend
             .run(ImportRecords {
                 key: progress.key,
                 first_line,
@@ -207,7 +221,7 @@ impl Drop for Import {
     fn drop(&mut self) {
         if let Some(progress) = &self.progress {
             // If the queue is full it stays hidden, and the next start removes it.
-            self.store.run_detached(AbortImport { key: progress.key });
+            self.backend.run_detached(AbortImport { key: progress.key });
         }
     }
 }
