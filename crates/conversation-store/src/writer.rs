@@ -9,6 +9,7 @@ mod batch;
 mod begin;
 mod delete;
 mod end;
+mod events;
 mod flush;
 mod head;
 mod import;

@@ -4,7 +4,8 @@ use rusqlite::named_params;
 
 use super::{
     Apply, Batch,
-    batch::{TurnRef, check_size},
+    batch::check_size,
+    events::{LogAppend, TurnRef},
 };
 use crate::{AppendEvents, Seqs, StartedFacts, StoreError, TurnKey, TurnState, error::Result, queries, wal::Effect};
 
@@ -26,11 +27,16 @@ impl Apply for AppendEvents {
         let conversation = queries::find_known(&batch.db, &self.conversation)?;
         let turn = batch.turn(&self.conversation, conversation.key, self.turn)?;
         self.check_state(turn.state)?;
-        let turn_ref = TurnRef {
-            key: self.turn,
-            id: &turn.id,
-        };
-        let seqs = batch.append_answer((&self.conversation, conversation), turn_ref, self)?;
+        let seqs = batch.append(&LogAppend {
+            conversation: &self.conversation,
+            row: conversation,
+            turn: Some(TurnRef {
+                key: self.turn,
+                id: &turn.id,
+            }),
+            events: &self.events,
+            answer: self.answer.as_ref(),
+        })?;
         if let Some(started) = &self.started {
             start(batch, self.turn, started)?;
         }
@@ -38,7 +44,7 @@ impl Apply for AppendEvents {
             set_rounds(batch, self.turn, rounds)?;
         }
         if self.started.is_some() || turn.state == TurnState::Streaming {
-            batch.effects.push(Effect::TurnStreams {
+            batch.apply_later(Effect::TurnStreams {
                 conversation: self.conversation.clone(),
                 turn: self.turn,
                 turn_id: turn.id,

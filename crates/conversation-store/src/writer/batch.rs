@@ -6,11 +6,10 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, named_params};
 
 use super::MAX_COMMAND_BYTES;
 use crate::{
-    AnswerDelta, AppendEvents, Event, NewEvent, Seqs, StoreError, TurnKey, TurnState,
+    Event, StoreError, TurnKey, TurnState,
     error::Result,
     queries::ConversationRow,
     tail::LogGrowth,
-    token_ids,
     wal::{Effect, Wal},
 };
 
@@ -19,8 +18,6 @@ pub(crate) struct Batch<'a> {
     pub(crate) db: Transaction<'a>,
     pub(super) failed_turns: &'a mut HashSet<TurnKey>,
     pub(super) wal: &'a Wal,
-    /// Applied to `wal` after the commit.
-    pub(super) effects: Vec<Effect>,
     after: AfterCommit,
 }
 
@@ -42,13 +39,6 @@ pub(super) struct TurnRow {
     pub(super) id: String,
 }
 
-/// The turn that events belong to.
-#[derive(Clone, Copy)]
-pub(super) struct TurnRef<'a> {
-    pub(super) key: TurnKey,
-    pub(super) id: &'a str,
-}
-
 impl<'a> Batch<'a> {
     /// Begins a transaction that holds the write lock from the start.
     pub(super) fn begin(
@@ -63,7 +53,6 @@ impl<'a> Batch<'a> {
             db,
             failed_turns,
             wal,
-            effects: Vec::new(),
             after: AfterCommit::default(),
         })
     }
@@ -73,10 +62,7 @@ impl<'a> Batch<'a> {
         self.db
             .commit()
             .map_err(StoreError::writing("to the conversation database"))?;
-        Ok(AfterCommit {
-            effects: self.effects,
-            ..self.after
-        })
+        Ok(self.after)
     }
 
     /// Runs one prepared statement.
@@ -104,73 +90,6 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// Appends events to a log and numbers them.
-    pub(super) fn append_events(
-        &mut self,
-        (id, conversation): (&str, ConversationRow),
-        turn: Option<TurnRef<'_>>,
-        events: &[NewEvent],
-    ) -> Result<Seqs> {
-        let first = conversation.last_seq + 1;
-        for (event, seq) in events.iter().zip(first..) {
-            self.insert_event((conversation.key, seq), turn, event)?;
-        }
-        self.note_growth((id, conversation.key), turn, (first, events))
-    }
-
-    /// Appends events of a running turn. The first event's row holds what they add to the answer: a token is one row,
-    /// and no row is ever rewritten, so its cost doesn't depend on the tokens before it.
-    pub(super) fn append_answer(
-        &mut self,
-        (id, conversation): (&str, ConversationRow),
-        turn: TurnRef<'_>,
-        append: &AppendEvents,
-    ) -> Result<Seqs> {
-        let first = conversation.last_seq + 1;
-        for (event, seq) in append.events.iter().zip(first..) {
-            match &append.answer {
-                Some(answer) if seq == first => self.insert_part((conversation.key, seq), turn, (event, answer))?,
-                _ => self.insert_event((conversation.key, seq), Some(turn), event)?,
-            }
-        }
-        self.note_growth((id, conversation.key), Some(turn), (first, &append.events))
-    }
-
-    fn insert_event(&self, (conversation, seq): (i64, u64), turn: Option<TurnRef<'_>>, event: &NewEvent) -> Result<()> {
-        self.execute(
-            "an event",
-            "INSERT INTO event (conversation, seq, turn, kind, at, json)
-             VALUES (:conversation, :seq, :turn, :kind, :at, :json)",
-            named_params! {
-                ":conversation": conversation, ":seq": seq.cast_signed(),
-                ":turn": turn.map(|turn| turn.key.cast_signed()),
-                ":kind": event.kind, ":at": event.at_ms, ":json": event.json,
-            },
-        )
-        .map(drop)
-    }
-
-    fn insert_part(
-        &self,
-        (conversation, seq): (i64, u64),
-        turn: TurnRef<'_>,
-        (event, answer): (&NewEvent, &AnswerDelta),
-    ) -> Result<()> {
-        let mut ids = Vec::new();
-        token_ids::encode(&answer.ids, &mut ids);
-        self.execute(
-            "a piece of an answer",
-            "INSERT INTO event (conversation, seq, turn, kind, at, json, part, ids)
-             VALUES (:conversation, :seq, :turn, :kind, :at, :json, :part, :ids)",
-            named_params! {
-                ":conversation": conversation, ":seq": seq.cast_signed(), ":turn": turn.key.cast_signed(),
-                ":kind": event.kind, ":at": event.at_ms, ":json": event.json,
-                ":part": answer.text, ":ids": (!ids.is_empty()).then_some(ids),
-            },
-        )
-        .map(drop)
-    }
-
     /// Reads the state of a turn of that conversation.
     pub(super) fn turn(&self, id: &str, conversation: i64, turn: TurnKey) -> Result<TurnRow> {
         let mut statement = self
@@ -191,62 +110,35 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// Stores a log's new end, and has its subscribers woken after the commit with what was added.
-    fn note_growth(
-        &mut self,
-        (id, key): (&str, i64),
-        turn: Option<TurnRef<'_>>,
-        (first, events): (u64, &[NewEvent]),
-    ) -> Result<Seqs> {
-        let last = first + events.len() as u64 - 1;
-        self.set_end(key, last, events.last().map(|event| event.at_ms))?;
-        self.effects.push(Effect::LogGrew {
-            conversation: id.to_owned(),
-            last_seq: last,
-        });
-        let growth = self.growth(id);
-        growth.last_seq = last;
-        growth
-            .events
-            .extend(events.iter().zip(first..).map(|(event, seq)| Event {
-                seq,
-                kind: event.kind.clone(),
-                turn_id: turn.map(|turn| turn.id.to_owned()),
-                at_ms: event.at_ms,
-                json: event.json.clone(),
-            }));
-        Ok(Seqs { first, last })
-    }
-
-    /// Stores where a log ends.
-    pub(super) fn set_end(&self, conversation: i64, last_seq: u64, at_ms: Option<i64>) -> Result<()> {
-        self.execute(
-            "a conversation",
-            "UPDATE conversation SET last_seq = :seq, updated_at = coalesce(:at, updated_at) WHERE key = :key",
-            named_params! { ":seq": last_seq.cast_signed(), ":at": at_ms, ":key": conversation },
-        )
-        .map(drop)
+    /// Has an effect applied to the write-ahead log after the commit.
+    pub(super) fn apply_later(&mut self, effect: Effect) {
+        self.after.effects.push(effect);
     }
 
     /// Has a turn's later appends go through the writer from the commit on.
     pub(super) fn leave_fast_path(&mut self, conversation: &str, turn: TurnKey) {
-        self.effects.push(Effect::TurnLeavesFastPath {
+        self.apply_later(Effect::TurnLeavesFastPath {
             conversation: conversation.to_owned(),
             turn,
         });
     }
 
+    /// Has the conversation's subscribers woken after the commit with events that were added to its log, which ends at
+    /// `last_seq`.
+    pub(super) fn notify_of(&mut self, conversation: &str, last_seq: u64, events: impl Iterator<Item = Event>) {
+        let growth = self.after.growths.entry(conversation.to_owned()).or_default();
+        growth.last_seq = last_seq;
+        growth.events.extend(events);
+    }
+
     /// Has the conversation's subscribers woken after the commit. They read the log, which ends at `last_seq`, since
-    /// nothing of it is kept in memory.
+    /// none of its events are kept in memory.
     pub(super) fn notify(&mut self, conversation: &str, last_seq: u64) {
-        *self.growth(conversation) = LogGrowth {
+        let growth = LogGrowth {
             last_seq,
             events: Vec::new(),
         };
-    }
-
-    fn growth(&mut self, conversation: &str) -> &mut LogGrowth {
-        self.after.growths.entry(conversation.to_owned()).or_default()
+        self.after.growths.insert(conversation.to_owned(), growth);
     }
 
     /// Has rows that are no longer needed removed after the commit.

@@ -4,7 +4,8 @@ use rusqlite::{OptionalExtension as _, named_params};
 
 use super::{
     Apply, Batch,
-    batch::{TurnRef, check_size},
+    batch::check_size,
+    events::{LogAppend, TurnRef},
 };
 use crate::{
     Begun, NewTurn, Parent, StoreError, TurnKey,
@@ -30,9 +31,13 @@ impl Apply for NewTurn {
         };
         self.insert_agent(batch)?;
         let key = self.insert_turn(batch, conversation, parent)?;
-        let turn_ref = TurnRef { key, id: &self.turn_id };
-        let events = std::slice::from_ref(&self.event);
-        let seqs = batch.append_events((&self.conversation, conversation), Some(turn_ref), events)?;
+        let seqs = batch.append(&LogAppend {
+            conversation: &self.conversation,
+            row: conversation,
+            turn: Some(TurnRef { key, id: &self.turn_id }),
+            events: std::slice::from_ref(&self.event),
+            answer: None,
+        })?;
         batch.execute(
             "a conversation's head",
             "UPDATE conversation SET head = :head WHERE key = :key",

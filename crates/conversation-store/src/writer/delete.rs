@@ -25,7 +25,7 @@ impl Apply for Delete {
             named_params! { ":key": conversation.key },
         )?;
         batch.notify(&self.conversation, conversation.last_seq);
-        batch.effects.push(Effect::Deleted {
+        batch.apply_later(Effect::Deleted {
             conversation: self.conversation.clone(),
         });
         batch.schedule_removal();

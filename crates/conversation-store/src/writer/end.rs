@@ -4,7 +4,8 @@ use rusqlite::named_params;
 
 use super::{
     Apply, Batch,
-    batch::{TurnRef, check_size},
+    batch::check_size,
+    events::{LogAppend, TurnRef},
 };
 use crate::{
     EndTurn, StoreError,
@@ -29,14 +30,17 @@ impl Apply for EndTurn {
             });
         }
         let answer = self.answer(batch)?;
-        let events = std::slice::from_ref(&self.event);
-        let turn_ref = TurnRef {
-            key: self.turn,
-            id: &turn.id,
-        };
-        let end_seq = batch
-            .append_events((&self.conversation, conversation), Some(turn_ref), events)?
-            .last;
+        let appended = batch.append(&LogAppend {
+            conversation: &self.conversation,
+            row: conversation,
+            turn: Some(TurnRef {
+                key: self.turn,
+                id: &turn.id,
+            }),
+            events: std::slice::from_ref(&self.event),
+            answer: None,
+        })?;
+        let end_seq = appended.last;
         // The log doesn't grow for now, so its newest events needn't stay in memory.
         batch.notify(&self.conversation, end_seq);
         batch.execute(

@@ -1,9 +1,7 @@
 //! Flushes memtables: inserts the events of running turns into the database.
 
-use rusqlite::named_params;
-
-use super::{Apply, Batch};
-use crate::{StoreError, error::Result, queries, token_ids, wal::Effect};
+use super::{Apply, Batch, events::EventRow};
+use crate::{StoreError, error::Result, queries, wal::Effect};
 
 /// Flushes the memtables of some conversations.
 #[derive(Debug)]
@@ -42,25 +40,24 @@ impl Batch<'_> {
         };
         let events = memtable.after(id, conversation.last_seq);
         for event in events {
-            let mut ids = Vec::new();
-            token_ids::encode(&event.ids, &mut ids);
-            self.execute(
-                "an event",
-                "INSERT INTO event (conversation, seq, turn, kind, at, json, part, ids)
-                 VALUES (:conversation, :seq, :turn, :kind, :at, :json, :part, :ids)",
-                named_params! {
-                    ":conversation": conversation.key, ":seq": event.seq.cast_signed(),
-                    ":turn": event.turn.cast_signed(), ":kind": event.kind, ":at": event.at_ms, ":json": event.json,
-                    ":part": event.text, ":ids": (!ids.is_empty()).then_some(ids),
-                },
-            )?;
+            let row = EventRow {
+                conversation: conversation.key,
+                seq: event.seq,
+                turn: Some(event.turn),
+                kind: &event.kind,
+                at_ms: event.at_ms,
+                json: &event.json,
+                part: event.text.as_deref(),
+                ids: &event.ids,
+            };
+            self.insert_event("an event", &row)?;
         }
         let mut last_seq = conversation.last_seq;
         if let Some(last) = events.last() {
             last_seq = last.seq;
-            self.set_end(conversation.key, last_seq, Some(last.at_ms))?;
+            self.set_log_end(conversation.key, last_seq, Some(last.at_ms))?;
         }
-        self.effects.push(Effect::Flushed {
+        self.apply_later(Effect::Flushed {
             conversation: id.to_owned(),
             last_seq,
         });

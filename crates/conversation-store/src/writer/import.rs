@@ -2,7 +2,7 @@
 
 use rusqlite::named_params;
 
-use super::{Apply, Batch};
+use super::{Apply, Batch, events::EventRow};
 use crate::{
     StoreError,
     archive::{ArchiveRecord, EventRecord, TurnRecord},
@@ -163,15 +163,17 @@ impl ImportRecords {
         if turn.is_none() && event.turn_id.is_some() {
             return Ok(Some(format!("the turn of event {} doesn't come before it", event.seq)));
         }
-        batch.execute(
-            "an event",
-            "INSERT INTO event (conversation, seq, turn, kind, at, json)
-             VALUES (:conversation, :seq, :turn, :kind, :at, :json)",
-            named_params! {
-                ":conversation": self.key, ":seq": event.seq.cast_signed(), ":turn": turn.map(u64::cast_signed),
-                ":kind": event.kind, ":at": event.at_ms, ":json": event.json.get(),
-            },
-        )?;
+        let row = EventRow {
+            conversation: self.key,
+            seq: event.seq,
+            turn,
+            kind: &event.kind,
+            at_ms: event.at_ms,
+            json: event.json.get(),
+            part: None,
+            ids: &[],
+        };
+        batch.insert_event("an event", &row)?;
         Ok(None)
     }
 }

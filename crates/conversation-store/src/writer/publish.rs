@@ -2,7 +2,8 @@
 
 use super::{
     Apply, Batch,
-    batch::{TurnRef, check_size},
+    batch::check_size,
+    events::{LogAppend, TurnRef},
 };
 use crate::{NewEvent, Publish, Seqs, StoreError, TurnKey, error::Result, queries, queries::ConversationRow};
 
@@ -20,8 +21,13 @@ impl Apply for Publish {
             Some(conversation) => conversation,
             None => batch.insert_conversation(&self.conversation, first.at_ms)?,
         };
-        let turn_ref = turn.zip(self.turn_id.as_deref()).map(|(key, id)| TurnRef { key, id });
-        batch.append_events((&self.conversation, conversation), turn_ref, &self.events)
+        batch.append(&LogAppend {
+            conversation: &self.conversation,
+            row: conversation,
+            turn: turn.zip(self.turn_id.as_deref()).map(|(key, id)| TurnRef { key, id }),
+            events: &self.events,
+            answer: None,
+        })
     }
 
     /// The publisher relies on the acknowledgement and won't publish the events again.
