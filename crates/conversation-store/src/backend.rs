@@ -17,7 +17,7 @@ use crate::{
     tail::Subscriptions,
     unflushed::MemtableSnapshot,
     wal::Wal,
-    writer::{Apply, Flush, Writer},
+    writer::{Command, Flush, Reply, Writer},
 };
 
 /// The parts of an open store.
@@ -60,23 +60,26 @@ impl Backend {
             self.request_flushes(appended.flush);
             return Ok(Receipt::committed(appended.seqs));
         }
-        Ok(Receipt::queued(self.writer.enqueue(append).await?))
+        let (reply, receiver) = Reply::channel();
+        self.writer.enqueue(Command::Append(append, reply)).await?;
+        Ok(Receipt::queued(receiver))
     }
 
-    /// Runs a command, and returns its output once it is committed.
-    pub(crate) async fn run<C: Apply>(&self, command: C) -> Result<C::Output> {
-        let reply = self.writer.enqueue(command).await?;
-        reply.await.map_err(|_| StoreError::Closed)?
+    /// Runs the command that `command` makes with its reply, and returns its outcome once it is committed.
+    pub(crate) async fn run<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T> {
+        let (reply, receiver) = Reply::channel();
+        self.writer.enqueue(command(reply)).await?;
+        receiver.await.map_err(|_| StoreError::Closed)?
     }
 
     /// Queues a command without waiting for its outcome, unless the queue is full.
-    pub(crate) fn run_detached<C: Apply>(&self, command: C) {
-        self.writer.try_enqueue(command);
+    pub(crate) fn run_detached(&self, command: impl FnOnce(Reply<()>) -> Command) {
+        self.writer.try_enqueue(command(Reply::detached()));
     }
 
     fn request_flushes(&self, groups: Vec<Vec<String>>) {
         for conversations in groups {
-            self.run_detached(Flush { conversations });
+            self.run_detached(|reply| Command::Flush(Flush { conversations }, reply));
         }
     }
 

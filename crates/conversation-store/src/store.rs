@@ -8,7 +8,7 @@ use crate::{
     backend::Backend,
     error::Result,
     queries, schema,
-    writer::{Delete, SetHead},
+    writer::{Command, Delete, SetHead},
 };
 
 /// The conversations of a data folder. Clones share one store. Dropping the last one closes it, after the queued
@@ -50,7 +50,7 @@ impl ConversationStore {
     /// # Errors
     /// `DuplicateTurn`, `TurnNotFound` (the parent), `Gone`, `TooLarge`.
     pub async fn begin_turn(&self, turn: NewTurn) -> Result<Begun> {
-        self.backend.run(turn).await
+        self.backend.run(|reply| Command::BeginTurn(turn, reply)).await
     }
 
     /// Appends events to a running turn, and returns once they are committed (`synchronous=NORMAL`: they survive the
@@ -77,7 +77,7 @@ impl ConversationStore {
     /// # Errors
     /// `TurnNotFound`, `Gone`, `TooLarge`, `NoEvents`.
     pub async fn publish(&self, publish: Publish) -> Result<Seqs> {
-        self.backend.run(publish).await
+        self.backend.run(|reply| Command::Publish(publish, reply)).await
     }
 
     /// Ends a turn with its one terminal event, durable (`synchronous=FULL`) when it returns. Returns the event's
@@ -86,7 +86,7 @@ impl ConversationStore {
     /// # Errors
     /// `IllegalTransition` if the turn is over already, `Gone`, `TooLarge`.
     pub async fn end_turn(&self, end: EndTurn) -> Result<u64> {
-        self.backend.run(end).await
+        self.backend.run(|reply| Command::EndTurn(end, reply)).await
     }
 
     /// Makes a turn the conversation's head, which switches the active path.
@@ -94,8 +94,11 @@ impl ConversationStore {
     /// # Errors
     /// `TurnNotFound`, `ConversationNotFound`, `Gone`.
     pub async fn set_head(&self, conversation: &str, turn_id: &str) -> Result<()> {
-        let (conversation, turn_id) = (conversation.to_owned(), turn_id.to_owned());
-        self.backend.run(SetHead { conversation, turn_id }).await
+        let head = SetHead {
+            conversation: conversation.to_owned(),
+            turn_id: turn_id.to_owned(),
+        };
+        self.backend.run(|reply| Command::SetHead(head, reply)).await
     }
 
     /// Deletes a conversation; its id stays taken, as [`crate::StoreError::Gone`]. Its rows are removed afterwards in
@@ -104,8 +107,10 @@ impl ConversationStore {
     /// # Errors
     /// `ConversationNotFound`, `Gone` the second time.
     pub async fn delete(&self, conversation: &str) -> Result<()> {
-        let conversation = conversation.to_owned();
-        self.backend.run(Delete { conversation }).await
+        let delete = Delete {
+            conversation: conversation.to_owned(),
+        };
+        self.backend.run(|reply| Command::Delete(delete, reply)).await
     }
 
     /// Subscribes to a conversation's log. To miss nothing, make the tail first, read [`Self::events`] to their end,
@@ -237,9 +242,10 @@ impl ConversationStore {
         Import::new(Arc::clone(&self.backend), to, checks)
     }
 
-    /// Runs a command of a test.
+    /// Runs a pragma in the writer's connection.
     #[cfg(test)]
-    pub(crate) async fn run<C: crate::writer::Apply>(&self, command: C) -> Result<C::Output> {
-        self.backend.run(command).await
+    pub(crate) async fn pragma(&self, sql: &str) -> Result<()> {
+        let sql = sql.to_owned();
+        self.backend.run(|reply| Command::Pragma(sql, reply)).await
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     StoreError, TurnState,
     backend::Backend,
     error::Result,
-    writer::{AbortImport, BeginImport, FinishImport, ImportRecords},
+    writer::{AbortImport, BeginImport, Command, FinishImport, ImportRecords},
 };
 
 /// Lines in one command: few enough that running turns hardly wait for them.
@@ -131,15 +131,14 @@ impl Import {
             turns: progress.turns,
             events: progress.events,
         };
-        self.backend
-            .run(FinishImport {
-                key: progress.key,
-                id: progress.id.clone(),
-                head_turn_id: conversation.head_turn_id.clone(),
-                last_seq: conversation.last_seq,
-                line: self.line,
-            })
-            .await?;
+        let finish = FinishImport {
+            key: progress.key,
+            id: progress.id.clone(),
+            head_turn_id: conversation.head_turn_id.clone(),
+            last_seq: conversation.last_seq,
+            line: self.line,
+        };
+        self.backend.run(|reply| Command::FinishImport(finish, reply)).await?;
         self.progress = None;
         Ok(imported)
     }
@@ -162,7 +161,7 @@ impl Import {
             created_at_ms: header.conversation.created_at_ms,
             updated_at_ms: header.conversation.updated_at_ms,
         };
-        let key = self.backend.run(begin).await?;
+        let key = self.backend.run(|reply| Command::BeginImport(begin, reply)).await?;
         self.progress = Some(ImportProgress {
             key,
             id,
@@ -199,14 +198,12 @@ impl Import {
         if records.is_empty() {
             return Ok(());
         }
-        let first_line = self.line + 1 - records.len() as u64;
-        self.backend
-            .run(ImportRecords {
-                key: progress.key,
-                first_line,
-                records,
-            })
-            .await
+        let insert = ImportRecords {
+            key: progress.key,
+            first_line: self.line + 1 - records.len() as u64,
+            records,
+        };
+        self.backend.run(|reply| Command::ImportRecords(insert, reply)).await
     }
 
     fn bad_line(&self, reason: impl Into<String>) -> StoreError {
@@ -221,7 +218,8 @@ impl Drop for Import {
     fn drop(&mut self) {
         if let Some(progress) = &self.progress {
             // If the queue is full it stays hidden, and the next start removes it.
-            self.backend.run_detached(AbortImport { key: progress.key });
+            let abort = AbortImport { key: progress.key };
+            self.backend.run_detached(|reply| Command::AbortImport(abort, reply));
         }
     }
 }

@@ -14,7 +14,6 @@ use super::{begin, check_gapless, end, event, folder, log, new_turn, open, start
 use crate::{
     ConversationStore, DiskFault, EndTurn, ImportChecks, ImportTo, NewTurn, Publish, StoreError, TurnState,
     error::Result,
-    writer::{Apply, Batch},
 };
 
 /// Turns of one conversation: enough that a failed one is followed by others.
@@ -52,22 +51,6 @@ impl Acknowledged {
                 self.event(&conversation, seq, &text);
             }
         }
-    }
-}
-
-/// Limits the pages of the file, in the writer's own connection.
-struct MaxPages(u32);
-
-impl Apply for MaxPages {
-    type Output = ();
-
-    fn apply(&self, batch: &mut Batch<'_>) -> Result<()> {
-        let pragma = format!("PRAGMA max_page_count = {}", self.0);
-        Ok(batch.db.execute_batch(&pragma)?)
-    }
-
-    fn is_durable(&self) -> bool {
-        false
     }
 }
 
@@ -286,7 +269,8 @@ async fn the_disk_is_full_at_every_page() {
             assert!(is_named, "room for {room} pages: {fault}");
         }
         check(&store, &acknowledged).await;
-        store.run(MaxPages(u32::MAX)).await.expect("it takes no page");
+        let unlimited = format!("PRAGMA max_page_count = {}", u32::MAX);
+        store.pragma(&unlimited).await.expect("it takes no page");
         continue_all(&store, "with-room").await;
         check(&store, &acknowledged).await;
         drop(store);

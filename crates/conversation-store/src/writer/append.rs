@@ -3,16 +3,15 @@
 use rusqlite::named_params;
 
 use super::{
-    Apply, Batch,
+    Batch,
     batch::check_size,
     events::{LogAppend, TurnRef},
 };
 use crate::{AppendEvents, Seqs, StartedFacts, StoreError, TurnKey, TurnState, error::Result, queries, wal::Effect};
 
-impl Apply for AppendEvents {
-    type Output = Seqs;
-
-    fn apply(&self, batch: &mut Batch<'_>) -> Result<Seqs> {
+impl AppendEvents {
+    /// Appends the events, and starts the turn or replaces its rounds if the command says so.
+    pub(super) fn append(&self, batch: &mut Batch<'_>) -> Result<Seqs> {
         if batch.failed_turns.contains(&self.turn) {
             return Err(StoreError::AfterFailure { turn: self.turn });
         }
@@ -53,21 +52,6 @@ impl Apply for AppendEvents {
         Ok(seqs)
     }
 
-    /// A tool's result must not be lost, since the tool may not be run twice. Tokens can be generated again.
-    fn is_durable(&self) -> bool {
-        self.rounds_json.is_some()
-    }
-
-    fn conversation(&self) -> Option<&str> {
-        Some(&self.conversation)
-    }
-
-    fn appends_to(&self) -> Option<TurnKey> {
-        Some(self.turn)
-    }
-}
-
-impl AppendEvents {
     fn check_state(&self, state: TurnState) -> Result<()> {
         let turn = self.turn;
         if state.is_terminal() {

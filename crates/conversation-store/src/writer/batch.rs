@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, named_params};
 
-use super::MAX_COMMAND_BYTES;
 use crate::{
     Event, StoreError, TurnKey, TurnState,
     error::Result,
@@ -12,6 +11,9 @@ use crate::{
     tail::LogGrowth,
     wal::{Effect, Wal},
 };
+
+/// The most bytes of one command: twice what a message, an agent's file and their JSON escapes take.
+const MAX_COMMAND_BYTES: usize = 8 << 20;
 
 /// An open transaction, with what is to be done after its commit.
 pub(crate) struct Batch<'a> {

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension as _, named_params};
 
 use super::{
-    Apply, Batch,
+    Batch,
     batch::check_size,
     events::{LogAppend, TurnRef},
 };
@@ -13,10 +13,9 @@ use crate::{
     queries::{self, ConversationRow},
 };
 
-impl Apply for NewTurn {
-    type Output = Begun;
-
-    fn apply(&self, batch: &mut Batch<'_>) -> Result<Begun> {
+impl NewTurn {
+    /// Begins the turn, or joins the one that the same command has begun.
+    pub(super) fn begin(&self, batch: &mut Batch<'_>) -> Result<Begun> {
         check_size("a turn", self.bytes())?;
         let found = queries::find(&batch.db, &self.conversation)?;
         if let Some(conversation) = found
@@ -51,16 +50,6 @@ impl Apply for NewTurn {
         })
     }
 
-    fn is_durable(&self) -> bool {
-        true
-    }
-
-    fn conversation(&self) -> Option<&str> {
-        Some(&self.conversation)
-    }
-}
-
-impl NewTurn {
     fn bytes(&self) -> usize {
         let texts = [
             &self.conversation,

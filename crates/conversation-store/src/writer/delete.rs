@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, named_params};
 
-use super::{Apply, Batch, import::HIDDEN};
+use super::{Batch, import::HIDDEN};
 use crate::{error::Result, queries, wal::Effect};
 
 /// Rows removed in one transaction: a few milliseconds, so that running turns are hardly delayed.
@@ -14,10 +14,9 @@ pub(crate) struct Delete {
     pub(crate) conversation: String,
 }
 
-impl Apply for Delete {
-    type Output = ();
-
-    fn apply(&self, batch: &mut Batch<'_>) -> Result<()> {
+impl Delete {
+    /// Leaves a tombstone, and has the rows removed after the commit.
+    pub(super) fn delete(&self, batch: &mut Batch<'_>) -> Result<()> {
         let conversation = queries::find_known(&batch.db, &self.conversation)?;
         batch.execute(
             "a deletion",
@@ -30,14 +29,6 @@ impl Apply for Delete {
         });
         batch.schedule_removal();
         Ok(())
-    }
-
-    fn is_durable(&self) -> bool {
-        true
-    }
-
-    fn conversation(&self) -> Option<&str> {
-        Some(&self.conversation)
     }
 }
 

@@ -3,7 +3,7 @@
 use rusqlite::named_params;
 
 use super::{
-    Apply, Batch,
+    Batch,
     batch::check_size,
     events::{LogAppend, TurnRef},
 };
@@ -14,10 +14,9 @@ use crate::{
     token_ids,
 };
 
-impl Apply for EndTurn {
-    type Output = u64;
-
-    fn apply(&self, batch: &mut Batch<'_>) -> Result<u64> {
+impl EndTurn {
+    /// Ends the turn, and returns the number of its terminal event.
+    pub(super) fn end(&self, batch: &mut Batch<'_>) -> Result<u64> {
         check_size("the end of a turn", self.bytes())?;
         let conversation = queries::find_known(&batch.db, &self.conversation)?;
         let turn = batch.turn(&self.conversation, conversation.key, self.turn)?;
@@ -57,16 +56,6 @@ impl Apply for EndTurn {
         Ok(end_seq)
     }
 
-    fn is_durable(&self) -> bool {
-        true
-    }
-
-    fn conversation(&self) -> Option<&str> {
-        Some(&self.conversation)
-    }
-}
-
-impl EndTurn {
     fn bytes(&self) -> usize {
         let text = self.answer_text.as_ref().map_or(0, String::len);
         let ids = self.answer_ids.as_ref().map_or(0, |ids| size_of_val(ids.as_slice()));

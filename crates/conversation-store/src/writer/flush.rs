@@ -1,6 +1,6 @@
 //! Flushes memtables: inserts the events of running turns into the database.
 
-use super::{Apply, Batch, events::EventRow};
+use super::{Batch, events::EventRow};
 use crate::{StoreError, error::Result, queries, wal::Effect};
 
 /// Flushes the memtables of some conversations.
@@ -9,19 +9,10 @@ pub(crate) struct Flush {
     pub(crate) conversations: Vec<String>,
 }
 
-impl Apply for Flush {
-    type Output = ();
-
-    fn apply(&self, batch: &mut Batch<'_>) -> Result<()> {
+impl Flush {
+    /// Flushes one memtable after the other.
+    pub(super) fn flush(&self, batch: &mut Batch<'_>) -> Result<()> {
         self.conversations.iter().try_for_each(|id| batch.flush(id))
-    }
-
-    fn is_durable(&self) -> bool {
-        false
-    }
-
-    fn is_large(&self) -> bool {
-        self.conversations.len() > 1
     }
 }
 

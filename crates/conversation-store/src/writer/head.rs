@@ -2,7 +2,7 @@
 
 use rusqlite::named_params;
 
-use super::{Apply, Batch};
+use super::Batch;
 use crate::{StoreError, error::Result, queries};
 
 /// Makes a turn its conversation's head.
@@ -12,10 +12,9 @@ pub(crate) struct SetHead {
     pub(crate) turn_id: String,
 }
 
-impl Apply for SetHead {
-    type Output = ();
-
-    fn apply(&self, batch: &mut Batch<'_>) -> Result<()> {
+impl SetHead {
+    /// Moves the conversation's head to the turn.
+    pub(super) fn set(&self, batch: &mut Batch<'_>) -> Result<()> {
         let conversation = queries::find_known(&batch.db, &self.conversation)?;
         let head =
             queries::turn_key(&batch.db, conversation.key, &self.turn_id)?.ok_or_else(|| StoreError::TurnNotFound {
@@ -28,13 +27,5 @@ impl Apply for SetHead {
             named_params! { ":head": head.cast_signed(), ":key": conversation.key },
         )?;
         Ok(())
-    }
-
-    fn is_durable(&self) -> bool {
-        true
-    }
-
-    fn conversation(&self) -> Option<&str> {
-        Some(&self.conversation)
     }
 }

@@ -2,7 +2,7 @@
 
 use rusqlite::named_params;
 
-use super::{Apply, Batch, events::EventRow};
+use super::{Batch, events::EventRow};
 use crate::{
     StoreError,
     archive::{ArchiveRecord, EventRecord, TurnRecord},
@@ -47,10 +47,9 @@ pub(crate) struct AbortImport {
     pub(crate) key: i64,
 }
 
-impl Apply for BeginImport {
-    type Output = i64;
-
-    fn apply(&self, batch: &mut Batch<'_>) -> Result<i64> {
+impl BeginImport {
+    /// Inserts the hidden conversation, and returns its key.
+    pub(super) fn begin(&self, batch: &mut Batch<'_>) -> Result<i64> {
         check_free(batch, &self.id)?;
         batch.execute(
             "an import",
@@ -65,16 +64,11 @@ impl Apply for BeginImport {
         )?;
         Ok(key)
     }
-
-    fn is_durable(&self) -> bool {
-        false
-    }
 }
 
-impl Apply for ImportRecords {
-    type Output = ();
-
-    fn apply(&self, batch: &mut Batch<'_>) -> Result<()> {
+impl ImportRecords {
+    /// Inserts the records, up to the first one that is refused.
+    pub(super) fn insert(&self, batch: &mut Batch<'_>) -> Result<()> {
         for (line, record) in (self.first_line..).zip(&self.records) {
             let bad = |reason| StoreError::BadArchive { line, reason };
             match record {
@@ -96,12 +90,6 @@ impl Apply for ImportRecords {
         Ok(())
     }
 
-    fn is_durable(&self) -> bool {
-        false
-    }
-}
-
-impl ImportRecords {
     /// Inserts a turn. Returns why it is refused, if it is.
     fn insert_turn(&self, batch: &Batch<'_>, turn: &TurnRecord) -> Result<Option<String>> {
         let known = |id: &Option<String>| match id {
@@ -178,10 +166,9 @@ impl ImportRecords {
     }
 }
 
-impl Apply for FinishImport {
-    type Output = ();
-
-    fn apply(&self, batch: &mut Batch<'_>) -> Result<()> {
+impl FinishImport {
+    /// Gives the conversation its id and its head, by which it becomes visible.
+    pub(super) fn finish(&self, batch: &mut Batch<'_>) -> Result<()> {
         check_free(batch, &self.id)?;
         let head = match &self.head_turn_id {
             Some(id) => queries::turn_key(&batch.db, self.key, id)?,
@@ -206,16 +193,11 @@ impl Apply for FinishImport {
         batch.schedule_removal();
         Ok(())
     }
-
-    fn is_durable(&self) -> bool {
-        true
-    }
 }
 
-impl Apply for AbortImport {
-    type Output = ();
-
-    fn apply(&self, batch: &mut Batch<'_>) -> Result<()> {
+impl AbortImport {
+    /// Has the rows of the conversation removed after the commit.
+    pub(super) fn abort(&self, batch: &mut Batch<'_>) -> Result<()> {
         batch.execute(
             "an import",
             "UPDATE conversation SET deleted = 1 WHERE key = :key AND deleted = 3",
@@ -223,10 +205,6 @@ impl Apply for AbortImport {
         )?;
         batch.schedule_removal();
         Ok(())
-    }
-
-    fn is_durable(&self) -> bool {
-        false
     }
 }
 

@@ -1,16 +1,15 @@
 //! Appends events that no running turn writes.
 
 use super::{
-    Apply, Batch,
+    Batch,
     batch::check_size,
     events::{LogAppend, TurnRef},
 };
 use crate::{NewEvent, Publish, Seqs, StoreError, TurnKey, error::Result, queries, queries::ConversationRow};
 
-impl Apply for Publish {
-    type Output = Seqs;
-
-    fn apply(&self, batch: &mut Batch<'_>) -> Result<Seqs> {
+impl Publish {
+    /// Appends the events, to a new conversation if there is none.
+    pub(super) fn publish(&self, batch: &mut Batch<'_>) -> Result<Seqs> {
         check_size("events", self.events.iter().map(NewEvent::bytes).sum())?;
         let first = self.events.first().ok_or_else(|| StoreError::NothingPublished {
             conversation: self.conversation.clone(),
@@ -30,17 +29,6 @@ impl Apply for Publish {
         })
     }
 
-    /// The publisher relies on the acknowledgement and won't publish the events again.
-    fn is_durable(&self) -> bool {
-        true
-    }
-
-    fn conversation(&self) -> Option<&str> {
-        Some(&self.conversation)
-    }
-}
-
-impl Publish {
     fn find_turn(&self, batch: &Batch<'_>, conversation: Option<ConversationRow>) -> Result<Option<TurnKey>> {
         let Some(turn_id) = &self.turn_id else { return Ok(None) };
         let found = match conversation {
