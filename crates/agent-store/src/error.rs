@@ -6,7 +6,6 @@ use crate::{AgentId, InvalidAgentId};
 
 /// Why an agent couldn't be read or written.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum AgentStoreError {
     /// There is no file of that id.
     #[error("agent \"{id}\" not found")]
@@ -85,7 +84,6 @@ pub enum AgentStoreError {
 
 /// What is wrong with one file of the folder.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum FileProblem {
     /// Its name is not an agent id.
     #[error(transparent)]

@@ -10,7 +10,6 @@ use crate::{TurnKey, TurnState};
 
 /// Why the store refused or failed.
 #[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
 pub enum StoreError {
     /// The data folder couldn't be made.
     #[error("cannot make the data folder {}", path.display())]
