@@ -99,7 +99,8 @@ impl Backend {
         Q: FnOnce(&Connection, &MemtableSnapshot, &str) -> Result<T> + Send + 'static,
     {
         let (wal, id) = (self.wal.clone(), id.to_owned());
-        // The memtable first, then the database: what is flushed in between is in both, and is recognised by its number.
+        // The memtable first, then the database: what is flushed in between is in both, and is recognised by its
+        // number.
         let merged = move |db: &Connection| query(db, &wal.snapshot(&id), &id);
         self.readers.read(what, merged).await
     }

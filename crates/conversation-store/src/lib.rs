@@ -10,7 +10,6 @@
 //! the clock, and never decides what an event contains.
 
 mod archive;
-mod archive_record;
 mod backend;
 mod conversation;
 mod error;

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use crate::{
     AppendEvents, Begun, Conversation, EndTurn, Event, Export, Import, ImportChecks, ImportTo, NewTurn, Page,
-    PathLimit, PathStart, Publish, Receipt, Seqs, StoreError, Tail, Turn, TurnKey,
+    PathLimit, PathStart, Publish, Receipt, Seqs, Tail, Turn, TurnKey,
     backend::Backend,
     error::Result,
     queries, schema,
@@ -22,7 +22,8 @@ impl ConversationStore {
     /// Opens the store in `data_dir`, and creates the folder, the file and the tables if they are missing.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] if the file is not a database, [`StoreError::Migrate`] if it is one of a newer version.
+    /// [`crate::StoreError::Damaged`] if the file is not a database, [`crate::StoreError::Migrate`] if it is one of a
+    /// newer version.
     pub fn open(data_dir: &Path) -> Result<Self> {
         Self::open_tuned(data_dir, "")
     }
@@ -100,8 +101,8 @@ impl ConversationStore {
         self.backend.run(|reply| Command::SetHead(head, reply)).await
     }
 
-    /// Deletes a conversation; its id stays taken, as [`StoreError::Gone`]. Its rows are removed afterwards in small
-    /// transactions, so that a long conversation doesn't delay the turns of others.
+    /// Deletes a conversation; its id stays taken, as [`crate::StoreError::Gone`]. Its rows are removed afterwards in
+    /// small transactions, so that a long conversation doesn't delay the turns of others.
     ///
     /// # Errors
     /// `ConversationNotFound`, `Gone` the second time.
@@ -227,9 +228,7 @@ impl ConversationStore {
     /// # Errors
     /// Only if SQLite can't read.
     pub async fn running(&self) -> Result<Vec<Turn>> {
-        self.backend
-            .read_all("running turns", |db, memtables| queries::running(db, memtables))
-            .await
+        self.backend.read_all("running turns", queries::running).await
     }
 
     /// Exports a conversation as JSON Lines, piece by piece: all that is needed to import it again, with its numbers

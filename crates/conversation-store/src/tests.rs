@@ -148,3 +148,17 @@ fn check_gapless(events: &[Event]) {
         assert_eq!(event.seq, index as u64 + 1, "{event:?}");
     }
 }
+
+/// Runs commands until rows that the writer should remove are gone. It removes some after each command, so the deadline
+/// is a number of commands, which doesn't depend on the machine's speed.
+async fn wait_for_removal(store: &ConversationStore, of_what: &str, is_done: impl AsyncFn() -> bool) {
+    const COMMANDS: usize = 1_000;
+    for _ in 0..COMMANDS {
+        if is_done().await {
+            return;
+        }
+        let refused = store.set_head("unknown", "unknown").await;
+        refused.expect_err("there is no such conversation");
+    }
+    panic!("{of_what} is still there after {COMMANDS} commands");
+}

@@ -2,7 +2,7 @@
 
 use tempfile::TempDir;
 
-use super::{append, event, folder, new_turn, open};
+use super::{append, event, folder, new_turn, open, wait_for_removal};
 use crate::{
     AnswerDelta, ConversationStore, EndTurn, Import, ImportChecks, ImportTo, Imported, Parent, Publish, StartedFacts,
     StoreError, TurnState,
@@ -299,9 +299,8 @@ async fn agents_that_no_turn_refers_to_are_removed() {
     drop(store);
     let store = open(folder.path());
     for hash in ["stray 1", "stray 2"] {
-        while store.agent_snapshot(hash).await.expect("readable").is_some() {
-            tokio::task::yield_now().await;
-        }
+        let is_removed = async || store.agent_snapshot(hash).await.expect("readable").is_none();
+        wait_for_removal(&store, hash, is_removed).await;
     }
     assert!(store.agent_snapshot("hash of t1").await.expect("readable").is_some());
 }

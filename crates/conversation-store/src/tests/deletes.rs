@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{answered, begin, end, folder, new_turn, open, started, token};
+use super::{answered, begin, end, folder, new_turn, open, started, token, wait_for_removal};
 use crate::{ConversationStore, NewTurn, PathLimit, PathStart, StoreError, TurnState};
 
 async fn check_gone(store: &ConversationStore) {
@@ -79,9 +79,8 @@ async fn its_rows_go_and_those_of_others_stay() {
             .query_row(sql, [], |row| row.get::<_, i64>(0))
             .expect("it can be counted")
     };
-    while count("SELECT count(*) FROM conversation WHERE deleted = 1") > 0 {
-        begin(&store, "after", &format!("{}", count("SELECT count(*) FROM turn"))).await;
-    }
+    let is_removed = async || count("SELECT count(*) FROM conversation WHERE deleted = 1") == 0;
+    wait_for_removal(&store, "a row of the deleted conversation", is_removed).await;
     assert_eq!(count("SELECT count(*) FROM conversation WHERE deleted = 2"), 1);
     assert_eq!(count("SELECT count(*) FROM event WHERE conversation = 1"), 0);
     assert_eq!(count("SELECT count(*) FROM turn WHERE conversation = 1"), 0);

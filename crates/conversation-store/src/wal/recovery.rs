@@ -1,57 +1,73 @@
 //! Recovery at start: what ended processes have left in their segments is put into memtables, and flushed like new
 //! events.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, mem, path::Path, sync::Arc};
 
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
-use super::{Memtable, WalState, segments};
+use super::{
+    Memtable, WalState,
+    segments::{self, FoundSegment, Segments},
+};
 use crate::{StoreError, TurnState, error::Result, queries, unflushed::WalEvent};
+
+/// An event with the index of the segment that it was found in.
+struct FoundEvent {
+    segment: usize,
+    event: WalEvent,
+}
 
 /// Reads every segment in the folder. Events that the database has already, or that don't continue its log, are
 /// skipped.
 pub(super) fn recover(folder: &Path, db: &Connection) -> Result<WalState> {
-    let found = segments::find(folder).map_err(|source| StoreError::ReadJournal {
+    let mut found = segments::find(folder).map_err(|source| StoreError::ReadJournal {
         folder: folder.to_owned(),
         source: Arc::new(source),
     })?;
-    let mut logs: BTreeMap<String, Vec<(usize, WalEvent)>> = BTreeMap::new();
-    let mut segments = segments::Segments::new(folder);
-    let mut files = Vec::new();
-    for (index, mut file) in found.into_iter().enumerate() {
-        for record in file.records.drain(..) {
-            let events = record.events.into_iter().map(|event| (index, event));
-            logs.entry(record.conversation).or_default().extend(events);
-        }
-        files.push((file, 0));
+    let mut logs = by_conversation(&mut found);
+    for (conversation, events) in &mut logs {
+        *events = unflushed(db, conversation, mem::take(events))?;
     }
-    let mut kept = Vec::new();
-    for (conversation, mut events) in logs {
-        events.sort_by_key(|(_, event)| event.seq);
-        let events = unflushed(db, &conversation, events)?;
-        for (index, _) in &events {
-            files[*index].1 += 1;
-        }
-        kept.push((conversation, events));
+    let mut counts = vec![0; found.len()];
+    for found in logs.values().flatten() {
+        counts[found.segment] += 1;
     }
-    let numbers: Vec<_> = files
-        .into_iter()
-        .map(|(file, unflushed)| segments.adopt(file, unflushed))
+    let mut segments = Segments::new(folder);
+    let adopted = found.into_iter().zip(counts);
+    let numbers: Vec<u64> = adopted
+        .map(|(segment, unflushed)| segments.adopt(segment, unflushed))
         .collect();
-    let memtable = |events: Vec<(usize, WalEvent)>| {
-        let mut memtable = Memtable::default();
-        for (index, event) in events {
-            memtable.insert(vec![event], numbers[index]);
-        }
-        memtable
-    };
-    let logs = kept.into_iter().filter(|(_, events)| !events.is_empty());
-    let memtables = logs.map(|(id, events)| (id, memtable(events))).collect();
+    let filled = logs.into_iter().filter(|(_, events)| !events.is_empty());
+    let memtables = filled.map(|(id, events)| (id, memtable(events, &numbers))).collect();
     Ok(WalState { segments, memtables })
 }
 
+/// Moves the events out of the segments, each conversation's in the order of their numbers.
+fn by_conversation(found: &mut [FoundSegment]) -> BTreeMap<String, Vec<FoundEvent>> {
+    let mut logs: BTreeMap<String, Vec<FoundEvent>> = BTreeMap::new();
+    for (segment, file) in found.iter_mut().enumerate() {
+        for record in file.records.drain(..) {
+            let events = record.events.into_iter().map(|event| FoundEvent { segment, event });
+            logs.entry(record.conversation).or_default().extend(events);
+        }
+    }
+    for events in logs.values_mut() {
+        events.sort_by_key(|found| found.event.seq);
+    }
+    logs
+}
+
+/// Makes a memtable of recovered events, given the number of each segment.
+fn memtable(events: Vec<FoundEvent>, numbers: &[u64]) -> Memtable {
+    let mut memtable = Memtable::default();
+    for FoundEvent { segment, event } in events {
+        memtable.insert(vec![event], numbers[segment]);
+    }
+    memtable
+}
+
 /// Returns the events that continue the database's log, up to the first that doesn't.
-fn unflushed(db: &Connection, id: &str, events: Vec<(usize, WalEvent)>) -> Result<Vec<(usize, WalEvent)>> {
+fn unflushed(db: &Connection, id: &str, events: Vec<FoundEvent>) -> Result<Vec<FoundEvent>> {
     let conversation = match queries::find(db, id) {
         Ok(Some(conversation)) => conversation,
         Ok(None) | Err(StoreError::Gone { .. }) => return Ok(Vec::new()),
@@ -59,11 +75,12 @@ fn unflushed(db: &Connection, id: &str, events: Vec<(usize, WalEvent)>) -> Resul
     };
     let mut last_seq = conversation.last_seq;
     let mut unflushed = Vec::new();
-    for (index, event) in events {
+    for found in events {
+        let event = &found.event;
         if event.seq <= last_seq {
             continue;
         }
-        if event.seq != last_seq + 1 || !is_streaming(db, conversation.key, &event)? {
+        if event.seq != last_seq + 1 || !is_streaming(db, conversation.key, event)? {
             tracing::warn!(
                 conversation = id,
                 seq = event.seq,
@@ -72,7 +89,7 @@ fn unflushed(db: &Connection, id: &str, events: Vec<(usize, WalEvent)>) -> Resul
             break;
         }
         last_seq = event.seq;
-        unflushed.push((index, event));
+        unflushed.push(found);
     }
     Ok(unflushed)
 }

@@ -119,12 +119,12 @@ impl WriterThread {
             jobs = commands.len(),
             "a write has failed"
         );
-        for QueuedCommand { command, fast_path } in commands {
-            if let Some(turn) = command.appends_to() {
+        for queued in commands {
+            if let Some(turn) = queued.command.appends_to() {
                 self.failed_turns.insert(turn);
-                self.leave_fast_path(command.conversation(), turn);
+                self.leave_fast_path(queued.command.conversation(), turn);
             }
-            QueuedCommand { command, fast_path }.reply(Some(failure.clone()));
+            queued.reply(Some(failure.clone()));
         }
     }
 
