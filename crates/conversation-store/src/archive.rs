@@ -6,8 +6,6 @@
 
 mod export;
 mod import;
-mod records;
 
 pub use export::Export;
 pub use import::{Import, ImportChecks, ImportTo, Imported};
-pub(crate) use records::{ArchiveRecord, EventRecord, TurnRecord};

@@ -10,6 +10,7 @@
 //! the clock, and never decides what an event contains.
 
 mod archive;
+mod archive_record;
 mod backend;
 mod conversation;
 mod error;

@@ -9,7 +9,9 @@ use crate::client::{HttpRequest, HttpResponse, Socket, http, no_gap, text};
 use crate::process::{Sidecar, toy_model, write_brief_agent};
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/data-before").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../fixtures/data-before")
+        .join(name)
 }
 
 /// Reads what the earlier commit answered next.
@@ -53,7 +55,8 @@ async fn check_next_turn(sidecar: &Sidecar, conversation: &str) {
         .await
         .expect("the handshake succeeds");
     let options = json!({ "temperature": 0.9, "seed": 12, "maxNewTokens": 48 });
-    let message = json!({ "agentId": "brief", "conversationId": conversation, "message": "Go on.", "options": options });
+    let message =
+        json!({ "agentId": "brief", "conversationId": conversation, "message": "Go on.", "options": options });
     socket.send(message).await;
     let frames = socket.until("done").await;
     let started = frames.iter().find(|frame| frame["type"] == "started");
@@ -77,7 +80,9 @@ async fn a_turn_that_was_cut_off_keeps_what_the_journal_has_and_the_next_one_goe
     let cut = &conversation["turns"][1];
     assert_eq!((&cut["turnId"], &cut["state"]), (&json!("u2"), &json!("interrupted")));
     assert_eq!(cut["answerText"], expected()["cut"]["interruptedAnswer"]);
-    let log = get(&sidecar, "/conversations/cut/events?after=0&limit=1000").await.json();
+    let log = get(&sidecar, "/conversations/cut/events?after=0&limit=1000")
+        .await
+        .json();
     let events = log["events"].as_array().or(log.as_array()).expect("events");
     no_gap(0, events);
     check_next_turn(&sidecar, "cut").await;

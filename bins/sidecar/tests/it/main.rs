@@ -5,9 +5,9 @@ mod bench;
 mod client;
 mod command_line;
 mod controllers;
+mod data_before;
 #[cfg(target_os = "linux")]
 mod disk;
-mod data_before;
 mod documents;
 mod drain;
 mod event_stream;

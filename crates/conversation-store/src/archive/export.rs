@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, named_params};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::records::{AgentRecord, ArchiveHeader, ArchiveRecord, ConversationRecord, EventRecord, TurnRecord};
+use crate::archive_record::{AgentRecord, ArchiveHeader, ArchiveRecord, ConversationRecord, EventRecord, TurnRecord};
 use crate::{StoreError, backend::Backend, error::Result, queries, token_ids};
 
 /// A piece ends after the row that reaches this size, so that long texts don't fill the memory.

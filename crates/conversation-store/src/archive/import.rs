@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::records::{AgentRecord, ArchiveHeader, ArchiveRecord, EventRecord, FORMAT, TurnRecord, VERSION};
+use crate::archive_record::{AgentRecord, ArchiveHeader, ArchiveRecord, EventRecord, FORMAT, TurnRecord, VERSION};
 use crate::{
     StoreError, TurnState,
     backend::Backend,

@@ -5,7 +5,7 @@ use rusqlite::named_params;
 use super::{Batch, events::EventRow};
 use crate::{
     StoreError,
-    archive::{ArchiveRecord, EventRecord, TurnRecord},
+    archive_record::{ArchiveRecord, EventRecord, TurnRecord},
     error::Result,
     queries, token_ids,
 };

@@ -4,17 +4,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// The header's `format`.
-pub(super) const FORMAT: &str = "sidecar.conversation";
+pub(crate) const FORMAT: &str = "sidecar.conversation";
 
 /// The version that this store writes and reads.
-pub(super) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// The first line.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "struct Header")]
 pub(crate) struct ArchiveHeader {
-    pub(super) format: String,
-    pub(super) version: u32,
+    pub(crate) format: String,
+    pub(crate) version: u32,
     pub(crate) conversation: ConversationRecord,
 }
 
@@ -81,7 +81,7 @@ pub(crate) struct EventRecord {
 }
 
 impl ArchiveHeader {
-    pub(super) fn new(conversation: ConversationRecord) -> Self {
+    pub(crate) fn new(conversation: ConversationRecord) -> Self {
         Self {
             format: FORMAT.to_owned(),
             version: VERSION,
