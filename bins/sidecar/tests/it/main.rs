@@ -30,3 +30,4 @@ mod stalls;
 mod tree;
 mod turns;
 mod two_drivers;
+mod wait;
