@@ -31,3 +31,4 @@ mod stalls;
 mod tree;
 mod turns;
 mod two_drivers;
+mod wait;

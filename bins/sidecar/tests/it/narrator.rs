@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::client::{HttpRequest, HttpResponse, TestApp, http, kinds, no_gap, text};
+use crate::wait::wait_until;
 
 /// Posts a body to an app.
 pub async fn post(app: &TestApp, path: &str, headers: &[(&str, &str)], body: &str) -> HttpResponse {
@@ -371,9 +372,10 @@ async fn an_agent_that_times_out_is_cancelled() {
     );
     // On a slow machine the relay may time out before its turn was stored; the turn starts all the same, and is
     // cancelled then.
-    while app.get("/conversations/c").await.status != 200 {
-        tokio::task::yield_now().await;
-    }
+    wait_until("the turn is stored", async || {
+        app.get("/conversations/c").await.status == 200
+    })
+    .await;
     let mut reader = app.socket().await;
     reader
         .send(json!({ "type": "resume", "conversationId": "c", "after": 0 }))

@@ -5,6 +5,7 @@ use protocol::ApiKey;
 use serde_json::json;
 
 use crate::client::{HttpRequest, TestApp};
+use crate::wait::wait_until;
 
 /// Returns the value of one series of the metrics page.
 #[track_caller]
@@ -51,12 +52,12 @@ async fn metrics_count_turns_tokens_and_sockets() {
             .filter(|frame| frame["type"] == "done")
             .count();
     }
-    let mut live = 1.0;
-    let mut page = String::new();
-    while live > 0.0 {
-        page = app.get("/metrics").await.body;
-        live = value(&page, "streaming_llm_turns_running") + value(&page, "streaming_llm_turns_waiting");
-    }
+    wait_until("no turn runs or waits", async || {
+        let page = app.get("/metrics").await.body;
+        value(&page, "streaming_llm_turns_running") + value(&page, "streaming_llm_turns_waiting") == 0.0
+    })
+    .await;
+    let page = app.get("/metrics").await.body;
     for (series, expected) in [
         ("streaming_llm_turns_total{state=\"done\"}", 1.0),
         ("streaming_llm_turns_total{state=\"cancelled\"}", 1.0),

@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::client::{TestApp, kinds, no_gap, text};
+use crate::wait::wait_until;
 
 /// Sends a first frame that is refused, and checks the codes of the error and of the close.
 async fn check_refused(app: &TestApp, frame: &str, code: &str, close: u16) {
@@ -141,9 +142,7 @@ async fn a_peer_that_answers_no_ping_is_closed() {
     let mut socket = app.socket().await;
     socket.send(json!({ "agentId": "planner" })).await;
     // This client answers pings only while it reads, and it doesn't.
-    while app.running().open_sockets() > 0 {
-        tokio::task::yield_now().await;
-    }
+    wait_until("the socket is closed", async || app.running().open_sockets() == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::client::{HttpRequest, TestApp, no_gap, text};
 use crate::event_stream::{EventStream, SseEvent};
+use crate::wait::wait_until;
 
 async fn begin(app: &TestApp, conversation: &str, message: &str) {
     let body = json!({ "message": message, "agentId": "planner" }).to_string();
@@ -108,9 +109,7 @@ async fn a_quiet_stream_sends_heartbeats_and_a_reader_beyond_the_end_is_reset() 
     let reset = ahead.next().await.expect("a reset");
     assert_eq!((reset.kind.as_str(), reset.data["lastSeq"].as_u64()), ("reset", last));
     drop((stream, ahead));
-    while app.running().open_sockets() > 0 {
-        tokio::task::yield_now().await;
-    }
+    wait_until("no stream is open", async || app.running().open_sockets() == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

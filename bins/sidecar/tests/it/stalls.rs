@@ -8,6 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::client::{TestApp, no_gap, text};
+use crate::wait::wait_until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stuck_reader_is_closed_and_slows_no_other_reader() {
@@ -20,9 +21,7 @@ async fn a_stuck_reader_is_closed_and_slows_no_other_reader() {
     .await;
     let mut stuck = app.socket().await;
     stuck.ask("c", "t", "much").await;
-    while app.engine.requests().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    wait_until("the engine is asked", async || !app.engine.requests().is_empty()).await;
     let mut reader = app.socket().await;
     reader
         .send(json!({ "type": "resume", "conversationId": "c", "after": 0 }))
@@ -30,9 +29,10 @@ async fn a_stuck_reader_is_closed_and_slows_no_other_reader() {
     let frames = reader.until("done").await;
     no_gap(0, &frames);
     assert_eq!(text(&frames).len(), length);
-    while app.running().open_sockets() > 1 {
-        tokio::task::yield_now().await;
-    }
+    wait_until("only the reader's socket is open", async || {
+        app.running().open_sockets() <= 1
+    })
+    .await;
     // The reason reaches a reader that wakes up soon enough; on a slow machine only the end does.
     let code = stuck.close_code().await;
     assert!(matches!(code, 4413 | 1006), "closed with {code}");
@@ -57,9 +57,10 @@ async fn a_stuck_reader_of_server_sent_events_is_closed() {
     stuck.write_all(request.as_bytes()).await.expect("the request is taken");
     // Its first byte is there: the reader is counted from now on.
     stuck.readable().await.expect("it is answered");
-    while app.running().open_sockets() > 1 {
-        tokio::task::yield_now().await;
-    }
+    wait_until("only the asking socket is open", async || {
+        app.running().open_sockets() <= 1
+    })
+    .await;
     // A socket that reads what comes, and has nothing waiting, stays.
     socket.ask("c", "t2", "hi").await;
     socket.until("done").await;

@@ -4,6 +4,7 @@ use engine::{Script, ScriptedEngine};
 use serde_json::{Value, json};
 
 use crate::client::{Socket, TestApp, kinds, no_gap, text};
+use crate::wait::wait_until;
 
 /// Returns an engine that waits before every token until it is released.
 fn held() -> ScriptedEngine {
@@ -51,9 +52,7 @@ async fn a_lost_socket_leaves_its_turns_running() {
             Some(code) => assert_eq!(socket.close(Some(code)).await, code),
             None => drop(socket),
         }
-        while app.running().open_sockets() > 0 {
-            tokio::task::yield_now().await;
-        }
+        wait_until("its socket is closed", async || app.running().open_sockets() == 0).await;
         app.engine.release(2);
         let end = end_of_turn(&app, conversation).await;
         assert_eq!(
@@ -61,9 +60,10 @@ async fn a_lost_socket_leaves_its_turns_running() {
             (json!("stop"), json!(2)),
             "{conversation}"
         );
-        while app.running().open_sockets() > 0 {
-            tokio::task::yield_now().await;
-        }
+        wait_until("the reader's socket is closed", async || {
+            app.running().open_sockets() == 0
+        })
+        .await;
     }
 }
 

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::harness::{STUCK_TIMEOUT, SoakHarness};
 use super::random::Random;
+use crate::wait::holds_within;
 
 const SOURCE: &str = include_str!("shifted_clock.c");
 
@@ -64,12 +65,12 @@ impl ShiftedClock {
             .write_all_at(&(offset.as_nanos() as i64).to_ne_bytes(), 0)
             .expect("a file can be written");
         harness.report.did("jumps of the clock");
-        let shown = tokio::time::timeout(STUCK_TIMEOUT, shows(harness, offset)).await;
-        harness.report.check(
-            "the sidecar shows the time of a clock that jumped",
-            shown.is_ok(),
-            || format!("{offset:?}"),
-        );
+        let is_shown = holds_within(STUCK_TIMEOUT, async || shows(harness, offset).await).await;
+        harness
+            .report
+            .check("the sidecar shows the time of a clock that jumped", is_shown, || {
+                format!("{offset:?}")
+            });
     }
 }
 
@@ -91,15 +92,10 @@ fn far_away(random: &mut Random) -> SignedDuration {
     SignedDuration::from_secs(choices[random.below(choices.len() as u64) as usize])
 }
 
-/// Waits until a response's date has this offset from the right time.
-async fn shows(harness: &SoakHarness, offset: SignedDuration) {
-    loop {
-        let answer = harness.http("GET", "/healthz", "").await;
-        let shown = answer.as_ref().and_then(|answer| answer.header("date"));
-        let shown = shown.and_then(|date| DateTimeParser::new().parse_timestamp(date).ok());
-        if shown.is_some_and(|shown| shown.duration_since(Timestamp::now() + offset).abs() <= SLACK) {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
+/// Returns true if the date of a response has this offset from the right time.
+async fn shows(harness: &SoakHarness, offset: SignedDuration) -> bool {
+    let answer = harness.http("GET", "/healthz", "").await;
+    let shown = answer.as_ref().and_then(|answer| answer.header("date"));
+    let shown = shown.and_then(|date| DateTimeParser::new().parse_timestamp(date).ok());
+    shown.is_some_and(|shown| shown.duration_since(Timestamp::now() + offset).abs() <= SLACK)
 }
