@@ -8,6 +8,7 @@
 mod agent_snapshot;
 mod command;
 mod error;
+mod eviction_cursors;
 mod frames;
 mod metrics;
 mod models;
@@ -15,8 +16,11 @@ mod options;
 mod prompt;
 mod prompt_view;
 mod recovery;
+mod services;
 mod settings;
+mod signals;
 mod start;
+mod submit;
 #[cfg(test)]
 mod tests;
 mod tool_rounds;
@@ -39,9 +43,10 @@ pub use frames::{joined_tokens, logged_frame, rfc3339};
 pub use metrics::{HistogramSnapshot, TurnMetrics};
 pub use models::{Models, ModelsBuilder, OpenModel};
 pub use settings::ChatSettings;
+pub use signals::{PersistFailure, QueuePosition};
 pub use tools::{ToolFuture, ToolHandler, ToolRequest};
-pub use turn_queue::{PersistFailure, QueuePosition};
 
+use services::TurnServices;
 use tool_rounds::MAX_OUTPUT_BYTES;
 use tools::SubmitOutcome;
 use turn_queue::TurnQueues;
@@ -52,16 +57,11 @@ pub struct Chat {
     shared: Arc<Shared>,
 }
 
-/// The parts that all turns share.
+/// The parts of a chat.
 struct Shared {
     agents: AgentStore,
-    store: ConversationStore,
-    models: Models,
-    settings: ChatSettings,
+    services: Arc<TurnServices>,
     queues: TurnQueues,
-    eviction_cursors: turn::EvictionCursors,
-    pending_calls: tools::PendingCalls,
-    metrics: metrics::Metrics,
 }
 
 impl Chat {
@@ -73,17 +73,15 @@ impl Chat {
         models: impl Into<Models>,
         settings: ChatSettings,
     ) -> Self {
+        let services = Arc::new(TurnServices::new(store, models.into(), settings));
+        let queues = TurnQueues::new(Arc::clone(&services));
+        let shared = Shared {
+            agents,
+            services,
+            queues,
+        };
         Self {
-            shared: Arc::new(Shared {
-                agents,
-                store,
-                models: models.into(),
-                settings,
-                queues: TurnQueues::default(),
-                eviction_cursors: turn::EvictionCursors::default(),
-                pending_calls: tools::PendingCalls::default(),
-                metrics: metrics::Metrics::default(),
-            }),
+            shared: Arc::new(shared),
         }
     }
 
@@ -95,7 +93,7 @@ impl Chat {
     /// # Errors
     /// Any [`ChatError`]; then no turn was started.
     pub async fn start_turn(&self, command: TurnCommand) -> Result<TurnHandle, ChatError> {
-        start::start_turn(&self.shared, command).await
+        submit::start_turn(&self.shared, command).await
     }
 
     /// Starts a sibling of a turn: the same user text, answered again. It becomes the conversation's head. The turn
@@ -106,7 +104,7 @@ impl Chat {
     /// # Errors
     /// [`ChatError::TurnNotFound`], and as [`Chat::start_turn`].
     pub async fn regenerate(&self, command: RegenerateCommand) -> Result<TurnHandle, ChatError> {
-        start::regenerate(&self.shared, command).await
+        submit::regenerate(&self.shared, command).await
     }
 
     /// Asks a turn to stop, whether it runs or waits. It soon ends as `cancelled` and keeps its text. A turn that is
@@ -118,7 +116,7 @@ impl Chat {
         if self.shared.queues.cancel(conversation, turn_id) {
             return Ok(());
         }
-        match self.shared.store.turn(conversation, turn_id).await? {
+        match self.shared.services.store.turn(conversation, turn_id).await? {
             Some(_) => Ok(()),
             None => Err(ChatError::turn_not_found(conversation, turn_id)),
         }
@@ -151,7 +149,12 @@ impl Chat {
         output: Value,
     ) -> Result<(), ChatError> {
         let turn = turn_id.to_owned();
-        match self.shared.pending_calls.submit(conversation, turn_id, call_id, output) {
+        match self
+            .shared
+            .services
+            .pending_calls
+            .submit(conversation, turn_id, call_id, output)
+        {
             SubmitOutcome::Accepted => Ok(()),
             SubmitOutcome::UnknownCall => Err(ChatError::NoSuchCall {
                 turn_id: turn,
@@ -170,7 +173,7 @@ impl Chat {
     /// # Errors
     /// Those of [`Chat::start_turn`] for a turn with this agent.
     pub async fn check_agent(&self, agent_id: &str) -> Result<(), ChatError> {
-        let agent = start::agent(&self.shared, agent_id).await?;
+        let agent = submit::agent(&self.shared, agent_id).await?;
         options::agent_patch(&agent)?;
         options::agent_tools(&agent).map(drop)
     }
@@ -180,7 +183,7 @@ impl Chat {
     /// # Errors
     /// [`ChatError::TurnNotFound`], or [`ChatError::Engine`] while the model loads.
     pub async fn prompt(&self, conversation: &str, turn_id: &str) -> Result<protocol::Prompt, ChatError> {
-        prompt_view::prompt(&self.shared, conversation, turn_id).await
+        prompt_view::prompt(&self.shared.services, conversation, turn_id).await
     }
 
     /// Resumes each turn that was cut off while it waited for a tool's output, and ends each other unfinished turn as
@@ -191,7 +194,7 @@ impl Chat {
     /// # Errors
     /// The store's error; a second call continues where the first one stopped.
     pub async fn recover(&self) -> Result<usize, ChatError> {
-        recovery::recover(&self.shared).await
+        recovery::recover(&self.shared.services, &self.shared.queues).await
     }
 
     /// Returns the number of turns that run or wait.
@@ -205,8 +208,11 @@ impl Chat {
     pub fn metrics(&self) -> TurnMetrics {
         let live = self.live_turns();
         let running = self.shared.queues.busy_conversations().min(live);
-        let cache_bytes = self.shared.models.cache_bytes();
-        self.shared.metrics.snapshot(running, live - running, cache_bytes)
+        let cache_bytes = self.shared.services.models.cache_bytes();
+        self.shared
+            .services
+            .metrics
+            .snapshot(running, live - running, cache_bytes)
     }
 
     /// Returns the number of [`Chat::live_turns`], with its changes. A turn counts until its terminal event is in the

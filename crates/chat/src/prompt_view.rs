@@ -12,7 +12,9 @@ use sha2::{Digest, Sha256};
 
 use crate::agent_snapshot::AgentSnapshot;
 use crate::command::hex;
-use crate::{ChatError, Shared, prompt};
+use crate::error::ChatError;
+use crate::prompt;
+use crate::services::TurnServices;
 
 /// Bytes of text and ids of one epoch that may be rendered: hundreds of windows, and a second of work.
 const MAX_EPOCH_BYTES: usize = 8 << 20;
@@ -21,17 +23,17 @@ const MAX_EPOCH_BYTES: usize = 8 << 20;
 const EVENTS_AT_ONCE: usize = 256;
 
 /// Rebuilds the prompt of a turn.
-pub(crate) async fn prompt(shared: &Shared, conversation: &str, turn_id: &str) -> Result<Prompt, ChatError> {
-    let found = shared.store.turn(conversation, turn_id).await?;
+pub(crate) async fn prompt(services: &TurnServices, conversation: &str, turn_id: &str) -> Result<Prompt, ChatError> {
+    let found = services.store.turn(conversation, turn_id).await?;
     let turn = found.ok_or_else(|| ChatError::turn_not_found(conversation, turn_id))?;
-    let snapshot = snapshot(shared, &turn).await?;
-    let path = epoch_path(shared, &turn).await?;
+    let snapshot = snapshot(services, &turn).await?;
+    let path = epoch_path(services, &turn).await?;
     let options: EffectiveOptions = serde_json::from_str(&turn.options_json).map_err(|_| ChatError::BadRecord {
         turn_id: turn_id.to_owned(),
         what: "options",
     })?;
-    let started = started(shared, &turn).await?;
-    let engine = engine(shared, started.as_ref(), &options)?;
+    let started = started(services, &turn).await?;
+    let engine = engine(services, started.as_ref(), &options)?;
     let window_tokens = started.map_or_else(|| u64::from(options.window_tokens), |started| started.window_tokens);
     let names = path.iter().map(|turn| (turn.key, turn.turn_id.clone())).collect();
     let model = engine.model();
@@ -54,8 +56,8 @@ pub(crate) async fn prompt(shared: &Shared, conversation: &str, turn_id: &str) -
     Ok(view.prompt(snapshot))
 }
 
-async fn snapshot(shared: &Shared, turn: &Turn) -> Result<AgentSnapshot, ChatError> {
-    let json = shared.store.agent_snapshot(&turn.agent_hash).await?;
+async fn snapshot(services: &TurnServices, turn: &Turn) -> Result<AgentSnapshot, ChatError> {
+    let json = services.store.agent_snapshot(&turn.agent_hash).await?;
     let read = json.and_then(|json| serde_json::from_str(&json).ok());
     read.ok_or_else(|| ChatError::BadRecord {
         turn_id: turn.turn_id.clone(),
@@ -64,8 +66,8 @@ async fn snapshot(shared: &Shared, turn: &Turn) -> Result<AgentSnapshot, ChatErr
 }
 
 /// Returns the turns from `turn` back to the first of its epoch, newest first; only itself if it never started.
-async fn epoch_path(shared: &Shared, turn: &Turn) -> Result<Vec<Turn>, ChatError> {
-    let (store, conversation) = (&shared.store, turn.conversation.as_str());
+async fn epoch_path(services: &TurnServices, turn: &Turn) -> Result<Vec<Turn>, ChatError> {
+    let (store, conversation) = (&services.store, turn.conversation.as_str());
     let first = turn.epoch.unwrap_or(turn.key);
     let alone = PathLimit {
         turns: 1,
@@ -94,25 +96,25 @@ async fn epoch_path(shared: &Shared, turn: &Turn) -> Result<Vec<Turn>, ChatError
 
 /// Returns the engine of the model that answered; of the requested one if none has.
 fn engine(
-    shared: &Shared,
+    services: &TurnServices,
     started: Option<&Started>,
     options: &EffectiveOptions,
 ) -> Result<Arc<dyn Engine>, EngineError> {
     // Logs from before models could be chosen don't name one.
     let requested = Some(options.model.as_str()).filter(|model| !model.is_empty());
     let model = started.map(|started| started.model.as_str()).or(requested);
-    let default = shared.models.default_model();
+    let default = services.models.default_model();
     // A model that is no longer available is rendered as the default one would, and the answer marks it as another.
-    let engine = shared.models.engine(model.unwrap_or(default));
-    engine.or_else(|_| shared.models.engine(default))
+    let engine = services.models.engine(model.unwrap_or(default));
+    engine.or_else(|_| services.models.engine(default))
 }
 
 /// Finds the turn's `started` event; returns `None` if it never started.
-async fn started(shared: &Shared, turn: &Turn) -> Result<Option<Started>, ChatError> {
+async fn started(services: &TurnServices, turn: &Turn) -> Result<Option<Started>, ChatError> {
     let mut after = turn.first_seq;
     while turn.model.is_some() {
         // Turns that were still running when this one began end before it starts, so the search is bounded.
-        let events = shared.store.events(&turn.conversation, after, EVENTS_AT_ONCE).await?;
+        let events = services.store.events(&turn.conversation, after, EVENTS_AT_ONCE).await?;
         let Some(last) = events.last() else { break };
         after = last.seq;
         let own = |event: &&Event| event.kind == "started" && event.turn_id.as_deref() == Some(&turn.turn_id);

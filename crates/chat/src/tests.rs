@@ -19,3 +19,4 @@ mod siblings;
 mod test_chat;
 mod tools;
 mod turns;
+mod waiting;

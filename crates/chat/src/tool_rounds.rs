@@ -73,7 +73,7 @@ impl ToolRounds {
     }
 
     /// Adds a round. Its calls get new ids, since a model may use one twice.
-    pub(crate) fn push(&mut self, text: String, calls: Vec<engine::ToolCall>) -> &ToolRound {
+    pub(crate) fn push(&mut self, text: String, calls: Vec<engine::ToolCall>) {
         let round = self.rounds.len() + 1;
         let calls = calls.into_iter().enumerate().map(|(index, call)| RecordedCall {
             id: format!("call-{round}-{}", index + 1),
@@ -83,7 +83,16 @@ impl ToolRounds {
         });
         let calls = calls.collect();
         self.rounds.push(ToolRound { text, calls });
-        self.rounds.last().expect("one was just pushed")
+    }
+
+    /// Returns the number of rounds.
+    pub(crate) fn count(&self) -> usize {
+        self.rounds.len()
+    }
+
+    /// Returns true if some call has no output.
+    pub(crate) fn has_open_calls(&self) -> bool {
+        self.open_calls().next().is_some()
     }
 
     /// Returns the calls without an output, all of the last round.
@@ -135,6 +144,13 @@ impl ToolRounds {
     /// Returns how many bytes of the turn's answer are text of the rounds.
     pub(crate) fn text_bytes(&self) -> usize {
         self.rounds.iter().map(|round| round.text.len()).sum()
+    }
+}
+
+impl RecordedCall {
+    /// Parses the arguments as JSON; other text becomes a JSON string.
+    pub(crate) fn arguments_json(&self) -> Value {
+        serde_json::from_str(&self.arguments).unwrap_or_else(|_| Value::String(self.arguments.clone()))
     }
 }
 

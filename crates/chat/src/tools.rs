@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::tool_rounds::{MAX_OUTPUT_BYTES, json_bytes};
+use crate::tool_rounds::{MAX_OUTPUT_BYTES, RecordedCall, ToolRounds, json_bytes};
 
 /// One call of a tool, as a handler sees it.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,8 +43,32 @@ pub trait ToolHandler: fmt::Debug + Send + Sync {
 /// Size of an output that is accepted even over the turn's limit: a sentence, so that a call can always be answered.
 const ALWAYS_ACCEPTED_BYTES: usize = 256;
 
-/// A conversation id and a turn id.
-type TurnAddress = (String, String);
+/// Whose calls they are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct TurnAddress {
+    conversation_id: String,
+    turn_id: String,
+}
+
+impl TurnAddress {
+    fn new(conversation: &str, turn_id: &str) -> Self {
+        Self {
+            conversation_id: conversation.to_owned(),
+            turn_id: turn_id.to_owned(),
+        }
+    }
+
+    /// Returns a call as a handler sees it.
+    fn request(&self, call: &RecordedCall) -> ToolRequest {
+        ToolRequest {
+            conversation_id: self.conversation_id.clone(),
+            turn_id: self.turn_id.clone(),
+            call_id: call.id.clone(),
+            name: call.name.clone(),
+            arguments: call.arguments_json(),
+        }
+    }
+}
 
 /// The open calls of all turns.
 #[derive(Debug, Default)]
@@ -85,38 +109,39 @@ pub(crate) struct ToolOutputs {
 }
 
 impl PendingCalls {
-    /// Opens a turn's calls and has the handler run them. `bytes` is the size of the turn's outputs so far.
+    /// Opens the calls of a turn's last round that have no output, and has the handler run them.
     ///
-    /// Returns `None` without a call.
+    /// Returns `None` if there is no such call.
     pub(crate) fn open(
         &self,
-        requests: Vec<ToolRequest>,
-        bytes: usize,
+        conversation: &str,
+        turn_id: &str,
+        rounds: &ToolRounds,
         handler: Option<&Arc<dyn ToolHandler>>,
     ) -> Option<ToolOutputs> {
-        let first = requests.first()?;
-        let turn = (first.conversation_id.clone(), first.turn_id.clone());
+        let calls: Vec<&RecordedCall> = rounds.open_calls().collect();
+        if calls.is_empty() {
+            return None;
+        }
+        let turn = TurnAddress::new(conversation, turn_id);
         // Room for the output of every call, so that submitting one never waits.
-        let (sender, receiver) = mpsc::channel(requests.len());
-        let calls = TurnCalls {
-            open: requests.iter().map(|request| request.call_id.clone()).collect(),
-            bytes,
+        let (sender, receiver) = mpsc::channel(calls.len());
+        let opened = TurnCalls {
+            open: calls.iter().map(|call| call.id.clone()).collect(),
+            bytes: rounds.output_bytes(),
             outputs: sender.clone(),
         };
-        lock(&self.waiting).insert(turn.clone(), calls);
+        lock(&self.waiting).insert(turn.clone(), opened);
         let mut handlers = JoinSet::new();
-        for request in requests {
-            if let Some(handler) = handler {
-                let (call_id, turn) = (request.call_id.clone(), turn.clone());
-                let (output, pending) = (handler.call(request), Arc::clone(&self.waiting));
-                handlers.spawn(async move {
-                    let Some(output) = output.await else { return };
-                    // An unknown call has ended with its turn, or a client was quicker.
-                    if let SubmitOutcome::TooLarge(bytes) = submit(&pending, &turn, &call_id, output) {
-                        let error = format!("the outputs have {bytes} bytes, and {MAX_OUTPUT_BYTES} are allowed");
-                        submit(&pending, &turn, &call_id, json!({ "error": error }));
-                    }
-                });
+        if let Some(handler) = handler {
+            for call in calls {
+                let output = handler.call(turn.request(call));
+                handlers.spawn(run_handler(
+                    Arc::clone(&self.waiting),
+                    turn.clone(),
+                    call.id.clone(),
+                    output,
+                ));
             }
         }
         Some(ToolOutputs {
@@ -130,12 +155,22 @@ impl PendingCalls {
 
     /// Submits a client's output.
     pub(crate) fn submit(&self, conversation: &str, turn_id: &str, call_id: &str, output: Value) -> SubmitOutcome {
-        submit(
-            &self.waiting,
-            &(conversation.to_owned(), turn_id.to_owned()),
-            call_id,
-            output,
-        )
+        submit(&self.waiting, &TurnAddress::new(conversation, turn_id), call_id, output)
+    }
+}
+
+/// Submits a handler's output, or an error in place of one that is too large.
+async fn run_handler(
+    pending: Arc<Mutex<HashMap<TurnAddress, TurnCalls>>>,
+    turn: TurnAddress,
+    call_id: String,
+    output: ToolFuture,
+) {
+    let Some(output) = output.await else { return };
+    // An unknown call has ended with its turn, or a client was quicker.
+    if let SubmitOutcome::TooLarge(bytes) = submit(&pending, &turn, &call_id, output) {
+        let error = format!("the outputs have {bytes} bytes, and {MAX_OUTPUT_BYTES} are allowed");
+        submit(&pending, &turn, &call_id, json!({ "error": error }));
     }
 }
 

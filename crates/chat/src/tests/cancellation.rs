@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::engines::QueueingEngine;
 use super::test_chat::{TestChat, assert_refused, requests, summary, tokens, turn_command};
+use super::waiting::within;
 
 #[tokio::test]
 async fn a_cancelled_turn_keeps_its_text() {
@@ -66,7 +67,9 @@ async fn a_turn_that_waits_for_the_engine_is_cancelled_at_once() {
     let test = TestChat::new(QueueingEngine(ScriptedEngine::default(), sender));
     for message in ["one", "two"] {
         let handle = test.start(message).await;
-        let emitter = emitters.recv().await.expect("the engine is asked");
+        let emitter = within("a request to the engine", emitters.recv())
+            .await
+            .expect("the engine is asked");
         test.chat.cancel("c", &handle.turn_id).await.expect("it waits");
         assert_eq!(summary(&test.read(&handle).await), "user done:cancelled");
         assert!(emitter.is_closed(), "the engine need not answer any more");
@@ -82,7 +85,7 @@ async fn cancelling_twice_or_late_changes_nothing() {
         test.chat.cancel("c", "t").await.expect("it runs");
     }
     assert!(summary(&test.read(&handle).await).ends_with("done:cancelled"));
-    test.chat.shared.queues.idle().await;
+    test.wait_for_idle().await;
     test.chat.cancel("c", "t").await.expect("it is over");
     assert_eq!(test.log().await.iter().filter(|(kind, _)| kind == "done").count(), 1);
 }

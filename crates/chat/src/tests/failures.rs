@@ -7,6 +7,7 @@ use engine::{
 
 use super::engines::{EmittingEngine, PanickingEngine, RefusingEngine};
 use super::test_chat::{TestChat, requests, started, summary, tokens};
+use super::waiting::wait_until;
 
 fn internal_error() -> EngineError {
     EngineError::Internal {
@@ -42,7 +43,7 @@ async fn check(engine: impl Engine + 'static, expected: &str, state: TurnState) 
     let test = TestChat::new(engine);
     let handle = test.start("hi").await;
     assert_eq!(summary(&test.read(&handle).await), expected);
-    test.chat.shared.queues.idle().await;
+    test.wait_for_idle().await;
     let turn = test
         .store
         .turn("c", &handle.turn_id)
@@ -63,7 +64,7 @@ fn emitting(events: impl IntoIterator<Item = EngineEvent>) -> EmittingEngine {
 }
 
 #[tokio::test]
-async fn every_failure_ends_in_one_error() {
+async fn every_failed_answer_ends_in_one_error() {
     use TurnState::{Cancelled, Done, Failed};
     check(
         ScriptedEngine::new([Script::Fails(Vec::new(), internal_error())]),
@@ -128,6 +129,11 @@ async fn every_failure_ends_in_one_error() {
         Failed,
     )
     .await;
+}
+
+#[tokio::test]
+async fn every_engine_that_refuses_or_panics_ends_the_turn_in_one_error() {
+    use TurnState::Failed;
     let refusing = |error| RefusingEngine(ScriptedEngine::default(), error);
     check(refusing(EngineError::Busy { waiting: 3 }), "user error:busy", Failed).await;
     let missing = EngineError::ModelUnavailable {
@@ -183,9 +189,8 @@ async fn an_answer_that_could_not_be_logged_is_left_out_of_history_though_it_is_
     let test = TestChat::new(engine.clone());
     test.ask("one").await;
     assert_eq!(summary(&test.ask("two").await), "user started error:too_large");
-    while engine.cached_through("c") != Some(TurnTag(2)) {
-        tokio::task::yield_now().await;
-    }
+    let is_cached = || engine.cached_through("c") == Some(TurnTag(2));
+    wait_until("the engine to cache the second turn", is_cached).await;
     assert_eq!(summary(&test.ask("three").await), "user started [C] done:stop");
     assert_eq!(requests(&engine)[2], "User one | Assistant A[0] | User three");
 }
@@ -207,6 +212,6 @@ async fn deleting_a_conversation_ends_its_running_turn() {
     test.wait_for(&handle, "started").await;
     test.store.delete("c").await.expect("it is deleted");
     engine.release(2);
-    test.chat.shared.queues.idle().await;
+    test.wait_for_idle().await;
     assert_eq!(test.store.running().await.expect("readable"), []);
 }

@@ -106,7 +106,7 @@ async fn each_of_many_turns_ends_once() {
     for conversation in conversations {
         conversation.await.expect("no start fails");
     }
-    test.chat.shared.queues.idle().await;
+    test.wait_for_idle().await;
     for conversation in 0..CONVERSATIONS {
         check(&test, &format!("c{conversation}")).await;
     }

@@ -6,8 +6,14 @@ use tokio::sync::mpsc;
 
 use super::engines::QueueingEngine;
 use super::test_chat::{TestChat, assert_refused, command, requests, started, summary, tokens, turn_command};
-use crate::TurnCommand;
+use super::waiting::within;
 use crate::turn_queue::WAITING_TURNS;
+use crate::{QueuePosition, TurnCommand};
+
+/// Waits for a turn's position to change; returns `None` once the turn is over.
+async fn next_position(position: &mut QueuePosition) -> Option<usize> {
+    within("a change of the position", position.changed()).await
+}
 
 #[tokio::test]
 async fn turns_of_a_conversation_run_in_order() {
@@ -100,7 +106,7 @@ async fn an_idle_conversation_keeps_no_task() {
     for _ in 0..3 {
         test.ask("hi").await;
     }
-    test.chat.shared.queues.idle().await;
+    test.wait_for_idle().await;
     assert_eq!(test.chat.live_turns(), 0);
 }
 
@@ -115,15 +121,18 @@ async fn the_position_counts_the_engines_queue() {
         .expect("it starts");
     test.chat.start_turn(turn_command("t2", "two")).await.expect("it waits");
     let [mut queue, mut next] = ["t1", "t2"].map(|turn| test.chat.queue_position("c", turn).expect("it runs or waits"));
-    let emitter = emitters.recv().await.expect("it is asked");
+    let emitter = within("a request to the engine", emitters.recv())
+        .await
+        .expect("it is asked");
     for ahead in [9, 8] {
         emitter.send(EngineEvent::Queued { ahead }).await.expect("it is read");
     }
-    while queue.changed().await != Some(8) {}
+    let all_read = async { while queue.changed().await.expect("it runs") != 8 {} };
+    within("the position 8", all_read).await;
     assert_eq!(next.ahead(), 1);
     emitter.send(started()).await.expect("it is read");
     test.wait_for(&first, "started").await;
-    assert_eq!(queue.changed().await, Some(0));
+    assert_eq!(next_position(&mut queue).await, Some(0));
 }
 
 #[tokio::test]
@@ -144,13 +153,13 @@ async fn the_position_counts_earlier_turns_of_the_conversation() {
         [0, 1, 2]
     );
     engine.release(1);
-    assert_eq!(queues[2].changed().await, Some(1));
-    assert_eq!(queues[1].changed().await, Some(0));
+    assert_eq!(next_position(&mut queues[2]).await, Some(1));
+    assert_eq!(next_position(&mut queues[1]).await, Some(0));
     test.wait_for(&handles[1], "started").await;
     test.chat.cancel("c", "t2").await.expect("it runs");
-    assert_eq!(queues[2].changed().await, Some(0));
+    assert_eq!(next_position(&mut queues[2]).await, Some(0));
     engine.release(1);
     test.read(&handles[2]).await;
-    assert_eq!(queues[2].changed().await, None);
+    assert_eq!(next_position(&mut queues[2]).await, None);
     assert!(test.chat.queue_position("c", "nobody").is_none());
 }

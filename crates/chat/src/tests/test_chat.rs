@@ -12,6 +12,7 @@ use protocol::ServerEvent;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::waiting::within;
 use crate::{Chat, ChatError, ChatSettings, Models, TurnCommand, TurnHandle, logged_frame};
 
 /// 2026-01-02T03:04:05.678Z.
@@ -118,9 +119,8 @@ impl TestChat {
 
     /// Returns a turn's events up to its terminal one.
     pub(super) async fn read(&self, handle: &TurnHandle) -> Vec<ServerEvent> {
-        let events = self.read_log(&handle.conversation_id, handle.first_seq - 1, |event| {
-            event.turn_id.as_deref() == Some(&handle.turn_id) && matches!(event.kind.as_str(), "done" | "error")
-        });
+        let ends = |event: &Event| matches!(event.kind.as_str(), "done" | "error");
+        let events = within("the end of a turn", self.read_log(handle, ends));
         let events = events
             .await
             .into_iter()
@@ -128,17 +128,13 @@ impl TestChat {
         events.map(|event| parsed(&event)).collect()
     }
 
-    /// Follows a log from after `after` to the first event for which `is_last` is true.
-    pub(super) async fn read_log(
-        &self,
-        conversation: &str,
-        after: u64,
-        is_last: impl Fn(&Event) -> bool,
-    ) -> Vec<Event> {
+    /// Follows the log from the start of a turn to the first event of the turn for which `is_last` is true.
+    async fn read_log(&self, handle: &TurnHandle, is_last: impl Fn(&Event) -> bool) -> Vec<Event> {
+        let conversation = &handle.conversation_id;
         let mut tail = self.store.tail(conversation);
         let mut read: Vec<Event> = Vec::new();
         loop {
-            let seen = read.last().map_or(after, |event| event.seq);
+            let seen = read.last().map_or(handle.first_seq - 1, |event| event.seq);
             let events = self
                 .store
                 .events(conversation, seen, 100)
@@ -148,7 +144,7 @@ impl TestChat {
                 tail.changed().await.expect("the store is open");
             }
             for event in events {
-                let last = is_last(&event);
+                let last = event.turn_id.as_deref() == Some(&handle.turn_id) && is_last(&event);
                 read.push(event);
                 if last {
                     return read;
@@ -159,9 +155,13 @@ impl TestChat {
 
     /// Waits until a turn has an event of that kind.
     pub(super) async fn wait_for(&self, handle: &TurnHandle, kind: &str) {
-        let of_turn = |event: &Event| event.kind == kind && event.turn_id.as_deref() == Some(&handle.turn_id);
-        self.read_log(&handle.conversation_id, handle.first_seq - 1, of_turn)
-            .await;
+        let what = format!("the event {kind:?} of a turn");
+        within(&what, self.read_log(handle, |event| event.kind == kind)).await;
+    }
+
+    /// Waits until no turn runs or waits.
+    pub(super) async fn wait_for_idle(&self) {
+        within("all turns to end", self.chat.shared.queues.idle()).await;
     }
 
     /// Returns the kind and the turn of each event in the log of conversation `c`.

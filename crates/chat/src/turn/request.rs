@@ -6,7 +6,8 @@ use conversation_store::{PathLimit, PathStart, StoreError, Turn, TurnKey};
 use engine::{ContextPolicy, Engine, Message, ModelInfo, Request, Tool, TurnTag};
 use protocol::ToolDefinition;
 
-use super::{TurnContext, TurnError};
+use super::context::TurnContext;
+use super::error::TurnError;
 use crate::prompt::{self, TokenBudget, Truncated};
 use crate::tool_rounds::{MAX_ROUNDS, ToolRounds};
 
@@ -30,7 +31,7 @@ pub(super) struct PreparedRequest {
 }
 
 /// Prepares the request of the next round.
-pub(super) async fn request(
+pub(super) async fn prepare(
     context: &TurnContext,
     engine: &Arc<dyn Engine>,
     rounds: &ToolRounds,
@@ -38,7 +39,7 @@ pub(super) async fn request(
 ) -> Result<PreparedRequest, TurnError> {
     let model = engine.model();
     // A round continues after tool outputs, and no cache ends there.
-    let source = if rounds.rounds.is_empty() {
+    let source = if rounds.count() == 0 {
         source
     } else {
         PromptSource::History
@@ -46,7 +47,7 @@ pub(super) async fn request(
     let (continues_from, path) = path(context, engine, &model, source).await?;
     let mut messages = prompt::messages(path, &model);
     messages.extend(rounds.messages(TurnTag(context.key)));
-    let is_last = rounds.rounds.len() + 1 >= MAX_ROUNDS;
+    let is_last = rounds.count() + 1 >= MAX_ROUNDS;
     let tools = context.tools.iter().filter(|_| !is_last).map(tool).collect();
     let mut request = Request {
         conversation: context.conversation.clone(),
@@ -71,7 +72,7 @@ fn truncate(request: &mut Request, model: &ModelInfo) -> Result<Option<Truncated
         context_tokens: model.context_tokens,
         max_new_tokens: u64::from(request.options.max_new_tokens),
     };
-    let fitted = prompt::fit(messages, request.system.as_deref(), &request.tools, budget).map_err(TurnError::Engine)?;
+    let fitted = prompt::fit(messages, request.system.as_deref(), &request.tools, budget)?;
     request.messages = fitted.messages;
     Ok(fitted.truncated)
 }
@@ -124,7 +125,7 @@ async fn read_path(context: &TurnContext, limit: PathLimit) -> Result<(Vec<Turn>
         let Some(start) = before.filter(|key| Some(*key) != limit.until) else {
             break;
         };
-        let store = &context.shared.store;
+        let store = &context.services.store;
         let turns = store.path(&context.conversation, PathStart::Turn(start), limit).await?;
         let (seen, kept) = (turns.len(), path.len());
         before = turns.last().and_then(|oldest| oldest.parent);
@@ -144,7 +145,7 @@ async fn read_path(context: &TurnContext, limit: PathLimit) -> Result<(Vec<Turn>
 /// refused by the log: its turn has failed, and must not be continued.
 async fn is_history(context: &TurnContext, cached: TurnTag, limit: PathLimit) -> Result<bool, StoreError> {
     let alone = PathLimit { turns: 1, ..limit };
-    let store = &context.shared.store;
+    let store = &context.services.store;
     let turns = store
         .path(&context.conversation, PathStart::Turn(cached.0), alone)
         .await?;

@@ -1,105 +1,187 @@
-//! The run of one turn in rounds: the model answers, its tools run, the model goes on, until it calls no more tools.
+//! The run of a turn, from its start to its terminal event: generate, call tools, and again, until the model calls
+//! none.
+//!
+//! The parts that this file orders are beside it: [`request`] prepares, [`Answer`] logs what an engine emits,
+//! [`TurnLog`] appends, [`end`] writes the terminal event.
 
-use std::sync::PoisonError;
+use std::sync::Arc;
 
-use engine::{EngineError, FinishReason, Finished, Timings, ToolCall};
+use engine::{Engine, EngineError, FinishReason, Finished, Generation, ToolCall};
 use protocol::{ServerEvent, Step, Tool, ToolOutput};
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 
+use super::answer::{Answer, Completion};
+use super::context::{ReadyTurn, TurnContext};
+use super::end;
 use super::ending::Ending;
-use super::generation::{self, Completion};
+use super::error::TurnError;
+use super::eviction::EvictionTracker;
 use super::log::{LogEntry, TurnLog};
-use super::{Outcome, TurnContext, TurnError, stopped};
-use crate::Shared;
+use super::request::{self, PreparedRequest, PromptSource};
+use super::totals;
+use crate::signals::{StopSignal, TurnSignals};
 use crate::tool_rounds::{MAX_CALL_BYTES, MAX_ROUNDS, ToolRounds};
-use crate::tools::{ToolOutputs, ToolRequest};
-use crate::turn_queue::StopSignal;
+use crate::tools::ToolOutputs;
 
-/// Runs the rounds of a turn until it ends or is left open.
-pub(super) async fn answer(
-    context: &TurnContext,
-    log: &mut TurnLog<'_>,
-    stop: &mut watch::Receiver<StopSignal>,
-) -> Outcome {
-    let mut run = TurnRun {
-        context,
-        rounds: context.resumed.clone().unwrap_or_default(),
-        total: None,
+/// Runs a turn: waits for `go`, answers in rounds, and writes the terminal event.
+pub(crate) async fn run(turn: ReadyTurn, signals: TurnSignals, go: oneshot::Receiver<()>) {
+    let mut run = TurnRun::new(turn, signals);
+    let result = match run.wait_for_go(go).await {
+        StopSignal::Run => run.answer().await,
+        StopSignal::Cancel => Ok(Outcome::Ended(Ending::CancelledBeforeStart)),
+        // A resumed turn has generated nothing since its restart, so it can be resumed again.
+        StopSignal::Shutdown if run.log.has_started() => Ok(Outcome::LeftOpen),
+        StopSignal::Shutdown => Err(TurnError::Interrupted),
     };
-    loop {
-        match run.next(log, stop).await {
-            Ok(None) => {}
-            Ok(Some(outcome)) => return outcome,
-            Err(error) => return Outcome::Ended(error.ending()),
-        }
+    match result.unwrap_or_else(|error| Outcome::Ended(error.ending())) {
+        Outcome::Ended(ending) => end::write(run.log, ending, run.signals).await,
+        Outcome::LeftOpen => end::leave_open(run.log).await,
     }
 }
 
-/// A turn between its rounds.
-struct TurnRun<'a> {
-    context: &'a TurnContext,
+/// A turn that runs, with all that changes while it does.
+struct TurnRun {
+    context: Arc<TurnContext>,
+    log: TurnLog,
+    signals: TurnSignals,
     rounds: ToolRounds,
+    /// The outputs of the open calls; `None` before the calls of a round are opened.
+    outputs: Option<ToolOutputs>,
     /// The sum of the rounds' results so far.
     total: Option<Finished>,
 }
 
-impl TurnRun<'_> {
-    /// Runs one round; returns `None` if another one follows.
-    async fn next(
-        &mut self,
-        log: &mut TurnLog<'_>,
-        stop: &mut watch::Receiver<StopSignal>,
-    ) -> Result<Option<Outcome>, TurnError> {
-        if self.rounds.open_calls().next().is_none() {
-            let Completion::Finished { finished, text, calls } = self.ask(log, stop).await? else {
-                return Ok(Some(self.cancelled()));
-            };
-            let goes_on = finished.reason != FinishReason::Cancelled && !calls.is_empty() && self.may_go_on();
-            self.add(finished);
-            if !goes_on {
-                self.finish_step(log).await?;
-                return Ok(Some(self.ended()));
-            }
-            self.begin_calls(text, calls, log).await?;
+/// The result of a turn's run.
+enum Outcome {
+    /// The turn is over.
+    Ended(Ending),
+    /// The turn waits for a tool, and is resumed after a restart of the process.
+    LeftOpen,
+}
+
+impl TurnRun {
+    fn new(turn: ReadyTurn, signals: TurnSignals) -> Self {
+        let ReadyTurn { context, resumed } = turn;
+        let log = TurnLog::new(Arc::clone(&context), resumed.is_some());
+        let (rounds, outputs) = match resumed {
+            Some(resumed) => (resumed.rounds, resumed.outputs),
+            None => (ToolRounds::default(), None),
+        };
+        Self {
+            context,
+            log,
+            signals,
+            rounds,
+            outputs,
+            total: None,
         }
-        let outcome = self.run_calls(log, stop).await?;
-        if outcome.is_none() {
-            self.finish_step_of(self.rounds.rounds.len(), log).await?;
-        }
-        Ok(outcome)
     }
 
-    /// Asks the models in order until one answers; a model that has started is the only one.
-    async fn ask(
-        &mut self,
-        log: &mut TurnLog<'_>,
-        stop: &mut watch::Receiver<StopSignal>,
-    ) -> Result<Completion, TurnError> {
+    /// Waits until the queue lets the turn run, or it is stopped before.
+    async fn wait_for_go(&mut self, go: oneshot::Receiver<()>) -> StopSignal {
+        tokio::select! {
+            biased;
+            signal = self.signals.stop.changed() => signal,
+            // The queue's task ends first only if the runtime does.
+            went = go => if went.is_ok() { StopSignal::Run } else { StopSignal::Shutdown },
+        }
+    }
+
+    /// Answers the turn in rounds: each generates an answer and, if that calls tools, waits for their outputs.
+    async fn answer(&mut self) -> Result<Outcome, TurnError> {
+        loop {
+            // A resumed turn begins with the calls in which it was cut off.
+            if !self.rounds.has_open_calls() {
+                let Completion::Finished { finished, text, calls } = self.ask_models().await? else {
+                    return Ok(self.cancelled());
+                };
+                let calls_tools = finished.reason != FinishReason::Cancelled && !calls.is_empty();
+                let goes_on = calls_tools && self.may_go_on();
+                self.add(finished);
+                if !goes_on {
+                    self.finish_last_step().await?;
+                    return Ok(self.ended());
+                }
+                self.log_calls(text, calls).await?;
+            }
+            match self.run_calls().await? {
+                StopSignal::Run => self.finish_step(self.rounds.count()).await?,
+                StopSignal::Cancel => return Ok(self.cancelled()),
+                StopSignal::Shutdown => return Ok(Outcome::LeftOpen),
+            }
+        }
+    }
+
+    /// Asks the models in order, until one starts to answer.
+    async fn ask_models(&mut self) -> Result<Completion, TurnError> {
+        let context = Arc::clone(&self.context);
         let mut first_error: Option<EngineError> = None;
-        let models = &self.context.models;
-        for (index, model) in models.iter().enumerate() {
-            let completion = match self.context.shared.models.engine(model) {
-                Ok(engine) => generation::ask(self.context, &engine, &self.rounds, log, stop).await,
-                Err(error) => Err(TurnError::Engine(error)),
+        for (index, model) in context.models.iter().enumerate() {
+            let completion = match context.services.models.engine(model) {
+                Ok(engine) => self.ask(&engine).await,
+                Err(error) => Err(error.into()),
             };
             let error = match completion {
-                Err(TurnError::Engine(error)) if !log.has_started() => error,
+                Err(TurnError::Engine(error)) if !self.log.has_started() => error,
                 completion => {
                     self.rounds.model.clone_from(model);
                     return completion;
                 }
             };
-            let turn = &self.context.turn_id;
-            tracing::warn!(turn, model, %error, others = models.len() - index - 1, "a model did not answer");
+            let (turn, others) = (&context.turn_id, context.models.len() - index - 1);
+            tracing::warn!(turn, model, %error, others, "a model did not answer");
             first_error.get_or_insert(error);
         }
         Err(first_error.map_or(TurnError::EngineGone, TurnError::Engine))
     }
 
+    /// Asks one engine: with what its cache lacks, and with the whole history if the cache is gone.
+    async fn ask(&mut self, engine: &Arc<dyn Engine>) -> Result<Completion, TurnError> {
+        match self.generate(engine, PromptSource::Cache).await {
+            Err(TurnError::Engine(EngineError::NotCached { .. })) => self.generate(engine, PromptSource::History).await,
+            completion => completion,
+        }
+    }
+
+    /// Prepares a request and generates the answer to it.
+    async fn generate(&mut self, engine: &Arc<dyn Engine>, source: PromptSource) -> Result<Completion, TurnError> {
+        let prepared = request::prepare(&self.context, engine, &self.rounds, source).await?;
+        let PreparedRequest { request, truncated } = prepared;
+        let eviction = EvictionTracker::new(Arc::clone(&self.context), &request, truncated);
+        let step = (!self.context.tools.is_empty()).then_some(self.rounds.count() + 1);
+        let generation = engine.generate(request)?;
+        self.pump(generation, Answer::new(engine, eviction, step)).await
+    }
+
+    /// Moves an engine's events to the log until its answer ends.
+    async fn pump(&mut self, mut generation: Generation, mut answer: Answer) -> Result<Completion, TurnError> {
+        let canceller = generation.canceller();
+        loop {
+            tokio::select! {
+                biased;
+                signal = self.signals.stop.changed() => match signal {
+                    StopSignal::Run => {}
+                    // The engine still reports what its cache holds.
+                    StopSignal::Cancel if answer.has_started() => canceller.cancel(),
+                    // The engine may be busy for long, or refuse its cache; a dropped request is undone.
+                    StopSignal::Cancel => return Ok(Completion::CancelledBeforeStart),
+                    StopSignal::Shutdown => return Err(TurnError::Interrupted),
+                },
+                committed = self.log.committed(), if self.log.is_waiting() => committed?,
+                event = generation.next(), if !self.log.is_full() => {
+                    let event = event.ok_or(TurnError::EngineGone)?;
+                    if let Some(finished) = answer.take(event, &mut self.log, &self.signals.reporter).await? {
+                        return Ok(answer.completion(finished));
+                    }
+                }
+            }
+        }
+    }
+
     /// Returns true if there may be another round. The last round offers no tools, so calls in it are ignored.
     fn may_go_on(&self) -> bool {
-        let rounds = self.rounds.rounds.len() + 1;
+        let rounds = self.rounds.count() + 1;
         if rounds >= MAX_ROUNDS {
             tracing::warn!(turn = self.context.turn_id, rounds, "a model goes on asking for tools");
         }
@@ -107,78 +189,57 @@ impl TurnRun<'_> {
     }
 
     /// Logs the calls of a round, and stores the rounds so that the calls outlive the process.
-    async fn begin_calls(
-        &mut self,
-        text: String,
-        calls: Vec<ToolCall>,
-        log: &mut TurnLog<'_>,
-    ) -> Result<(), TurnError> {
+    async fn log_calls(&mut self, text: String, calls: Vec<ToolCall>) -> Result<(), TurnError> {
         self.rounds.tools.clone_from(&self.context.tools);
         self.rounds.push(text, calls);
         let bytes = self.rounds.call_bytes();
         if bytes > MAX_CALL_BYTES {
             return Err(TurnError::CallsTooLarge { bytes });
         }
-        let calls = self.rounds.open_calls();
-        let events = calls.map(|call| {
+        let events = self.rounds.open_calls().map(|call| {
             ServerEvent::Tool(Tool {
                 call_id: call.id.clone(),
                 name: call.name.clone(),
-                payload: arguments(&call.arguments),
+                payload: call.arguments_json(),
             })
         });
         let entry = LogEntry::new(events.collect()).with_rounds(self.rounds.to_json());
-        log.append(entry).await?;
-        Ok(())
+        Ok(self.log.append(entry).await?)
     }
 
-    /// Waits until every call of the round has its output in the log; returns the outcome if the turn is stopped first.
-    async fn run_calls(
-        &mut self,
-        log: &mut TurnLog<'_>,
-        stop: &mut watch::Receiver<StopSignal>,
-    ) -> Result<Option<Outcome>, TurnError> {
-        let settings = &self.context.shared.settings;
-        let Some(mut outputs) = self.open_calls() else {
-            return Ok(None);
+    /// Waits until every call of the round has its output in the log, which is [`StopSignal::Run`], or until the turn
+    /// is stopped.
+    async fn run_calls(&mut self) -> Result<StopSignal, TurnError> {
+        let services = Arc::clone(&self.context.services);
+        let opened = self.outputs.take();
+        let opened =
+            opened.or_else(|| services.open_calls(&self.context.conversation, &self.context.turn_id, &self.rounds));
+        let Some(mut outputs) = opened else {
+            return Ok(StopSignal::Run);
         };
-        let deadline = tokio::time::sleep(settings.tool_timeout);
+        let timeout = services.settings.tool_timeout;
+        let deadline = tokio::time::sleep(timeout);
         tokio::pin!(deadline);
-        while self.rounds.open_calls().next().is_some() {
+        while self.rounds.has_open_calls() {
             tokio::select! {
                 biased;
-                stopped = stopped(stop) => match stopped {
-                    StopSignal::Run => {}
-                    StopSignal::Cancel => return Ok(Some(self.cancelled())),
-                    StopSignal::Shutdown => return Ok(Some(Outcome::LeftOpen)),
-                },
-                committed = log.committed(), if log.is_waiting() => committed?,
-                (call_id, output) = outputs.next() => self.take_output(&call_id, output, log).await?,
+                signal = self.signals.stop.changed() => if signal != StopSignal::Run { return Ok(signal) },
+                committed = self.log.committed(), if self.log.is_waiting() => committed?,
+                (call_id, output) = outputs.next() => self.log_output(&call_id, output).await?,
                 () = &mut deadline => {
-                    let error = format!("no output within {} s", settings.tool_timeout.as_secs_f64());
+                    let error = format!("no output within {} s", timeout.as_secs_f64());
                     let late: Vec<String> = self.rounds.open_calls().map(|call| call.id.clone()).collect();
                     for call_id in late {
-                        self.take_output(&call_id, json!({ "error": error }), log).await?;
+                        self.log_output(&call_id, json!({ "error": error })).await?;
                     }
                 }
             }
         }
-        Ok(None)
+        Ok(StopSignal::Run)
     }
 
-    /// Returns the receiver of the open calls' outputs, which a resumed turn has from the start.
-    fn open_calls(&self) -> Option<ToolOutputs> {
-        let mut opened = self.context.open_outputs.lock().unwrap_or_else(PoisonError::into_inner);
-        let context = self.context;
-        opened.take().or_else(|| {
-            context
-                .shared
-                .open_calls(&context.conversation, &context.turn_id, &self.rounds)
-        })
-    }
-
-    /// Logs and stores an output.
-    async fn take_output(&mut self, call_id: &str, output: Value, log: &mut TurnLog<'_>) -> Result<(), TurnError> {
+    /// Logs and stores the output of a call.
+    async fn log_output(&mut self, call_id: &str, output: Value) -> Result<(), TurnError> {
         // A handler and a client may both have answered: the first output counts.
         let Some(name) = self.rounds.set_output(call_id, output.clone()) else {
             return Ok(());
@@ -189,33 +250,31 @@ impl TurnRun<'_> {
             payload: output,
         });
         let entry = LogEntry::from(event).with_rounds(self.rounds.to_json());
-        log.append(entry).await?;
-        Ok(())
+        Ok(self.log.append(entry).await?)
     }
 
-    /// Ends the step of the last round, if the turn has tools and so steps.
-    async fn finish_step(&self, log: &mut TurnLog<'_>) -> Result<(), TurnError> {
+    /// Ends the step of the round without calls, if the turn has tools and so steps.
+    async fn finish_last_step(&mut self) -> Result<(), TurnError> {
         if self.context.tools.is_empty() {
             return Ok(());
         }
-        self.finish_step_of(self.rounds.rounds.len() + 1, log).await
+        self.finish_step(self.rounds.count() + 1).await
     }
 
-    async fn finish_step_of(&self, step: usize, log: &mut TurnLog<'_>) -> Result<(), TurnError> {
+    async fn finish_step(&mut self, step: usize) -> Result<(), TurnError> {
         let step = Step {
             step: step as u64,
             title: None,
             payload: None,
         };
-        log.append(ServerEvent::StepFinish(step).into()).await?;
-        Ok(())
+        Ok(self.log.append(ServerEvent::StepFinish(step).into()).await?)
     }
 
     /// Adds the result of a round to the total.
     fn add(&mut self, finished: Finished) {
         self.total = Some(match self.total.take() {
             None => finished,
-            Some(total) => joined(total, finished),
+            Some(total) => totals::joined(total, finished),
         });
     }
 
@@ -231,46 +290,4 @@ impl TurnRun<'_> {
         }
         self.ended()
     }
-}
-
-impl Shared {
-    /// Opens the calls without an output, for handler and clients.
-    pub(crate) fn open_calls(&self, conversation: &str, turn_id: &str, rounds: &ToolRounds) -> Option<ToolOutputs> {
-        let requests = rounds.open_calls().map(|call| ToolRequest {
-            conversation_id: conversation.to_owned(),
-            turn_id: turn_id.to_owned(),
-            call_id: call.id.clone(),
-            name: call.name.clone(),
-            arguments: arguments(&call.arguments),
-        });
-        let handler = self.settings.tool_handler.as_ref();
-        self.pending_calls
-            .open(requests.collect(), rounds.output_bytes(), handler)
-    }
-}
-
-/// Joins the results of two rounds: tokens and times add up, and the context is the later one's.
-fn joined(earlier: Finished, later: Finished) -> Finished {
-    let later_timings = later.timings;
-    let mut joined = later;
-    joined.answer_ids.splice(0..0, earlier.answer_ids);
-    joined.usage.completion_tokens += earlier.usage.completion_tokens;
-    joined.usage.evicted_tokens += earlier.usage.evicted_tokens;
-    joined.timings.queue_ms = earlier.timings.queue_ms;
-    joined.timings.first_token_ms = earlier.timings.first_token_ms;
-    joined.timings.prefill_ms += earlier.timings.prefill_ms;
-    joined.timings.decode_ms += earlier.timings.decode_ms;
-    let decoded = |timings: Timings| timings.tokens_per_second * timings.decode_ms;
-    let both = decoded(earlier.timings) + decoded(later_timings);
-    joined.timings.tokens_per_second = if both > 0.0 {
-        both / joined.timings.decode_ms
-    } else {
-        0.0
-    };
-    joined
-}
-
-/// Parses a model's arguments as JSON; other text becomes a JSON string.
-fn arguments(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }
