@@ -121,7 +121,7 @@ fn open_disk(
     files: &ModelFiles,
     device: &ComputeDevice,
 ) -> Result<Option<Disk>, BurnEngineError> {
-    let checkpoints = settings.checkpoints.clone().filter(|_| device.products().is_some());
+    let checkpoints = settings.checkpoints.clone().filter(|_| device.keeps_f16_caches());
     let Some(checkpoints) = checkpoints else {
         return Ok(None);
     };

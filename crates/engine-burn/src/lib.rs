@@ -15,7 +15,6 @@ mod engine;
 mod error;
 pub mod eval;
 mod model;
-mod products;
 mod prompt;
 mod sampler;
 mod settings;
