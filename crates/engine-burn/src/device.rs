@@ -1,29 +1,31 @@
-//! Where the model computes: the CPU, or a GPU that wgpu can use.
+//! Where a model computes: on the CPU by kernels of our own, or by burn on the CPU or on a GPU.
 //!
-//! The only place that chooses a burn device. A [`DeviceChoice`] goes in, an open [`ComputeDevice`] comes out; what it
-//! encloses never leaves this crate.
+//! A [`DeviceChoice`] and a [`Precision`] go in, an open [`ComputeDevice`] comes out. This is the only place that chooses; a model
+//! and its caches follow the device that they are made for. What the device encloses never leaves this crate.
 
+mod burn_device;
 #[cfg(feature = "gpu")]
 mod gpu;
+mod on_backend;
 
 use std::fmt;
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread;
 
-use burn::tensor::Device;
 use quant::Kernel;
 
-use crate::products::Products;
+use crate::threads::Threads;
 use crate::{BurnEngineError, DeviceChoice, Precision};
+
+pub(crate) use burn_device::BurnDevice;
+pub(crate) use on_backend::OnBackend;
 
 /// An open device, ready to hold a model. Clones are the same device.
 #[derive(Clone)]
 pub struct ComputeDevice {
-    device: Device,
     name: String,
-    /// The threads of the CPU path; `None` on a GPU.
-    threads: Option<Arc<rayon::ThreadPool>>,
-    /// What quantised matrices are multiplied with; `None` where weights are f32.
-    products: Option<Arc<Products>>,
+    backend: OnBackend<Arc<Threads>, BurnDevice>,
 }
 
 impl fmt::Debug for ComputeDevice {
@@ -54,59 +56,46 @@ impl ComputeDevice {
         &self.name
     }
 
-    /// Whether this is the CPU.
+    /// Returns true if this is the CPU.
     #[must_use]
     pub fn is_cpu(&self) -> bool {
-        self.threads.is_some()
-    }
-
-    /// Threads that compute; 1 on a GPU, which has its own.
-    pub(crate) fn n_threads(&self) -> usize {
-        self.threads.as_ref().map_or(1, |pool| pool.current_num_threads())
-    }
-
-    /// What multiplies quantised matrices, if weights stay quantised.
-    pub(crate) fn products(&self) -> Option<&Arc<Products>> {
-        self.products.as_ref()
-    }
-
-    pub(crate) fn burn(&self) -> &Device {
-        &self.device
-    }
-
-    /// Runs a computation on the device's threads; the caller waits.
-    pub(crate) fn run<T: Send>(&self, compute: impl FnOnce() -> T + Send) -> T {
-        match &self.threads {
-            Some(pool) => pool.install(compute),
-            None => compute(),
+        match &self.backend {
+            OnBackend::Cpu(_) => true,
+            OnBackend::Burn(burn) => burn.is_cpu(),
         }
     }
 
+    /// Returns true if a sequence's keys and values are kept in f16, in the form that can be copied and saved.
+    pub(crate) fn keeps_f16_caches(&self) -> bool {
+        matches!(self.backend, OnBackend::Cpu(_))
+    }
+
+    /// What models compute with here: the CPU's threads, or a burn device.
+    pub(crate) fn backend(&self) -> &OnBackend<Arc<Threads>, BurnDevice> {
+        &self.backend
+    }
+
     fn cpu(precision: Precision, threads: Option<usize>) -> Result<Self, BurnEngineError> {
-        let no_threads = |reason: String| BurnEngineError::Threads {
-            threads: threads.unwrap_or(0),
-            reason,
-        };
-        // rayon takes 0 as one thread for each core.
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.unwrap_or(0))
-            .thread_name(|idx| format!("model-{idx}"))
-            .build()
-            .map_err(|error| no_threads(error.to_string()))?;
-        let n_threads = pool.current_num_threads();
+        let n_threads = threads
+            .filter(|&threads| threads > 0)
+            .unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZero::get));
         // Without instructions of its own, a product of whole numbers is slower than one of floats.
-        let products = match precision {
-            Precision::Auto if Kernel::detect() != Kernel::portable() => {
-                let products = Products::new(n_threads).map_err(|error| no_threads(error.to_string()))?;
-                Some(Arc::new(products))
-            }
-            Precision::Auto | Precision::F32 => None,
+        let is_quantised = match precision {
+            Precision::Auto => Kernel::detect() != Kernel::portable(),
+            Precision::F32 => false,
+        };
+        let backend = if is_quantised {
+            let threads = Threads::new(n_threads).map_err(|error| BurnEngineError::Threads {
+                threads: n_threads,
+                reason: error.to_string(),
+            })?;
+            OnBackend::Cpu(Arc::new(threads))
+        } else {
+            OnBackend::Burn(BurnDevice::cpu(n_threads)?)
         };
         Ok(Self {
-            device: Device::flex(),
             name: format!("CPU, {n_threads} threads"),
-            threads: Some(Arc::new(pool)),
-            products,
+            backend,
         })
     }
 
@@ -114,10 +103,8 @@ impl ComputeDevice {
     fn gpu() -> Result<Self, BurnEngineError> {
         let (device, name) = gpu::open_any()?;
         Ok(Self {
-            device,
             name,
-            threads: None,
-            products: None,
+            backend: OnBackend::Burn(BurnDevice::gpu(device)),
         })
     }
 
@@ -125,10 +112,8 @@ impl ComputeDevice {
     fn hardware_gpu() -> Option<Self> {
         let (device, name) = gpu::open_hardware()?;
         Some(Self {
-            device,
             name,
-            threads: None,
-            products: None,
+            backend: OnBackend::Burn(BurnDevice::gpu(device)),
         })
     }
 

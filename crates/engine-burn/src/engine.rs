@@ -123,7 +123,7 @@ fn open_cache_store(
     device: &ComputeDevice,
     index: &Arc<CacheIndex>,
 ) -> Result<Option<Arc<CacheStore>>, BurnEngineError> {
-    let checkpoints = settings.checkpoints.clone().filter(|_| device.products().is_some());
+    let checkpoints = settings.checkpoints.clone().filter(|_| device.keeps_f16_caches());
     let Some(checkpoints) = checkpoints else {
         return Ok(None);
     };

@@ -108,6 +108,9 @@ pub enum BurnEngineError {
     /// A chunk has no tokens.
     #[error("a chunk has no tokens")]
     EmptyChunk,
+    /// A sequence of another model, or of the same one on another kind of device.
+    #[error("a sequence's cache belongs to another model")]
+    ForeignCache,
     /// A result can't be read back from the device.
     #[error("can't read the result from the device: {reason}")]
     ReadBack {

@@ -18,7 +18,6 @@ mod error;
 pub mod eval;
 mod file_generation;
 mod model;
-mod products;
 mod prompt;
 mod sampler;
 mod scheduler;

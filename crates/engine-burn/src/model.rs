@@ -1,53 +1,44 @@
 //! A transformer of the Llama family, with the StreamingLLM cache.
 //!
-//! Token ids and a [`SequenceCache`] go in, logits come out, and the cache has moved on: by a chunk of any length up to
-//! [`MAX_CHUNK`](crate::MAX_CHUNK), and whatever the lengths, it is left as one token at a time would leave it. The same plain
-//! burn operations in f32 run on the CPU and on a GPU, but for matrices that are quantised ([`linear`]) and the attention
-//! beside them ([`attention`]): then the logits are the same to the last bit whatever the lengths and however many threads.
-//! Nothing here samples, tokenises, or knows a conversation.
-//!
-//! Shapes are written as `[rows, columns]`; `tokens` are those of the chunk.
+//! Token ids and a [`SequenceCache`] go in, logits come out, and the cache has moved on. [`forward`] is the forward pass, written
+//! once over the operations of a [`backend`]; [`cpu`] and [`mod@burn`] implement them, and which of the two a model runs on was
+//! decided when its [`ComputeDevice`] was opened. Nothing here samples, tokenises, or knows a conversation.
 
-mod attention;
-pub(crate) mod linear;
+pub(crate) mod backend;
+pub(crate) mod burn;
+mod chunk;
+pub(crate) mod cpu;
+mod forward;
+mod loader;
 mod logits;
+mod stacked;
 mod stored;
-mod weights;
+pub(crate) mod weights;
 
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 
-use burn::tensor::{Tensor, TensorData};
-use kv_cache::{CachePolicy, HeadShape, KvCacheError, Ring, RingRoom};
-use model_files::{ModelConfig, ModelFiles, TensorName};
+use kv_cache::{CachePolicy, HeadShape, Ring, RingRoom};
+use model_files::{ModelConfig, ModelFiles};
+use quant::BlockType;
 
-use crate::cache::{MAX_CHUNK, REWIND_TOKENS, SequenceCache};
+use self::burn::{Burn, BurnLoader};
+use crate::cache::{KvShape, MAX_CHUNK, REWIND_TOKENS, SequenceCache};
+use crate::device::OnBackend;
 use crate::{BurnEngineError, ComputeDevice, Quantise};
-use attention::{Attention, BatchAttention};
-use weights::{LayerWeights, ModelWeights};
+use cpu::{Cpu, CpuLoader};
+use forward::Transformer;
 
+pub use chunk::SequenceChunk;
 pub use logits::{Logits, LogitsWanted};
 pub use stored::StoredWeights;
-pub(crate) use weights::quantised_at_load;
 
 /// A loaded model.
 pub struct LlamaModel {
     files: Arc<ModelFiles>,
     device: ComputeDevice,
-    attention: Attention,
-    weights: ModelWeights,
-}
-
-/// What a sequence reads next.
-#[derive(Debug)]
-pub struct SequenceChunk<'a> {
-    /// Its state; moved on when the chunk was read.
-    pub cache: &'a mut SequenceCache,
-    /// At least one token.
-    pub ids: &'a [u32],
-    /// Which of them need logits.
-    pub wanted: LogitsWanted,
+    stored_weights: StoredWeights,
+    transformer: OnBackend<Transformer<Cpu>, Transformer<Burn>>,
 }
 
 impl fmt::Debug for LlamaModel {
@@ -59,6 +50,14 @@ impl fmt::Debug for LlamaModel {
     }
 }
 
+/// The blocks that some matrices of a model become when it is loaded; `None` if all stay as they are stored, or become f32.
+pub(crate) fn quantised_at_load(files: &ModelFiles, device: &ComputeDevice, quantise: Quantise) -> Option<BlockType> {
+    match device.backend() {
+        OnBackend::Cpu(_) => cpu::quantised_at_load(files, quantise),
+        OnBackend::Burn(_) => None,
+    }
+}
+
 impl LlamaModel {
     /// Loads the weights onto the device, quantised as they are or as `quantise` says, or in f32 ([`Precision`](crate::Precision));
     /// the embedding stays in the file and is looked up there.
@@ -66,35 +65,43 @@ impl LlamaModel {
     /// # Errors
     /// A [`BurnEngineError`] that names the tensor.
     pub fn load(files: Arc<ModelFiles>, device: &ComputeDevice, quantise: Quantise) -> Result<Self, BurnEngineError> {
-        let attention = Attention::new(heads(&files.config), files.config.rope_base, device);
-        let weights = device.run(|| ModelWeights::load(&files, device, quantise))?;
+        let (kv_shape, rope_base) = (kv_shape(&files.config), files.config.rope_base);
+        let transformer = match device.backend() {
+            OnBackend::Cpu(threads) => {
+                let mut loader = CpuLoader::new(&files, Arc::clone(threads), quantise);
+                let backend = Cpu::new(Arc::clone(threads), kv_shape, rope_base);
+                OnBackend::Cpu(Transformer::load(backend, &mut loader, &files)?)
+            }
+            OnBackend::Burn(burn) => {
+                let backend = Burn::new(burn.clone(), kv_shape, rope_base);
+                OnBackend::Burn(Transformer::load(backend, &mut BurnLoader(burn.clone()), &files)?)
+            }
+        };
         // What is looked at from now on is a row of the embedding now and then.
         files.release_pages();
-        let model = Self {
+        let stored_weights = match &transformer {
+            OnBackend::Cpu(transformer) => StoredWeights::of(transformer.stored()),
+            OnBackend::Burn(transformer) => StoredWeights::of(transformer.stored()),
+        };
+        tracing::info!(model = %files.name, weights = %stored_weights, device = device.name(), "the model is loaded");
+        Ok(Self {
             files,
             device: device.clone(),
-            attention,
-            weights,
-        };
-        tracing::info!(model = %model.files.name, weights = %model.stored_weights(), device = device.name(), "the model is loaded");
-        Ok(model)
+            stored_weights,
+            transformer,
+        })
     }
 
     /// What its matrices are in memory.
     #[must_use]
     pub fn stored_weights(&self) -> StoredWeights {
-        StoredWeights::of(&self.weights)
+        self.stored_weights.clone()
     }
 
     /// The model's numbers.
     #[must_use]
     pub fn config(&self) -> &ModelConfig {
         &self.files.config
-    }
-
-    /// How rows of its layers fall into heads.
-    pub(crate) fn heads(&self) -> HeadShape {
-        heads(self.config())
     }
 
     /// The files that the model was loaded from.
@@ -128,12 +135,11 @@ impl LlamaModel {
         room: RingRoom,
     ) -> Result<SequenceCache, BurnEngineError> {
         let ring = Ring::new(policy, room)?;
-        Ok(SequenceCache::new(
-            ring,
-            self.config().n_layers,
-            self.heads(),
-            self.attention.storage(),
-        ))
+        let storage = match &self.transformer {
+            OnBackend::Cpu(transformer) => transformer.new_kv(&ring),
+            OnBackend::Burn(transformer) => transformer.new_kv(&ring),
+        };
+        Ok(SequenceCache::new(ring, kv_shape(self.config()), storage))
     }
 
     /// Reads a chunk of 1 to [`MAX_CHUNK`](crate::MAX_CHUNK) tokens.
@@ -153,8 +159,9 @@ impl LlamaModel {
     /// once for all of them. The rows of logits come in the order of the chunks.
     ///
     /// # Errors
-    /// [`BurnEngineError::EmptyChunk`], [`BurnEngineError::UnknownToken`], or [`BurnEngineError::Cache`] when the chunks are too
-    /// long or a dense cache is full: then all caches are as before. [`BurnEngineError::ReadBack`] when the device fails.
+    /// [`BurnEngineError::EmptyChunk`], [`BurnEngineError::UnknownToken`], [`BurnEngineError::ForeignCache`], or
+    /// [`BurnEngineError::Cache`] when the chunks are too long or a dense cache is full: then all caches are as before.
+    /// [`BurnEngineError::ReadBack`] when the device fails.
     pub fn forward_batch(&self, chunks: &mut [SequenceChunk<'_>]) -> Result<Logits, BurnEngineError> {
         let mut logits = Logits::new();
         self.forward_batch_to(chunks, &mut logits)?;
@@ -171,124 +178,50 @@ impl LlamaModel {
         chunks: &mut [SequenceChunk<'_>],
         logits: &mut Logits,
     ) -> Result<(), BurnEngineError> {
-        self.device.run(|| {
-            let hidden = self.hidden(chunks)?;
-            let [tokens, _] = hidden.dims();
-            let rows = wanted_rows(chunks);
-            match rows.iter().map(Range::len).sum() {
-                0 => {
-                    logits.resize(0, self.config().vocab_size);
-                    Ok(())
-                }
-                wanted if wanted == tokens => self.logits(&hidden, logits),
-                _ => {
-                    let rows = rows.into_iter().map(|rows| hidden.clone().slice_dim(0, rows));
-                    self.logits(&Tensor::cat(rows.collect(), 0), logits)
-                }
-            }
-        })
-    }
-
-    /// Reads chunks, up to but without the last norm and the output matrix: `[tokens, hidden_size]`.
-    pub(crate) fn hidden(&self, chunks: &mut [SequenceChunk<'_>]) -> Result<Tensor<2>, BurnEngineError> {
-        self.check(chunks)?;
-        let ids: Vec<u32> = chunks.iter().flat_map(|chunk| chunk.ids).copied().collect();
-        let mut x = self.embed(&ids)?;
-        let mut attention = self.attention.begin(chunks)?;
-        for (layer_idx, weights) in self.weights.layers.iter().enumerate() {
-            x = Self::layer(x, weights, (layer_idx, &mut attention));
+        match &self.transformer {
+            OnBackend::Cpu(transformer) => transformer.forward(chunks, logits),
+            OnBackend::Burn(transformer) => transformer.forward(chunks, logits),
         }
-        Ok(x)
     }
 
-    /// The logits of some rows of [`LlamaModel::hidden`].
-    pub(crate) fn logits(&self, hidden: &Tensor<2>, logits: &mut Logits) -> Result<(), BurnEngineError> {
-        let [n_rows, _] = hidden.dims();
-        let out = logits.resize(n_rows, self.config().vocab_size);
-        self.weights.output.read_normed(hidden, &self.weights.output_norm, out)
+    /// Reads a chunk and hands the logits of all of its tokens to `each`, at most `block_rows` rows at a time, so that those of a
+    /// long chunk are never in memory together.
+    ///
+    /// # Errors
+    /// As [`LlamaModel::forward_batch`], and whatever `each` returns.
+    pub(crate) fn forward_in_blocks(
+        &self,
+        cache: &mut SequenceCache,
+        ids: &[u32],
+        block_rows: usize,
+        each: &mut (dyn FnMut(&Logits) -> Result<(), BurnEngineError> + Send),
+    ) -> Result<(), BurnEngineError> {
+        let wanted = LogitsWanted::All;
+        let chunk = SequenceChunk { cache, ids, wanted };
+        match &self.transformer {
+            OnBackend::Cpu(transformer) => transformer.forward_in_blocks(chunk, block_rows, each),
+            OnBackend::Burn(transformer) => transformer.forward_in_blocks(chunk, block_rows, each),
+        }
     }
 
-    /// One transformer layer: `[tokens, hidden_size]` to the same.
-    fn layer(
-        x: Tensor<2>,
-        weights: &LayerWeights,
-        (layer_idx, attention): (usize, &mut BatchAttention<'_>),
-    ) -> Tensor<2> {
-        let qkv = weights.query_key_value.forward_normed(&x, &weights.attn_norm);
-        let attended = attention.attend(layer_idx, qkv);
-        weights.feed_forward.add_to(weights.attn_output.add_to(x, attended))
-    }
-
-    /// How each matrix of a layer is computed with.
+    /// What each matrix of a layer is computed with as.
     #[cfg(test)]
     pub(crate) fn matrices(&self, layer_idx: usize) -> String {
-        let layer = &self.weights.layers[layer_idx];
-        format!(
-            "{:?}; {:?}; {:?}; {:?}",
-            layer.query_key_value, layer.attn_output, layer.feed_forward.gate_up, layer.feed_forward.down
-        )
-    }
-
-    fn check(&self, chunks: &[SequenceChunk<'_>]) -> Result<(), BurnEngineError> {
-        let vocab_size = self.config().vocab_size;
-        if chunks.is_empty() || chunks.iter().any(|chunk| chunk.ids.is_empty()) {
-            return Err(BurnEngineError::EmptyChunk);
+        match &self.transformer {
+            OnBackend::Cpu(transformer) => transformer.matrices(layer_idx),
+            OnBackend::Burn(transformer) => transformer.matrices(layer_idx),
         }
-        let tokens = chunks.iter().map(|chunk| chunk.ids.len()).sum::<usize>();
-        if tokens > MAX_CHUNK {
-            return Err(KvCacheError::ChunkTooLong {
-                tokens: tokens as u64,
-                limit: MAX_CHUNK as u64,
-            }
-            .into());
-        }
-        let mut ids = chunks.iter().flat_map(|chunk| chunk.ids);
-        match ids.find(|&&id| id as usize >= vocab_size) {
-            Some(&id) => Err(BurnEngineError::UnknownToken { id, vocab_size }),
-            None => Ok(()),
-        }
-    }
-
-    /// Looks the tokens up in the file: `[tokens, hidden_size]`.
-    fn embed(&self, ids: &[u32]) -> Result<Tensor<2>, BurnEngineError> {
-        let hidden_size = self.config().hidden_size;
-        let tensor = TensorName::Embedding;
-        let table = self
-            .files
-            .tensor(tensor)
-            .map_err(|source| BurnEngineError::MissingTensor { tensor, source })?;
-        let mut values = vec![0.0; ids.len() * hidden_size];
-        for (&id, row) in ids.iter().zip(values.chunks_exact_mut(hidden_size)) {
-            table
-                .dequantize_row(id as usize, row)
-                .map_err(|source| BurnEngineError::ReadTensor { tensor, source })?;
-        }
-        Ok(Tensor::from_data(
-            TensorData::new(values, [ids.len(), hidden_size]),
-            self.device.burn(),
-        ))
     }
 }
 
-/// The rows of a batch that need logits, of each chunk.
-fn wanted_rows(chunks: &[SequenceChunk<'_>]) -> Vec<Range<usize>> {
-    let mut end = 0;
-    let rows = chunks.iter().map(|chunk| {
-        let first = end;
-        end += chunk.ids.len();
-        match chunk.wanted {
-            LogitsWanted::None => end..end,
-            LogitsWanted::Last => end - 1..end,
-            LogitsWanted::All => first..end,
-        }
-    });
-    rows.filter(|rows| !rows.is_empty()).collect()
-}
-
-fn heads(config: &ModelConfig) -> HeadShape {
-    HeadShape {
-        n_heads: config.n_heads,
-        n_kv_heads: config.n_kv_heads,
-        head_dim: config.head_dim,
+/// What a model and its caches have in common.
+fn kv_shape(config: &ModelConfig) -> KvShape {
+    KvShape {
+        heads: HeadShape {
+            n_heads: config.n_heads,
+            n_kv_heads: config.n_kv_heads,
+            head_dim: config.head_dim,
+        },
+        n_layers: config.n_layers,
     }
 }

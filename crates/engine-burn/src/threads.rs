@@ -1,9 +1,9 @@
-//! Threads that wait for work where it costs least: a fork and a join of a token's hundred small products take a microsecond.
+//! A fork-join pool for very short jobs: a fork and a join of a token's hundred small products take a microsecond.
 //!
-//! A job goes in as items and a function; when the call returns, the function has run once for each item, on the caller's thread
-//! and on whichever others were free. A thread that is late is not waited for: what it would have done, others do. Between jobs
-//! the threads spin for up to [`SPIN`] and then sleep, so that an idle model uses no processor. What is computed must not depend on
-//! which thread does it; nothing here decides that.
+//! Items and a function go in; when the call returns, the function has run once for each item, on the caller's thread and on
+//! whichever workers were free. A worker that is late is not waited for: the others do what it would have done. Between jobs the
+//! workers spin for up to [`SPIN`] and then sleep, so that an idle model uses no processor. What is computed must not depend on which
+//! thread does it; nothing here decides that.
 #![expect(
     unsafe_code,
     reason = "threads that outlive a job can't be told by the compiler that they won't outlive its borrows"
@@ -18,42 +18,51 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How long a thread looks for work before it sleeps: the operations between two products of a token take less, and waking up
+/// How long a thread polls for work before it sleeps: the operations between two products of a token take less, and waking up
 /// takes about as long.
 const SPIN: Duration = Duration::from_micros(50);
 
-/// Looks between two looks at the clock, which costs as much as several of them.
-const LOOKS_PER_CLOCK: u32 = 32;
+/// Polls between two reads of the clock, which costs as much as several of them.
+const POLLS_PER_CLOCK: u32 = 32;
+
+/// Parts of a job for each thread at the most: a thread that the system takes away for a while holds up no more than a quarter of
+/// its share.
+const PARTS_PER_THREAD: usize = 4;
 
 /// What every thread runs once for each job.
 type Job = &'static (dyn Fn() + Sync);
 
-/// A caller and the threads that help it. Dropping it ends them.
+/// A caller and the workers that help it. Dropping it ends them.
 #[derive(Debug)]
 pub(crate) struct Threads {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
-    /// One job at a time.
-    turn: Mutex<()>,
+    /// Held by the one caller whose job is running.
+    caller: Mutex<()>,
 }
 
+/// What the caller and its workers share.
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Counts jobs, so that a thread sees a new one without the lock; changed only under it.
+    /// Counts jobs, so that a worker sees a new one without the lock; changed only under it.
     epoch: AtomicUsize,
-    /// Threads inside the job; changed only under the lock.
+    /// Workers inside the job; changed only under the lock.
     active: AtomicUsize,
+    /// Wakes workers for a new job or the end.
     work: Condvar,
+    /// Wakes the caller once no worker is active.
     done: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// Here from the moment when others may begin it until its caller needs no more of them.
+    /// Set from the moment when workers may begin it until its caller needs no more of them.
     job: Option<Job>,
+    /// Workers that sleep.
     parked: usize,
     caller_parked: bool,
+    /// The first panic of a worker within the job.
     panic: Option<Box<dyn Any + Send>>,
     stop: bool,
 }
@@ -67,15 +76,15 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Threads {
-    /// `n_threads` in all, the caller's own among them.
+    /// Starts `n_threads` in all, the caller's own among them.
     ///
     /// # Errors
-    /// Whatever the system says when it gives no more threads.
+    /// The system's error when it gives no more threads.
     pub(crate) fn new(n_threads: usize) -> io::Result<Self> {
         let mut threads = Self {
             shared: Arc::default(),
             workers: Vec::new(),
-            turn: Mutex::default(),
+            caller: Mutex::default(),
         };
         for idx in 1..n_threads {
             let shared = Arc::clone(&threads.shared);
@@ -85,21 +94,32 @@ impl Threads {
         Ok(threads)
     }
 
-    /// The caller's thread and those that help.
+    /// The caller's thread and its workers.
     pub(crate) fn n_threads(&self) -> usize {
         self.workers.len() + 1
     }
 
+    /// Into how many parts a job is worth cutting at the most.
+    pub(crate) fn max_parts(&self) -> usize {
+        self.n_threads() * PARTS_PER_THREAD
+    }
+
     /// Runs `task` for every item. A task must not call this itself.
+    ///
+    /// Items are taken one at a time under a lock, so getting the next one should be cheap.
     ///
     /// # Panics
     /// If a task does, once all that had begun have ended; items may be left.
-    pub(crate) fn for_each<T: Send>(&self, items: Vec<T>, task: impl Fn(T) + Sync) {
+    pub(crate) fn for_each<I>(&self, items: I, task: impl Fn(I::Item) + Sync)
+    where
+        I: IntoIterator<IntoIter: ExactSizeIterator + Send>,
+    {
+        let items = items.into_iter();
         if self.workers.is_empty() || items.len() < 2 {
-            items.into_iter().for_each(task);
+            items.for_each(task);
             return;
         }
-        let items = Mutex::new(items.into_iter());
+        let items = Mutex::new(items);
         let next = || lock(&items).next();
         self.fork_join(&|| {
             while let Some(item) = next() {
@@ -108,23 +128,23 @@ impl Threads {
         });
     }
 
-    /// Runs `job` on this thread and on those that come before it is done here.
+    /// Runs `job` on this thread and on the workers that come before it is done here.
     fn fork_join(&self, job: &(dyn Fn() + Sync)) {
-        let turn = lock(&self.turn);
-        // SAFETY: other threads find the job in `state.job` alone, count themselves into `active` under the lock under which they
+        let caller = lock(&self.caller);
+        // SAFETY: workers find the job in `state.job` alone, count themselves into `active` under the lock under which they
         // find it, and use it until they count themselves out. `join` takes it out under the same lock and returns when `active`
-        // is 0, and it is always reached: a panic of the job is caught. So nobody has the job when this borrow ends.
+        // is 0, and it is always reached: a panic of the job is caught. So no worker has the job when this borrow ends.
         let lasting = unsafe { mem::transmute::<&(dyn Fn() + Sync), Job>(job) };
         self.shared.fork(lasting);
-        let mine = catch_unwind(AssertUnwindSafe(job));
-        let theirs = self.shared.join();
-        drop(turn);
-        if let Some(panic) = mine.err().or(theirs) {
+        let own = catch_unwind(AssertUnwindSafe(job));
+        let of_workers = self.shared.join();
+        drop(caller);
+        if let Some(panic) = own.err().or(of_workers) {
             resume_unwind(panic);
         }
     }
 
-    /// How many threads sleep.
+    /// Workers that sleep.
     #[cfg(test)]
     pub(crate) fn n_parked(&self) -> usize {
         lock(&self.shared.state).parked
@@ -139,13 +159,14 @@ impl Drop for Threads {
         drop(state);
         self.shared.work.notify_all();
         for worker in self.workers.drain(..) {
-            // A worker catches what its jobs do, so there is nothing to hear from it.
+            // A worker catches the panics of its jobs, so its result is always `Ok`.
             drop(worker.join());
         }
     }
 }
 
 impl Shared {
+    /// Offers a job to the workers.
     fn fork(&self, job: Job) {
         let mut state = lock(&self.state);
         state.job = Some(job);
@@ -155,7 +176,7 @@ impl Shared {
         }
     }
 
-    /// Lets nobody else begin, and waits for those who have.
+    /// Lets no other worker begin the job, waits for those that have, and returns the first panic of theirs.
     fn join(&self) -> Option<Box<dyn Any + Send>> {
         lock(&self.state).job = None;
         let is_done = || self.active.load(Ordering::Acquire) == 0;
@@ -170,7 +191,7 @@ impl Shared {
         lock(&self.state).panic.take()
     }
 
-    /// The life of a worker.
+    /// Takes part in one job after the other; the body of a worker.
     fn work(&self) {
         let mut seen = 0;
         loop {
@@ -202,6 +223,7 @@ impl Shared {
         state
     }
 
+    /// Counts a worker out of the job, with its panic if it had one.
     fn leave(&self, panic: Option<Box<dyn Any + Send>>) {
         let mut state = lock(&self.state);
         // What isn't kept is dropped when this thread is no longer waited for, since dropping it may panic as well.
@@ -219,12 +241,12 @@ impl Shared {
     }
 }
 
-/// Looks for up to [`SPIN`]; whether it has come.
-fn spin_until(has_come: impl Fn() -> bool) -> bool {
+/// Polls for up to [`SPIN`]. Returns true once the condition holds.
+fn spin_until(holds: impl Fn() -> bool) -> bool {
     let start = Instant::now();
     loop {
-        for _ in 0..LOOKS_PER_CLOCK {
-            if has_come() {
+        for _ in 0..POLLS_PER_CLOCK {
+            if holds() {
                 return true;
             }
             std::hint::spin_loop();

@@ -50,7 +50,7 @@ fn hardware(adapters: &[AdapterInfo]) -> Option<(DeviceKind, String)> {
     })
 }
 
-/// Opens a device once in a process; burn keeps it for ever and refuses to open it again.
+/// Opens a device once in a process; burn never closes it and refuses to open it again.
 fn open(kind: DeviceKind, name: String) -> Result<(Device, String), BurnEngineError> {
     static OPENED: OnceLock<Result<Device, String>> = OnceLock::new();
     let opened = OPENED.get_or_init(|| {
@@ -67,8 +67,9 @@ fn open(kind: DeviceKind, name: String) -> Result<(Device, String), BurnEngineEr
     }
 }
 
-/// The adapters of the first graphics API that reaches a hardware GPU, else of the first that reaches any; burn's own choice
-/// goes the same way. OpenGL is not asked: what it alone reaches is too old to gain anything. Asked once: Vulkan's loader crashes when instances come and go on several threads.
+/// Returns the adapters of the first graphics API that reaches a hardware GPU, else of the first that reaches any; burn's own choice
+/// goes the same way. OpenGL is left out: what it alone reaches is too old to gain anything. Enumerated once: Vulkan's loader crashes
+/// when instances come and go on several threads.
 fn adapters() -> &'static [AdapterInfo] {
     static ADAPTERS: OnceLock<Vec<AdapterInfo>> = OnceLock::new();
     ADAPTERS.get_or_init(|| {

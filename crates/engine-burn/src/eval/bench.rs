@@ -1,22 +1,22 @@
-//! The pieces that a benchmark times, one go each.
+//! Times single pieces of work for a benchmark: a prefill, a decode, a long stream.
 //!
-//! Token ids go in and what they took comes out. How often a piece is timed, in turn with what, and what is made of it, is for
-//! the caller; [`flat_cost`](super::flat_cost) is the one comparison that has to be made in here.
+//! Token ids go in and durations come out. How often a piece is timed, alternating with what, and how it is reported, is up to the
+//! caller; [`flat_cost`](super::flat_cost) is the one comparison that has to be made inside this crate.
 
 use std::time::{Duration, Instant};
 
 use kv_cache::{CachePolicy, SinkWindow};
 use model_files::ModelConfig;
 
-use super::{MemoryGrowth, argmax, new_cache, prefill, resident_bytes};
-use crate::cache::SequenceCache;
+use super::greedy::{argmax, decode, new_cache, prefill};
+use super::long_stream::{MemoryGrowth, resident_bytes};
 use crate::engine::Tuning;
 use crate::{BurnEngine, BurnEngineError, BurnEngineSettings, LlamaModel, LogitsWanted};
 
-/// Reads a prompt into a new cache, and gives the time to its last token's logits.
+/// Reads a prompt into a new cache and returns the time to its last token's logits.
 ///
 /// # Errors
-/// [`BurnEngineError::EmptyChunk`] for an empty prompt, and whatever [`LlamaModel::forward`] refuses.
+/// [`BurnEngineError::EmptyChunk`] for an empty prompt, and those of [`LlamaModel::forward`].
 pub fn time_prefill(model: &LlamaModel, policy: CachePolicy, prompt: &[u32]) -> Result<Duration, BurnEngineError> {
     let start = Instant::now();
     let mut cache = new_cache(model, policy)?;
@@ -24,7 +24,7 @@ pub fn time_prefill(model: &LlamaModel, policy: CachePolicy, prompt: &[u32]) -> 
     Ok(start.elapsed())
 }
 
-/// What to decode.
+/// How to decode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodeRun {
     /// Sinks and window, or dense.
@@ -35,7 +35,7 @@ pub struct DecodeRun {
     pub wanted: LogitsWanted,
 }
 
-/// Reads a prompt, then gives the time of decoding greedily after it, one token at a time.
+/// Reads a prompt, then returns the time of decoding greedily after it, one token at a time.
 ///
 /// # Errors
 /// As for [`time_prefill`].
@@ -68,12 +68,12 @@ pub struct StreamCost {
     pub growth: Option<MemoryGrowth>,
 }
 
-/// Fills a ring by decoding, then decodes `run.tokens` more: the time of every block, and what all of it added to the process.
+/// Fills a ring by decoding, then decodes `run.tokens` more, and returns the time of every block and how far the process grew.
 ///
-/// `progress` gets the tokens decoded so far, those that filled the ring excluded.
+/// `progress` is called with the tokens decoded so far, those that filled the ring excluded.
 ///
 /// # Errors
-/// [`BurnEngineError::ZeroSize`] for blocks of 0 tokens, and whatever [`LlamaModel::forward`] refuses.
+/// [`BurnEngineError::ZeroSize`] for blocks of 0 tokens, and those of [`LlamaModel::forward`].
 pub fn stream_cost(
     model: &LlamaModel,
     run: StreamRun,
@@ -84,8 +84,8 @@ pub fn stream_cost(
     }
     let mut cache = new_cache(model, CachePolicy::Streaming(run.sink_window))?;
     let mut id = 0;
-    let round = cache.ring().capacity_slots();
-    decode(model, &mut cache, &mut id, round, LogitsWanted::Last)?;
+    let ring_tokens = cache.ring().capacity_slots();
+    decode(model, &mut cache, &mut id, ring_tokens, LogitsWanted::Last)?;
     let mut block_ms = Vec::with_capacity(run.tokens.div_ceil(run.block_tokens));
     let before = resident_bytes();
     for done in (0..run.tokens).step_by(run.block_tokens) {
@@ -104,8 +104,8 @@ pub fn stream_cost(
     Ok(StreamCost { block_ms, growth })
 }
 
-/// Bytes of weights that one token has to read at the least: every matrix and norm once, as they are in memory. Of an embedding that
-/// isn't the output matrix too, a token reads one row, which isn't counted.
+/// Returns the bytes of weights that one token has to read at the least: every matrix and norm once, as they are in memory. Of an
+/// embedding that isn't the output matrix too, a token reads one row, which isn't counted.
 #[must_use]
 pub fn weight_bytes(model: &LlamaModel) -> u64 {
     let config = model.config();
@@ -113,15 +113,15 @@ pub fn weight_bytes(model: &LlamaModel) -> u64 {
     model.stored_weights().bytes() + norms as u64
 }
 
-/// Bytes of keys and values that one token in view adds to what is read, at the least: in 16 bits each.
+/// Returns the bytes of keys and values that one token in view adds to what is read, at the least: in 16 bits each.
 #[must_use]
 pub fn cache_bytes_a_token(config: &ModelConfig) -> u64 {
     let values = 2 * config.n_layers * config.kv_size();
     (values * size_of::<u16>()) as u64
 }
 
-/// Starts an engine whose answers end by their limit alone, whatever tokens the model chooses, so that all of them have the
-/// same known length. For measuring; what it says after the model would have stopped is nonsense.
+/// Starts an engine whose answers end at their limit alone, whichever tokens the model chooses, so that all of them have the
+/// same known length. For measuring; the text after the model would have stopped is nonsense.
 ///
 /// # Errors
 /// As for [`BurnEngine::start`].
@@ -131,19 +131,4 @@ pub fn start_endless(settings: BurnEngineSettings) -> Result<BurnEngine, BurnEng
         ..Tuning::default()
     };
     BurnEngine::start_worker(settings, tuning)
-}
-
-/// Decodes greedily from `id` on, which becomes the last token chosen; without logits it stays.
-fn decode(
-    model: &LlamaModel,
-    cache: &mut SequenceCache,
-    id: &mut u32,
-    tokens: usize,
-    wanted: LogitsWanted,
-) -> Result<(), BurnEngineError> {
-    for _ in 0..tokens {
-        let logits = model.forward(cache, &[*id], wanted)?;
-        *id = logits.last().map_or(*id, argmax);
-    }
-    Ok(())
 }

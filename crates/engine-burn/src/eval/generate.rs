@@ -3,7 +3,7 @@
 use engine::Options;
 use kv_cache::CachePolicy;
 
-use super::{argmax, new_cache, prefill};
+use super::greedy::{argmax, new_cache, prefill};
 use crate::cache::MAX_CHUNK;
 use crate::sampler::{Draw, PENALTY_TOKENS, Sampler};
 use crate::{BurnEngineError, LlamaModel, LogitsWanted};
@@ -13,7 +13,7 @@ use crate::{BurnEngineError, LlamaModel, LogitsWanted};
 pub struct GenerateRun {
     /// Sinks and window, or dense.
     pub policy: CachePolicy,
-    /// How tokens are chosen, and how many; stop strings and cache sizes in it are not looked at.
+    /// How tokens are chosen, and how many; its stop strings and cache sizes are ignored.
     pub options: Options,
     /// The seed of the choice.
     pub seed: u64,
@@ -21,10 +21,10 @@ pub struct GenerateRun {
 
 /// Reads a prompt of any length and generates until a stop token of the model, which isn't part of the result, or the limit.
 ///
-/// `progress` gets each token.
+/// `progress` is called with each token.
 ///
 /// # Errors
-/// [`BurnEngineError::EmptyChunk`] for an empty prompt, [`BurnEngineError::Sample`], and whatever [`LlamaModel::forward`] refuses.
+/// [`BurnEngineError::EmptyChunk`] for an empty prompt, [`BurnEngineError::Sample`], and those of [`LlamaModel::forward`].
 pub fn generate_ids(
     model: &LlamaModel,
     prompt: &[u32],
@@ -63,10 +63,10 @@ pub struct Choice {
     pub margin: f32,
 }
 
-/// What the model would choose after each token of a given text, from token `from` on.
+/// Returns what the model would choose after each token of a given text, from token `from` on.
 ///
 /// # Errors
-/// [`BurnEngineError::EmptyChunk`] when `from` is 0 or there is no token there, and whatever [`LlamaModel::forward`] refuses.
+/// [`BurnEngineError::EmptyChunk`] when `from` is 0 or there is no token there, and those of [`LlamaModel::forward`].
 pub fn teacher_forced(
     model: &LlamaModel,
     ids: &[u32],

@@ -1,10 +1,10 @@
-//! What a stream costs that never ends: time a token far along it, and memory.
+//! Measures what an endless stream costs: time a token far along it, and memory.
 
 use std::time::Instant;
 
 use kv_cache::{CachePolicy, SinkWindow};
 
-use super::new_cache;
+use super::greedy::{self, new_cache};
 use crate::cache::SequenceCache;
 use crate::{BurnEngineError, LlamaModel, LogitsWanted};
 
@@ -15,7 +15,7 @@ pub struct FlatCostRun {
     pub sink_window: SinkWindow,
     /// Where the far stream begins.
     pub far_position: u64,
-    /// Tokens that one stream decodes before the other has its turn.
+    /// Tokens that one stream decodes before the two alternate.
     pub tokens_a_go: usize,
     /// Goes of each stream.
     pub pairs: usize,
@@ -51,11 +51,11 @@ impl FlatCost {
     }
 }
 
-/// Decodes with two caches in turn and compares what a token costs. What the caches hold was never read: keys of a
-/// plausible size take the same time.
+/// Decodes with two caches in alternation and compares what a token costs. The caches hold made-up numbers: keys of a plausible
+/// size take the same time.
 ///
 /// # Errors
-/// Whatever [`LlamaModel::forward`] refuses.
+/// Those of [`LlamaModel::forward`].
 pub fn flat_cost(
     model: &LlamaModel,
     run: FlatCostRun,
@@ -96,11 +96,11 @@ impl MemoryGrowth {
     }
 }
 
-/// Generates `tokens` tokens through a rolling cache, after it has been round its ring once, and weighs the process before and
-/// after. `None` where the system doesn't say ([`resident_bytes`]).
+/// Fills a ring once, generates `tokens` more tokens through it, and returns the process's memory before and after these. `None`
+/// where the system doesn't say ([`resident_bytes`]).
 ///
 /// # Errors
-/// Whatever [`LlamaModel::forward`] refuses.
+/// Those of [`LlamaModel::forward`].
 pub fn memory_growth(
     model: &LlamaModel,
     sink_window: SinkWindow,
@@ -108,14 +108,14 @@ pub fn memory_growth(
     progress: &mut dyn FnMut(usize),
 ) -> Result<Option<MemoryGrowth>, BurnEngineError> {
     /// Tokens between two calls of `progress`.
-    const GO: usize = 100;
+    const STEP: usize = 100;
     let mut cache = new_cache(model, CachePolicy::Streaming(sink_window))?;
-    let round = cache.ring().capacity_slots();
-    decode(model, &mut cache, round)?;
+    let ring_tokens = cache.ring().capacity_slots();
+    decode(model, &mut cache, ring_tokens)?;
     let before = resident_bytes();
-    for done in (0..tokens).step_by(GO) {
-        decode(model, &mut cache, GO.min(tokens - done))?;
-        progress(tokens.min(done + GO));
+    for done in (0..tokens).step_by(STEP) {
+        decode(model, &mut cache, STEP.min(tokens - done))?;
+        progress(tokens.min(done + STEP));
     }
     let after = resident_bytes();
     Ok(before.zip(after).map(|(before_bytes, after_bytes)| MemoryGrowth {
@@ -124,7 +124,7 @@ pub fn memory_growth(
     }))
 }
 
-/// The process's resident memory, where the system says it in `/proc`.
+/// Returns the process's resident memory, where the system has it in `/proc`.
 #[must_use]
 pub fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -133,7 +133,7 @@ pub fn resident_bytes() -> Option<u64> {
     Some(kibibytes * 1_024)
 }
 
-/// A cache as it is at `position` of a stream, with keys and values of some numbers.
+/// Makes a cache as it is at `position` of a stream, with keys and values of some numbers.
 fn cache_at(model: &LlamaModel, sink_window: SinkWindow, position: u64) -> Result<SequenceCache, BurnEngineError> {
     let mut cache = new_cache(model, CachePolicy::Streaming(sink_window))?;
     let mut count = 0_u32;
@@ -141,18 +141,14 @@ fn cache_at(model: &LlamaModel, sink_window: SinkWindow, position: u64) -> Resul
         count = count.wrapping_add(1);
         (count as f32).sin()
     };
-    cache.start_at(position, model.heads(), model.device().burn(), &mut number);
+    cache.start_at(position, &mut number);
     Ok(cache)
 }
 
-/// Decodes greedily, from token 0 on; milliseconds a token.
+/// Decodes greedily, from token 0 on, and returns the milliseconds a token.
 fn decode(model: &LlamaModel, cache: &mut SequenceCache, tokens: usize) -> Result<f64, BurnEngineError> {
     let start = Instant::now();
-    let mut id = 0;
-    for _ in 0..tokens {
-        let logits = model.forward(cache, &[id], LogitsWanted::Last)?;
-        id = super::argmax(logits.last().expect("the last token's logits were wanted"));
-    }
+    greedy::decode(model, cache, &mut 0, tokens, LogitsWanted::Last)?;
     Ok(start.elapsed().as_secs_f64() * 1e3 / tokens.max(1) as f64)
 }
 

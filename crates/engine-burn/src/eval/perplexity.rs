@@ -1,9 +1,9 @@
-//! How well the model predicts a text, token by token, while the cache rolls over it.
+//! Measures how well the model predicts a text, token by token, while the cache rolls over it.
 
-use burn::tensor::Tensor;
 use kv_cache::CachePolicy;
 
-use crate::{BurnEngineError, LlamaModel, Logits, LogitsWanted, MAX_CHUNK, SequenceChunk};
+use super::greedy::new_cache;
+use crate::{BurnEngineError, LlamaModel, MAX_CHUNK};
 
 /// Rows of logits in memory at once; with 49,152 tokens of vocabulary they take 12 MB.
 const LOGIT_ROWS: usize = 64;
@@ -42,11 +42,11 @@ impl Nlls {
 
 /// Predicts the tokens `1..=count` of a text, each from all those before it that the policy lets it see.
 ///
-/// `progress` gets what there is so far after every chunk.
+/// `progress` is called after every chunk with what there is so far.
 ///
 /// # Errors
 /// [`BurnEngineError::TextTooShort`] when there are fewer than `count + 1` tokens, [`BurnEngineError::ZeroSize`] for a chunk of
-/// 0, and whatever [`LlamaModel::forward`] refuses.
+/// 0, and those of [`LlamaModel::forward`].
 pub fn perplexity(
     model: &LlamaModel,
     ids: &[u32],
@@ -62,39 +62,29 @@ pub fn perplexity(
             needed: run.count.saturating_add(1),
         });
     }
-    let mut cache = super::new_cache(model, run.policy)?;
+    let mut cache = new_cache(model, run.policy)?;
     let mut nlls = Nlls::default();
     for first in (0..run.count).step_by(run.chunk.min(MAX_CHUNK)) {
         let end = run.count.min(first + run.chunk.min(MAX_CHUNK));
-        model.device().run(|| {
-            let chunk = SequenceChunk {
-                cache: &mut cache,
-                ids: &ids[first..end],
-                wanted: LogitsWanted::All,
-            };
-            let hidden = model.hidden(&mut [chunk])?;
-            push_nlls(model, &hidden, &ids[first + 1..=end], &mut nlls)
+        let mut targets = ids[first + 1..=end].iter();
+        model.forward_in_blocks(&mut cache, &ids[first..end], LOGIT_ROWS, &mut |logits| {
+            for (row, &target) in logits.rows().zip(&mut targets) {
+                nlls.push(nats(row, target)?);
+            }
+            Ok(())
         })?;
         progress(&nlls);
     }
     Ok(nlls)
 }
 
-fn push_nlls(model: &LlamaModel, hidden: &Tensor<2>, targets: &[u32], nlls: &mut Nlls) -> Result<(), BurnEngineError> {
-    let mut logits = Logits::new();
-    for (block, targets) in targets.chunks(LOGIT_ROWS).enumerate() {
-        let first = block * LOGIT_ROWS;
-        let rows = hidden.clone().slice_dim(0, first..first + targets.len());
-        model.logits(&rows, &mut logits)?;
-        for (row, &target) in logits.rows().zip(targets) {
-            let vocab_size = row.len();
-            let logit = row
-                .get(target as usize)
-                .ok_or(BurnEngineError::UnknownToken { id: target, vocab_size })?;
-            nlls.push(log_sum_exp(row) - f64::from(*logit));
-        }
-    }
-    Ok(())
+/// The negative log-likelihood of a token.
+fn nats(logits: &[f32], target: u32) -> Result<f64, BurnEngineError> {
+    let vocab_size = logits.len();
+    let logit = logits
+        .get(target as usize)
+        .ok_or(BurnEngineError::UnknownToken { id: target, vocab_size })?;
+    Ok(log_sum_exp(logits) - f64::from(*logit))
 }
 
 fn log_sum_exp(logits: &[f32]) -> f64 {

@@ -1,4 +1,4 @@
-//! What a chunk's logits look like outside of the device.
+//! Logits in the CPU's memory, and which tokens of a chunk get any.
 
 /// Which tokens of a chunk need logits; the output matrix is a fifth of a small model's work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Logits {
 }
 
 impl Logits {
-    /// None yet.
+    /// No rows yet.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -28,7 +28,7 @@ impl Logits {
         }
     }
 
-    /// `n_rows` of `vocab_size` values, to be written: until then they are whatever was here before.
+    /// Makes room for `n_rows` rows of `vocab_size` values, to be written: until then they are what was here before.
     pub(super) fn resize(&mut self, n_rows: usize, vocab_size: usize) -> &mut [f32] {
         self.vocab_size = vocab_size;
         self.values.resize(n_rows * vocab_size, 0.0);

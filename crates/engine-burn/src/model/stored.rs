@@ -4,7 +4,22 @@ use std::fmt;
 
 use quant::BlockType;
 
-use super::weights::ModelWeights;
+/// A matrix as a model multiplies with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StoredMatrix {
+    pub(crate) block_type: BlockType,
+    pub(crate) outputs: usize,
+    pub(crate) inputs: usize,
+    /// What it takes.
+    pub(crate) bytes: usize,
+}
+
+/// `F32 [64, 64]`.
+impl fmt::Display for StoredMatrix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} [{}, {}]", self.block_type, self.outputs, self.inputs)
+    }
+}
 
 /// The blocks that a model's matrices are computed with as, and what they take. Norms are left out, and so is an embedding that isn't
 /// the output matrix too: it stays in the file.
@@ -12,9 +27,10 @@ use super::weights::ModelWeights;
 pub struct StoredWeights(Vec<(BlockType, usize)>);
 
 impl StoredWeights {
-    pub(super) fn of(weights: &ModelWeights) -> Self {
+    /// Adds matrices up by their blocks, in the order in which these appear.
+    pub(super) fn of(matrices: impl Iterator<Item = StoredMatrix>) -> Self {
         let mut stored = Self::default();
-        for (block_type, bytes) in weights.matrices().flat_map(super::linear::Linear::stored) {
+        for StoredMatrix { block_type, bytes, .. } in matrices {
             match stored.0.iter_mut().find(|(known, _)| *known == block_type) {
                 Some((_, sum)) => *sum += bytes,
                 None => stored.0.push((block_type, bytes)),

@@ -1,4 +1,4 @@
-//! The pieces that a benchmark times: that they do what they are timed for. How long they take is nobody's promise here.
+//! The pieces of work that a benchmark times do what they are timed for. How long they take is not checked here.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Fused attention on the CPU: the same bits in any chunks and on any threads, and close to the plain one.
+//! The CPU's own backend: the same bits in any chunks and on any threads, and attention in f16 close to burn's.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,11 +7,12 @@ use kv_cache::{CachePolicy, RingRoom, SinkWindow};
 use model_files::ModelFiles;
 
 use crate::{
-    ComputeDevice, DeviceChoice, LlamaModel, LogitsWanted, MAX_CHUNK, Precision, Quantise, SequenceCache, SequenceChunk,
+    BurnEngineError, ComputeDevice, DeviceChoice, LlamaModel, LogitsWanted, MAX_CHUNK, Precision, Quantise,
+    SequenceCache, SequenceChunk,
 };
 
 /// What keys and values in f16 may change in the toy's logits, which are up to 7, in the mean: the largest change is luck.
-const TOLERANCE_HALVES: f32 = 5e-3;
+const TOLERANCE_F16: f32 = 5e-3;
 
 fn load(name: &str, precision: Precision, threads: usize) -> LlamaModel {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -143,7 +144,7 @@ fn a_batch_gives_each_sequence_the_bits_that_it_has_alone() {
             }
             ids = rest;
         }
-        check_bits(together, &expected, &format!("the company of sequence {sequence}"));
+        check_bits(together, &expected, &format!("the batch around sequence {sequence}"));
         assert_eq!(alone.position(), caches[sequence].position());
     }
 }
@@ -190,17 +191,17 @@ fn a_sequence_that_went_back_goes_on_with_the_same_bits() {
 }
 
 #[test]
-fn keys_and_values_in_halves_change_little() {
+fn keys_and_values_in_f16_change_little() {
     let (policy, ids) = (CachePolicy::Streaming(SinkWindow::new(4, 60)), ids(200));
     let of = |precision| {
         // Its weights aren't quantised, so nothing else differs.
         let model = load("toy-llama.gguf", precision, 2);
         logits(&model, &mut cache(&model, policy), &ids, 64)
     };
-    let (halves, plain) = (of(Precision::Auto), of(Precision::F32));
-    let sum: f32 = halves.iter().zip(&plain).map(|(a, b)| (a - b).abs()).sum();
+    let (f16, plain) = (of(Precision::Auto), of(Precision::F32));
+    let sum: f32 = f16.iter().zip(&plain).map(|(a, b)| (a - b).abs()).sum();
     let mean = sum / plain.len() as f32;
-    assert!(mean > 0.0 && mean <= TOLERANCE_HALVES, "off by {mean}");
+    assert!(mean > 0.0 && mean <= TOLERANCE_F16, "off by {mean}");
 }
 
 #[test]
@@ -208,10 +209,30 @@ fn a_fast_cache_takes_half_the_bytes() {
     let model = load("toy-llama-q4_1.gguf", Precision::Auto, 1);
     let mut cache = cache(&model, CachePolicy::Streaming(SinkWindow::new(4, 60)));
     let config = model.config();
-    // Keys and values, in halves, of whole pages.
+    // Keys and values, in f16, of whole pages.
     let token = 2 * 2 * config.n_layers * config.n_kv_heads * config.head_dim;
     for (tokens, pages) in [(1, 1), (63, 1), (1, 2), (448, 9), (512, 12), (512, 12)] {
         logits(&model, &mut cache, &ids(tokens), MAX_CHUNK);
         assert_eq!(cache.bytes(), pages * 64 * token);
+    }
+}
+
+#[test]
+fn a_cache_of_another_model_is_refused() {
+    let models = [
+        load("toy-llama-q4_1.gguf", Precision::Auto, 1),
+        load("toy-llama-q4_1.gguf", Precision::F32, 1),
+    ];
+    let policy = CachePolicy::Streaming(SinkWindow::new(4, 60));
+    for (model, other) in [(&models[0], &models[1]), (&models[1], &models[0])] {
+        let (mut own, mut foreign) = (cache(model, policy), cache(other, policy));
+        let chunks = [&mut own, &mut foreign].map(|cache| SequenceChunk {
+            cache,
+            ids: &[1],
+            wanted: LogitsWanted::Last,
+        });
+        let refused = model.forward_batch(&mut Vec::from(chunks));
+        assert!(matches!(refused, Err(BurnEngineError::ForeignCache)), "{refused:?}");
+        assert_eq!((own.position(), foreign.position()), (0, 0));
     }
 }

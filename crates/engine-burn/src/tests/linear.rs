@@ -1,12 +1,16 @@
-//! Quantised matrices behind tensors: the same bits for every chunk and any number of threads, alone and below others.
+//! Products with quantised matrices: the same bits for every chunk and any number of threads, alone and below others.
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use kv_cache::HeadShape;
 use quant::{BlockType, QuantMatrix};
 
-use crate::model::linear::Linear;
-use crate::products::Products;
+use crate::cache::KvShape;
+use crate::model::backend::Backend;
+use crate::model::cpu::Cpu;
+use crate::model::cpu::linear::Linear;
+use crate::model::cpu::quant_linear::QuantLinear;
+use crate::threads::Threads;
 
 /// Not whole groups of rows, and enough products for several parts.
 const OUTPUTS: usize = 1_203;
@@ -24,32 +28,43 @@ fn matrix(block_type: BlockType, outputs: usize) -> QuantMatrix {
     QuantMatrix::new(block_type, outputs, INPUTS, &bytes).expect("whole blocks")
 }
 
-fn linear(matrices: Vec<QuantMatrix>, n_threads: usize) -> Linear {
-    let products = Products::new(n_threads).expect("the system has some threads");
-    Linear::quantised(matrices, Arc::new(products))
+fn linear(matrices: Vec<QuantMatrix>) -> Linear {
+    Linear::Quantised(QuantLinear::new(matrices))
+}
+
+/// The CPU for a model without layers.
+pub(super) fn cpu(n_threads: usize) -> Cpu {
+    let threads = Threads::new(n_threads).expect("the system has some threads");
+    let heads = HeadShape {
+        n_heads: 1,
+        n_kv_heads: 1,
+        head_dim: 2,
+    };
+    Cpu::new(Arc::new(threads), KvShape { heads, n_layers: 0 }, 10_000.0)
 }
 
 fn inputs(tokens: usize) -> Vec<f32> {
     (0..tokens * INPUTS).map(|i| (i as f32 * 0.37).sin() * 3.0).collect()
 }
 
-fn forward(linear: &Linear, outputs: usize, values: &[f32]) -> Vec<u32> {
-    let data = TensorData::new(values.to_vec(), [values.len() / INPUTS, INPUTS]);
-    let zeros = Tensor::zeros([values.len() / INPUTS, outputs], &Device::flex());
-    let outputs = linear.add_to(zeros, Tensor::from_data(data, &Device::flex()));
-    let outputs = outputs.try_into_vec_as::<f32>().expect("the CPU's tensors can be read");
-    outputs.into_iter().map(f32::to_bits).collect()
+fn forward(cpu: &Cpu, linear: &Linear, outputs: usize, values: &[f32]) -> Vec<u32> {
+    let zeros = cpu.upload(vec![0.0; values.len() / INPUTS * outputs], outputs);
+    let outputs = cpu.add_linear(zeros, cpu.upload(values.to_vec(), INPUTS), linear);
+    outputs.iter().copied().map(f32::to_bits).collect()
 }
 
 #[track_caller]
 fn check_bits(matrices: &[QuantMatrix]) {
     let values = inputs(90);
-    let expected = forward(&linear(matrices.to_vec(), 1), OUTPUTS, &values);
+    let linear = linear(matrices.to_vec());
+    let expected = forward(&cpu(1), &linear, OUTPUTS, &values);
     for n_threads in [1, 2, 5] {
-        let linear = linear(matrices.to_vec(), n_threads);
+        let cpu = cpu(n_threads);
         for tokens in [1, 3, 4, 64, 90] {
             let chunks = values.chunks(tokens * INPUTS);
-            let outputs: Vec<u32> = chunks.flat_map(|chunk| forward(&linear, OUTPUTS, chunk)).collect();
+            let outputs: Vec<u32> = chunks
+                .flat_map(|chunk| forward(&cpu, &linear, OUTPUTS, chunk))
+                .collect();
             assert!(outputs == expected, "chunks of {tokens} on {n_threads} threads");
         }
     }
@@ -69,8 +84,11 @@ fn matrices_of_other_blocks_below_each_other_are_each_as_if_alone() {
     ];
     check_bits(&matrices);
     let values = inputs(5);
-    let together = forward(&linear(matrices.to_vec(), 2), OUTPUTS, &values);
-    let alone = matrices.map(|matrix| forward(&linear(vec![matrix.clone()], 1), matrix.n_rows(), &values));
+    let together = forward(&cpu(2), &linear(matrices.to_vec()), OUTPUTS, &values);
+    let alone = matrices.map(|matrix| {
+        let outputs = matrix.n_rows();
+        forward(&cpu(1), &linear(vec![matrix]), outputs, &values)
+    });
     for (token, row) in together.chunks(OUTPUTS).enumerate() {
         let of_token = alone.each_ref().map(|outputs| {
             let len = outputs.len() / 5;

@@ -107,7 +107,7 @@ fn check_close(got: &[f32], expected: &[f32], tolerance: f32, what: &str) {
 #[test]
 fn the_first_logits_are_the_references() {
     let model = default_model(Precision::F32);
-    let mut cache = eval::new_cache(&model, CachePolicy::Dense { max_tokens: 8 }).expect("a small cache");
+    let mut cache = eval::greedy::new_cache(&model, CachePolicy::Dense { max_tokens: 8 }).expect("a small cache");
     let logits = model
         .forward(&mut cache, &reference_ids()[..8], LogitsWanted::All)
         .expect("8 tokens fit");
@@ -208,7 +208,7 @@ fn the_fast_path_gives_the_same_bits_in_any_chunks_on_any_threads() {
     let ids = &reference_ids()[..150];
     let logits = |model: &LlamaModel, chunk| {
         let policy = CachePolicy::Streaming(SinkWindow::new(4, 60));
-        let mut cache = eval::new_cache(model, policy).expect("a small cache");
+        let mut cache = eval::greedy::new_cache(model, policy).expect("a small cache");
         let mut bits: Vec<u32> = Vec::new();
         for chunk in ids.chunks(chunk) {
             let logits = model

@@ -1,6 +1,6 @@
 //! Rows against the same formulas in f64.
 
-use crate::model::linear::rows::{exp, gated, normed, rms_scale};
+use crate::model::cpu::elementwise::{exp, gated, normed, rms_scale};
 
 fn row(len: usize) -> Vec<f32> {
     (0..len).map(|i| (i as f32 * 0.71).sin() * 4.0).collect()

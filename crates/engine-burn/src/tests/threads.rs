@@ -1,15 +1,29 @@
-//! Forks and joins: every item once, whoever is late, whatever panics.
+//! Forks and joins: every item runs once, also when workers are late, asleep or panic.
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::threads::Threads;
 
+/// Far more than workers need to fall asleep on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(60);
+
 fn threads(n_threads: usize) -> Threads {
     Threads::new(n_threads).expect("the system has some threads")
+}
+
+/// Waits until so many workers sleep.
+#[track_caller]
+fn wait_for_parked(threads: &Threads, n_parked: usize) {
+    let start = Instant::now();
+    while threads.n_parked() < n_parked {
+        assert!(start.elapsed() < DEADLINE, "{n_parked} workers don't fall asleep");
+        thread::yield_now();
+    }
 }
 
 #[track_caller]
@@ -46,7 +60,7 @@ fn all_threads_work_at_once() {
 }
 
 #[test]
-fn one_thread_is_the_callers() {
+fn a_single_thread_is_the_callers_own() {
     let me = thread::current().id();
     threads(1).for_each(vec![(); 5], |()| assert_eq!(thread::current().id(), me));
 }
@@ -55,9 +69,7 @@ fn one_thread_is_the_callers() {
 fn idle_threads_sleep_and_wake_up_again() {
     let threads = threads(3);
     for _ in 0..5 {
-        while threads.n_parked() < 2 {
-            thread::yield_now();
-        }
+        wait_for_parked(&threads, 2);
         check_every_item_once(&threads, 50);
     }
 }
@@ -67,17 +79,17 @@ fn a_panic_comes_back_to_the_caller_and_the_threads_go_on() {
     let threads = threads(3);
     for bad in 0..20 {
         let result = catch_unwind(AssertUnwindSafe(|| {
-            threads.for_each((0..20).collect(), |item| assert_ne!(item, bad, "the bad one"));
+            threads.for_each(0..20, |item| assert_ne!(item, bad, "the bad one"));
         }));
         let panic = result.expect_err("one item is bad");
-        let text = panic.downcast_ref::<String>().expect("assert_ne says a text");
+        let text = panic.downcast_ref::<String>().expect("assert_ne panics with a text");
         assert!(text.contains("the bad one"), "{text}");
         check_every_item_once(&threads, 20);
     }
 }
 
 #[test]
-fn callers_take_turns() {
+fn jobs_of_several_callers_run_one_after_the_other() {
     let threads = threads(2);
     let done = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -103,8 +115,6 @@ fn threads_end_whether_they_slept_worked_or_never_began() {
         drop(used);
     }
     let asleep = threads(2);
-    while asleep.n_parked() < 1 {
-        thread::yield_now();
-    }
+    wait_for_parked(&asleep, 1);
     drop(asleep);
 }

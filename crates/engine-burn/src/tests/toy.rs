@@ -135,7 +135,7 @@ fn a_stream_computes_the_same_a_billion_tokens_along() {
     let policy = CachePolicy::Streaming(SinkWindow::new(0, 6));
     let near = logits(&model, &mut small_cache(&model, policy), &ids, &[8]);
     let mut cache = small_cache(&model, policy);
-    cache.start_at(1_000_000_007, model.heads(), model.device().burn(), &mut || 1.0);
+    cache.start_at(1_000_000_007, &mut || 1.0);
     let far = logits(&model, &mut cache, &ids, &[8]);
     // By then two layers of six tokens have forgotten what was there before.
     let from = 16 * model.config().vocab_size;

@@ -1,13 +1,11 @@
-//! What a chunk's layers have in common for plain attention: where its keys go, its rotations, and what each of its queries sees.
+//! What all layers of a chunk have in common: where its keys go, its rotations, and what each of its queries sees.
 //!
 //! Worked out once a chunk, on the CPU, and used by every layer.
 
 use std::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use kv_cache::{Insert, Ring, RotaryTable, SinkWindow, SlotSpan};
-
-use super::plain::TensorHeads;
+use kv_cache::{HeadShape, Insert, Ring, RotaryTable, SinkWindow, SlotSpan};
 
 /// Queries whose scores are in memory at once; with 2,560 keys in view they take 12 MB in the default model.
 const QUERY_BLOCK: usize = 128;
@@ -48,29 +46,25 @@ pub(super) struct QueryBlock {
 /// Turns positions into angles on the device.
 pub(super) struct Rotator {
     table: RotaryTable,
-    shape: TensorHeads,
+    heads: HeadShape,
     device: Device,
     quarter_turn: Tensor<2>,
 }
 
 impl Rotator {
-    pub(super) fn new(table: RotaryTable, shape: TensorHeads, device: &Device) -> Self {
-        let quarter_turn = quarter_turn(shape.0.head_dim, device);
+    pub(super) fn new(table: RotaryTable, heads: HeadShape, device: &Device) -> Self {
+        let quarter_turn = quarter_turn(heads.head_dim, device);
         Self {
             table,
-            shape,
+            heads,
             device: device.clone(),
             quarter_turn,
         }
     }
 
-    pub(super) fn table(&self) -> &RotaryTable {
-        &self.table
-    }
-
     /// Angles of tokens at `positions`, the same for each of `n_heads` heads.
     fn rotation(&self, positions: impl ExactSizeIterator<Item = u64>, n_heads: usize) -> Rotation {
-        let (n_tokens, width) = (positions.len(), n_heads * self.shape.0.head_dim);
+        let (n_tokens, width) = (positions.len(), n_heads * self.heads.head_dim);
         let (mut cos, mut sin) = (
             Vec::with_capacity(n_tokens * width),
             Vec::with_capacity(n_tokens * width),
@@ -99,7 +93,7 @@ impl ChunkPlan {
     pub(super) fn new(ring: &Ring, insert: Insert, rotator: &Rotator) -> Self {
         let tokens: usize = insert.spans.iter().map(|span| span.slots.len()).sum();
         let first = ring.position() - tokens as u64;
-        let n_heads = rotator.shape.0.n_heads + rotator.shape.0.n_kv_heads;
+        let n_heads = rotator.heads.n_heads + rotator.heads.n_kv_heads;
         let rotation = rotator.rotation(positions(first, 0..tokens), n_heads);
         let blocks = (0..tokens).step_by(QUERY_BLOCK).map(|from| {
             let tokens = from..tokens.min(from + QUERY_BLOCK);
@@ -128,7 +122,7 @@ impl QueryBlock {
         let mask = (tokens.len() > 1).then(|| mask(sink_window, queries, &spans, &rotator.device));
         let sinks = visible.sinks.map(|span| {
             let capped = positions(first, tokens.clone()).map(|position| sink_window.cache_position(position));
-            (span.slots, rotator.rotation(capped, rotator.shape.0.n_heads))
+            (span.slots, rotator.rotation(capped, rotator.heads.n_heads))
         });
         let window = visible.window.into_iter().map(|span| span.slots).collect();
         Self {

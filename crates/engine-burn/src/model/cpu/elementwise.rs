@@ -1,4 +1,4 @@
-//! What happens to one row between two products: norms and gates, in plain Rust over whole arrays.
+//! What is computed of one row before a product: norms and gates, in plain Rust over whole arrays.
 //!
 //! Blocks are computed where they are quantised, inlined there, and so compiled for the processor's own instructions.
 //! Sums have one order, eight at a time, and a value depends on its own row alone: so a row is the same bits in every chunk, on
@@ -22,6 +22,13 @@ const MAX_EXPONENT: f32 = 88.0;
 
 /// Values that are quantised together.
 pub(crate) type Block = [f32; ACTIVATION_BLOCK];
+
+/// A root-mean-square norm (RMSNorm, arXiv:1910.07467): `x / sqrt(mean(x²) + eps) * weight`.
+pub(crate) struct RmsNorm {
+    /// One for each column.
+    pub(crate) weight: Vec<f32>,
+    pub(crate) eps: f32,
+}
 
 /// What a root-mean-square norm multiplies a row with, beside the weights: `1 / sqrt(mean(x²) + eps)`.
 pub(crate) fn rms_scale(x: &[f32], eps: f32) -> f32 {

@@ -1,70 +1,30 @@
-//! Attention by burn operations in f32: on a GPU, and what the fused one is compared with.
+//! Attention by burn's operations in f32, over keys and values that are tensors.
 //!
 //! Keys are stored rotated by their position in the stream. The query is rotated twice: by its own position for the window,
 //! where only the distance shows, and by its capped position in the cache for the sinks, so nothing stored is ever rotated
 //! again (StreamingLLM, arXiv:2309.17453, section 3.2).
 
 use burn::tensor::{Tensor, activation};
-use kv_cache::HeadShape;
 
+use super::heads::TensorHeads;
 use super::plan::{ChunkPlan, QueryBlock, Rotation};
-use crate::cache::LayerCache;
-
-/// How tensors of queries, keys or values fall into heads.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct TensorHeads(pub(super) HeadShape);
-
-impl TensorHeads {
-    fn kv_size(self) -> usize {
-        self.0.n_kv_heads * self.0.head_dim
-    }
-
-    /// `[tokens, n_kv_heads * head_dim]` to `[n_kv_heads, head_dim, tokens]`.
-    fn split_keys(self, x: Tensor<2>) -> Tensor<3> {
-        let [tokens, _] = x.dims();
-        x.reshape([tokens, self.0.n_kv_heads, self.0.head_dim])
-            .permute([1, 2, 0])
-    }
-
-    /// `[tokens, n_kv_heads * head_dim]` to `[n_kv_heads, tokens, head_dim]`.
-    fn split_values(self, x: Tensor<2>) -> Tensor<3> {
-        let [tokens, _] = x.dims();
-        x.reshape([tokens, self.0.n_kv_heads, self.0.head_dim]).swap_dims(0, 1)
-    }
-
-    /// `[tokens, n_heads * head_dim]` to `[n_kv_heads, group * tokens, head_dim]`.
-    fn split_queries(self, x: Tensor<2>) -> Tensor<3> {
-        let [tokens, _] = x.dims();
-        let x = x
-            .reshape([tokens, self.0.n_kv_heads, self.0.group(), self.0.head_dim])
-            .permute([1, 2, 0, 3]);
-        x.reshape([self.0.n_kv_heads, self.0.group() * tokens, self.0.head_dim])
-    }
-
-    /// The way back from [`TensorHeads::split_queries`].
-    fn join_queries(self, x: Tensor<3>, tokens: usize) -> Tensor<2> {
-        let x = x
-            .reshape([self.0.n_kv_heads, self.0.group(), tokens, self.0.head_dim])
-            .permute([2, 0, 1, 3]);
-        x.reshape([tokens, self.0.out_size()])
-    }
-}
+use crate::cache::{LayerKv, TensorKv};
 
 /// A chunk, and where its sequence's keys and values are.
-pub(super) struct PlainChunk<'a> {
+pub(crate) struct TensorChunk<'a> {
     pub(super) plan: ChunkPlan,
-    pub(super) layers: &'a mut [LayerCache],
+    pub(super) kv: &'a mut TensorKv,
 }
 
-/// Chunk after chunk; see [`BatchAttention::attend`](super::BatchAttention::attend).
+/// Attends chunk after chunk: `[tokens, (n_heads + 2 * n_kv_heads) * head_dim]` to `[tokens, n_heads * head_dim]`.
 pub(super) fn attend_batch(
     qkv: Tensor<2>,
-    chunks: &mut [PlainChunk<'_>],
+    chunks: &mut [TensorChunk<'_>],
     layer_idx: usize,
     shape: TensorHeads,
 ) -> Tensor<2> {
     if let [chunk] = chunks {
-        return attend(qkv, &mut chunk.layers[layer_idx], &chunk.plan, shape);
+        return attend(qkv, chunk.kv.layer_mut(layer_idx), &chunk.plan, shape);
     }
     let mut first = 0;
     let attended = chunks.iter_mut().map(|chunk| {
@@ -72,7 +32,7 @@ pub(super) fn attend_batch(
         first = rows.end;
         attend(
             qkv.clone().slice_dim(0, rows),
-            &mut chunk.layers[layer_idx],
+            chunk.kv.layer_mut(layer_idx),
             &chunk.plan,
             shape,
         )
@@ -81,7 +41,7 @@ pub(super) fn attend_batch(
 }
 
 /// Writes a chunk's keys and values to the cache and lets its queries attend; shapes as in [`attend_batch`].
-fn attend(qkv: Tensor<2>, cache: &mut LayerCache, plan: &ChunkPlan, shape: TensorHeads) -> Tensor<2> {
+fn attend(qkv: Tensor<2>, cache: &mut LayerKv, plan: &ChunkPlan, shape: TensorHeads) -> Tensor<2> {
     let (query_size, kv_size) = (shape.0.out_size(), shape.kv_size());
     let plain = qkv.clone().slice_dim(1, 0..query_size + kv_size);
     let values = qkv.slice_dim(1, query_size + kv_size..query_size + 2 * kv_size);
@@ -120,7 +80,7 @@ fn rows(x: &Tensor<2>, block: &QueryBlock) -> Tensor<2> {
     }
 }
 
-fn attend_block(queries: Queries, cache: &LayerCache, block: &QueryBlock, shape: TensorHeads) -> Tensor<2> {
+fn attend_block(queries: Queries, cache: &LayerKv, block: &QueryBlock, shape: TensorHeads) -> Tensor<2> {
     let scale = 1.0 / (shape.0.head_dim as f32).sqrt();
     let tokens = block.tokens.len();
     let window_queries = shape.split_queries(queries.rotated) * scale;
@@ -153,7 +113,7 @@ fn softmax(scores: Tensor<3>, block: &QueryBlock, tokens: usize, shape: TensorHe
 }
 
 /// `[n_kv_heads, group * tokens, keys]` times the values in `slots`, in that order: `[n_kv_heads, group * tokens, head_dim]`.
-fn weighted_values(weights: Tensor<3>, cache: &LayerCache, slots: &[std::ops::Range<usize>]) -> Tensor<3> {
+fn weighted_values(weights: Tensor<3>, cache: &LayerKv, slots: &[std::ops::Range<usize>]) -> Tensor<3> {
     let mut first_key = 0;
     let parts = slots.iter().map(|slots| {
         let part = weights.clone().slice_dim(2, first_key..first_key + slots.len());
