@@ -6,7 +6,7 @@
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The memory of rows that nobody uses.
+/// The memory of rows that no one uses.
 #[derive(Default)]
 pub(super) struct Scratch {
     spare: Mutex<Vec<Vec<f32>>>,
