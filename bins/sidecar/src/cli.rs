@@ -61,9 +61,13 @@ pub fn run() -> ExitCode {
 
 fn run_command(arguments: Arguments) -> Result<(), CommandError> {
     let command = arguments.command.unwrap_or(Command::Serve);
-    let env_file = arguments.env_file.map(std::path::absolute).transpose()?;
-    if let Command::Serve | Command::Chat(_) = command {
-        home::enter()?;
+    let mut env_file = arguments.env_file;
+    if let Command::Serve | Command::Chat(_) = command
+        && let Some(home) = home::other_home()?
+    {
+        // What the command line names is meant from where it was typed.
+        env_file = env_file.map(std::path::absolute).transpose()?;
+        home::enter(&home)?;
     }
     let loaded = Settings::load(env_file.as_deref())?;
     match command {

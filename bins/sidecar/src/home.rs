@@ -6,7 +6,7 @@
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
 
@@ -73,19 +73,26 @@ impl Surroundings {
     }
 }
 
-/// Makes the folder to work in, if it isn't there, and enters it; relative settings are meant from there.
+/// Returns the folder to work in; `None` if it is the one that the program was started in.
+///
+/// # Errors
+/// The working folder is gone.
+pub fn other_home() -> Result<Option<PathBuf>, HomeError> {
+    let surroundings = Surroundings::look()?;
+    let home = surroundings.home();
+    Ok((home != surroundings.working_folder).then_some(home))
+}
+
+/// Makes a folder, if it isn't there, and enters it; relative settings are meant from there.
 ///
 /// # Errors
 /// The folder can't be made or entered.
-pub fn enter() -> Result<PathBuf, HomeError> {
-    let home = Surroundings::look()?.home();
-    let failed = |source| HomeError::Enter {
-        folder: home.clone(),
+pub fn enter(home: &Path) -> Result<(), HomeError> {
+    let entered = fs::create_dir_all(home).and_then(|()| env::set_current_dir(home));
+    entered.map_err(|source| HomeError::Enter {
+        folder: home.to_owned(),
         source,
-    };
-    fs::create_dir_all(&home).map_err(failed)?;
-    env::set_current_dir(&home).map_err(failed)?;
-    Ok(home)
+    })
 }
 
 /// The folders in which names of models are looked up: `models` where the sidecar works, then those that packages brought.
@@ -108,8 +115,6 @@ fn prefix() -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[track_caller]
