@@ -1,7 +1,8 @@
-//! The state of one sequence: its place in the stream, and the keys and values of what is still seen.
+//! The state of one sequence: its position in the stream, and the keys and values of what is still seen.
 //!
-//! `kv_cache` says in which slots a token's keys and values are; the backend that the model was loaded onto holds them, in f16 on the
-//! CPU ([`KvStore`]) or in burn's tensors ([`TensorKv`]). Only a forward pass writes them. Nothing here computes.
+//! `kv_cache` decides in which slots a token's keys and values are; the backend that the model was loaded onto holds
+//! them, in f16 on the CPU ([`KvStore`]) or in burn's tensors ([`TensorKv`]). Only a forward pass writes them. Nothing
+//! here computes.
 
 mod shape;
 mod tensors;
@@ -77,8 +78,8 @@ impl SequenceCache {
         Ok(())
     }
 
-    /// Begins an empty sequence with the first `tokens` of another one of the same model. Returns true if the other still has them,
-    /// in f16 as this one.
+    /// Begins an empty sequence with the first `tokens` of another one of the same model. Returns true if the other
+    /// still has them, in f16 as this one.
     pub(crate) fn copy_prefix(&mut self, other: &Self, tokens: u64) -> bool {
         match (&mut self.storage, &other.storage) {
             (OnBackend::Cpu(store), OnBackend::Cpu(others)) => {
@@ -146,8 +147,8 @@ impl SequenceCache {
         (&mut self.ring, &mut self.storage)
     }
 
-    /// Begins the sequence at `position`, as if that many tokens had been read, with keys and values of some numbers; for measuring
-    /// far along a stream.
+    /// Begins the sequence at `position`, as if that many tokens had been read, with keys and values of some numbers;
+    /// for measuring far along a stream.
     pub(crate) fn start_at(&mut self, position: u64, number: &mut dyn FnMut() -> f32) {
         let slots = self.ring.start_at(position);
         match &mut self.storage {

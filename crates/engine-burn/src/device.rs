@@ -1,7 +1,8 @@
 //! Where a model computes: on the CPU by kernels of our own, or by burn on the CPU or on a GPU.
 //!
-//! A [`DeviceChoice`] and a [`Precision`] go in, an open [`ComputeDevice`] comes out. This is the only place that chooses; a model
-//! and its caches follow the device that they are made for. What the device encloses never leaves this crate.
+//! A [`DeviceChoice`] and a [`Precision`] go in, an open [`ComputeDevice`] comes out. This is the only place that
+//! chooses; a model and its caches follow the device that they are made for. What the device encloses never leaves this
+//! crate.
 
 mod burn_device;
 #[cfg(feature = "gpu")]

@@ -108,7 +108,7 @@ pub enum BurnEngineError {
     /// A chunk has no tokens.
     #[error("a chunk has no tokens")]
     EmptyChunk,
-    /// A sequence of another model, or of the same one on another kind of device.
+    /// A sequence's cache was made for another kind of device, or for a model of another shape.
     #[error("a sequence's cache belongs to another model")]
     ForeignCache,
     /// A result can't be read back from the device.

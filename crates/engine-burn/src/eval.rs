@@ -1,7 +1,8 @@
-//! Measures a model: how well it predicts a text, what it generates from ids, what a long stream costs, and how fast it is.
+//! Measures a model: how well it predicts a text, what it generates from ids, what a long stream costs, and how fast it
+//! is.
 //!
-//! Token ids go in, results come out as structs. Every sequence gets a cache of its own, without the spare slots that only
-//! conversations need. Nothing here prints, tokenises or knows a conversation.
+//! Token ids go in, results come out as structs. Every sequence gets a cache of its own, without the spare slots that
+//! only conversations need. Nothing here prints, tokenises or knows a conversation.
 
 pub mod bench;
 mod generate;

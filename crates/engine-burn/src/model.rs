@@ -1,8 +1,9 @@
 //! A transformer of the Llama family, with the StreamingLLM cache.
 //!
-//! Token ids and a [`SequenceCache`] go in, logits come out, and the cache has moved on. [`forward`] is the forward pass, written
-//! once over the operations of a [`backend`]; [`cpu`] and [`mod@burn`] implement them, and which of the two a model runs on was
-//! decided when its [`ComputeDevice`] was opened. Nothing here samples, tokenises, or knows a conversation.
+//! Token ids and a [`SequenceCache`] go in, logits come out, and the cache has moved on. [`forward`] is the forward
+//! pass, written once over the operations of a [`backend`]; [`cpu`] and [`mod@burn`] implement them, and which of the
+//! two a model runs on was decided when its [`ComputeDevice`] was opened. Nothing here samples, tokenises, or knows a
+//! conversation.
 
 pub(crate) mod backend;
 pub(crate) mod burn;
@@ -50,7 +51,8 @@ impl fmt::Debug for LlamaModel {
     }
 }
 
-/// The blocks that some matrices of a model become when it is loaded; `None` if all stay as they are stored, or become f32.
+/// Returns the blocks that some matrices of a model become when it is loaded; `None` if all stay as they are stored or
+/// become f32.
 pub(crate) fn quantised_at_load(files: &ModelFiles, device: &ComputeDevice, quantise: Quantise) -> Option<BlockType> {
     match device.backend() {
         OnBackend::Cpu(_) => cpu::quantised_at_load(files, quantise),
@@ -59,8 +61,8 @@ pub(crate) fn quantised_at_load(files: &ModelFiles, device: &ComputeDevice, quan
 }
 
 impl LlamaModel {
-    /// Loads the weights onto the device, quantised as they are or as `quantise` says, or in f32 ([`Precision`](crate::Precision));
-    /// the embedding stays in the file and is looked up there.
+    /// Loads the weights onto the device, quantised as they are or as `quantise` says, or in f32
+    /// ([`Precision`](crate::Precision)); the embedding stays in the file and is looked up there.
     ///
     /// # Errors
     /// A [`BurnEngineError`] that names the tensor.
@@ -142,7 +144,7 @@ impl LlamaModel {
         Ok(SequenceCache::new(ring, kv_shape(self.config()), storage))
     }
 
-    /// Reads a chunk of 1 to [`MAX_CHUNK`](crate::MAX_CHUNK) tokens.
+    /// Reads a chunk of 1 to [`MAX_CHUNK`] tokens.
     ///
     /// # Errors
     /// As [`LlamaModel::forward_batch`].
@@ -155,8 +157,8 @@ impl LlamaModel {
         self.forward_batch(&mut [SequenceChunk { cache, ids, wanted }])
     }
 
-    /// Reads chunks of several sequences at once, of 1 to [`MAX_CHUNK`](crate::MAX_CHUNK) tokens together: the weights are read
-    /// once for all of them. The rows of logits come in the order of the chunks.
+    /// Reads chunks of several sequences at once, of 1 to [`MAX_CHUNK`] tokens together: the weights
+    /// are read once for all of them. The rows of logits come in the order of the chunks.
     ///
     /// # Errors
     /// [`BurnEngineError::EmptyChunk`], [`BurnEngineError::UnknownToken`], [`BurnEngineError::ForeignCache`], or
@@ -168,8 +170,8 @@ impl LlamaModel {
         Ok(logits)
     }
 
-    /// As [`LlamaModel::forward_batch`], in place of the logits that were there before: their memory is used again, 1.5 MiB
-    /// for eight rows of the default model, which would be taken, cleared and copied for each token.
+    /// As [`LlamaModel::forward_batch`], but overwrites `logits` and reuses their memory: for eight rows of the default
+    /// model 1.5 MiB, which would be allocated, cleared and copied for each token.
     ///
     /// # Errors
     /// As [`LlamaModel::forward_batch`]; the logits are then without meaning.
@@ -184,11 +186,11 @@ impl LlamaModel {
         }
     }
 
-    /// Reads a chunk and hands the logits of all of its tokens to `each`, at most `block_rows` rows at a time, so that those of a
-    /// long chunk are never in memory together.
+    /// Reads a chunk and hands the logits of all of its tokens to `each`, at most `block_rows` rows at a time, so that
+    /// those of a long chunk are never in memory together.
     ///
     /// # Errors
-    /// As [`LlamaModel::forward_batch`], and whatever `each` returns.
+    /// Those of [`LlamaModel::forward_batch`] and of `each`.
     pub(crate) fn forward_in_blocks(
         &self,
         cache: &mut SequenceCache,

@@ -1,13 +1,13 @@
 //! Tests of this crate, by what they are about.
 
 mod bench;
+mod cpu;
 mod detokenizer;
+mod elementwise;
 mod engine;
-mod fused;
-mod linear;
+mod operations;
+mod quant_linear;
 mod real_model;
-mod rows;
 mod sampler;
-mod steps;
 mod threads;
 mod toy;

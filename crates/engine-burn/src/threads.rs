@@ -1,12 +1,12 @@
 //! A fork-join pool for very short jobs: a fork and a join of a token's hundred small products take a microsecond.
 //!
-//! Items and a function go in; when the call returns, the function has run once for each item, on the caller's thread and on
-//! whichever workers were free. A worker that is late is not waited for: the others do what it would have done. Between jobs the
-//! workers spin for up to [`SPIN`] and then sleep, so that an idle model uses no processor. What is computed must not depend on which
-//! thread does it; nothing here decides that.
+//! Items and a function go in; when the call returns, the function has run once for each item, on the caller's thread
+//! and on whichever workers were free. A worker that is late is not waited for: the others do what it would have done.
+//! Between jobs the workers spin for up to [`SPIN`] and then sleep, so that an idle model uses no processor. What is
+//! computed must not depend on which thread does it; nothing here decides that.
 #![expect(
     unsafe_code,
-    reason = "threads that outlive a job can't be told by the compiler that they won't outlive its borrows"
+    reason = "the compiler can't know that threads which outlive a job don't use its borrows any longer"
 )]
 
 use std::any::Any;
@@ -18,15 +18,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How long a thread polls for work before it sleeps: the operations between two products of a token take less, and waking up
-/// takes about as long.
+/// How long a thread polls for work before it sleeps: the operations between two products of a token take less, and
+/// waking up takes about as long.
 const SPIN: Duration = Duration::from_micros(50);
 
 /// Polls between two reads of the clock, which costs as much as several of them.
 const POLLS_PER_CLOCK: u32 = 32;
 
-/// Parts of a job for each thread at the most: a thread that the system takes away for a while holds up no more than a quarter of
-/// its share.
+/// Parts of a job for each thread at the most: a thread that the system takes away for a while holds up no more than a
+/// quarter of its share.
 const PARTS_PER_THREAD: usize = 4;
 
 /// What every thread runs once for each job.
@@ -131,9 +131,10 @@ impl Threads {
     /// Runs `job` on this thread and on the workers that come before it is done here.
     fn fork_join(&self, job: &(dyn Fn() + Sync)) {
         let caller = lock(&self.caller);
-        // SAFETY: workers find the job in `state.job` alone, count themselves into `active` under the lock under which they
-        // find it, and use it until they count themselves out. `join` takes it out under the same lock and returns when `active`
-        // is 0, and it is always reached: a panic of the job is caught. So no worker has the job when this borrow ends.
+        // SAFETY: workers find the job in `state.job` alone, count themselves into `active` under the lock under which
+        // they find it, and use it until they count themselves out. `join` takes it out under the same lock and returns
+        // when `active` is 0, and it is always reached: a panic of the job is caught. So no worker has the job when
+        // this borrow ends.
         let lasting = unsafe { mem::transmute::<&(dyn Fn() + Sync), Job>(job) };
         self.shared.fork(lasting);
         let own = catch_unwind(AssertUnwindSafe(job));

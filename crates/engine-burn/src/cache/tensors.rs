@@ -1,7 +1,7 @@
 //! Keys and values as burn's tensors in f32, wherever the model is.
 //!
-//! `kv_cache` says which slots; this file holds them. Keys are stored rotated by their position in the stream and are never rotated
-//! again; nothing moves but when the storage grows, which ends when the ring is whole.
+//! `kv_cache` decides on slots; this file holds their contents. Keys are stored rotated by their position in the stream
+//! and are never rotated again; nothing moves but when the storage grows, which ends when the ring is whole.
 
 use std::ops::Range;
 
@@ -62,8 +62,8 @@ impl TensorKv {
 /// The keys and values of one layer.
 ///
 /// Keys lie with their slots last, values with their heads' values last: so both products of attention read consecutive
-/// memory. They are `None` while there are no slots, and within a method: burn writes in place when it owns the tensor alone,
-/// and copies all of it otherwise.
+/// memory. They are `None` while there are no slots, and within a method: burn writes in place when it owns the tensor
+/// alone, and copies all of it otherwise.
 #[derive(Debug, Default)]
 pub(crate) struct LayerKv {
     keys: Option<Tensor<3>>,
@@ -87,7 +87,8 @@ impl LayerKv {
             .slice_dim(VALUE_SLOTS, slots)
     }
 
-    /// Writes a chunk's keys, `[n_kv_heads, head_dim, tokens]`, and values, `[n_kv_heads, tokens, head_dim]`, to their slots.
+    /// Writes a chunk's keys, `[n_kv_heads, head_dim, tokens]`, and values, `[n_kv_heads, tokens, head_dim]`, to their
+    /// slots.
     pub(crate) fn write(&mut self, insert: &Insert, keys: &Tensor<3>, values: &Tensor<3>) {
         self.keys = Some(written(self.keys.take(), insert, keys, KEY_SLOTS));
         self.values = Some(written(self.values.take(), insert, values, VALUE_SLOTS));

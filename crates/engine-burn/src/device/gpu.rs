@@ -67,9 +67,9 @@ fn open(kind: DeviceKind, name: String) -> Result<(Device, String), BurnEngineEr
     }
 }
 
-/// Returns the adapters of the first graphics API that reaches a hardware GPU, else of the first that reaches any; burn's own choice
-/// goes the same way. OpenGL is left out: what it alone reaches is too old to gain anything. Enumerated once: Vulkan's loader crashes
-/// when instances come and go on several threads.
+/// Returns the adapters of the first graphics API that reaches a hardware GPU, else of the first that reaches any;
+/// burn's own choice goes the same way. OpenGL is left out: what it alone reaches is too old to gain anything.
+/// Enumerated once: Vulkan's loader crashes when instances come and go on several threads.
 fn adapters() -> &'static [AdapterInfo] {
     static ADAPTERS: OnceLock<Vec<AdapterInfo>> = OnceLock::new();
     ADAPTERS.get_or_init(|| {

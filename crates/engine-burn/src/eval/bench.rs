@@ -1,7 +1,7 @@
 //! Times single pieces of work for a benchmark: a prefill, a decode, a long stream.
 //!
-//! Token ids go in and durations come out. How often a piece is timed, alternating with what, and how it is reported, is up to the
-//! caller; [`flat_cost`](super::flat_cost) is the one comparison that has to be made inside this crate.
+//! Token ids go in and durations come out. How often a piece is timed, alternating with what, and how it is reported,
+//! is up to the caller; [`flat_cost`](super::flat_cost) is the one comparison that has to be made inside this crate.
 
 use std::time::{Duration, Instant};
 
@@ -64,11 +64,12 @@ pub struct StreamRun {
 pub struct StreamCost {
     /// Milliseconds a token, an entry for each block; the last block may be shorter.
     pub block_ms: Vec<f64>,
-    /// The process's memory before and after; `None` where the system doesn't say.
+    /// The process's memory before and after; `None` where the system doesn't report it.
     pub growth: Option<MemoryGrowth>,
 }
 
-/// Fills a ring by decoding, then decodes `run.tokens` more, and returns the time of every block and how far the process grew.
+/// Fills a ring by decoding, then decodes `run.tokens` more, and returns the time of every block and how far the
+/// process grew.
 ///
 /// `progress` is called with the tokens decoded so far, those that filled the ring excluded.
 ///
@@ -104,8 +105,8 @@ pub fn stream_cost(
     Ok(StreamCost { block_ms, growth })
 }
 
-/// Returns the bytes of weights that one token has to read at the least: every matrix and norm once, as they are in memory. Of an
-/// embedding that isn't the output matrix too, a token reads one row, which isn't counted.
+/// Returns the bytes of weights that one token has to read at the least: every matrix and norm once, as they are in
+/// memory. Of an embedding that isn't the output matrix too, a token reads one row, which isn't counted.
 #[must_use]
 pub fn weight_bytes(model: &LlamaModel) -> u64 {
     let config = model.config();
@@ -120,8 +121,8 @@ pub fn cache_bytes_a_token(config: &ModelConfig) -> u64 {
     (values * size_of::<u16>()) as u64
 }
 
-/// Starts an engine whose answers end at their limit alone, whichever tokens the model chooses, so that all of them have the
-/// same known length. For measuring; the text after the model would have stopped is nonsense.
+/// Starts an engine whose answers end at their limit alone, whichever tokens the model chooses, so that all of them
+/// have the same known length. For measuring; the text after the model would have stopped is nonsense.
 ///
 /// # Errors
 /// As for [`BurnEngine::start`].

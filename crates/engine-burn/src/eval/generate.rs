@@ -19,12 +19,14 @@ pub struct GenerateRun {
     pub seed: u64,
 }
 
-/// Reads a prompt of any length and generates until a stop token of the model, which isn't part of the result, or the limit.
+/// Reads a prompt of any length and generates until a stop token of the model, which isn't part of the result, or the
+/// limit.
 ///
 /// `progress` is called with each token.
 ///
 /// # Errors
-/// [`BurnEngineError::EmptyChunk`] for an empty prompt, [`BurnEngineError::Sample`], and those of [`LlamaModel::forward`].
+/// [`BurnEngineError::EmptyChunk`] for an empty prompt, [`BurnEngineError::Sample`], and those of
+/// [`LlamaModel::forward`].
 pub fn generate_ids(
     model: &LlamaModel,
     prompt: &[u32],

@@ -22,7 +22,7 @@ pub struct FlatCostRun {
 }
 
 impl FlatCostRun {
-    /// The project's promise: a million tokens along, 20 pairs of 250 tokens.
+    /// The run that the project's promise is checked with: a million tokens along, 20 pairs of 250 tokens.
     #[must_use]
     pub fn new(sink_window: SinkWindow) -> Self {
         Self {
@@ -51,8 +51,8 @@ impl FlatCost {
     }
 }
 
-/// Decodes with two caches in alternation and compares what a token costs. The caches hold made-up numbers: keys of a plausible
-/// size take the same time.
+/// Decodes with two caches in alternation and compares what a token costs. The caches hold made-up numbers: keys of a
+/// plausible size take the same time.
 ///
 /// # Errors
 /// Those of [`LlamaModel::forward`].
@@ -96,8 +96,8 @@ impl MemoryGrowth {
     }
 }
 
-/// Fills a ring once, generates `tokens` more tokens through it, and returns the process's memory before and after these. `None`
-/// where the system doesn't say ([`resident_bytes`]).
+/// Fills a ring once, generates `tokens` more tokens through it, and returns the process's memory before and after
+/// these. `None` where the system doesn't report it ([`resident_bytes`]).
 ///
 /// # Errors
 /// Those of [`LlamaModel::forward`].

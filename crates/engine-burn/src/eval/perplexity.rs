@@ -45,8 +45,8 @@ impl Nlls {
 /// `progress` is called after every chunk with what there is so far.
 ///
 /// # Errors
-/// [`BurnEngineError::TextTooShort`] when there are fewer than `count + 1` tokens, [`BurnEngineError::ZeroSize`] for a chunk of
-/// 0, and those of [`LlamaModel::forward`].
+/// [`BurnEngineError::TextTooShort`] when there are fewer than `count + 1` tokens, [`BurnEngineError::ZeroSize`] for a
+/// chunk of 0, and those of [`LlamaModel::forward`].
 pub fn perplexity(
     model: &LlamaModel,
     ids: &[u32],

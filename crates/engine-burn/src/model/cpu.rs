@@ -1,9 +1,9 @@
 //! The CPU's own backend: rows of f32 in plain memory, quantised matrices, keys and values in f16.
 //!
-//! No tensor library is involved. What comes before a product (a norm, a gate) is computed block by block while a row is quantised,
-//! and what comes behind it (the residual) is added while an output is stored, so that there is no pass over memory between. A row's
-//! results are the same bits in whatever chunk it comes and on however many threads. The exception are matrices that stay f32, which
-//! burn multiplies ([`f32_linear`]).
+//! No tensor library is involved. What comes before a product (a norm, a gate) is computed block by block while a row
+//! is quantised, and what comes behind it (the residual) is added while an output is stored, so that there is no pass
+//! over memory between. A row's results are the same bits for every length of chunks and any number of threads. The
+//! exception are matrices that stay f32, which burn multiplies ([`f32_linear`]).
 
 mod attention;
 pub(crate) mod elementwise;
@@ -69,7 +69,7 @@ impl Backend for Cpu {
     type Kv = KvStore;
     type Batch<'a> = CpuBatch<'a>;
 
-    /// The caller's thread, which [`Threads`] help where it is worth it.
+    /// Runs it on the caller's thread; operations fork to [`Threads`] where that pays.
     fn run<T: Send>(&self, compute: impl FnOnce() -> T + Send) -> T {
         compute()
     }

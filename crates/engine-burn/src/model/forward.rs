@@ -1,8 +1,8 @@
 //! The forward pass of a Llama, from token ids to logits, over the operations of a [`Backend`].
 //!
-//! Chunks of several sequences go through the layers together, so that the weights are read once for all of them; only attention
-//! tells the sequences apart. Whatever the chunks' lengths, a cache is left as one token at a time would leave it. Nothing here knows
-//! a device, samples, or tokenises.
+//! Chunks of several sequences go through the layers together, so that the weights are read once for all of them; only
+//! attention tells the sequences apart. A cache is left as one token at a time would leave it, however long the chunks
+//! are. Nothing here knows a device, samples, or tokenises.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -103,7 +103,7 @@ impl<B: Backend> Transformer<B> {
 
     /// Makes room in the caches for what the chunks add, and prepares attention for all layers.
     ///
-    /// This is the one place where a cache meets a model that it may not belong to.
+    /// This is the one place that checks that a cache belongs to the model.
     ///
     /// # Errors
     /// [`BurnEngineError::ForeignCache`] or [`BurnEngineError::Cache`]; all caches are as before.
@@ -137,7 +137,7 @@ impl<B: Backend> Transformer<B> {
     /// Reads a chunk and hands out the logits of all of its tokens, at most `block_rows` rows at a time.
     ///
     /// # Errors
-    /// As [`Transformer::forward`], and whatever `each` returns.
+    /// Those of [`Transformer::forward`] and of `each`.
     pub(super) fn forward_in_blocks(
         &self,
         chunk: SequenceChunk<'_>,

@@ -1,7 +1,7 @@
 //! Reads a model's weights from its files into the form that a backend computes with.
 //!
-//! Matrices that share their input become one. One matrix at a time is in flight: memory peaks at the model's size and twice its
-//! largest matrix, in the form that it has then.
+//! Matrices that share their input become one. One matrix at a time is in flight: memory peaks at the model's size and
+//! twice its largest matrix, in the form that it has then.
 
 use model_files::{LayerTensor, ModelFiles, TensorName};
 

@@ -1,6 +1,6 @@
 //! Tensors of a model's file that become one matrix, one below the other.
 //!
-//! Shapes are checked, and the rows of queries and keys are put into one order, so that there is one model code whatever the file.
+//! Shapes are checked, and the rows of queries and keys are put into one order, so that a backend knows only one.
 
 use model_files::{LayerTensor, ModelFiles, RopeLayout, TensorName, TensorView};
 use quant::QuantError;

@@ -21,8 +21,8 @@ impl fmt::Display for StoredMatrix {
     }
 }
 
-/// The blocks that a model's matrices are computed with as, and what they take. Norms are left out, and so is an embedding that isn't
-/// the output matrix too: it stays in the file.
+/// The blocks that a model's matrices are computed with as, and what they take. Norms are left out, and so is an
+/// embedding that isn't the output matrix too: it stays in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StoredWeights(Vec<(BlockType, usize)>);
 

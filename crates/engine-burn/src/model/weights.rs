@@ -1,4 +1,4 @@
-//! The weights of a Llama, as they are named there and in candle, whatever a backend makes of matrices and norms.
+//! The weights of a Llama under their usual names, generic over a backend's matrices and norms.
 
 /// The weights of a model but its embedding, which stays in the file. `N` is a norm, `L` a matrix without bias.
 pub(super) struct Weights<N, L> {
@@ -12,8 +12,8 @@ pub(super) struct Weights<N, L> {
 /// One layer: attention, then a feed-forward network, each after a norm of its input and added to it.
 pub(super) struct Layer<N, L> {
     pub(super) attention_norm: N,
-    /// `[(n_heads + 2 * n_kv_heads) * head_dim, hidden_size]`: queries, keys and values one below the other; the rows of queries and
-    /// keys are half-split, whatever the file has.
+    /// `[(n_heads + 2 * n_kv_heads) * head_dim, hidden_size]`: queries, keys and values one below the other; the rows
+    /// of queries and keys are half-split, also where the file has them interleaved.
     pub(super) qkv_proj: L,
     /// `[hidden_size, n_heads * head_dim]`.
     pub(super) o_proj: L,

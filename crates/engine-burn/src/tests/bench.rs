@@ -61,8 +61,9 @@ fn a_stream_is_cut_into_blocks() {
 #[test]
 fn what_a_token_reads_is_all_matrices_once() {
     let model = toy();
-    // 2 layers, in Q8_0 of 34 bytes for 32 values: query 64 × 64, key and value 32 × 64, output 64 × 64, three of 128 × 64; f32
-    // norms of 64. Then the last norm, and 295 rows of the embedding, which is the output matrix too, in whole groups of eight.
+    // 2 layers, in Q8_0 of 34 bytes for 32 values: query 64 × 64, key and value 32 × 64, output 64 × 64, three of 128 ×
+    // 64; f32 norms of 64. Then the last norm, and 295 rows of the embedding, which is the output matrix too, in whole
+    // groups of eight.
     let layer = (64 * 64 + 2 * 32 * 64 + 64 * 64 + 3 * 128 * 64) / 32 * 34 + 4 * 2 * 64;
     let output = 4 * 64 + 296 * 64 / 32 * 34;
     assert_eq!(weight_bytes(&model), 2 * layer + output);

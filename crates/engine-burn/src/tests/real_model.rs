@@ -1,6 +1,6 @@
 //! The default model against an independent implementation, at stated tolerances.
 //!
-//! `fixtures/reference/README.md` says where the numbers come from.
+//! `fixtures/reference/README.md` documents where the numbers come from.
 
 use std::fs;
 use std::path::{Path, PathBuf};

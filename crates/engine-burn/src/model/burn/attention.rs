@@ -1,8 +1,8 @@
 //! Attention by burn's operations in f32, over keys and values that are tensors.
 //!
-//! Keys are stored rotated by their position in the stream. The query is rotated twice: by its own position for the window,
-//! where only the distance shows, and by its capped position in the cache for the sinks, so nothing stored is ever rotated
-//! again (StreamingLLM, arXiv:2309.17453, section 3.2).
+//! Keys are stored rotated by their position in the stream. The query is rotated twice: by its own position for the
+//! window, where only the distance shows, and by its capped position in the cache for the sinks, so nothing stored is
+//! ever rotated again (StreamingLLM, arXiv:2309.17453, section 3.2).
 
 use burn::tensor::{Tensor, activation};
 
@@ -112,7 +112,8 @@ fn softmax(scores: Tensor<3>, block: &QueryBlock, tokens: usize, shape: TensorHe
     activation::softmax(scores, 2)
 }
 
-/// `[n_kv_heads, group * tokens, keys]` times the values in `slots`, in that order: `[n_kv_heads, group * tokens, head_dim]`.
+/// `[n_kv_heads, group * tokens, keys]` times the values in `slots`, in that order: `[n_kv_heads, group * tokens,
+/// head_dim]`.
 fn weighted_values(weights: Tensor<3>, cache: &LayerKv, slots: &[std::ops::Range<usize>]) -> Tensor<3> {
     let mut first_key = 0;
     let parts = slots.iter().map(|slots| {

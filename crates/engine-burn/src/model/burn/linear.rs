@@ -7,7 +7,8 @@ use rayon::prelude::*;
 use crate::device::BurnDevice;
 use crate::model::stored::StoredMatrix;
 
-/// Values of a part that is worth a thread: at 10 to 20 GB/s they take 50 to 100 µs, and handing them over takes up to 20.
+/// Values of a part that is worth a thread: at 10 to 20 GB/s they take 50 to 100 µs, and handing them over takes up to
+/// 20.
 const PART_VALUES: usize = 1 << 18;
 
 /// A matrix in f32, kept as the file has it, `[outputs, inputs]`: each output is a dot product over consecutive memory,

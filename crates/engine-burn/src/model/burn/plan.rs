@@ -10,7 +10,8 @@ use kv_cache::{HeadShape, Insert, Ring, RotaryTable, SinkWindow, SlotSpan};
 /// Queries whose scores are in memory at once; with 2,560 keys in view they take 12 MB in the default model.
 const QUERY_BLOCK: usize = 128;
 
-/// Added to the score of a key that a query doesn't see. Finite, since shaders need not know infinity; its exponential is 0.
+/// Added to the score of a key that a query doesn't see. Finite, since shaders need not know infinity; its exponential
+/// is 0.
 const HIDDEN: f32 = -1e30;
 
 /// One chunk's part of the computation that doesn't depend on the layer.
@@ -35,7 +36,8 @@ pub(super) struct Rotation {
 pub(super) struct QueryBlock {
     /// Which tokens of the chunk.
     pub(super) tokens: Range<usize>,
-    /// The sinks' slots, and the rotation of the queries by their position in the cache; when a sink is not at its true distance.
+    /// The sinks' slots, and the rotation of the queries by their position in the cache; when a sink is not at its true
+    /// distance.
     pub(super) sinks: Option<(Range<usize>, Rotation)>,
     /// Slots of the window, at most two runs.
     pub(super) window: Vec<Range<usize>>,

@@ -1,7 +1,7 @@
 //! Attention of a layer: one pass over keys and values in f16 by the kernels of `kv_cache`, on the CPU's threads.
 //!
-//! Rows of queries, keys and values go in; keys and values are then in the caches, and the outputs are there. An output is the same in
-//! whatever chunk its token comes and on however many threads.
+//! Rows of queries, keys and values go in; keys and values are then in the caches, and the outputs are there. An output
+//! is the same for every length of chunks and any number of threads.
 
 use kv_cache::{Attention, AttentionInput, Chunk, HeadShape, KvStore};
 
@@ -27,9 +27,11 @@ pub(super) struct StoredChunk<'a> {
 }
 
 impl CpuBatch<'_> {
-    /// Writes the chunks' keys and values to a layer of their caches and lets their queries attend, all of them at once.
+    /// Writes the chunks' keys and values to a layer of their caches and lets their queries attend, all of them at
+    /// once.
     ///
-    /// `qkv` has a row of queries, keys and values for each token, not rotated, chunk after chunk; `out` a row of outputs.
+    /// `qkv` has a row of queries, keys and values for each token, not rotated, chunk after chunk; `out` a row of
+    /// outputs.
     pub(super) fn attend(&mut self, layer_idx: usize, qkv: &[f32], out: &mut [f32]) {
         self.write(layer_idx, qkv);
         let (row_size, out_size) = (self.heads.row_size(), self.heads.out_size());

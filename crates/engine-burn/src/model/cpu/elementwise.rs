@@ -1,8 +1,8 @@
 //! What is computed of one row before a product: norms and gates, in plain Rust over whole arrays.
 //!
 //! Blocks are computed where they are quantised, inlined there, and so compiled for the processor's own instructions.
-//! Sums have one order, eight at a time, and a value depends on its own row alone: so a row is the same bits in every chunk, on
-//! any thread, and whatever vectors the compiler makes of the arrays.
+//! Sums have one order, eight at a time, and a value depends on its own row alone: so a row is the same bits in every
+//! chunk, on any thread, and with any vector instructions that the compiler chooses.
 
 use quant::ACTIVATION_BLOCK;
 
@@ -67,8 +67,8 @@ pub(crate) fn gated(gate: &Block, up: &Block) -> Block {
     out
 }
 
-/// The exponential function, off by at most 2 units in the last place between [`MIN_EXPONENT`] and [`MAX_EXPONENT`], and constant
-/// beyond. `x = n ln 2 + r` with a whole `n` and a small `r`, whose series has 7 terms left within an f32.
+/// The exponential function, off by at most 2 units in the last place between [`MIN_EXPONENT`] and [`MAX_EXPONENT`],
+/// and constant beyond. `x = n ln 2 + r` with a whole `n` and a small `r`, whose series has 7 terms left within an f32.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
     let x = if x < MIN_EXPONENT { MIN_EXPONENT } else { x };

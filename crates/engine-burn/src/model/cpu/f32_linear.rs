@@ -1,4 +1,5 @@
-//! Matrices that stay f32 on the CPU, because their rows aren't whole blocks or no one wants them rounded: burn multiplies them.
+//! Matrices that stay f32 on the CPU, because their rows aren't whole blocks or quantising is off: burn multiplies
+//! them.
 //!
 //! Rows become tensors for one operation and come back as rows. This is all that the CPU's backend knows of burn.
 

@@ -1,7 +1,7 @@
 //! Weights for the CPU: matrices in blocks, as they are stored or quantised here, and in f32 where neither is possible.
 //!
-//! Rows of one that is quantised here are written by all threads straight into blocks, so no matrix is ever f32 as a whole. Blocks lie
-//! in large pages.
+//! Rows of one that is quantised here are written by all threads straight into blocks, so no matrix is ever f32 as a
+//! whole. Blocks lie in large pages.
 
 use std::sync::Arc;
 
@@ -40,7 +40,8 @@ struct InBlocks<'a> {
     blocks: BlockType,
 }
 
-/// The blocks that some matrices of a model become when it is loaded; `None` if all stay as they are stored, or become f32.
+/// Returns the blocks that some matrices of a model become when it is loaded; `None` if all stay as they are stored or
+/// become f32.
 pub(crate) fn quantised_at_load(files: &ModelFiles, quantise: Quantise) -> Option<BlockType> {
     let blocks = quantise.blocks()?;
     let is_matrix = |tensor: &LayerTensor| !matches!(tensor, LayerTensor::AttnNorm | LayerTensor::FfnNorm);
@@ -72,8 +73,8 @@ impl CpuLoader {
         }
     }
 
-    /// Tensors in blocks, those below each other as one matrix while their blocks are the same; `None` if one of them must be f32:
-    /// then all that share its input are.
+    /// Reads tensors into blocks, neighbours of the same blocks as one matrix. Returns `None` if one of them must be
+    /// f32: then all that share its input are.
     fn quantised(&mut self, stacked: &StackedTensors<'_>) -> Result<Option<Vec<QuantMatrix>>, BurnEngineError> {
         let tensors = stacked.tensors();
         let in_blocks = tensors.iter().filter_map(|tensor| {
@@ -93,7 +94,8 @@ impl CpuLoader {
         matrices.collect::<Result<_, _>>().map(Some)
     }
 
-    /// What a tensor is multiplied as; `None`: in f32. The output matrix keeps 8 bits: 4 would cost more there than in any layer.
+    /// Returns the blocks that a tensor is multiplied in; `None`: f32. The output matrix keeps 8 bits: 4 would cost
+    /// more there than in any layer.
     fn blocks(&self, tensor: &StackedTensor<'_>) -> Option<BlockType> {
         let stored = tensor.view.block_type;
         if QuantMatrix::holds(stored) {

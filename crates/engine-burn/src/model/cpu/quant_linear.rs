@@ -1,8 +1,8 @@
 //! Quantised matrices times rows of f32: whole numbers between, on the CPU's threads.
 //!
-//! A row is rounded to 8 bits block by block, and what comes before the product (a norm, a gate) is computed on the way; what comes
-//! behind it (the sum with what is there) is computed while an output is stored. An output is the same in whatever chunk its token
-//! comes and on however many threads.
+//! A row is rounded to 8 bits block by block, and what comes before the product (a norm, a gate) is computed on the
+//! way; what comes behind it (the sum with what is there) is computed while an output is stored. An output is the same
+//! for every length of chunks and any number of threads.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +22,8 @@ const PART_VALUES: usize = 1 << 11;
 /// What the products of a model share.
 pub(crate) struct Multiplier {
     threads: Arc<Threads>,
-    /// The inputs of one product at a time: 1.1 MiB for 512 tokens of 1,536 values, which each matrix would keep for itself otherwise.
+    /// The inputs of one product at a time: 1.1 MiB for 512 tokens of 1,536 values, which each matrix would keep for
+    /// itself otherwise.
     activations: Mutex<Activations>,
 }
 

@@ -1,12 +1,12 @@
 //! Rows of activations, in memory that is used again.
 //!
-//! A layer's rows are as large as the last layer's, and a token's as the last token's: what one operation is done with, the next one
-//! takes, without asking the system or clearing it.
+//! Every layer needs rows of the same sizes, and every token: memory that one operation has dropped is taken by the
+//! next, without asking the allocator or clearing it.
 
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The memory of rows that no one uses.
+/// Memory of rows that are no longer in use.
 #[derive(Default)]
 pub(super) struct Scratch {
     spare: Mutex<Vec<Vec<f32>>>,

@@ -73,7 +73,8 @@ fn check_near(folder: &Path, quantise: Quantise, first_layer: &Expect) {
     check_close(&all_logits(&model, &[16]), &expected, TOLERANCE_PART * mean);
 }
 
-/// Quantises the toy in f16 while it loads: the same bits in any chunks, on any threads, from either format. Gives its logits.
+/// Quantises the toy in f16 while it loads: the same bits in any chunks, on any threads, from either format. Gives its
+/// logits.
 #[track_caller]
 fn check_loaded(quantise: Quantise, second_layer: &Expect, weights: &Expect) -> Vec<f32> {
     let model = quantised("toy-llama.gguf", Precision::Auto, quantise);

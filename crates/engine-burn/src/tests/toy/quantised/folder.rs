@@ -1,4 +1,4 @@
-//! Hugging Face folders of one layer in f32, with the toy's tokenizer and whatever width and weights.
+//! Hugging Face folders of one layer in f32, with the toy's tokenizer, of any width and weights.
 
 use std::fs;
 use std::path::Path;
@@ -55,8 +55,8 @@ fn tensors(hidden: usize, change: impl Fn(&str, &mut [f32])) -> Vec<u8> {
         change(&name, &mut values);
         let start = data.len();
         data.extend(values.into_iter().flat_map(f32::to_le_bytes));
-        let place = json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, data.len()] });
-        header.insert(name, place);
+        let entry = json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, data.len()] });
+        header.insert(name, entry);
     }
     let header = serde_json::to_vec(&header).expect("it is JSON");
     [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat()

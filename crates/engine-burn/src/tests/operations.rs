@@ -1,9 +1,9 @@
-//! The operations of a layer on the CPU: the same bits for every chunk and any number of threads with quantised matrices, and close to
-//! the formulas as burn computes them.
+//! The operations of a layer on the CPU: the same bits for every chunk and any number of threads with quantised
+//! matrices, and close to the formulas as burn computes them.
 
 use quant::{BlockType, QuantMatrix, dequantize};
 
-use super::linear::cpu;
+use super::quant_linear::cpu;
 use crate::cache::KvShape;
 use crate::device::BurnDevice;
 use crate::model::backend::Backend;

@@ -1,4 +1,4 @@
-//! Rows against the same formulas in f64.
+//! Norms and gates against the same formulas in f64.
 
 use crate::model::cpu::elementwise::{exp, gated, normed, rms_scale};
 

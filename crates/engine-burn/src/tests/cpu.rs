@@ -11,7 +11,8 @@ use crate::{
     SequenceCache, SequenceChunk,
 };
 
-/// What keys and values in f16 may change in the toy's logits, which are up to 7, in the mean: the largest change is luck.
+/// What keys and values in f16 may change in the toy's logits, which are up to 7, in the mean: the largest change is
+/// luck.
 const TOLERANCE_F16: f32 = 5e-3;
 
 fn load(name: &str, precision: Precision, threads: usize) -> LlamaModel {
