@@ -1,7 +1,8 @@
 //! The text of the licence of every crate that is in the program.
 //!
-//! Texts come from the crates' own folders. A crate without one takes that of another crate from the same repository, or, if its
-//! licence may be Apache-2.0, that licence's text, which names no holder. A crate for which neither holds is an error.
+//! Texts come from the crates' own folders. For a crate that is published without one, `xtask/dist/licences` may have it, from its
+//! repository; else it takes that of another crate from the same repository, or, if its licence may be Apache-2.0, that licence's
+//! text, which names no holder. A crate for which none of these holds is an error.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,6 +21,9 @@ use crate::{
 
 /// How the names of files with a licence begin, in lower case.
 const LICENCE_FILES: [&str; 4] = ["license", "licence", "copying", "unlicense"];
+
+/// Texts of crates that are published without one, by their names.
+const SUPPLIED: &str = "xtask/dist/licences";
 
 /// Our own packages: their licences are packed beside this text.
 const OWN_PREFIX: &str = "streaming-llm-";
@@ -66,12 +70,17 @@ pub(crate) fn text(root: &Path, features: &[String], metadata: &Value) -> Result
         }
         let manifest = PathBuf::from(field("manifest_path"));
         let folder = manifest.parent().unwrap_or(&manifest);
+        let mut texts = licence_files(folder)?;
+        let supplied = root.join(SUPPLIED).join(format!("{name}.txt"));
+        if texts.is_empty() && supplied.exists() {
+            texts.push(fs::read_to_string(&supplied).while_trying("read", &supplied)?);
+        }
         crates.push(Crate {
             name,
             version,
             licence: field("license"),
             repository: field("repository"),
-            texts: licence_files(folder)?,
+            texts,
         });
     }
     let apache = root.join("LICENSE-APACHE");
