@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The second command of the program's wheel: the program itself is only once in it.
-const LAUNCHER: &str = r#"""The command `streaming-llm-sidecar`: another name of the program `sidecar` beside it."""
+const LAUNCHER: &str = r#""""The command `streaming-llm-sidecar`: another name of the program `sidecar` beside it."""
 
 import os
 import sys
