@@ -37,10 +37,10 @@ esac
 output="${CARGO_TARGET_DIR:-target}/debug"
 if [[ ! -x "$output/sidecar" ]]; then
   if ((${#features[@]})); then
-    echo "Building the sidecar with its GPU engine: about 20 minutes on two cores, the first time only." >&2
-    echo "STREAMING_LLM_DEVICE=cpu builds it without, in less than half of that." >&2
+    echo "Building the sidecar with its GPU engine: many minutes, the first time only." >&2
+    echo "STREAMING_LLM_DEVICE=cpu builds it without, which is much less." >&2
   else
-    echo "Building the sidecar: about 8 minutes on two cores, the first time only." >&2
+    echo "Building the sidecar: some minutes, the first time only." >&2
   fi
 fi
 # The whole workspace is selected, so that what the tests compile is the same; two programs of it are built.
