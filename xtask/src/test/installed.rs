@@ -5,13 +5,14 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::python::PythonTools;
 use crate::{
     dist,
     error::{Context as _, Result, XtaskError},
-    process::{command, run},
+    process::{command, run, run_within},
     workspace::Workspace,
 };
 
@@ -20,6 +21,9 @@ const FIRST_ANSWER: &str = "fixtures/installed/first_answer.py";
 
 /// Where packages are installed, below the build output.
 const FOLDER: &str = "installed";
+
+/// More than the script allows itself, so that it says what it waited for; it can't bound its wait for the first line.
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// The packages, once they are made.
 pub(crate) struct Packages<'a> {
@@ -104,7 +108,7 @@ impl<'a> Packages<'a> {
     fn first_answer(&self, home: &Path, program: &Path) -> Result<()> {
         let script = self.workspace.root().join(FIRST_ANSWER);
         let mut python = command(&self.python.interpreter(), [&script]);
-        run(python.arg(home).arg(program).arg("serve"))
+        run_within(python.arg(home).arg(program).arg("serve"), LIMIT)
     }
 
     fn empty_folder(&self, name: &str) -> Result<PathBuf> {
