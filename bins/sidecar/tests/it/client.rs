@@ -282,11 +282,18 @@ impl Socket {
     }
 
     /// Receives frames up to and including the first of a type.
+    ///
+    /// Frames `queued` are left out unless one is waited for: they are sent beside the log, and whether one is depends
+    /// on how soon the turn before has left the queue.
     pub async fn until(&mut self, kind: &str) -> Vec<Value> {
         let mut frames = Vec::new();
         loop {
-            frames.push(self.recv().await);
-            if frames.last().is_some_and(|frame| frame["type"] == kind) {
+            let frame = self.recv().await;
+            let is_last = frame["type"] == kind;
+            if is_last || frame["type"] != "queued" {
+                frames.push(frame);
+            }
+            if is_last {
                 return frames;
             }
         }
