@@ -16,16 +16,8 @@ use crate::{
 /// The GPU engine is compiled only for its own tests, and for what needs no machine code: clippy and documentation.
 const WITH_GPU: [&str; 2] = ["--features", "streaming-llm-sidecar/gpu"];
 
-/// The package with the GPU engine, and which of its tests use it.
-const GPU_TESTS: [&str; 7] = [
-    "--package",
-    "streaming-llm-engine-burn",
-    "--features",
-    "gpu",
-    "--locked",
-    "--filterset",
-    "test(gpu)",
-];
+/// The test program with the GPU engine, and what it asks of nextest beside the feature set of everything else.
+const GPU_TESTS: [&str; 4] = ["--features", "streaming-llm-engine-burn/gpu", "--test", "gpu"];
 
 /// Where nextest's report lies below the root (`.config/nextest.toml` asks for it).
 const JUNIT_FILE: &str = "target/nextest/default/junit.xml";
@@ -52,7 +44,7 @@ impl<'a> RustTests<'a> {
 
     /// Builds the GPU engine and runs its tests.
     pub(crate) fn gpu_tests(&self) -> Result<Counts> {
-        self.nextest_of(&GPU_TESTS)
+        self.nextest_of(&[&FEATURE_SET[..], &GPU_TESTS].concat())
     }
 
     fn nextest_of(&self, selection: &[&str]) -> Result<Counts> {

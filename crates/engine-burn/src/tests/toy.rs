@@ -179,25 +179,6 @@ fn a_bad_chunk_is_named_and_changes_nothing() {
     assert_eq!((cache.position(), cache.bytes()), (0, 0));
 }
 
-#[cfg(feature = "gpu")]
-#[test]
-fn a_gpu_gives_the_logits_of_the_cpu_past_the_window_too() {
-    let ids = ids(17);
-    let of = |choice| {
-        let model = load("toy-llama.gguf", choice);
-        let mut cache = small_cache(&model, STREAMING);
-        logits(&model, &mut cache, &ids, &[16, 1])
-    };
-    check_close(&of(DeviceChoice::Gpu), &of(DeviceChoice::Cpu), 1e-3);
-}
-
-#[cfg(feature = "gpu")]
-#[test]
-fn auto_never_takes_a_software_gpu() {
-    let auto = ComputeDevice::open(DeviceChoice::Auto, Precision::Auto, Some(1)).expect("there is always the CPU");
-    assert!(!auto.name().contains("llvmpipe"), "{}", auto.name());
-}
-
 #[cfg(not(feature = "gpu"))]
 #[test]
 fn without_the_feature_a_gpu_is_refused_by_name() {
