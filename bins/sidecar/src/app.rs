@@ -30,12 +30,12 @@ use crate::chat_relay::ChatRelay;
 use crate::connections::Sockets;
 use crate::error::StartError;
 use crate::error_chain::ErrorChain;
-use crate::http_counters::HttpCounters;
 use crate::http_guard;
 use crate::models::Engines;
 use crate::phase::Phase;
 use crate::request_id;
 use crate::rest;
+use crate::server_metrics::ServerMetrics;
 use crate::settings::{RelayChoice, Settings};
 use crate::state::AppState;
 
@@ -222,7 +222,7 @@ impl StateBuilder {
             http: settings.http,
             ping_period: settings.ping_period,
             runtime: Handle::current(),
-            http_counters: HttpCounters::default(),
+            server_metrics: ServerMetrics::new(),
             owners: Arc::default(),
             sockets: Arc::default(),
             phase,

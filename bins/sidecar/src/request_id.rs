@@ -32,7 +32,7 @@ pub async fn assign(
     let span = tracing::info_span!("request", id, method = %request.method(), path = request.path());
     let mut response = next.call(request).instrument(span.clone()).await?;
     let status = response.status();
-    state.http_counters.count(status);
+    state.server_metrics.count_answer(status);
     span.in_scope(|| tracing::debug!(status = status.as_u16(), "answered"));
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HEADER, id);

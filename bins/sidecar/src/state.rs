@@ -19,9 +19,9 @@ use tracing::Instrument;
 use crate::access::Access;
 use crate::api_error::ApiError;
 use crate::connections::Sockets;
-use crate::http_counters::HttpCounters;
 use crate::models::Engines;
 use crate::phase::Phase;
+use crate::server_metrics::ServerMetrics;
 use crate::settings::HttpLimits;
 use crate::turn_owners::TurnOwners;
 
@@ -37,7 +37,7 @@ pub struct AppState {
     pub(crate) http: HttpLimits,
     pub(crate) ping_period: Duration,
     pub(crate) runtime: Handle,
-    pub(crate) http_counters: HttpCounters,
+    pub(crate) server_metrics: ServerMetrics,
     pub(crate) owners: Arc<TurnOwners>,
     pub(crate) sockets: Arc<Sockets>,
     pub(crate) phase: watch::Receiver<Phase>,

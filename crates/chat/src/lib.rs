@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use agent_store::AgentStore;
 use conversation_store::ConversationStore;
+use prometheus::proto::MetricFamily;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -40,12 +41,13 @@ pub use agent_snapshot::check_snapshot;
 pub use command::{RegenerateCommand, TurnCommand, TurnHandle};
 pub use error::ChatError;
 pub use frames::{joined_tokens, logged_frame, rfc3339};
-pub use metrics::{HistogramSnapshot, TurnMetrics};
+pub use metrics::METRICS_PREFIX;
 pub use models::{Models, ModelsBuilder, OpenModel};
 pub use settings::ChatSettings;
 pub use signals::{PersistFailure, QueuePosition};
 pub use tools::{ToolFuture, ToolHandler, ToolRequest};
 
+use metrics::GaugeValues;
 use services::TurnServices;
 use tool_rounds::MAX_OUTPUT_BYTES;
 use tools::SubmitOutcome;
@@ -203,16 +205,17 @@ impl Chat {
         self.shared.queues.live_turns()
     }
 
-    /// Returns the metrics of this chat's turns.
+    /// Returns the metrics of this chat's turns, for an encoder of the crate `prometheus`. The names begin with
+    /// [`METRICS_PREFIX`]; no label has an id or a text of a conversation.
     #[must_use]
-    pub fn metrics(&self) -> TurnMetrics {
+    pub fn metrics(&self) -> Vec<MetricFamily> {
         let live = self.live_turns();
         let running = self.shared.queues.busy_conversations().min(live);
-        let cache_bytes = self.shared.services.models.cache_bytes();
-        self.shared
-            .services
-            .metrics
-            .snapshot(running, live - running, cache_bytes)
+        self.shared.services.metrics.gather(&GaugeValues {
+            running,
+            waiting: live - running,
+            cache_bytes: self.shared.services.models.cache_bytes(),
+        })
     }
 
     /// Returns the number of [`Chat::live_turns`], with its changes. A turn counts until its terminal event is in the

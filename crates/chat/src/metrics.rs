@@ -1,14 +1,18 @@
 //! Counters and histograms of a chat's turns: how they ended, how many tokens they had, how fast they were.
 //!
-//! The ends of turns go in, [`TurnMetrics`] come out. Counting adds to a few shared atomics: it never blocks a turn,
-//! and it never contains text of one.
+//! The ends of turns go in, Prometheus' metric families come out. Counting adds to a few shared atomics: it never
+//! blocks a turn, and it never contains text of one.
 
-use std::array;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use conversation_store::TurnState;
 use engine::Finished;
+use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+/// What the names of all metrics begin with, followed by `_`.
+pub const METRICS_PREFIX: &str = "streaming_llm";
 
 /// Upper bounds of the buckets, in seconds: from a token of a small model on a GPU to a long prompt on a laptop, each
 /// about 2.5 times the one before.
@@ -16,7 +20,7 @@ const BOUNDS: [f64; 13] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
 ];
 
-/// The states in which a turn may end.
+/// The states in which a turn may end. Each has a series from the start, at 0.
 const TERMINAL_STATES: [TurnState; 4] = [
     TurnState::Done,
     TurnState::Cancelled,
@@ -25,143 +29,124 @@ const TERMINAL_STATES: [TurnState; 4] = [
 ];
 
 /// The metrics of all turns since the chat was created.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TurnMetrics {
-    /// Turns by the state in which they ended, all four of them.
-    pub ended: [(TurnState, u64); 4],
+pub(crate) struct Metrics {
+    registry: Registry,
+    /// By the state in which they ended.
+    turns: IntCounterVec,
     /// Tokens of prompts of finished answers, cached ones included.
-    pub prompt_tokens: u64,
-    /// Those of them that were in the model's cache.
-    pub cached_tokens: u64,
-    /// Tokens of finished answers.
-    pub answer_tokens: u64,
-    /// Tokens that left a model's window while answers were made.
-    pub evicted_tokens: u64,
-    /// Time from an engine's start of an answer to its first token.
-    pub first_token: HistogramSnapshot,
-    /// Average time between two tokens of an answer with two or more: one observation an answer.
-    pub token_interval: HistogramSnapshot,
-    /// Duration of a turn's durable commits in the store, its beginning and its end.
-    pub commit: HistogramSnapshot,
+    prompt_tokens: IntCounter,
+    cached_tokens: IntCounter,
+    answer_tokens: IntCounter,
+    evicted_tokens: IntCounter,
+    first_token: Histogram,
+    token_interval: Histogram,
+    commit: Histogram,
+    running: IntGauge,
+    waiting: IntGauge,
+    cache_bytes: IntGauge,
+}
+
+/// What is not counted but looked up when the metrics are read.
+pub(crate) struct GaugeValues {
     /// Turns that run.
     pub running: usize,
     /// Turns that wait for an earlier one of their conversation.
     pub waiting: usize,
-    /// Bytes of keys and values that engines hold now.
+    /// Bytes of keys and values that engines hold.
     pub cache_bytes: u64,
 }
 
-/// A histogram of durations.
-#[derive(Debug, Clone, PartialEq)]
-pub struct HistogramSnapshot {
-    /// Upper bounds in seconds, with the number of durations up to each; cumulative.
-    pub buckets: Vec<(f64, u64)>,
-    /// Number of durations.
-    pub count: u64,
-    /// Their sum in seconds.
-    pub sum_seconds: f64,
-}
-
-/// The counters behind [`TurnMetrics`].
-#[derive(Debug, Default)]
-pub(crate) struct Metrics {
-    ended: [AtomicU64; TERMINAL_STATES.len()],
-    prompt_tokens: AtomicU64,
-    cached_tokens: AtomicU64,
-    answer_tokens: AtomicU64,
-    evicted_tokens: AtomicU64,
-    first_token: Histogram,
-    token_interval: Histogram,
-    commit: Histogram,
-}
-
-#[derive(Debug, Default)]
-struct Histogram {
-    /// Per bucket, not cumulative; the last one counts durations beyond every bound.
-    counts: [AtomicU64; BOUNDS.len() + 1],
-    sum_us: AtomicU64,
-}
-
 impl Metrics {
+    /// Creates every series, at 0.
+    pub(crate) fn new() -> Self {
+        let registry = Registry::new_custom(Some(METRICS_PREFIX.to_owned()), None).expect("the prefix isn't empty");
+        let turns = Opts::new("turns_total", "Turns that have ended, by their state.");
+        let turns = registered(&registry, IntCounterVec::new(turns, &["state"]));
+        for state in TERMINAL_STATES {
+            turns.with_label_values(&[state.as_str()]);
+        }
+        let counter = |name, help| registered(&registry, IntCounter::new(name, help));
+        let gauge = |name, help| registered(&registry, IntGauge::new(name, help));
+        let histogram = |name, help| {
+            let options = HistogramOpts::new(name, help).buckets(BOUNDS.to_vec());
+            registered(&registry, Histogram::with_opts(options))
+        };
+        Self {
+            turns,
+            prompt_tokens: counter("prompt_tokens_total", "Tokens of prompts."),
+            cached_tokens: counter(
+                "prompt_cached_tokens_total",
+                "Tokens of prompts that were not read again.",
+            ),
+            answer_tokens: counter("answer_tokens_total", "Tokens of answers."),
+            evicted_tokens: counter("evicted_tokens_total", "Tokens that left a model's window."),
+            first_token: histogram("first_token_seconds", "From the request to the first token."),
+            token_interval: histogram(
+                "token_interval_seconds",
+                "Between two tokens, on average over an answer.",
+            ),
+            commit: histogram(
+                "commit_seconds",
+                "Durable commits of the store, at the begin and the end of a turn.",
+            ),
+            running: gauge("turns_running", "Turns that run."),
+            waiting: gauge("turns_waiting", "Turns that wait for another one."),
+            cache_bytes: gauge("cache_bytes", "Keys and values that engines hold."),
+            registry,
+        }
+    }
+
     /// Counts a turn that has ended; `finished` is the engine's own end of it, if there was one.
     pub(crate) fn ended(&self, state: TurnState, finished: Option<&Finished>) {
-        if let Some(index) = TERMINAL_STATES.iter().position(|terminal| *terminal == state) {
-            add(&self.ended[index], 1);
+        if TERMINAL_STATES.contains(&state) {
+            self.turns.with_label_values(&[state.as_str()]).inc();
         }
         let Some(Finished { usage, timings, .. }) = finished else {
             return;
         };
-        add(&self.prompt_tokens, usage.prompt_tokens);
-        add(&self.cached_tokens, usage.cached_tokens);
-        add(&self.answer_tokens, usage.completion_tokens);
-        add(&self.evicted_tokens, usage.evicted_tokens);
+        self.prompt_tokens.inc_by(usage.prompt_tokens);
+        self.cached_tokens.inc_by(usage.cached_tokens);
+        self.answer_tokens.inc_by(usage.completion_tokens);
+        self.evicted_tokens.inc_by(usage.evicted_tokens);
         if usage.completion_tokens > 0 {
-            self.first_token.add_ms(timings.first_token_ms);
+            observe_ms(&self.first_token, timings.first_token_ms);
         }
         if usage.completion_tokens > 1 {
-            self.token_interval
-                .add_ms(timings.decode_ms / (usage.completion_tokens - 1) as f64);
+            // One observation an answer: the average between two of its tokens.
+            let intervals = (usage.completion_tokens - 1) as f64;
+            observe_ms(&self.token_interval, timings.decode_ms / intervals);
         }
     }
 
     /// Counts a durable commit that took this long.
     pub(crate) fn committed(&self, took: Duration) {
-        self.commit.add(took);
+        self.commit.observe(took.as_secs_f64());
     }
 
-    /// Returns the present values, with those that only the caller knows.
-    pub(crate) fn snapshot(&self, running: usize, waiting: usize, cache_bytes: u64) -> TurnMetrics {
-        TurnMetrics {
-            ended: array::from_fn(|index| (TERMINAL_STATES[index], get(&self.ended[index]))),
-            prompt_tokens: get(&self.prompt_tokens),
-            cached_tokens: get(&self.cached_tokens),
-            answer_tokens: get(&self.answer_tokens),
-            evicted_tokens: get(&self.evicted_tokens),
-            first_token: self.first_token.snapshot(),
-            token_interval: self.token_interval.snapshot(),
-            commit: self.commit.snapshot(),
-            running,
-            waiting,
-            cache_bytes,
-        }
+    /// Returns the present values, by the names of the metrics.
+    pub(crate) fn gather(&self, values: &GaugeValues) -> Vec<MetricFamily> {
+        self.running.set(gauge_value(values.running as u64));
+        self.waiting.set(gauge_value(values.waiting as u64));
+        self.cache_bytes.set(gauge_value(values.cache_bytes));
+        self.registry.gather()
     }
 }
 
-impl Histogram {
-    /// Adds a duration that an engine has measured; NaN, negative and infinite values are not counted.
-    fn add_ms(&self, ms: f64) {
-        if let Ok(duration) = Duration::try_from_secs_f64(ms / 1000.0) {
-            self.add(duration);
-        }
-    }
+/// Adds a metric to the registry. Names and labels are constants of this file, so neither step can fail.
+fn registered<M: Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<M>) -> M {
+    let metric = metric.expect("its name and its labels are valid");
+    let added = registry.register(Box::new(metric.clone()));
+    added.expect("each name is registered once");
+    metric
+}
 
-    fn add(&self, duration: Duration) {
-        let seconds = duration.as_secs_f64();
-        let bucket = BOUNDS.iter().position(|bound| seconds <= *bound);
-        add(&self.counts[bucket.unwrap_or(BOUNDS.len())], 1);
-        add(&self.sum_us, u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
-    }
-
-    fn snapshot(&self) -> HistogramSnapshot {
-        let mut count = 0;
-        let buckets = BOUNDS.iter().zip(&self.counts).map(|(bound, of_bucket)| {
-            count += get(of_bucket);
-            (*bound, count)
-        });
-        let buckets = buckets.collect();
-        HistogramSnapshot {
-            buckets,
-            count: count + get(&self.counts[BOUNDS.len()]),
-            sum_seconds: get(&self.sum_us) as f64 / 1e6,
-        }
+/// Adds a duration that an engine has measured; NaN, negative and infinite values are not counted.
+fn observe_ms(histogram: &Histogram, ms: f64) {
+    if let Ok(duration) = Duration::try_from_secs_f64(ms / 1000.0) {
+        histogram.observe(duration.as_secs_f64());
     }
 }
 
-/// Adds to a counter. Counters are read for display only, so no order among them is needed.
-fn add(number: &AtomicU64, more: u64) {
-    number.fetch_add(more, Ordering::Relaxed);
-}
-
-fn get(number: &AtomicU64) -> u64 {
-    number.load(Ordering::Relaxed)
+fn gauge_value(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

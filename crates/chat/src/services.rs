@@ -29,7 +29,7 @@ impl TurnServices {
             settings,
             eviction_cursors: EvictionCursors::default(),
             pending_calls: PendingCalls::default(),
-            metrics: Metrics::default(),
+            metrics: Metrics::new(),
         }
     }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use conversation_store::TurnState;
 use engine::{FinishReason, Finished, Timings, Usage};
+use prometheus::TextEncoder;
 
-use crate::metrics::Metrics;
+use crate::metrics::{GaugeValues, METRICS_PREFIX, Metrics};
 
 fn finished(tokens: u64, first_token_ms: f64, decode_ms: f64) -> Finished {
     Finished {
@@ -28,7 +29,7 @@ fn finished(tokens: u64, first_token_ms: f64, decode_ms: f64) -> Finished {
 
 #[test]
 fn ends_and_durations_are_counted_in_their_buckets() {
-    let metrics = Metrics::default();
+    let metrics = Metrics::new();
     metrics.ended(TurnState::Done, Some(&finished(11, 30.0, 40.0)));
     metrics.ended(TurnState::Cancelled, Some(&finished(1, 90_000.0, 0.0)));
     metrics.ended(TurnState::Done, Some(&finished(0, 0.0, 0.0)));
@@ -36,36 +37,40 @@ fn ends_and_durations_are_counted_in_their_buckets() {
     metrics.ended(TurnState::Done, Some(&finished(2, f64::NAN, -1.0)));
     metrics.ended(TurnState::Failed, None);
     metrics.committed(Duration::from_millis(10));
-    let read = metrics.snapshot(1, 2, 3);
-    let ended: Vec<u64> = read.ended.iter().map(|(_, count)| *count).collect();
-    assert_eq!(ended, [3, 1, 1, 0]);
-    assert_eq!(
-        (read.prompt_tokens, read.cached_tokens, read.answer_tokens),
-        (40, 16, 14)
-    );
-    assert_eq!(read.evicted_tokens, 20);
-    assert_eq!((read.running, read.waiting, read.cache_bytes), (1, 2, 3));
-
-    let within = |histogram: &crate::HistogramSnapshot, bound: f64| {
-        let bucket = histogram.buckets.iter().find(|(of_bucket, _)| *of_bucket == bound);
-        bucket.map(|(_, count)| *count)
-    };
-    // 30 ms, and a minute and a half beyond every bound.
-    let first = &read.first_token;
-    assert_eq!((first.count, first.sum_seconds), (2, 90.03));
-    assert_eq!(
-        [0.025, 0.05, 60.0].map(|bound| within(first, bound)),
-        [Some(0), Some(1), Some(1)]
-    );
-    // Ten gaps in 40 ms.
-    assert_eq!(
-        [0.0025, 0.005].map(|bound| within(&read.token_interval, bound)),
-        [Some(0), Some(1)]
-    );
-    assert_eq!(read.token_interval.count, 1);
-    // A bound belongs to its bucket.
-    assert_eq!(
-        [0.005, 0.01].map(|bound| within(&read.commit, bound)),
-        [Some(0), Some(1)]
-    );
+    let families = metrics.gather(&GaugeValues {
+        running: 1,
+        waiting: 2,
+        cache_bytes: 3,
+    });
+    let page = TextEncoder::new().encode_to_string(&families).expect("there are names");
+    for line in [
+        "turns_total{state=\"done\"} 3",
+        "turns_total{state=\"cancelled\"} 1",
+        "turns_total{state=\"failed\"} 1",
+        "turns_total{state=\"interrupted\"} 0",
+        "prompt_tokens_total 40",
+        "prompt_cached_tokens_total 16",
+        "answer_tokens_total 14",
+        "evicted_tokens_total 20",
+        "turns_running 1",
+        "turns_waiting 2",
+        "cache_bytes 3",
+        // 30 ms, and a minute and a half beyond every bound.
+        "first_token_seconds_bucket{le=\"0.025\"} 0",
+        "first_token_seconds_bucket{le=\"0.05\"} 1",
+        "first_token_seconds_bucket{le=\"60\"} 1",
+        "first_token_seconds_bucket{le=\"+Inf\"} 2",
+        "first_token_seconds_sum 90.03",
+        "first_token_seconds_count 2",
+        // Ten intervals in 40 ms.
+        "token_interval_seconds_bucket{le=\"0.0025\"} 0",
+        "token_interval_seconds_bucket{le=\"0.005\"} 1",
+        "token_interval_seconds_count 1",
+        // A bound belongs to its bucket.
+        "commit_seconds_bucket{le=\"0.005\"} 0",
+        "commit_seconds_bucket{le=\"0.01\"} 1",
+    ] {
+        let series = format!("{METRICS_PREFIX}_{line}");
+        assert!(page.lines().any(|on_page| on_page == series), "no {series} in {page}");
+    }
 }
