@@ -8,8 +8,8 @@ use std::time::Duration;
 use std::{collections::HashMap, io};
 
 use engine::{
-    Emitter, Engine, EngineError, EngineEvent, FinishReason, Finished, Generation, ModelInfo, NotSent, Readiness,
-    Rendered, Request, ScriptedEngine, Started, Timings, TurnTag, Usage, channel,
+    Emitter, Engine, EngineError, EngineEvent, FinishReason, Finished, Generation, ModelInfo, Readiness,
+    RenderedPrompt, Request, ScriptedEngine, SendError, Started, Timings, TurnTag, Usage, channel,
 };
 use tokio::runtime::Handle;
 use tokio::time::{MissedTickBehavior, interval};
@@ -46,7 +46,7 @@ impl StampingEngine {
         })
     }
 
-    async fn answer(self, request: Request, emitter: Emitter) -> Result<(), NotSent> {
+    async fn answer(self, request: Request, emitter: Emitter) -> Result<(), SendError> {
         let Some(tag) = request.messages.last().map(|message| message.tag) else {
             let reason = "a request needs a message".to_owned();
             return emitter
@@ -82,7 +82,7 @@ impl StampingEngine {
             .await
     }
 
-    async fn stream(&self, tokens: u32, emitter: &Emitter) -> Result<FinishReason, NotSent> {
+    async fn stream(&self, tokens: u32, emitter: &Emitter) -> Result<FinishReason, SendError> {
         let mut ticks = (self.rate > 0).then(|| {
             let mut ticks = interval(Duration::from_secs(1) / self.rate);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -132,7 +132,7 @@ impl Engine for StampingEngine {
             .remove(conversation);
     }
 
-    fn render(&self, request: &Request) -> Result<Rendered, EngineError> {
+    fn render(&self, request: &Request) -> Result<RenderedPrompt, EngineError> {
         self.inner.render(request)
     }
 }

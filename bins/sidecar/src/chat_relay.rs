@@ -79,7 +79,7 @@ impl ChatRelay {
         let mut tail = self.store.tail(conversation);
         let mut after = first_seq;
         loop {
-            let events = self.store.followed(&tail, after, READ_EVENTS).await?;
+            let events = self.store.read_tail(&tail, after, READ_EVENTS).await?;
             let Some(last) = events.last() else {
                 tail.changed().await?;
                 continue;

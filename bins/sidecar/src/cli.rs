@@ -63,7 +63,7 @@ fn run_command(arguments: Arguments) -> Result<(), CommandError> {
     let command = arguments.command.unwrap_or(Command::Serve);
     let mut env_file = arguments.env_file;
     if let Command::Serve | Command::Chat(_) = command
-        && let Some(home) = home::other_home()?
+        && let Some(home) = home::other_home()
     {
         // What the command line names is meant from where it was typed.
         env_file = env_file.map(std::path::absolute).transpose()?;

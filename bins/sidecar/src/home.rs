@@ -1,14 +1,15 @@
-//! Where the sidecar works: the folder of `.env.sidecar`, `.agents`, `data` and `models`, and what lies beside an installed program.
+//! Where the sidecar works: the folder of `.env.sidecar`, `.agents`, `data` and `models`, and what lies beside an
+//! installed program.
 //!
-//! In a checkout or a container it works where it is started. A package puts `bin/sidecar` and `share/streaming-llm-sidecar` beside
-//! each other; such a sidecar is started from anywhere, and works in one place all the same. Nothing here reads a setting but
-//! `STREAMING_LLM_HOME`.
+//! In a checkout or a container it works where it is started. A package puts `bin/sidecar` and
+//! `share/streaming-llm-sidecar` beside each other; such a sidecar is started from anywhere, and works in one place all
+//! the same. Nothing here reads a setting but `STREAMING_LLM_HOME`.
 
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use etcetera::BaseStrategy as _;
+use etcetera::base_strategy::{BaseStrategy as _, choose_native_strategy};
 
 use crate::error::HomeError;
 use crate::settings::{AGENTS_DIR, DEFAULT_ENV_FILE, MODELS_DIR};
@@ -40,23 +41,17 @@ pub struct Surroundings {
 
 impl Surroundings {
     /// Looks around.
-    ///
-    /// # Errors
-    /// The working folder is gone.
-    pub fn look() -> Result<Self, HomeError> {
-        Ok(Self {
+    #[must_use]
+    pub fn look() -> Self {
+        Self {
             variable: env::var_os(HOME_VARIABLE)
                 .filter(|value| !value.is_empty())
                 .map(PathBuf::from),
-            working_folder: env::current_dir().map_err(|source| HomeError::Enter {
-                folder: PathBuf::from("."),
-                source,
-            })?,
+            // A folder that was deleted has no path any more; settings with absolute paths still work in it.
+            working_folder: env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
             prefix: prefix(),
-            data_folder: etcetera::choose_base_strategy()
-                .ok()
-                .map(|strategy| strategy.data_dir()),
-        })
+            data_folder: choose_native_strategy().ok().map(|strategy| strategy.data_dir()),
+        }
     }
 
     /// The folder to work in.
@@ -74,13 +69,11 @@ impl Surroundings {
 }
 
 /// Returns the folder to work in; `None` if it is the one that the program was started in.
-///
-/// # Errors
-/// The working folder is gone.
-pub fn other_home() -> Result<Option<PathBuf>, HomeError> {
-    let surroundings = Surroundings::look()?;
+#[must_use]
+pub fn other_home() -> Option<PathBuf> {
+    let surroundings = Surroundings::look();
     let home = surroundings.home();
-    Ok((home != surroundings.working_folder).then_some(home))
+    (home != surroundings.working_folder).then_some(home)
 }
 
 /// Makes a folder, if it isn't there, and enters it; relative settings are meant from there.
@@ -95,7 +88,8 @@ pub fn enter(home: &Path) -> Result<(), HomeError> {
     })
 }
 
-/// The folders in which names of models are looked up: `models` where the sidecar works, then those that packages brought.
+/// The folders in which names of models are looked up: `models` where the sidecar works, then those that packages
+/// brought.
 #[must_use]
 pub fn model_folders() -> Vec<PathBuf> {
     let mut folders = vec![PathBuf::from(MODELS_DIR)];

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use engine::Engine;
 use engine_burn::{
-    BurnEngine, BurnEngineSettings, Checkpoints, ComputeDevice, DeviceChoice, LlamaModel, Precision as EnginePrecision,
-    Quantise as EngineQuantise,
+    BurnEngine, BurnEngineSettings, CacheStoreSettings, ComputeDevice, DeviceChoice, LlamaModel,
+    Precision as EnginePrecision, Quantise as EngineQuantise,
 };
 use model_files::ModelFiles;
 
@@ -31,12 +31,12 @@ pub fn start(settings: &Settings, model: &str) -> Result<Arc<dyn Engine>, StartE
         );
     }
     let mut engine = engine_settings(settings, &model);
-    engine.checkpoints = checkpoints(settings);
+    engine.cache_store = cache_store(settings);
     Ok(Arc::new(BurnEngine::start(engine)?))
 }
 
-/// Returns true where the system shows a GPU, as `scripts/run-sidecar.sh` looks for one. Whether it can compute is found out by the
-/// engine for it.
+/// Returns true where the system shows a GPU, as `scripts/run-sidecar.sh` looks for one. Whether it can compute is found
+/// out by the engine for it.
 fn has_gpu() -> bool {
     let any = |folder: &str, start: &str| {
         let mut entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -46,8 +46,8 @@ fn has_gpu() -> bool {
 }
 
 /// Returns where caches are kept across restarts; `None` if the settings keep none.
-fn checkpoints(settings: &Settings) -> Option<Checkpoints> {
-    (settings.kv_disk_mb > 0).then(|| Checkpoints {
+fn cache_store(settings: &Settings) -> Option<CacheStoreSettings> {
+    (settings.kv_disk_mb > 0).then(|| CacheStoreSettings {
         folder: settings.data_dir.join(KV_DIR),
         budget_bytes: settings.kv_disk_mb << 20,
     })
@@ -68,7 +68,7 @@ pub fn engine_settings(settings: &Settings, path: &Path) -> BurnEngineSettings {
         start_size: settings.start_size,
         recent_size: settings.recent_size,
         kv_budget_bytes: usize::try_from(settings.kv_budget_mb << 20).unwrap_or(usize::MAX),
-        checkpoints: None,
+        cache_store: None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use conversation_store::{Event, PathLimit, PathStart, Turn, TurnKey};
-use engine::{ContextPolicy, Engine, EngineError, Message, Options, Rendered, Request, Span, SpanKind, TurnTag};
+use engine::{ContextPolicy, Engine, EngineError, Message, Options, RenderedPrompt, Request, Span, SpanKind, TurnTag};
 use protocol::{EffectiveOptions, Prompt, PromptPart, PromptPartKind, PromptWindow, Started};
 use sha2::{Digest, Sha256};
 
@@ -198,9 +198,9 @@ fn render_whole(
 /// An epoch up to the turn's question, rendered.
 struct RenderedEpoch {
     /// The turn's own question, with the template's literals around it.
-    question: Rendered,
+    question: RenderedPrompt,
     /// The epoch with its system part, ending with the question.
-    rendered: Rendered,
+    rendered: RenderedPrompt,
 }
 
 /// All that a [`Prompt`] is made of.

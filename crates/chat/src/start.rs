@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use agent_store::Agent;
-use conversation_store::{Begun, NewEvent, NewTurn, Parent, StoreError, TurnKey};
+use conversation_store::{BegunTurn, NewEvent, NewTurn, Parent, StoreError, TurnKey};
 use protocol::{ServerEvent, ToolDefinition, User};
 use tokio::sync::oneshot;
 
@@ -119,7 +119,7 @@ impl TurnDraft {
 }
 
 /// Inserts the turn with its `user` event into the store.
-async fn insert_turn(services: &TurnServices, draft: &TurnDraft) -> Result<Begun, ChatError> {
+async fn insert_turn(services: &TurnServices, draft: &TurnDraft) -> Result<BegunTurn, ChatError> {
     let parent = parent_turn_id(services, draft).await?;
     let begun_at = Instant::now();
     let begun = services.store.begin_turn(new_turn(services, draft, parent)).await;

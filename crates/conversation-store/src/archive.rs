@@ -8,4 +8,4 @@ mod export;
 mod import;
 
 pub use export::Export;
-pub use import::{Import, ImportChecks, ImportTo, Imported};
+pub use import::{Import, ImportChecks, ImportTarget, Imported};

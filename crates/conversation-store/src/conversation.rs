@@ -32,7 +32,7 @@ impl Conversation {
 
 /// One page of conversations, the newest created first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
+pub struct ConversationPage {
     /// At most as many as were requested.
     pub conversations: Vec<Conversation>,
     /// The cursor of the next page; absent on the last one.

@@ -44,7 +44,7 @@ pub struct Event {
 
 /// The numbers that one append was given: `first..=last`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seqs {
+pub struct SeqRange {
     /// The number of its first event.
     pub first: u64,
     /// The number of its last event; equal to `first` for a single one.

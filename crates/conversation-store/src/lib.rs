@@ -29,14 +29,14 @@ mod unflushed;
 mod wal;
 mod writer;
 
-pub use archive::{Export, Import, ImportChecks, ImportTo, Imported};
-pub use conversation::{Conversation, Page};
+pub use archive::{Export, Import, ImportChecks, ImportTarget, Imported};
+pub use conversation::{Conversation, ConversationPage};
 pub use error::{DiskFault, StoreError};
-pub use event::{Event, NewEvent, Seqs};
+pub use event::{Event, NewEvent, SeqRange};
 pub use receipt::Receipt;
 pub use store::ConversationStore;
 pub use tail::Tail;
 pub use turn::{
-    AnswerDelta, AppendEvents, Begun, EndTurn, NewTurn, Parent, PathLimit, PathStart, Publish, StartedFacts, Turn,
+    AnswerDelta, AppendEvents, BegunTurn, EndTurn, NewTurn, Parent, PathLimit, PathStart, Publish, StartedFacts, Turn,
     TurnKey, TurnState,
 };

@@ -6,7 +6,7 @@ mod turns;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 use crate::{
-    Conversation, Event, Page, StoreError, TurnKey,
+    Conversation, ConversationPage, Event, StoreError, TurnKey,
     error::Result,
     unflushed::{MemtableSnapshot, WalEvent},
 };
@@ -132,7 +132,7 @@ pub(crate) fn conversation(db: &Connection, id: &str) -> Result<Option<Conversat
 }
 
 /// Reads a page of conversations, the newest created first.
-pub(crate) fn list(db: &Connection, cursor: Option<&str>, limit: usize) -> Result<Page> {
+pub(crate) fn list(db: &Connection, cursor: Option<&str>, limit: usize) -> Result<ConversationPage> {
     let before = match cursor {
         None => i64::MAX,
         Some(text) => text
@@ -155,7 +155,7 @@ pub(crate) fn list(db: &Connection, cursor: Option<&str>, limit: usize) -> Resul
     let more = found.len() > kept;
     found.truncate(kept);
     let next = found.last().filter(|_| more).map(|(key, _)| key.to_string());
-    Ok(Page {
+    Ok(ConversationPage {
         conversations: found.into_iter().map(|(_, conversation)| conversation).collect(),
         next,
     })

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::{Seqs, StoreError, error::Result};
+use crate::{SeqRange, StoreError, error::Result};
 
 /// The pending commit of an append: resolves to its numbers, or to why nothing of it was stored.
 #[derive(Debug)]
@@ -18,25 +18,25 @@ pub struct Receipt(ReceiptState);
 #[derive(Debug)]
 enum ReceiptState {
     /// Committed on the fast path.
-    Committed(Seqs),
+    Committed(SeqRange),
     /// Queued to the writer.
-    Queued(oneshot::Receiver<Result<Seqs>>),
+    Queued(oneshot::Receiver<Result<SeqRange>>),
 }
 
 impl Receipt {
     /// Makes the receipt of an append that was committed on the fast path.
-    pub(crate) fn committed(seqs: Seqs) -> Self {
+    pub(crate) fn committed(seqs: SeqRange) -> Self {
         Self(ReceiptState::Committed(seqs))
     }
 
     /// Makes the receipt of an append that was queued to the writer.
-    pub(crate) fn queued(reply: oneshot::Receiver<Result<Seqs>>) -> Self {
+    pub(crate) fn queued(reply: oneshot::Receiver<Result<SeqRange>>) -> Self {
         Self(ReceiptState::Queued(reply))
     }
 }
 
 impl Future for Receipt {
-    type Output = Result<Seqs>;
+    type Output = Result<SeqRange>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {

@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use crate::{
-    AppendEvents, Begun, Conversation, EndTurn, Event, Export, Import, ImportChecks, ImportTo, NewTurn, Page,
-    PathLimit, PathStart, Publish, Receipt, Seqs, Tail, Turn, TurnKey,
+    AppendEvents, BegunTurn, Conversation, ConversationPage, EndTurn, Event, Export, Import, ImportChecks,
+    ImportTarget, NewTurn, PathLimit, PathStart, Publish, Receipt, SeqRange, Tail, Turn, TurnKey,
     backend::Backend,
     error::Result,
     queries, schema,
@@ -49,7 +49,7 @@ impl ConversationStore {
     ///
     /// # Errors
     /// `DuplicateTurn`, `TurnNotFound` (the parent), `Gone`, `TooLarge`.
-    pub async fn begin_turn(&self, turn: NewTurn) -> Result<Begun> {
+    pub async fn begin_turn(&self, turn: NewTurn) -> Result<BegunTurn> {
         self.backend.run(|reply| Command::BeginTurn(turn, reply)).await
     }
 
@@ -58,7 +58,7 @@ impl ConversationStore {
     ///
     /// # Errors
     /// `NotWritable` if the turn is over, `IllegalTransition` if it had started already, `Gone`, `TooLarge`.
-    pub async fn append(&self, append: AppendEvents) -> Result<Seqs> {
+    pub async fn append(&self, append: AppendEvents) -> Result<SeqRange> {
         self.enqueue(append).await?.await
     }
 
@@ -76,7 +76,7 @@ impl ConversationStore {
     ///
     /// # Errors
     /// `TurnNotFound`, `Gone`, `TooLarge`, `NoEvents`.
-    pub async fn publish(&self, publish: Publish) -> Result<Seqs> {
+    pub async fn publish(&self, publish: Publish) -> Result<SeqRange> {
         self.backend.run(|reply| Command::Publish(publish, reply)).await
     }
 
@@ -137,7 +137,7 @@ impl ConversationStore {
     ///
     /// # Errors
     /// As [`Self::events`].
-    pub async fn followed(&self, tail: &Tail, after: u64, limit: usize) -> Result<Vec<Event>> {
+    pub async fn read_tail(&self, tail: &Tail, after: u64, limit: usize) -> Result<Vec<Event>> {
         match tail.recent(after, limit) {
             Some(events) => Ok(events),
             None => self.events(tail.conversation(), after, limit).await,
@@ -211,7 +211,7 @@ impl ConversationStore {
     ///
     /// # Errors
     /// `InvalidCursor`.
-    pub async fn list(&self, cursor: Option<&str>, limit: usize) -> Result<Page> {
+    pub async fn list(&self, cursor: Option<&str>, limit: usize) -> Result<ConversationPage> {
         let cursor = cursor.map(str::to_owned);
         self.backend
             .read_all("conversations", move |db, memtables| {
@@ -238,7 +238,7 @@ impl ConversationStore {
     }
 
     /// Imports a conversation line by line, as an export returns them. None of it is visible before its end.
-    pub fn import(&self, to: ImportTo, checks: ImportChecks) -> Import {
+    pub fn import(&self, to: ImportTarget, checks: ImportChecks) -> Import {
         Import::new(Arc::clone(&self.backend), to, checks)
     }
 

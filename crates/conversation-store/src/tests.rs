@@ -17,7 +17,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::{
-    AnswerDelta, AppendEvents, Begun, ConversationStore, EndTurn, Event, NewEvent, NewTurn, Parent, StartedFacts,
+    AnswerDelta, AppendEvents, BegunTurn, ConversationStore, EndTurn, Event, NewEvent, NewTurn, Parent, StartedFacts,
     TurnKey, TurnState,
 };
 
@@ -100,7 +100,7 @@ fn end(conversation: &str, turn: TurnKey, state: TurnState) -> EndTurn {
     }
 }
 
-async fn begin(store: &ConversationStore, conversation: &str, turn_id: &str) -> Begun {
+async fn begin(store: &ConversationStore, conversation: &str, turn_id: &str) -> BegunTurn {
     store
         .begin_turn(new_turn(conversation, turn_id))
         .await

@@ -163,7 +163,7 @@ pub struct NewTurn {
 
 /// The result of a [`NewTurn`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Begun {
+pub struct BegunTurn {
     /// The turn's number.
     pub key: TurnKey,
     /// The number of its `user` event.

@@ -25,7 +25,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::{
-    AppendEvents, Seqs, TurnKey,
+    AppendEvents, SeqRange, TurnKey,
     error::Result,
     tail::{LogGrowth, Subscriptions},
     unflushed::{MemtableSnapshot, WalEvent},
@@ -63,7 +63,7 @@ pub(crate) enum Effect {
 /// An append that was committed on the fast path.
 #[derive(Debug)]
 pub(crate) struct FastAppend {
-    pub(crate) seqs: Seqs,
+    pub(crate) seqs: SeqRange,
     /// Conversations that should be flushed soon, in groups of one transaction each.
     pub(crate) flush: Vec<Vec<String>>,
 }
@@ -134,7 +134,7 @@ impl Wal {
             flush.extend(state.flush_groups(|oldest| oldest.segment + MAX_SEGMENT_AGE < newest));
         }
         Some(FastAppend {
-            seqs: Seqs { first, last },
+            seqs: SeqRange { first, last },
             flush,
         })
     }

@@ -38,7 +38,7 @@ pub struct SequenceCache {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Saved {
     /// Which file.
-    pub(crate) life: FileGeneration,
+    pub(crate) generation: FileGeneration,
     /// The first tokens, as many as are still what they were.
     pub(crate) tokens: u64,
 }
@@ -83,7 +83,7 @@ impl SequenceCache {
     pub(crate) fn copy_prefix(&mut self, other: &Self, tokens: u64) -> bool {
         match (&mut self.storage, &other.storage) {
             (OnBackend::Cpu(store), OnBackend::Cpu(others)) => {
-                store.begin_with(&mut self.ring, (&other.ring, others), tokens)
+                store.copy_prefix(&mut self.ring, (&other.ring, others), tokens)
             }
             (OnBackend::Cpu(_) | OnBackend::Burn(_), _) => false,
         }
@@ -121,9 +121,9 @@ impl SequenceCache {
     }
 
     /// Notes that a file has all of it.
-    pub(crate) fn set_saved(&mut self, life: FileGeneration) {
+    pub(crate) fn set_saved(&mut self, generation: FileGeneration) {
         let tokens = self.position();
-        self.saved = Some(Saved { life, tokens });
+        self.saved = Some(Saved { generation, tokens });
     }
 
     /// Keys and values in f16, where they are kept so.

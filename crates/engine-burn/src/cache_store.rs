@@ -22,7 +22,7 @@ use crate::cache::Saved;
 use crate::cache_index::{CacheIndex, FileContents, Forgotten};
 use crate::conversation::Conversation;
 use crate::file_generation::FileGeneration;
-use crate::settings::Checkpoints;
+use crate::settings::CacheStoreSettings;
 use crate::{BurnEngineError, SequenceCache};
 
 use file::Frame;
@@ -49,8 +49,12 @@ pub(crate) struct CacheStore {
 impl CacheStore {
     /// Opens a folder and adds the conversations of `model` in it to the index. Changes nothing on disk before the
     /// first conversation is saved.
-    pub(crate) fn open(settings: Checkpoints, model: &str, index: &Arc<CacheIndex>) -> Result<Self, BurnEngineError> {
-        let Checkpoints { folder, budget_bytes } = settings;
+    pub(crate) fn open(
+        settings: CacheStoreSettings,
+        model: &str,
+        index: &Arc<CacheIndex>,
+    ) -> Result<Self, BurnEngineError> {
+        let CacheStoreSettings { folder, budget_bytes } = settings;
         let scan = file::scan(&folder, model).unwrap_or_else(|error| {
             tracing::warn!(folder = %folder.display(), %error, "caches on disk can't be read");
             file::Scan::default()
@@ -132,20 +136,15 @@ impl CacheStore {
         let (cache, store) = (&conversation.cache, conversation.cache.f16()?);
         let file = self.index.file(name);
         // A file is appended to if it has this cache, and was not removed meanwhile.
-        let append = cache.saved().and_then(
-            |Saved {
-                 life: generation,
-                 tokens,
-             }| {
-                let contents = file.filter(|file| file.generation == generation)?.contents;
-                let plan = WritePlan::Append {
-                    generation,
-                    from: tokens,
-                    offset: contents.bytes,
-                };
-                Some((contents.through, plan))
-            },
-        );
+        let append = cache.saved().and_then(|Saved { generation, tokens }| {
+            let contents = file.filter(|file| file.generation == generation)?.contents;
+            let plan = WritePlan::Append {
+                generation,
+                from: tokens,
+                offset: contents.bytes,
+            };
+            Some((contents.through, plan))
+        });
         if let Some((through, plan)) = append
             && through.0 == checkpoint.last
             && plan.first_position() == checkpoint.position

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use engine::{
-    ContextPolicy, Engine, EngineError, Generation, ModelInfo, Readiness, Rendered, Request, TurnTag, channel,
+    ContextPolicy, Engine, EngineError, Generation, ModelInfo, Readiness, RenderedPrompt, Request, TurnTag, channel,
 };
 use model_files::ModelFiles;
 
@@ -44,11 +44,11 @@ impl BurnEngine {
     /// # Errors
     /// A [`BurnEngineError`] that names the file, the setting or the device.
     pub fn start(settings: BurnEngineSettings) -> Result<Self, BurnEngineError> {
-        Self::start_worker(settings, Tuning::default())
+        Self::start_tuned(settings, Tuning::default())
     }
 
     /// Does the same with settings for tests and benchmarks.
-    pub(crate) fn start_worker(settings: BurnEngineSettings, tuning: Tuning) -> Result<Self, BurnEngineError> {
+    pub(crate) fn start_tuned(settings: BurnEngineSettings, tuning: Tuning) -> Result<Self, BurnEngineError> {
         let files = open_model(&settings, tuning.never_stops)?;
         let device = ComputeDevice::open(settings.device, settings.precision, settings.threads)?;
         let defaults = settings.defaults(files.config.context_tokens);
@@ -123,8 +123,8 @@ fn open_cache_store(
     device: &ComputeDevice,
     index: &Arc<CacheIndex>,
 ) -> Result<Option<Arc<CacheStore>>, BurnEngineError> {
-    let checkpoints = settings.checkpoints.clone().filter(|_| device.keeps_f16_caches());
-    let Some(checkpoints) = checkpoints else {
+    let cache_store = settings.cache_store.clone().filter(|_| device.keeps_f16_caches());
+    let Some(cache_store) = cache_store else {
         return Ok(None);
     };
     let model = match quantised_at_load(files, device, settings.quantise) {
@@ -132,7 +132,7 @@ fn open_cache_store(
         Some(blocks) => format!("{}-{blocks}", files.fingerprint()),
         None => files.fingerprint().to_owned(),
     };
-    let store = CacheStore::open(checkpoints, &model, index)?;
+    let store = CacheStore::open(cache_store, &model, index)?;
     Ok(Some(Arc::new(store)))
 }
 
@@ -206,7 +206,7 @@ impl Engine for BurnEngine {
 
     /// Renders a prompt. With [`Request::continues_from`], it has the messages alone: what precedes them is in the
     /// cache.
-    fn render(&self, request: &Request) -> Result<Rendered, EngineError> {
+    fn render(&self, request: &Request) -> Result<RenderedPrompt, EngineError> {
         let (mut prompt, mut room_tokens) = (Prompt::default(), u64::MAX);
         if request.continues_from.is_none() {
             prompt = self.format.system(request.system.as_deref())?;

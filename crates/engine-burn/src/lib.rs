@@ -34,4 +34,4 @@ pub use error::BurnEngineError;
 pub use kv_cache::{CachePolicy, SinkWindow};
 pub use model::{LlamaModel, Logits, LogitsWanted, SequenceChunk, StoredWeights};
 pub use sampler::SampleError;
-pub use settings::{BurnEngineSettings, Checkpoints, DeviceChoice, Precision, Quantise};
+pub use settings::{BurnEngineSettings, CacheStoreSettings, DeviceChoice, Precision, Quantise};

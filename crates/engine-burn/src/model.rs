@@ -19,7 +19,7 @@ pub(crate) mod weights;
 use std::fmt;
 use std::sync::Arc;
 
-use kv_cache::{CachePolicy, HeadShape, Ring, RingRoom};
+use kv_cache::{CachePolicy, HeadShape, Ring, RingSizes};
 use model_files::{ModelConfig, ModelFiles};
 use quant::BlockType;
 
@@ -123,7 +123,7 @@ impl LlamaModel {
     /// # Errors
     /// [`BurnEngineError::Cache`] when the policy asks for more slots than there can be.
     pub fn new_cache(&self, policy: CachePolicy) -> Result<SequenceCache, BurnEngineError> {
-        let room = RingRoom {
+        let room = RingSizes {
             max_chunk: MAX_CHUNK as u64,
             rewind_tokens: REWIND_TOKENS as u64,
         };
@@ -134,7 +134,7 @@ impl LlamaModel {
     pub(crate) fn new_cache_with_room(
         &self,
         policy: CachePolicy,
-        room: RingRoom,
+        room: RingSizes,
     ) -> Result<SequenceCache, BurnEngineError> {
         let ring = Ring::new(policy, room)?;
         let storage = match &self.transformer {

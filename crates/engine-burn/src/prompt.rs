@@ -10,7 +10,7 @@ mod policy;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use engine::{EngineError, Message, Rendered, Role, Span, SpanKind, TurnTag};
+use engine::{EngineError, Message, RenderedPrompt, Role, Span, SpanKind, TurnTag};
 use model_files::{ChatFormat, ModelFileError, ModelFiles, Piece, Tokenizer};
 
 pub(crate) use policy::{Defaults, history_room};
@@ -147,7 +147,7 @@ impl PromptFormat {
         prompt: Prompt,
         system: Option<&str>,
         messages: &[Message],
-    ) -> Result<Rendered, EngineError> {
+    ) -> Result<RenderedPrompt, EngineError> {
         let by_span: HashMap<_, _> = messages
             .iter()
             .map(|message| ((Some(message.tag), span_kind(&message.role)), message))
@@ -160,7 +160,7 @@ impl PromptFormat {
             };
             pieces.iter().for_each(|piece| self.spell(piece, &mut text));
         }
-        Ok(Rendered {
+        Ok(RenderedPrompt {
             text,
             ids: prompt.ids,
             spans: prompt.spans,

@@ -64,7 +64,7 @@ impl Quantise {
 
 /// The folder in which caches of conversations are kept on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checkpoints {
+pub struct CacheStoreSettings {
     /// A folder for the caches alone, used by one engine at a time; made when it is needed.
     pub folder: PathBuf,
     /// Bytes that its files may take together. The least recently used ones are removed first.
@@ -100,7 +100,7 @@ pub struct BurnEngineSettings {
     pub kv_budget_bytes: usize,
     /// The folder from which conversations continue after a restart, or when memory no longer has their caches; `None`
     /// to keep none. Used on the CPU with [`Precision::Auto`] only.
-    pub checkpoints: Option<Checkpoints>,
+    pub cache_store: Option<CacheStoreSettings>,
 }
 
 impl BurnEngineSettings {
@@ -119,7 +119,7 @@ impl BurnEngineSettings {
             start_size: 4,
             recent_size: 2_048,
             kv_budget_bytes: KV_BUDGET_BYTES,
-            checkpoints: None,
+            cache_store: None,
         }
     }
 

@@ -64,7 +64,7 @@ impl Canceller {
 
 /// Why an event was not sent.
 #[derive(Debug)]
-pub enum NotSent {
+pub enum SendError {
     /// The channel is full; holds the event, which the engine may send again after skipping a step.
     Full(Box<EngineEvent>),
     /// The reader was dropped.
@@ -82,28 +82,28 @@ impl Emitter {
     /// Sends an event without waiting.
     ///
     /// # Errors
-    /// [`NotSent::Full`] with the event if the channel is full, [`NotSent::Closed`] if the reader was dropped.
-    pub fn try_send(&self, event: EngineEvent) -> Result<(), NotSent> {
+    /// [`SendError::Full`] with the event if the channel is full, [`SendError::Closed`] if the reader was dropped.
+    pub fn try_send(&self, event: EngineEvent) -> Result<(), SendError> {
         self.sender.try_send(event).map_err(|error| match error {
-            TrySendError::Full(event) => NotSent::Full(Box::new(event)),
-            TrySendError::Closed(_) => NotSent::Closed,
+            TrySendError::Full(event) => SendError::Full(Box::new(event)),
+            TrySendError::Closed(_) => SendError::Closed,
         })
     }
 
     /// Sends an event, waiting for capacity; for engines that run each answer in a thread or task of its own.
     ///
     /// # Errors
-    /// [`NotSent::Closed`] if the reader was dropped.
-    pub async fn send(&self, event: EngineEvent) -> Result<(), NotSent> {
-        self.sender.send(event).await.map_err(|_| NotSent::Closed)
+    /// [`SendError::Closed`] if the reader was dropped.
+    pub async fn send(&self, event: EngineEvent) -> Result<(), SendError> {
+        self.sender.send(event).await.map_err(|_| SendError::Closed)
     }
 
     /// Sends an event as [`Emitter::send`] does, blocking the thread.
     ///
     /// # Errors
-    /// [`NotSent::Closed`] if the reader was dropped.
-    pub fn blocking_send(&self, event: EngineEvent) -> Result<(), NotSent> {
-        self.sender.blocking_send(event).map_err(|_| NotSent::Closed)
+    /// [`SendError::Closed`] if the reader was dropped.
+    pub fn blocking_send(&self, event: EngineEvent) -> Result<(), SendError> {
+        self.sender.blocking_send(event).map_err(|_| SendError::Closed)
     }
 
     /// Returns true if the answer was cancelled.

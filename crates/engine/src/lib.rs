@@ -15,8 +15,8 @@ mod tests;
 
 pub use error::EngineError;
 pub use event::{EngineEvent, FinishReason, Finished, Started, Timings, Usage};
-pub use generation::{Canceller, Emitter, Generation, NotSent, channel};
-pub use model::{ContextPolicy, ModelInfo, Readiness, Rendered, Span, SpanKind};
+pub use generation::{Canceller, Emitter, Generation, SendError, channel};
+pub use model::{ContextPolicy, ModelInfo, Readiness, RenderedPrompt, Span, SpanKind};
 pub use request::{Message, Options, Request, Role, Tool, ToolCall, TurnTag};
 pub use scripted::{Script, ScriptedEngine};
 
@@ -58,5 +58,5 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// [`EngineError::ModelUnavailable`] before the model is loaded, [`EngineError::ContextTooLarge`] as for
     /// [`Engine::generate`].
-    fn render(&self, request: &Request) -> Result<Rendered, EngineError>;
+    fn render(&self, request: &Request) -> Result<RenderedPrompt, EngineError>;
 }

@@ -45,7 +45,7 @@ pub enum Readiness {
 
 /// A prompt as the model would see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rendered {
+pub struct RenderedPrompt {
     /// The whole text, special tokens spelled out.
     pub text: String,
     /// The token ids; empty for engines that have no ids.
@@ -54,7 +54,7 @@ pub struct Rendered {
     pub spans: Vec<Span>,
 }
 
-/// One part of a [`Rendered`] prompt.
+/// One part of a [`RenderedPrompt`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
     /// The range of token indices.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::{
     ContextPolicy, Emitter, Engine, EngineError, EngineEvent, FinishReason, Finished, Generation, ModelInfo, Readiness,
-    Rendered, Request, Role, Span, SpanKind, Started, Timings, ToolCall, TurnTag, Usage, channel,
+    RenderedPrompt, Request, Role, Span, SpanKind, Started, Timings, ToolCall, TurnTag, Usage, channel,
 };
 
 /// Capacity of the channel between an answer and its reader; small, so that tests meet a full channel.
@@ -162,8 +162,8 @@ impl Engine for ScriptedEngine {
     }
 
     /// Renders each part as its text and a line feed; each character is a token, with its code point as the id.
-    fn render(&self, request: &Request) -> Result<Rendered, EngineError> {
-        let mut rendered = Rendered {
+    fn render(&self, request: &Request) -> Result<RenderedPrompt, EngineError> {
+        let mut rendered = RenderedPrompt {
             text: String::new(),
             ids: Vec::new(),
             spans: Vec::new(),
@@ -194,7 +194,7 @@ impl Engine for ScriptedEngine {
 }
 
 impl ScriptedEngine {
-    fn answer(&self, request: &Request, script: Script, emitter: &Emitter) -> Result<(), crate::NotSent> {
+    fn answer(&self, request: &Request, script: Script, emitter: &Emitter) -> Result<(), crate::SendError> {
         let Some(last) = request.messages.last() else {
             let error = EngineError::InvalidRequest {
                 reason: "a request needs a message".to_owned(),
@@ -288,7 +288,7 @@ impl ScriptedEngine {
         tokens: &[String],
         request: &Request,
         emitter: &Emitter,
-    ) -> Result<(FinishReason, Vec<u32>), crate::NotSent> {
+    ) -> Result<(FinishReason, Vec<u32>), crate::SendError> {
         let mut ids = Vec::new();
         for text in tokens {
             if ids.len() >= request.options.max_new_tokens as usize {

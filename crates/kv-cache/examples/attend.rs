@@ -10,7 +10,7 @@ const HEADS: kv::HeadShape = kv::HeadShape {
     n_kv_heads: 3,
     head_dim: 64,
 };
-const ROOM: kv::RingRoom = kv::RingRoom {
+const ROOM: kv::RingSizes = kv::RingSizes {
     max_chunk: 128,
     rewind_tokens: 0,
 };

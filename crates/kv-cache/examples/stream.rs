@@ -1,12 +1,12 @@
 //! Follows a tiny stream: four tokens per chunk through two sinks and a window of three.
 
-use streaming_llm_kv_cache::{CachePolicy, KvCacheError, Ring, RingRoom, SinkWindow};
+use streaming_llm_kv_cache::{CachePolicy, KvCacheError, Ring, RingSizes, SinkWindow};
 
 fn main() -> Result<(), KvCacheError> {
     let policy = SinkWindow::new(2, 3);
     let mut ring = Ring::new(
         CachePolicy::Streaming(policy),
-        RingRoom {
+        RingSizes {
             max_chunk: 4,
             rewind_tokens: 2,
         },

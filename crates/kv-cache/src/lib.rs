@@ -39,7 +39,7 @@ pub use error::KvCacheError;
 pub use heads::HeadShape;
 pub use kernel::Kernel;
 pub use layout::PAGE_TOKENS;
-pub use ring::{CachePolicy, Insert, InsertSpan, Ring, RingRoom, SlotSpan, Visible};
+pub use ring::{CachePolicy, Insert, InsertSpan, Ring, RingSizes, SlotSpan, Visible};
 pub use rotary::RotaryTable;
 pub use sink_window::SinkWindow;
 pub use store::{KvLayer, KvStore, KvWriter};

@@ -54,7 +54,7 @@ impl CachePolicy {
 
 /// Sizes of a ring's slots beyond the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RingRoom {
+pub struct RingSizes {
     /// The longest chunk that is inserted at once.
     pub max_chunk: u64,
     /// How many tokens behind its furthest token the stream can always be rewound.
@@ -79,7 +79,7 @@ impl Ring {
     ///
     /// # Errors
     /// [`KvCacheError::TooLarge`].
-    pub fn new(policy: CachePolicy, room: RingRoom) -> Result<Self, KvCacheError> {
+    pub fn new(policy: CachePolicy, room: RingSizes) -> Result<Self, KvCacheError> {
         let sink_window = policy.sink_window();
         let (sinks, window) = (sink_window.sinks(), sink_window.window());
         let spare = match policy {

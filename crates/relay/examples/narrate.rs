@@ -10,8 +10,8 @@ use std::{env, fs, process};
 use conversation_store::ConversationStore;
 use protocol::NarratorMessage;
 use streaming_llm_relay::{
-    Clock, FakeAnswer, FakeRelay, LeaseRequest, Leases, Look, Narrator, NarratorSettings, NarratorStores, RelayAnswer,
-    Waits,
+    Clock, FakeAnswer, FakeRelay, FeedQuery, LeaseRequest, Leases, Narrator, NarratorSettings, NarratorStores,
+    RelayAnswer, WaitFor,
 };
 
 #[tokio::main]
@@ -36,11 +36,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         message: Some("How far are we?".into()),
         ..NarratorMessage::default()
     };
-    let accepted = narrator.send(message, Waits::ForTheAnswer).await?;
+    let accepted = narrator.send(message, WaitFor::Answer).await?;
     for event in store.events(&accepted.conversation_id, 0, 10).await? {
         println!("{} {} {}", event.seq, event.kind, event.json);
     }
-    let look = Look {
+    let look = FeedQuery {
         workspace: "demo".into(),
         conversation: None,
         limit: 50,

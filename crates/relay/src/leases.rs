@@ -47,7 +47,7 @@ pub struct LeaseRequest {
 
 /// A granted lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Granted {
+pub struct GrantedLease {
     /// Identifies the registration.
     pub registration_id: String,
     /// The holder's secret, of which only a hash is kept here.
@@ -58,7 +58,7 @@ pub struct Granted {
 
 /// The holder of an active lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
+pub struct LeaseHolder {
     /// The registration; absent for the built-in lease.
     pub registration_id: Option<String>,
     /// The agent.
@@ -111,7 +111,7 @@ impl Leases {
     ///
     /// # Errors
     /// `Held` while another lease is active, `BadId`, `BadTtl`, `Full`.
-    pub fn register(&self, request: LeaseRequest) -> Result<Granted, LeaseError> {
+    pub fn register(&self, request: LeaseRequest) -> Result<GrantedLease, LeaseError> {
         check_agent(&request.agent_id)?;
         request.workspace_id.as_deref().map_or(Ok(()), check_workspace)?;
         let seconds = request.ttl_seconds.unwrap_or(DEFAULT_TTL_SECONDS);
@@ -145,7 +145,7 @@ impl Leases {
             wall_end_ms: 0,
         };
         lease.extend(&self.clock, now);
-        let granted = Granted {
+        let granted = GrantedLease {
             registration_id: lease.registration.clone(),
             token,
             expires_at: rfc3339(lease.wall_end_ms),
@@ -185,7 +185,7 @@ impl Leases {
     ///
     /// # Errors
     /// `Over`, `WrongToken`.
-    pub fn check(&self, registration: &str, token: &str) -> Result<Holder, LeaseError> {
+    pub fn check(&self, registration: &str, token: &str) -> Result<LeaseHolder, LeaseError> {
         let now = self.clock.forward();
         let mut held = self.lock();
         let (scope, lease) = find_authenticated(&mut held, registration, token)?;
@@ -198,7 +198,7 @@ impl Leases {
     ///
     /// # Errors
     /// `NotRegistered`, which names when the last one ended.
-    pub fn holder(&self, agent: &str, workspace: &str) -> Result<Holder, LeaseError> {
+    pub fn holder(&self, agent: &str, workspace: &str) -> Result<LeaseHolder, LeaseError> {
         let now = self.clock.forward();
         let held = self.lock();
         let mut ended_ms = None;
@@ -221,7 +221,7 @@ impl Leases {
 
     /// Returns the holders of all active leases, by agent and workspace; that of the built-in lease first.
     #[must_use]
-    pub fn list(&self) -> Vec<Holder> {
+    pub fn list(&self) -> Vec<LeaseHolder> {
         let now = self.clock.forward();
         let held = self.lock();
         let mut active: Vec<_> = held.iter().filter(|(_, lease)| lease.is_active(now)).collect();
@@ -231,9 +231,9 @@ impl Leases {
         built_in.into_iter().chain(active).collect()
     }
 
-    fn built_in(&self, agent: &str) -> Option<Holder> {
+    fn built_in(&self, agent: &str) -> Option<LeaseHolder> {
         let is_it = self.built_in.as_deref() == Some(agent);
-        is_it.then(|| Holder {
+        is_it.then(|| LeaseHolder {
             registration_id: None,
             agent_id: agent.to_owned(),
             workspace_id: None,
@@ -269,8 +269,8 @@ impl Lease {
     }
 }
 
-fn holder(scope: &Scope, lease: &Lease) -> Holder {
-    Holder {
+fn holder(scope: &Scope, lease: &Lease) -> LeaseHolder {
+    LeaseHolder {
         registration_id: Some(lease.registration.clone()),
         agent_id: scope.agent.clone(),
         workspace_id: scope.workspace.clone(),

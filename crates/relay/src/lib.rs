@@ -26,6 +26,6 @@ pub use error::{LeaseError, NarratorError, RelayError};
 pub use fake::{FakeAnswer, FakeRelay};
 #[cfg(feature = "http")]
 pub use http::HttpRelay;
-pub use leases::{Granted, Holder, LeaseRequest, Leases};
-pub use narrator::{Look, Narrator, NarratorSettings, NarratorStores, Waits};
+pub use leases::{GrantedLease, LeaseHolder, LeaseRequest, Leases};
+pub use narrator::{FeedQuery, Narrator, NarratorSettings, NarratorStores, WaitFor};
 pub use relay::{Relay, RelayAnswer, RelayFuture, RelayMessage, Remark};

@@ -18,7 +18,7 @@ use conversation_store::{ConversationStore, StoreError};
 use protocol::{NarratorAccepted, NarratorMessage};
 use tokio::sync::Semaphore;
 
-pub use feed::Look;
+pub use feed::FeedQuery;
 
 use crate::clock::Clock;
 use crate::error::NarratorError;
@@ -77,11 +77,11 @@ impl Default for NarratorSettings {
 
 /// How long the sender of a message waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Waits {
+pub enum WaitFor {
     /// Until the narration is in the conversation's log.
-    ForTheAnswer,
+    Answer,
     /// Only until the message is in the workspace's log.
-    ForNothing,
+    Nothing,
 }
 
 #[derive(Debug)]
@@ -124,9 +124,9 @@ impl Narrator {
     ///
     /// # Errors
     /// Before the message is in the workspace's log: a wrong key, `Busy`, a missing lease, a deleted conversation.
-    /// After that, with [`Waits::ForTheAnswer`]: the error of the relay or a store, or a lease that has ended
+    /// After that, with [`WaitFor::Answer`]: the error of the relay or a store, or a lease that has ended
     /// meanwhile.
-    pub async fn send(&self, message: NarratorMessage, waits: Waits) -> Result<NarratorAccepted, NarratorError> {
+    pub async fn send(&self, message: NarratorMessage, wait_for: WaitFor) -> Result<NarratorAccepted, NarratorError> {
         let message = CheckedMessage::check(message)?;
         let permit = Arc::clone(&self.shared.tasks).try_acquire_owned();
         let permit = permit.map_err(|_| NarratorError::Busy { limit: MAX_TASKS })?;
@@ -137,7 +137,7 @@ impl Narrator {
             drop(permit);
             outcome
         });
-        if waits == Waits::ForTheAnswer {
+        if wait_for == WaitFor::Answer {
             running.await.map_err(|_| NarratorError::Gone)??;
         }
         Ok(accepted)

@@ -19,7 +19,7 @@ use conversation_store::{ConversationStore, Event};
 use protocol::NarratorMessage;
 use tempfile::TempDir;
 
-use crate::{Clock, Granted, LeaseRequest, Leases, Look, Narrator, NarratorSettings, NarratorStores, Relay};
+use crate::{Clock, FeedQuery, GrantedLease, LeaseRequest, Leases, Narrator, NarratorSettings, NarratorStores, Relay};
 
 /// 2026-01-01T00:00:00Z.
 const NEW_YEAR_MS: i64 = 1_767_225_600_000;
@@ -97,7 +97,7 @@ impl Setup {
     }
 
     /// Registers the controller for every workspace.
-    fn register(&self) -> Granted {
+    fn register(&self) -> GrantedLease {
         register(self.narrator.leases(), None)
     }
 
@@ -142,8 +142,8 @@ impl Setup {
     }
 }
 
-fn look(workspace: &str) -> Look {
-    Look {
+fn look(workspace: &str) -> FeedQuery {
+    FeedQuery {
         workspace: workspace.to_owned(),
         conversation: None,
         limit: 200,
@@ -152,7 +152,7 @@ fn look(workspace: &str) -> Look {
 
 /// Registers `controller` for 60 s.
 #[track_caller]
-fn register(leases: &Leases, workspace: Option<&str>) -> Granted {
+fn register(leases: &Leases, workspace: Option<&str>) -> GrantedLease {
     let request = LeaseRequest {
         agent_id: "controller".to_owned(),
         workspace_id: workspace.map(str::to_owned),

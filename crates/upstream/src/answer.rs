@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use engine::{Emitter, EngineError, EngineEvent, FinishReason, Finished, NotSent, Request, Started, TurnTag};
+use engine::{Emitter, EngineError, EngineEvent, FinishReason, Finished, Request, SendError, Started, TurnTag};
 use reqwest::Response;
 use tokio::time::{Instant, timeout_at};
 
@@ -42,9 +42,9 @@ impl From<EngineError> for Stopped {
     }
 }
 
-impl From<NotSent> for Stopped {
+impl From<SendError> for Stopped {
     /// A send that waits fails only if the reader was dropped.
-    fn from(_: NotSent) -> Self {
+    fn from(_: SendError) -> Self {
         Self::ReaderGone
     }
 }
@@ -206,7 +206,7 @@ impl<W: Wire> Answer<W> {
     }
 
     /// Sends `Started`, once.
-    async fn start(&mut self) -> Result<(), NotSent> {
+    async fn start(&mut self) -> Result<(), SendError> {
         if self.started {
             return Ok(());
         }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use engine::{
-    ContextPolicy, Engine, EngineError, Generation, ModelInfo, Readiness, Rendered, Request, TurnTag, channel,
+    ContextPolicy, Engine, EngineError, Generation, ModelInfo, Readiness, RenderedPrompt, Request, TurnTag, channel,
 };
 
 use crate::answer::Answer;
@@ -72,8 +72,8 @@ impl<W: Wire> Engine for RemoteEngine<W> {
 
     fn forget(&self, _: &str) {}
 
-    fn render(&self, request: &Request) -> Result<Rendered, EngineError> {
-        Ok(Rendered {
+    fn render(&self, request: &Request) -> Result<RenderedPrompt, EngineError> {
+        Ok(RenderedPrompt {
             text: self.wire.prompt(request)?,
             ids: Vec::new(),
             spans: Vec::new(),

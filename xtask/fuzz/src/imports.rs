@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use conversation_store::{ConversationStore, ImportChecks, ImportTo, Imported, StoreError};
+use conversation_store::{ConversationStore, ImportChecks, ImportTarget, Imported, StoreError};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -63,7 +63,7 @@ impl Store {
     }
 
     async fn import(&self, text: &str, id: &str) -> Result<Imported, StoreError> {
-        let to = ImportTo {
+        let to = ImportTarget {
             id: Some(id.to_owned()),
         };
         let mut import = self.conversations.import(to, checks());

@@ -10,7 +10,7 @@ use actix_web::http::header::{CONTENT_TYPE, LOCATION};
 use actix_web::web::{self, Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use chat::check_snapshot;
-use conversation_store::{Import, ImportChecks, ImportTo};
+use conversation_store::{Import, ImportChecks, ImportTarget};
 use futures_util::StreamExt;
 use futures_util::stream;
 use protocol::{ConversationImported, ErrorCode, check_conversation_id, check_logged};
@@ -70,7 +70,7 @@ pub(super) async fn import(
     if let Some(id) = &id {
         check_conversation_id(id).map_err(|error| ApiError::new(error.code(), error.to_string()))?;
     }
-    let mut import = state.store.import(ImportTo { id }, CHECKS);
+    let mut import = state.store.import(ImportTarget { id }, CHECKS);
     read_lines(payload, &mut import, state.http.body).await?;
     let imported = import.finish().await?;
     Ok(HttpResponse::Created()

@@ -10,7 +10,7 @@ use protocol::{
     Controller, ControllerEvents, ControllerKeptAlive, ControllerLease, ControllerList, ControllerRegistration,
     ErrorCode, ProtocolError,
 };
-use relay::{Holder, LeaseRequest, NarratorError};
+use relay::{LeaseHolder, LeaseRequest, NarratorError};
 
 use super::body;
 use super::resource::resource;
@@ -116,7 +116,7 @@ fn invalid(error: ProtocolError) -> ApiError {
     ApiError::new(ErrorCode::InvalidRequest, error.to_string())
 }
 
-fn to_wire(holder: Holder) -> Controller {
+fn to_wire(holder: LeaseHolder) -> Controller {
     Controller {
         registration_id: holder.registration_id,
         agent_id: holder.agent_id,

@@ -5,7 +5,7 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderName};
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use protocol::{ErrorCode, NarratorMessage};
-use relay::{Look, Waits};
+use relay::{FeedQuery, WaitFor};
 
 use super::body::{self, QueryParams, query};
 use super::resource::resource;
@@ -54,7 +54,7 @@ async fn post_in_workspace(
 async fn feed(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
     let query = query(&request)?;
     let workspace = query.required("workspaceId")?.to_owned();
-    Ok(HttpResponse::Ok().json(state.narrator.feed(parse_look(&query, workspace)?).await?))
+    Ok(HttpResponse::Ok().json(state.narrator.feed(feed_query(&query, workspace)?).await?))
 }
 
 async fn feed_of_workspace(
@@ -62,14 +62,14 @@ async fn feed_of_workspace(
     id: web::Path<String>,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
-    let look = parse_look(&query(&request)?, id.into_inner())?;
-    Ok(HttpResponse::Ok().json(state.narrator.feed(look).await?))
+    let feed = feed_query(&query(&request)?, id.into_inner())?;
+    Ok(HttpResponse::Ok().json(state.narrator.feed(feed).await?))
 }
 
 async fn raw(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
     let query = query(&request)?;
     let workspace = query.required("workspaceId")?.to_owned();
-    raw_lines(&state, parse_look(&query, workspace)?).await
+    raw_lines(&state, feed_query(&query, workspace)?).await
 }
 
 async fn raw_of_workspace(
@@ -77,7 +77,7 @@ async fn raw_of_workspace(
     id: web::Path<String>,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, ApiError> {
-    raw_lines(&state, parse_look(&query(&request)?, id.into_inner())?).await
+    raw_lines(&state, feed_query(&query(&request)?, id.into_inner())?).await
 }
 
 /// Sends a message to a narrator. The work on it goes on when the client goes away.
@@ -99,9 +99,9 @@ async fn post_message(
         message.workspace_id = Some(workspace);
     }
     let waits = if prefers_async(request) {
-        Waits::ForNothing
+        WaitFor::Nothing
     } else {
-        Waits::ForTheAnswer
+        WaitFor::Answer
     };
     let narrator = state.narrator.clone();
     state.check_serving()?;
@@ -114,7 +114,7 @@ async fn post_message(
         accepted = state.spawn_detached(async move { narrator.send(message, waits).await }) => accepted??,
     };
     let mut response = HttpResponse::Accepted();
-    if waits == Waits::ForNothing {
+    if waits == WaitFor::Nothing {
         response.insert_header((HeaderName::from_static("preference-applied"), RESPOND_ASYNC));
     }
     Ok(response.json(accepted))
@@ -129,7 +129,7 @@ fn prefers_async(request: &HttpRequest) -> bool {
     preferences.any(|preference| preference.trim().eq_ignore_ascii_case(RESPOND_ASYNC))
 }
 
-fn parse_look(query: &QueryParams, workspace: String) -> Result<Look, ApiError> {
+fn feed_query(query: &QueryParams, workspace: String) -> Result<FeedQuery, ApiError> {
     let limit = match query.number("limit")? {
         None => DEFAULT_LIMIT,
         Some(limit) if (1..=MAX_LIMIT as u64).contains(&limit) => limit as usize,
@@ -138,14 +138,14 @@ fn parse_look(query: &QueryParams, workspace: String) -> Result<Look, ApiError> 
             return Err(ApiError::new(ErrorCode::InvalidRequest, detail));
         }
     };
-    Ok(Look {
+    Ok(FeedQuery {
         workspace,
         conversation: query.text("conversationId").map(str::to_owned),
         limit,
     })
 }
 
-async fn raw_lines(state: &AppState, look: Look) -> Result<HttpResponse, ApiError> {
-    let lines = state.narrator.raw(look).await?;
+async fn raw_lines(state: &AppState, query: FeedQuery) -> Result<HttpResponse, ApiError> {
+    let lines = state.narrator.raw(query).await?;
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, JSON_LINES)).body(lines))
 }

@@ -103,7 +103,7 @@ impl LogStream {
         let mut pings = interval_at(tokio::time::Instant::now() + self.ping_period, self.ping_period);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let events = self.store.followed(&self.tail, self.position, READ_EVENTS).await?;
+            let events = self.store.read_tail(&self.tail, self.position, READ_EVENTS).await?;
             if let Some(last) = events.last() {
                 self.position = last.seq;
                 let mut chunk = String::new();

@@ -85,7 +85,7 @@ impl LogReader {
         let mut ending = self.ending.clone();
         loop {
             let after = position.load(Ordering::Acquire);
-            let events = self.store.followed(&tail, after, READ_EVENTS).await?;
+            let events = self.store.read_tail(&tail, after, READ_EVENTS).await?;
             if events.is_empty() {
                 // The turns have ended before: no more events will be logged.
                 if *ending.borrow_and_update() {

@@ -1,8 +1,8 @@
 //! Engines with faults and limits that a scripted one doesn't have.
 
 use engine::{
-    ContextPolicy, Emitter, Engine, EngineError, EngineEvent, Generation, ModelInfo, Readiness, Rendered, Request,
-    ScriptedEngine, TurnTag, channel,
+    ContextPolicy, Emitter, Engine, EngineError, EngineEvent, Generation, ModelInfo, Readiness, RenderedPrompt,
+    Request, ScriptedEngine, TurnTag, channel,
 };
 
 /// Implements [`Engine`] with the given methods, and the listed others by delegation to the engine inside.
@@ -19,7 +19,7 @@ macro_rules! delegate {
     (@ rest) => {
         fn readiness(&self) -> Readiness { self.0.readiness() }
         fn forget(&self, conversation: &str) { self.0.forget(conversation); }
-        fn render(&self, request: &Request) -> Result<Rendered, EngineError> { self.0.render(request) }
+        fn render(&self, request: &Request) -> Result<RenderedPrompt, EngineError> { self.0.render(request) }
     };
 }
 

@@ -22,7 +22,7 @@ const BYTES_AT_ONCE: usize = 1 << 20;
 
 /// The target of an import.
 #[derive(Debug, Clone, Default)]
-pub struct ImportTo {
+pub struct ImportTarget {
     /// The conversation's id, checked by the caller; the header's if absent.
     pub id: Option<String>,
 }
@@ -53,7 +53,7 @@ pub struct Imported {
 #[derive(Debug)]
 pub struct Import {
     backend: Arc<Backend>,
-    to: ImportTo,
+    to: ImportTarget,
     checks: ImportChecks,
     line: u64,
     progress: Option<ImportProgress>,
@@ -72,7 +72,7 @@ struct ImportProgress {
 }
 
 impl Import {
-    pub(crate) fn new(backend: Arc<Backend>, to: ImportTo, checks: ImportChecks) -> Self {
+    pub(crate) fn new(backend: Arc<Backend>, to: ImportTarget, checks: ImportChecks) -> Self {
         Self {
             backend,
             to,

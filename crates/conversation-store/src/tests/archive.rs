@@ -4,8 +4,8 @@ use tempfile::TempDir;
 
 use super::{append, event, folder, new_turn, open, wait_for_removal};
 use crate::{
-    AnswerDelta, ConversationStore, EndTurn, Import, ImportChecks, ImportTo, Imported, Parent, Publish, StartedFacts,
-    StoreError, TurnState,
+    AnswerDelta, ConversationStore, EndTurn, Import, ImportChecks, ImportTarget, Imported, Parent, Publish,
+    StartedFacts, StoreError, TurnState,
 };
 
 /// Checks as a caller might make them.
@@ -90,7 +90,7 @@ async fn import(store: &ConversationStore, lines: &str, id: Option<&str>) -> Res
 }
 
 fn begin(store: &ConversationStore, id: Option<&str>) -> Import {
-    let to = ImportTo {
+    let to = ImportTarget {
         id: id.map(str::to_owned),
     };
     store.import(to, checks())

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 
 use super::{begin, check_gapless, end, event, folder, log, new_turn, open, started, token};
 use crate::{
-    ConversationStore, DiskFault, EndTurn, ImportChecks, ImportTo, NewTurn, Publish, StoreError, TurnState,
+    ConversationStore, DiskFault, EndTurn, ImportChecks, ImportTarget, NewTurn, Publish, StoreError, TurnState,
     error::Result,
 };
 
@@ -131,7 +131,7 @@ async fn turn_of(store: &ConversationStore, conversation: &str, turn: &str) -> A
 async fn copy(store: &ConversationStore, from: &str, to: &str) -> Result<()> {
     let mut export = store.export(from);
     let mut import = store.import(
-        ImportTo {
+        ImportTarget {
             id: Some(to.to_owned()),
         },
         ImportChecks {

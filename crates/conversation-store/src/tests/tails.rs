@@ -49,7 +49,7 @@ async fn readers_that_follow_see_every_event_in_order_and_then_the_end() {
                     let read = if reader % 2 == 0 {
                         store.events("c", seen, 100).await
                     } else {
-                        store.followed(&tail, seen, 100).await
+                        store.read_tail(&tail, seen, 100).await
                     };
                     let more = match read {
                         Err(StoreError::ConversationNotFound { .. }) => Vec::new(),

@@ -3,7 +3,7 @@
 use expect_test::{Expect, expect};
 
 use super::{answered, append, begin, check_gapless, end, event, folder, log, new_turn, open, started, token};
-use crate::{AppendEvents, EndTurn, NewTurn, Parent, Seqs, StoreError, Turn, TurnState, token_ids};
+use crate::{AppendEvents, EndTurn, NewTurn, Parent, SeqRange, StoreError, Turn, TurnState, token_ids};
 
 #[tokio::test]
 async fn a_turn_from_its_question_to_its_end_also_after_a_restart() {
@@ -18,14 +18,17 @@ async fn a_turn_from_its_question_to_its_end_also_after_a_restart() {
     );
 
     let seqs = store.append(started("c", begun.key)).await.expect("it starts");
-    assert_eq!(seqs, Seqs { first: 2, last: 2 });
+    assert_eq!(seqs, SeqRange { first: 2, last: 2 });
     store
         .append(token("c", begun.key, "Hel", &[1, 128]))
         .await
         .expect("it streams");
     let mut two = token("c", begun.key, "lo", &[u32::MAX]);
     two.events.push(event("evicted", "{}"));
-    assert_eq!(store.append(two).await.expect("it streams"), Seqs { first: 4, last: 5 });
+    assert_eq!(
+        store.append(two).await.expect("it streams"),
+        SeqRange { first: 4, last: 5 }
+    );
     let turn = store.turn("c", "t").await.expect("readable").expect("there");
     assert_eq!((turn.state, turn.answer_text.as_str()), (TurnState::Streaming, "Hello"));
     assert_eq!(store.running().await.expect("readable"), [turn]);

@@ -56,7 +56,7 @@ async fn tokens_are_readable_before_they_are_flushed() {
     assert_eq!(events[4].turn_id.as_deref(), Some("t"));
     assert_eq!(store.events("c", 1, 2).await.expect("readable"), events[1..3]);
     assert_eq!(store.events("c", 3, 9).await.expect("readable"), events[3..]);
-    assert_eq!(store.followed(&tail, 2, 9).await.expect("readable"), events[2..]);
+    assert_eq!(store.read_tail(&tail, 2, 9).await.expect("readable"), events[2..]);
     assert_eq!(tail.last_seq(), Some(5));
     let turn = store.turn("c", "t").await.expect("readable").expect("there");
     assert_eq!(

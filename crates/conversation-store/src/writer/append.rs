@@ -7,11 +7,13 @@ use super::{
     batch::check_size,
     events::{LogAppend, TurnRef},
 };
-use crate::{AppendEvents, Seqs, StartedFacts, StoreError, TurnKey, TurnState, error::Result, queries, wal::Effect};
+use crate::{
+    AppendEvents, SeqRange, StartedFacts, StoreError, TurnKey, TurnState, error::Result, queries, wal::Effect,
+};
 
 impl AppendEvents {
     /// Appends the events, and starts the turn or replaces its rounds if the command says so.
-    pub(super) fn append(&self, batch: &mut Batch<'_>) -> Result<Seqs> {
+    pub(super) fn append(&self, batch: &mut Batch<'_>) -> Result<SeqRange> {
         if batch.failed_turns.contains(&self.turn) {
             return Err(StoreError::AfterFailure { turn: self.turn });
         }

@@ -8,14 +8,14 @@ use super::{
     events::{LogAppend, TurnRef},
 };
 use crate::{
-    Begun, NewTurn, Parent, StoreError, TurnKey,
+    BegunTurn, NewTurn, Parent, StoreError, TurnKey,
     error::Result,
     queries::{self, ConversationRow},
 };
 
 impl NewTurn {
     /// Begins the turn, or joins the one that the same command has begun.
-    pub(super) fn begin(&self, batch: &mut Batch<'_>) -> Result<Begun> {
+    pub(super) fn begin(&self, batch: &mut Batch<'_>) -> Result<BegunTurn> {
         check_size("a turn", self.bytes())?;
         let found = queries::find(&batch.db, &self.conversation)?;
         if let Some(conversation) = found
@@ -42,7 +42,7 @@ impl NewTurn {
             "UPDATE conversation SET head = :head WHERE key = :key",
             named_params! { ":head": key.cast_signed(), ":key": conversation.key },
         )?;
-        Ok(Begun {
+        Ok(BegunTurn {
             key,
             first_seq: seqs.first,
             parent,
@@ -67,7 +67,7 @@ impl NewTurn {
     }
 
     /// Finds the turn of that id, which the same command joins. Refuses another command with that id.
-    fn find_same(&self, batch: &Batch<'_>, conversation: ConversationRow) -> Result<Option<Begun>> {
+    fn find_same(&self, batch: &Batch<'_>, conversation: ConversationRow) -> Result<Option<BegunTurn>> {
         let mut statement = batch.db.prepare_cached(
             "SELECT key, first_seq, parent, body_hash FROM turn WHERE conversation = :conversation AND id = :id",
         )?;
@@ -75,7 +75,7 @@ impl NewTurn {
             .query_row(
                 named_params! { ":conversation": conversation.key, ":id": self.turn_id },
                 |row| {
-                    let begun = Begun {
+                    let begun = BegunTurn {
                         key: row.get::<_, i64>(0)?.cast_unsigned(),
                         first_seq: row.get::<_, i64>(1)?.cast_unsigned(),
                         parent: row.get::<_, Option<i64>>(2)?.map(i64::cast_unsigned),

@@ -8,14 +8,14 @@ use super::{
     Batch, Delete, Flush, SetHead,
     import::{AbortImport, BeginImport, FinishImport, ImportRecords},
 };
-use crate::{AppendEvents, Begun, EndTurn, NewTurn, Publish, Seqs, StoreError, TurnKey, error::Result};
+use crate::{AppendEvents, BegunTurn, EndTurn, NewTurn, Publish, SeqRange, StoreError, TurnKey, error::Result};
 
 /// A command with the reply to its sender.
 pub(crate) enum Command {
-    BeginTurn(NewTurn, Reply<Begun>),
-    Append(AppendEvents, Reply<Seqs>),
+    BeginTurn(NewTurn, Reply<BegunTurn>),
+    Append(AppendEvents, Reply<SeqRange>),
     EndTurn(EndTurn, Reply<u64>),
-    Publish(Publish, Reply<Seqs>),
+    Publish(Publish, Reply<SeqRange>),
     SetHead(SetHead, Reply<()>),
     Delete(Delete, Reply<()>),
     BeginImport(BeginImport, Reply<i64>),

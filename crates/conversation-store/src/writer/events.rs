@@ -4,7 +4,7 @@ use rusqlite::named_params;
 
 use super::Batch;
 use crate::{
-    AnswerDelta, Event, NewEvent, Seqs, TurnKey, error::Result, queries::ConversationRow, token_ids, wal::Effect,
+    AnswerDelta, Event, NewEvent, SeqRange, TurnKey, error::Result, queries::ConversationRow, token_ids, wal::Effect,
 };
 
 /// The turn that events belong to.
@@ -46,7 +46,7 @@ impl Batch<'_> {
     ///
     /// The first event's row holds what they add to the answer: a token is one row, and no row is ever rewritten, so
     /// its cost doesn't depend on the tokens before it.
-    pub(super) fn append(&mut self, append: &LogAppend<'_>) -> Result<Seqs> {
+    pub(super) fn append(&mut self, append: &LogAppend<'_>) -> Result<SeqRange> {
         let first = append.row.last_seq + 1;
         let mut last = append.row.last_seq;
         for event in append.events {
@@ -76,7 +76,7 @@ impl Batch<'_> {
             last_seq: last,
         });
         self.notify_of(append.conversation, last, append.committed_events());
-        Ok(Seqs { first, last })
+        Ok(SeqRange { first, last })
     }
 
     /// Inserts an event. An error is reported as a failed write of `what`.

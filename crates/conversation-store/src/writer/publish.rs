@@ -5,11 +5,11 @@ use super::{
     batch::check_size,
     events::{LogAppend, TurnRef},
 };
-use crate::{NewEvent, Publish, Seqs, StoreError, TurnKey, error::Result, queries, queries::ConversationRow};
+use crate::{NewEvent, Publish, SeqRange, StoreError, TurnKey, error::Result, queries, queries::ConversationRow};
 
 impl Publish {
     /// Appends the events, to a new conversation if there is none.
-    pub(super) fn publish(&self, batch: &mut Batch<'_>) -> Result<Seqs> {
+    pub(super) fn publish(&self, batch: &mut Batch<'_>) -> Result<SeqRange> {
         check_size("events", self.events.iter().map(NewEvent::bytes).sum())?;
         let first = self.events.first().ok_or_else(|| StoreError::NothingPublished {
             conversation: self.conversation.clone(),

@@ -131,5 +131,5 @@ pub fn start_endless(settings: BurnEngineSettings) -> Result<BurnEngine, BurnEng
         never_stops: true,
         ..Tuning::default()
     };
-    BurnEngine::start_worker(settings, tuning)
+    BurnEngine::start_tuned(settings, tuning)
 }

@@ -1,6 +1,6 @@
 //! Prefill and greedy decoding, which all measurements are made of.
 
-use kv_cache::{CachePolicy, RingRoom};
+use kv_cache::{CachePolicy, RingSizes};
 
 use crate::cache::{MAX_CHUNK, SequenceCache};
 use crate::{BurnEngineError, LlamaModel, Logits, LogitsWanted};
@@ -9,7 +9,7 @@ use crate::{BurnEngineError, LlamaModel, Logits, LogitsWanted};
 pub(crate) fn new_cache(model: &LlamaModel, policy: CachePolicy) -> Result<SequenceCache, BurnEngineError> {
     model.new_cache_with_room(
         policy,
-        RingRoom {
+        RingSizes {
             max_chunk: MAX_CHUNK as u64,
             rewind_tokens: 0,
         },

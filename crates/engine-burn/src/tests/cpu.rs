@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use kv_cache::{CachePolicy, RingRoom, SinkWindow};
+use kv_cache::{CachePolicy, RingSizes, SinkWindow};
 use model_files::ModelFiles;
 
 use crate::{
@@ -30,7 +30,7 @@ fn ids(len: usize) -> Vec<u32> {
 }
 
 fn cache(model: &LlamaModel, policy: CachePolicy) -> SequenceCache {
-    let room = RingRoom {
+    let room = RingSizes {
         max_chunk: MAX_CHUNK as u64,
         rewind_tokens: 40,
     };

@@ -46,7 +46,7 @@ fn start() -> BurnEngine {
 }
 
 fn start_tuned(tuning: Tuning) -> BurnEngine {
-    BurnEngine::start_worker(settings(), tuning).expect("the toy model is there")
+    BurnEngine::start_tuned(settings(), tuning).expect("the toy model is there")
 }
 
 /// A test's action in the middle of an answer.
@@ -83,7 +83,7 @@ fn start_with_action_at_within(step_idx: usize, kv_budget_bytes: usize) -> (Burn
     };
     let mut settings = settings();
     settings.kv_budget_bytes = kv_budget_bytes;
-    let engine = BurnEngine::start_worker(settings, tuning).expect("the toy model is there");
+    let engine = BurnEngine::start_tuned(settings, tuning).expect("the toy model is there");
     (engine, sender)
 }
 

@@ -5,7 +5,7 @@ mod quantised;
 use std::path::Path;
 use std::sync::Arc;
 
-use kv_cache::{CachePolicy, KvCacheError, RingRoom, SinkWindow};
+use kv_cache::{CachePolicy, KvCacheError, RingSizes, SinkWindow};
 use model_files::ModelFiles;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 const STREAMING: CachePolicy = CachePolicy::Streaming(SinkWindow::new(2, 6));
 
 /// So small that the ring wraps every few tokens.
-const ROOM: RingRoom = RingRoom {
+const ROOM: RingSizes = RingSizes {
     max_chunk: 16,
     rewind_tokens: 5,
 };

@@ -11,7 +11,7 @@ impl KvStore {
     ///
     /// # Panics
     /// If the ring isn't empty, or the two differ in their heads or layers.
-    pub fn begin_with(&mut self, ring: &mut Ring, other: (&Ring, &Self), tokens: u64) -> bool {
+    pub fn copy_prefix(&mut self, ring: &mut Ring, other: (&Ring, &Self), tokens: u64) -> bool {
         let (other_ring, other) = other;
         assert!(ring.position() == 0, "a stream begins once");
         assert!(

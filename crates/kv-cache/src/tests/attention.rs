@@ -7,7 +7,7 @@ mod prefix;
 mod snapshot;
 
 use crate::{
-    Attention, AttentionInput, CachePolicy, Chunk, HeadShape, Kernel, KvStore, Ring, RingRoom, RotaryTable, SinkWindow,
+    Attention, AttentionInput, CachePolicy, Chunk, HeadShape, Kernel, KvStore, Ring, RingSizes, RotaryTable, SinkWindow,
 };
 
 /// The base of the angles; small, so that short streams reach large angles.
@@ -74,7 +74,7 @@ impl Case {
     }
 
     fn sequence(&self, run: Run<'_>) -> Sequence<'_> {
-        let room = RingRoom {
+        let room = RingSizes {
             max_chunk: run.chunks.iter().copied().max().unwrap_or(1) as u64,
             rewind_tokens: run.rewind_tokens,
         };

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::naive;
-use crate::{CachePolicy, KvCacheError, Ring, RingRoom, SinkWindow, SlotSpan};
+use crate::{CachePolicy, KvCacheError, Ring, RingSizes, SinkWindow, SlotSpan};
 
 /// An operation on a ring.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +20,7 @@ struct StoredPositions {
 }
 
 impl StoredPositions {
-    fn new(sinks: u64, window: u64, room: RingRoom, len: u64) -> Self {
+    fn new(sinks: u64, window: u64, room: RingSizes, len: u64) -> Self {
         let policy = CachePolicy::Streaming(SinkWindow::new(sinks, window));
         let ring = Ring::new(policy, room).expect("a small ring");
         Self {
@@ -96,7 +96,7 @@ impl StoredPositions {
 
 /// Runs `operations` on a small ring; a stream grows to at most `len` tokens.
 #[track_caller]
-fn check(sinks: u64, window: u64, room: RingRoom, operations: &[Operation]) {
+fn check(sinks: u64, window: u64, room: RingSizes, operations: &[Operation]) {
     let len = operations
         .iter()
         .map(|operation| {
@@ -148,7 +148,7 @@ fn every_chunking_of_every_small_cache_finds_what_the_papers_cache_holds() {
                 check(
                     sinks,
                     window,
-                    RingRoom {
+                    RingSizes {
                         max_chunk,
                         rewind_tokens,
                     },
@@ -171,12 +171,12 @@ proptest! {
         let operations: Vec<Operation> = operations.into_iter().map(|(is_insert, n)| {
             if is_insert { Operation::Insert(1 + n % max_chunk) } else { Operation::RewindBy(n % (3 * (rewind_tokens + 1))) }
         }).collect();
-        check(sinks, window, RingRoom { max_chunk, rewind_tokens }, &operations);
+        check(sinks, window, RingSizes { max_chunk, rewind_tokens }, &operations);
     }
 
     #[test]
     fn storage_grows_by_doubling_and_not_beyond_the_ring(sinks in 0_u64..50, window in 0_u64..5_000, tokens in 1_u64..9_000) {
-        let room = RingRoom { max_chunk: 512, rewind_tokens: 1_024 };
+        let room = RingSizes { max_chunk: 512, rewind_tokens: 1_024 };
         let mut ring = Ring::new(CachePolicy::Streaming(SinkWindow::new(sinks, window)), room).expect("a ring");
         let mut left = tokens;
         while left > 0 {
@@ -194,7 +194,7 @@ proptest! {
 fn small_ring(policy: CachePolicy) -> Ring {
     Ring::new(
         policy,
-        RingRoom {
+        RingSizes {
             max_chunk: 4,
             rewind_tokens: 3,
         },
@@ -273,7 +273,7 @@ fn a_cache_that_cannot_be_addressed_is_refused() {
     let policy = CachePolicy::Streaming(SinkWindow::new(4, u64::MAX));
     let refused = Ring::new(
         policy,
-        RingRoom {
+        RingSizes {
             max_chunk: 512,
             rewind_tokens: 1_024,
         },

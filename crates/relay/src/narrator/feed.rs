@@ -11,7 +11,7 @@ use crate::summary::Summaries;
 
 /// A query of a workspace's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
+pub struct FeedQuery {
     /// The workspace.
     pub workspace: String,
     /// Restricts the result to this conversation.
@@ -20,7 +20,7 @@ pub struct Look {
     pub limit: usize,
 }
 
-impl Look {
+impl FeedQuery {
     fn check(&self) -> Result<(), NarratorError> {
         check_workspace(&self.workspace)?;
         self.conversation.as_deref().map_or(Ok(()), check_conversation_id)?;
@@ -37,24 +37,24 @@ impl Narrator {
     ///
     /// # Errors
     /// A wrong key, or a file that can't be read.
-    pub async fn feed(&self, look: Look) -> Result<NarratorFeed, NarratorError> {
-        look.check()?;
-        let own = self.shared.own_conversation(&look.workspace, DEFAULT_AGENT).await?;
+    pub async fn feed(&self, query: FeedQuery) -> Result<NarratorFeed, NarratorError> {
+        query.check()?;
+        let own = self.shared.own_conversation(&query.workspace, DEFAULT_AGENT).await?;
         self.shared
             .journal
             .blocking(move |journal| {
                 let mut events = Vec::new();
-                journal.log.newest(&look.workspace, |_, line| {
-                    if look.wants(&line.conversation_id) {
+                journal.log.newest(&query.workspace, |_, line| {
+                    if query.wants(&line.conversation_id) {
                         events.extend(line.feed_event());
                     }
-                    continue_below(look.limit, events.len())
+                    continue_below(query.limit, events.len())
                 })?;
-                let has_summary = journal.summaries.exists(&look.workspace);
+                let has_summary = journal.summaries.exists(&query.workspace);
                 Ok(NarratorFeed {
-                    summary_ref: has_summary.then(|| Summaries::reference(&look.workspace)),
-                    conversation_id: look.conversation.unwrap_or(own),
-                    workspace_id: look.workspace,
+                    summary_ref: has_summary.then(|| Summaries::reference(&query.workspace)),
+                    conversation_id: query.conversation.unwrap_or(own),
+                    workspace_id: query.workspace,
                     events,
                 })
             })
@@ -65,19 +65,19 @@ impl Narrator {
     ///
     /// # Errors
     /// As [`Narrator::feed`].
-    pub async fn raw(&self, look: Look) -> Result<String, NarratorError> {
-        look.check()?;
+    pub async fn raw(&self, query: FeedQuery) -> Result<String, NarratorError> {
+        query.check()?;
         self.shared
             .journal
             .blocking(move |journal| {
                 let (mut lines, mut text) = (0, String::new());
-                journal.log.newest(&look.workspace, |json, line| {
-                    if look.wants(&line.conversation_id) {
+                journal.log.newest(&query.workspace, |json, line| {
+                    if query.wants(&line.conversation_id) {
                         lines += 1;
                         text.push_str(json);
                         text.push('\n');
                     }
-                    continue_below(look.limit, lines)
+                    continue_below(query.limit, lines)
                 })?;
                 Ok(text)
             })

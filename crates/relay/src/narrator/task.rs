@@ -133,7 +133,7 @@ impl Shared {
         conversation: &str,
         turn_id: Option<String>,
         events: &[ServerEvent],
-    ) -> Result<conversation_store::Seqs, NarratorError> {
+    ) -> Result<conversation_store::SeqRange, NarratorError> {
         let at_ms = self.journal.clock.wall_ms();
         let logged = |event: &ServerEvent| NewEvent::new(event.kind(), at_ms, event.fields());
         let publish = Publish {

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::{Setup, user_message};
-use crate::{HttpRelay, NarratorError, Relay, RelayError, RelayMessage, Waits};
+use crate::{HttpRelay, NarratorError, Relay, RelayError, RelayMessage, WaitFor};
 
 fn message() -> RelayMessage {
     RelayMessage {
@@ -187,7 +187,7 @@ async fn a_hanging_relay_times_out() {
         settings.relay_limit = Duration::from_millis(50);
     });
     setup.register();
-    let given_up = setup.narrator.send(user_message("Hello?"), Waits::ForTheAnswer).await;
+    let given_up = setup.narrator.send(user_message("Hello?"), WaitFor::Answer).await;
     assert!(
         matches!(given_up, Err(NarratorError::Relay(RelayError::Timeout { .. }))),
         "{given_up:?}"

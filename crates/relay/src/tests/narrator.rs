@@ -6,7 +6,7 @@ use expect_test::expect;
 use protocol::NarratorMessage;
 
 use super::{Setup, look, user_message};
-use crate::{FakeAnswer, FakeRelay, LeaseError, Look, NarratorError, RelayAnswer, RelayError, Remark, Waits};
+use crate::{FakeAnswer, FakeRelay, FeedQuery, LeaseError, NarratorError, RelayAnswer, RelayError, Remark, WaitFor};
 
 fn answer(text: &str) -> FakeAnswer {
     FakeAnswer::Answer(RelayAnswer::text(text), Duration::ZERO)
@@ -19,7 +19,7 @@ async fn an_answer_is_published_to_all_readers() {
     setup.register();
     let accepted = setup
         .narrator
-        .send(user_message("How is it?"), Waits::ForTheAnswer)
+        .send(user_message("How is it?"), WaitFor::Answer)
         .await
         .expect("it is answered");
     assert_eq!(
@@ -56,7 +56,7 @@ async fn an_answer_is_published_to_all_readers() {
 async fn without_a_lease_no_relay_is_asked_and_nothing_is_written() {
     let relay = FakeRelay::new([]);
     let setup = Setup::new(relay.clone());
-    let refused = setup.narrator.send(user_message("Hello?"), Waits::ForTheAnswer).await;
+    let refused = setup.narrator.send(user_message("Hello?"), WaitFor::Answer).await;
     assert!(
         matches!(refused, Err(NarratorError::Lease(LeaseError::NotRegistered { .. }))),
         "{refused:?}"
@@ -70,7 +70,7 @@ async fn a_lease_that_ends_meanwhile_suppresses_the_answer() {
     let setup = Setup::new(relay.clone());
     setup.register();
     let narrator = setup.narrator.clone();
-    let sending = tokio::spawn(async move { narrator.send(user_message("Hello?"), Waits::ForTheAnswer).await });
+    let sending = tokio::spawn(async move { narrator.send(user_message("Hello?"), WaitFor::Answer).await });
     relay.received(1).await;
     setup.clock.advance(60);
     relay.release(1);
@@ -98,7 +98,7 @@ async fn a_lease_that_is_taken_over_meanwhile_is_valid() {
     let setup = Setup::new(relay.clone());
     let old = setup.register();
     let narrator = setup.narrator.clone();
-    let sending = tokio::spawn(async move { narrator.send(user_message("Hello?"), Waits::ForTheAnswer).await });
+    let sending = tokio::spawn(async move { narrator.send(user_message("Hello?"), WaitFor::Answer).await });
     relay.received(1).await;
     let request = crate::LeaseRequest {
         agent_id: "controller".to_owned(),
@@ -123,7 +123,7 @@ async fn the_relays_error_is_returned_and_logged() {
     ] {
         let failed = setup
             .narrator
-            .send(user_message("Hello?"), Waits::ForTheAnswer)
+            .send(user_message("Hello?"), WaitFor::Answer)
             .await
             .expect_err("it fails");
         assert!(
@@ -147,13 +147,13 @@ async fn a_hanging_relay_times_out() {
     setup.register();
     let given_up = setup
         .narrator
-        .send(user_message("Hello?"), Waits::ForTheAnswer)
+        .send(user_message("Hello?"), WaitFor::Answer)
         .await
         .expect_err("it hangs");
     assert_eq!(given_up.to_string(), "the relay didn't answer within 0.01 s");
     setup
         .narrator
-        .send(user_message("Hello?"), Waits::ForTheAnswer)
+        .send(user_message("Hello?"), WaitFor::Answer)
         .await
         .expect("the next message is answered");
 }
@@ -166,7 +166,7 @@ async fn without_waiting_the_answer_is_in_the_log() {
     let mut tail = setup.store.tail("c");
     let accepted = setup
         .narrator
-        .send(user_message("Hello?"), Waits::ForNothing)
+        .send(user_message("Hello?"), WaitFor::Nothing)
         .await
         .expect("it is accepted");
     assert_eq!(accepted.conversation_id, "c");
@@ -184,7 +184,7 @@ async fn a_message_is_processed_although_its_caller_has_gone() {
     setup.register();
     let mut tail = setup.store.tail("c");
     let narrator = setup.narrator.clone();
-    let sending = tokio::spawn(async move { narrator.send(user_message("Hello?"), Waits::ForTheAnswer).await });
+    let sending = tokio::spawn(async move { narrator.send(user_message("Hello?"), WaitFor::Answer).await });
     relay.received(1).await;
     sending.abort();
     relay.release(1);
@@ -199,11 +199,11 @@ async fn concurrent_messages_are_limited() {
     for _ in 0..64 {
         setup
             .narrator
-            .send(user_message("Hello?"), Waits::ForNothing)
+            .send(user_message("Hello?"), WaitFor::Nothing)
             .await
             .expect("there is room");
     }
-    let refused = setup.narrator.send(user_message("Hello?"), Waits::ForNothing).await;
+    let refused = setup.narrator.send(user_message("Hello?"), WaitFor::Nothing).await;
     assert!(matches!(refused, Err(NarratorError::Busy { limit: 64 })), "{refused:?}");
 }
 
@@ -229,7 +229,7 @@ async fn suppressed_remarks_are_logged_but_not_published() {
     for _ in 0..2 {
         setup
             .narrator
-            .send(user_message("Hello?"), Waits::ForTheAnswer)
+            .send(user_message("Hello?"), WaitFor::Answer)
             .await
             .expect("it is answered");
     }
@@ -254,7 +254,7 @@ async fn invalid_messages_are_refused() {
     let check = async |message: NarratorMessage, expected: &str| {
         let refused = setup
             .narrator
-            .send(message, Waits::ForTheAnswer)
+            .send(message, WaitFor::Answer)
             .await
             .expect_err("it is invalid");
         assert_eq!(refused.to_string(), expected);
@@ -293,7 +293,7 @@ async fn invalid_messages_are_refused() {
         conversation_id,
         ..user_message("a")
     };
-    let refused = setup.narrator.send(message, Waits::ForTheAnswer).await;
+    let refused = setup.narrator.send(message, WaitFor::Answer).await;
     assert!(matches!(refused, Err(NarratorError::InvalidRequest(_))), "{refused:?}");
     assert_eq!(setup.feed().await.len(), 0);
 }
@@ -309,12 +309,12 @@ async fn a_workspace_gets_a_new_conversation_after_its_own_was_deleted() {
     };
     let first = setup
         .narrator
-        .send(message(), Waits::ForTheAnswer)
+        .send(message(), WaitFor::Answer)
         .await
         .expect("it is answered");
     let again = setup
         .narrator
-        .send(message(), Waits::ForTheAnswer)
+        .send(message(), WaitFor::Answer)
         .await
         .expect("it is answered");
     assert_eq!(first.conversation_id, again.conversation_id);
@@ -325,7 +325,7 @@ async fn a_workspace_gets_a_new_conversation_after_its_own_was_deleted() {
         .expect("it can be deleted");
     let next = setup
         .narrator
-        .send(message(), Waits::ForTheAnswer)
+        .send(message(), WaitFor::Answer)
         .await
         .expect("it is answered");
     assert_eq!(next.conversation_id, format!("{}-2", first.conversation_id));
@@ -335,7 +335,7 @@ async fn a_workspace_gets_a_new_conversation_after_its_own_was_deleted() {
         conversation_id: Some(first.conversation_id),
         ..user_message("Hello?")
     };
-    let gone = setup.narrator.send(named, Waits::ForTheAnswer).await;
+    let gone = setup.narrator.send(named, WaitFor::Answer).await;
     assert!(matches!(gone, Err(NarratorError::Store(_))), "{gone:?}");
     assert_eq!(
         relay.messages().len(),
@@ -352,11 +352,11 @@ async fn a_conversation_that_is_deleted_meanwhile_is_an_error() {
     relay.release(1);
     setup
         .narrator
-        .send(user_message("one"), Waits::ForTheAnswer)
+        .send(user_message("one"), WaitFor::Answer)
         .await
         .expect("it is answered");
     let narrator = setup.narrator.clone();
-    let sending = tokio::spawn(async move { narrator.send(user_message("two"), Waits::ForTheAnswer).await });
+    let sending = tokio::spawn(async move { narrator.send(user_message("two"), WaitFor::Answer).await });
     relay.received(2).await;
     setup.store.delete("c").await.expect("it can be deleted");
     relay.release(1);
@@ -381,21 +381,21 @@ async fn a_feed_can_be_limited_to_a_number_and_a_conversation() {
         };
         setup
             .narrator
-            .send(message, Waits::ForTheAnswer)
+            .send(message, WaitFor::Answer)
             .await
             .expect("it is answered");
     }
-    let details = async |look: Look| -> Vec<String> {
+    let details = async |look: FeedQuery| -> Vec<String> {
         let feed = setup.narrator.feed(look).await.expect("the feed can be read");
         feed.events.into_iter().map(|event| event.detail).collect()
     };
     assert_eq!(
-        details(Look { limit: 3, ..look("w") }).await,
+        details(FeedQuery { limit: 3, ..look("w") }).await,
         ["echo: d", "d", "echo: c"]
     );
     let conversation = Some("c".to_owned());
     assert_eq!(
-        details(Look {
+        details(FeedQuery {
             conversation,
             ..look("w")
         })

@@ -6,13 +6,13 @@ use expect_test::expect;
 use serde_json::Value;
 
 use super::{Setup, look, user_message};
-use crate::{FakeRelay, Waits};
+use crate::{FakeRelay, WaitFor};
 
 async fn send_messages(setup: &Setup, times: usize) {
     for number in 0..times {
         let answered = setup
             .narrator
-            .send(user_message(&format!("{number}\n# x")), Waits::ForTheAnswer)
+            .send(user_message(&format!("{number}\n# x")), WaitFor::Answer)
             .await;
         answered.expect("it is answered");
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use engine::{Emitter, EngineEvent, NotSent};
+use engine::{Emitter, EngineEvent, SendError};
 
 use crate::detokenizer::Piece;
 use crate::scheduler::queue_position::QueuePosition;
@@ -83,11 +83,11 @@ impl Outbox {
             }
             match self.emitter.try_send(event) {
                 Ok(()) => {}
-                Err(NotSent::Full(event)) => {
+                Err(SendError::Full(event)) => {
                     self.events.push_front(*event);
                     return Sending::Full;
                 }
-                Err(NotSent::Closed) => return Sending::Closed,
+                Err(SendError::Closed) => return Sending::Closed,
             }
         }
         Sending::Done

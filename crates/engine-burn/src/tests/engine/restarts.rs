@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::{Answer, ask, fails, fixture, history, request, settings, user};
 use crate::engine::Tuning;
-use crate::{BurnEngine, BurnEngineSettings, Checkpoints, Precision};
+use crate::{BurnEngine, BurnEngineSettings, CacheStoreSettings, Precision};
 
 /// A budget with room for all that a test writes.
 const ROOMY: u64 = 1 << 30;
@@ -25,7 +25,7 @@ fn settings_in(folder: &Path, budget_bytes: u64) -> BurnEngineSettings {
     let mut settings = settings();
     settings.model = fixture("fixtures/models/toy-llama-q4_1.gguf");
     settings.precision = Precision::Auto;
-    settings.checkpoints = Some(Checkpoints {
+    settings.cache_store = Some(CacheStoreSettings {
         folder: folder.to_owned(),
         budget_bytes,
     });
@@ -36,7 +36,7 @@ fn settings_in(folder: &Path, budget_bytes: u64) -> BurnEngineSettings {
 fn start_tuned(settings: BurnEngineSettings, tuning: Tuning) -> BurnEngine {
     let never_stops = true;
     let tuning = Tuning { never_stops, ..tuning };
-    BurnEngine::start_worker(settings, tuning).expect("the toy model is there")
+    BurnEngine::start_tuned(settings, tuning).expect("the toy model is there")
 }
 
 fn start_in(folder: &Path) -> BurnEngine {

@@ -12,7 +12,7 @@ use engine::{Engine, Request};
 
 use super::{fixture, read, request, user};
 use crate::engine::Tuning;
-use crate::{BurnEngine, BurnEngineSettings, Checkpoints, DeviceChoice, MAX_CHUNK};
+use crate::{BurnEngine, BurnEngineSettings, CacheStoreSettings, DeviceChoice, MAX_CHUNK};
 
 const CONVERSATIONS: u64 = 20;
 
@@ -75,7 +75,7 @@ fn talk(model: &Path, mode: Mode) -> Outcome {
         settings.threads = Some(mode.threads);
         // Messages are evicted within a few turns.
         settings.recent_size = 64;
-        settings.checkpoints = Some(Checkpoints {
+        settings.cache_store = Some(CacheStoreSettings {
             folder: folder.path().to_owned(),
             budget_bytes: 8 << 30,
         });
@@ -83,7 +83,7 @@ fn talk(model: &Path, mode: Mode) -> Outcome {
             prompt_chunk: mode.prompt_chunk,
             ..Tuning::default()
         };
-        BurnEngine::start_worker(settings, tuning).expect("the model can be opened")
+        BurnEngine::start_tuned(settings, tuning).expect("the model can be opened")
     };
     let mut engine = start();
     let mut answers = BTreeMap::new();

@@ -3,12 +3,12 @@
 use half::f16;
 
 use super::{Case, Run, heads};
-use crate::{CachePolicy, Kernel, KvStore, PAGE_TOKENS, Ring, RingRoom, SinkWindow};
+use crate::{CachePolicy, Kernel, KvStore, PAGE_TOKENS, Ring, RingSizes, SinkWindow};
 
 #[test]
 fn a_token_of_the_default_model_takes_23_040_bytes() {
     let policy = CachePolicy::Streaming(SinkWindow::new(4, 2_048));
-    let room = RingRoom {
+    let room = RingSizes {
         max_chunk: 512,
         rewind_tokens: 1_024,
     };

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::snapshot::{Cache, HEADS, numbers, policies};
 use super::{check_bits, heads};
-use crate::{CachePolicy, Kernel, KvStore, Ring, RingRoom, SinkWindow};
+use crate::{CachePolicy, Kernel, KvStore, Ring, RingSizes, SinkWindow};
 
 impl Cache {
     /// Creates a cache that has read the first `tokens` of some rows, in chunks.
@@ -17,9 +17,9 @@ impl Cache {
         cache
     }
 
-    fn begin_with(&mut self, other: &Self, tokens: usize) -> bool {
+    fn copy_prefix(&mut self, other: &Self, tokens: usize) -> bool {
         let other = (&other.ring, &other.store);
-        self.store.begin_with(&mut self.ring, other, tokens as u64)
+        self.store.copy_prefix(&mut self.ring, other, tokens as u64)
     }
 }
 
@@ -44,7 +44,7 @@ proptest! {
         let is_there = tokens as u64 <= other.ring.position()
             && (tokens as u64 <= other_policy.sink_window().sinks() || !has_wrapped);
         let fits = tokens <= copied.ring.capacity_slots();
-        prop_assert_eq!(copied.begin_with(&other, tokens), is_there && fits);
+        prop_assert_eq!(copied.copy_prefix(&other, tokens), is_there && fits);
         if !(is_there && fits) {
             prop_assert_eq!(copied.ring.position(), 0);
             return Ok(());
@@ -64,7 +64,7 @@ fn an_empty_prefix_leaves_the_stream_as_it_was() {
     let policy = CachePolicy::Streaming(SinkWindow::new(4, 90));
     let other = Cache::with_first(policy, &numbers(1, 100), 100);
     let mut copied = Cache::new(policy);
-    assert!(copied.begin_with(&other, 0));
+    assert!(copied.copy_prefix(&other, 0));
     assert_eq!(copied.ring, Cache::new(policy).ring);
     assert_eq!(copied.store.bytes(), 0);
 }
@@ -76,7 +76,7 @@ fn an_overwritten_prefix_is_not_copied() {
     let other = Cache::with_first(policy, &rows, 1_000);
     for (tokens, expected) in [(1, true), (64, true), (70, true), (71, false), (1_000, false)] {
         assert_eq!(
-            Cache::new(policy).begin_with(&other, tokens),
+            Cache::new(policy).copy_prefix(&other, tokens),
             expected,
             "{tokens} tokens"
         );
@@ -87,12 +87,12 @@ fn an_overwritten_prefix_is_not_copied() {
 #[should_panic(expected = "streams of one model have the same heads and layers")]
 fn a_prefix_of_another_model_panics() {
     let policy = CachePolicy::Streaming(SinkWindow::new(4, 8));
-    let room = RingRoom {
+    let room = RingSizes {
         max_chunk: 8,
         rewind_tokens: 0,
     };
     let ring = Ring::new(policy, room).expect("a small ring");
     let other = KvStore::new(&ring, heads(2, 1, 8), 2, Kernel::detect());
     let mut cache = Cache::new(policy);
-    cache.store.begin_with(&mut cache.ring, (&ring, &other), 0);
+    cache.store.copy_prefix(&mut cache.ring, (&ring, &other), 0);
 }

@@ -4,13 +4,13 @@ use proptest::prelude::*;
 
 use super::{BASE, Case, check_bits, heads};
 use crate::{
-    Attention, AttentionInput, CachePolicy, Chunk, HeadShape, Kernel, KvCacheError, KvStore, Ring, RingRoom,
+    Attention, AttentionInput, CachePolicy, Chunk, HeadShape, Kernel, KvCacheError, KvStore, Ring, RingSizes,
     RotaryTable, SinkWindow,
 };
 
 pub(super) const HEADS: HeadShape = heads(4, 2, 12);
 
-const ROOM: RingRoom = RingRoom {
+const ROOM: RingSizes = RingSizes {
     max_chunk: 48,
     rewind_tokens: 40,
 };
