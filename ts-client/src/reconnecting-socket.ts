@@ -1,5 +1,5 @@
-// Keeps one connection open: connects, waits and reconnects, idles, closes; replaces one that went silent. Knows nothing
-// of chat.
+// Keeps one connection open: connects, waits and reconnects, idles, closes; replaces one that went silent. Knows
+// nothing of chat.
 import { delayMs, type ReconnectPolicy } from './backoff.js'
 import { Connection, READER_GONE, type CloseInfo } from './connection.js'
 import { Heartbeat } from './heartbeat.js'

@@ -1,8 +1,9 @@
 //! `cargo xtask bench-peers`: the sidecar's model against llama.cpp's own server, in turn on the same files.
 //!
-//! A round is `sidecar bench` in a process of its own, then llama.cpp (PyPI's `xllamacpp`) on the same file, the same token ids and
-//! as many threads, each freshly started. What else the machine does meets both, so the result is the median of the rounds' ratios;
-//! tokens a second mean something on this machine only. `fixtures/peers` has what llama.cpp is asked.
+//! A round is `sidecar bench` in a process of its own, then llama.cpp (PyPI's `xllamacpp`) on the same file, the same
+//! token ids and as many threads, each freshly started. What else the machine does meets both, so the result is the
+//! median of the rounds' ratios; tokens a second mean something on this machine only. `fixtures/peers` has what
+//! llama.cpp is asked.
 
 mod comparison;
 mod files;
@@ -115,7 +116,8 @@ impl Round<'_> {
     fn sidecar(&self) -> Result<Value> {
         let program = self.workspace.build_output().join("sidecar");
         let mut sidecar = command(&program.to_string_lossy(), ["bench", "--json", "--ids", "--repeat=1"]);
-        // Settings of the person who runs this don't belong to the comparison: not the environment's, not those of a file in this folder.
+        // Settings of the person who runs this don't belong to the comparison: not the environment's, not those of a
+        // file in this folder.
         for (name, _value) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("STREAMING_LLM_") {
                 sidecar.env_remove(name);

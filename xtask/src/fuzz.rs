@@ -1,7 +1,8 @@
 //! `cargo xtask fuzz`: looks for bytes that break a promise, guided by what code they reach.
 //!
-//! The targets are in `xtask/fuzz`, and libFuzzer runs them. No other toolchain is needed: the compiler's own pass counts what is
-//! reached. What breaks a promise is written below `fixtures/fuzz`, where the test command replays it from then on.
+//! The targets are in `xtask/fuzz`, and libFuzzer runs them. No other toolchain is needed: the compiler's own pass
+//! counts what is reached. What breaks a promise is written below `fixtures/fuzz`, where the test command replays it
+//! from then on.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -28,8 +29,8 @@ pub(crate) const TARGETS: [&str; 8] = [
     "imports",
 ];
 
-/// Has the compiler count each edge of the control flow, and pass on the operands of comparisons, which libFuzzer then writes into its
-/// inputs. Overflows and debug assertions count as broken promises too.
+/// Has the compiler count each edge of the control flow, and pass on the operands of comparisons, which libFuzzer then
+/// writes into its inputs. Overflows and debug assertions count as broken promises too.
 const FLAGS: [&str; 7] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -43,7 +44,8 @@ const FLAGS: [&str; 7] = [
 /// The longest input: what is wrong with a header is wrong with a short one.
 const LONGEST_INPUT_BYTES: usize = 16 << 10;
 
-/// The longest input that is added to the tree, which is for replaying and stays small; what is longer was written by people.
+/// The longest input that is added to the tree, which is for replaying and stays small; what is longer was written by
+/// people.
 const LONGEST_KEPT_BYTES: usize = 64;
 
 /// For one input: thousands of times the usual, and less than any peer would be waited for.

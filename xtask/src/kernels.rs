@@ -1,7 +1,7 @@
 //! `cargo xtask kernels`: the tests of the crates with kernels, where the processor at hand can't run them by itself.
 //!
-//! In valgrind, which follows every byte of memory; or as an ARM processor, in qemu. Both take minutes, the former many unless a
-//! test is named, and programs that only they need, and so are no part of the test command.
+//! In valgrind, which follows every byte of memory; or as an ARM processor, in qemu. Both take minutes, the former many
+//! unless a test is named, and programs that only they need, and so are no part of the test command.
 
 use clap::{Args, ValueEnum};
 

@@ -1,6 +1,7 @@
 //! `cargo xtask load`: many sockets against a sidecar, measured.
 //!
-//! It builds the program `sidecar-load` and runs it with the arguments that follow; what is measured, and how, is said there.
+//! It builds the program `sidecar-load` and runs it with the arguments that follow; what is measured, and how, is said
+//! there.
 
 use clap::Args;
 
@@ -13,7 +14,8 @@ use crate::{
 /// The program's name.
 const PROGRAM: &str = "sidecar-load";
 
-/// As many files as this user may open, since each socket is one; the usual soft limit of 1,024 is for programs that use `select`.
+/// As many files as this user may open, since each socket is one; the usual soft limit of 1,024 is for programs that
+/// use `select`.
 const WITH_ALL_FILES: &str = r#"ulimit -n "$(ulimit -Hn)" && exec "$0" "$@""#;
 
 /// The program's arguments.

@@ -1,4 +1,5 @@
-//! The project's own commands: `cargo xtask test`, `tidy`, `fuzz`, `model`, `dist`, `soak`, `ws-echo`, `load`, `bench-peers` and `kernels`.
+//! The project's own commands: `cargo xtask test`, `tidy`, `fuzz`, `model`, `dist`, `soak`, `ws-echo`, `load`,
+//! `bench-peers` and `kernels`.
 //!
 //! Plain steps that anyone could type, in one place and in the right order. It starts other programs and
 //! reads the tree; it depends on no other crate of the workspace, so it builds in seconds.
@@ -46,7 +47,8 @@ enum Command {
     Model,
     /// Builds the sidecar for release and packs it: a tar.gz, Python wheels and npm packages
     Dist(DistArguments),
-    /// Has many clients use the sidecar while it is killed, stopped, and put on a disk that takes nothing, and looks for what it lost
+    /// Has many clients use the sidecar while it is killed, stopped, and put on a disk that takes nothing, and looks
+    /// for what it lost
     Soak(SoakArguments),
     /// Serves the sidecar's socket layer as an echo, for conformance tests of the WebSocket protocol
     WsEcho(EchoArguments),

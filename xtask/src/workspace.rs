@@ -16,8 +16,8 @@ use crate::{
 /// The project's folder under the user's cache.
 const CACHE_NAME: &str = "streaming-llm-sidecar";
 
-/// The same for every command, and for the run script, so that dependencies are compiled once. All members together switch
-/// on every feature that tests need, but for the GPU.
+/// The same for every command, and for the run script, so that dependencies are compiled once. All members together
+/// switch on every feature that tests need, but for the GPU.
 pub(crate) const FEATURE_SET: [&str; 2] = ["--workspace", "--locked"];
 
 /// The workspace as cargo sees it.

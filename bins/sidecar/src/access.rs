@@ -4,8 +4,8 @@
 //! of its own (DNS rebinding). A browser's `Origin` must be a loopback name on any port, or one of the configured
 //! origins. With a key set, every route but the health checks requires `Authorization: Bearer`; a socket may send the
 //! key in its first frame instead, as a browser can't set headers there. An address that presents wrong keys, or starts
-//! sockets and turns, too often gets an error that says how long to wait. The address is that of the connection, since a forwarding
-//! header could claim anything. Which routes are checked is decided by the middleware, `http_guard`.
+//! sockets and turns, too often gets an error that says how long to wait. The address is that of the connection, since
+//! a forwarding header could claim anything. Which routes are checked is decided by the middleware, `http_guard`.
 
 mod key;
 mod origin;

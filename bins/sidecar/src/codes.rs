@@ -1,7 +1,7 @@
 //! The numbers of error codes: a code in, its HTTP status or its WebSocket close code out.
 //!
-//! Which code an error has is decided where it may also be logged: [`ChatError::code`](chat::ChatError::code) for agents,
-//! conversations and engines, [`NarratorError::code`](relay::NarratorError::code) for the narrator.
+//! Which code an error has is decided where it may also be logged: [`ChatError::code`](chat::ChatError::code) for
+//! agents, conversations and engines, [`NarratorError::code`](relay::NarratorError::code) for the narrator.
 
 use actix_web::http::StatusCode;
 use protocol::ErrorCode;

@@ -35,8 +35,8 @@ pub fn start(settings: &Settings, model: &str) -> Result<Arc<dyn Engine>, StartE
     Ok(Arc::new(BurnEngine::start(engine)?))
 }
 
-/// Returns true where the system shows a GPU, as `scripts/run-sidecar.sh` looks for one. Whether it can compute is found
-/// out by the engine for it.
+/// Returns true where the system shows a GPU, as `scripts/run-sidecar.sh` looks for one. Whether it can compute is
+/// found out by the engine for it.
 fn has_gpu() -> bool {
     let any = |folder: &str, start: &str| {
         let mut entries = std::fs::read_dir(folder).into_iter().flatten().flatten();

@@ -1,11 +1,12 @@
 //! The local engine: a transformer of the Llama family on burn, with the StreamingLLM cache.
 //!
-//! In goes a model on disk (a GGUF file or a Hugging Face folder) and, one by one, requests; out come streams of text and
-//! token ids. [`BurnEngine`] is all of it behind the `engine` crate's trait: prompt, worker thread, sampler, stop strings, and a
-//! cache for each conversation, so that a next turn goes on where the last one stopped, at a constant cost for each token.
-//! [`LlamaModel`] and [`eval`] are the model alone, ids in and numbers out.
+//! In goes a model on disk (a GGUF file or a Hugging Face folder) and, one by one, requests; out come streams of text
+//! and token ids. [`BurnEngine`] is all of it behind the `engine` crate's trait: prompt, worker thread, sampler, stop
+//! strings, and a cache for each conversation, so that a next turn goes on where the last one stopped, at a constant
+//! cost for each token. [`LlamaModel`] and [`eval`] are the model alone, ids in and numbers out.
 //!
-//! If a folder is named for it, caches of conversations survive a restart there. Nothing here knows an agent, or waits for a reader.
+//! If a folder is named for it, caches of conversations survive a restart there. Nothing here knows an agent, or waits
+//! for a reader.
 
 mod cache;
 mod cache_index;

@@ -5,8 +5,8 @@
 //! template split into turn segments.
 //!
 //! Everything in every header is checked before anything is allocated for it, and every problem is a named
-//! [`ModelFileError`]. It never computes with a model, uses no tensor library and no device, downloads nothing, and never
-//! writes.
+//! [`ModelFileError`]. It never computes with a model, uses no tensor library and no device, downloads nothing, and
+//! never writes.
 
 mod architecture;
 mod chat_format;

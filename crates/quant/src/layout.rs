@@ -1,13 +1,14 @@
 //! The layouts of both factors of a product in memory, on which their owners and the kernels agree.
 //!
 //! **The matrix.** Eight rows form a group. A group is one struct for every 32 columns, which holds the content of the
-//! eight rows' blocks with the same types and in as many bytes, but interleaves the rows. Quants are stored four bytes at
-//! a time, as a *word*: one word of each row makes 32 bytes, one register. An incomplete last group is padded with zeros.
+//! eight rows' blocks with the same types and in as many bytes, but interleaves the rows. Quants are stored four bytes
+//! at a time, as a *word*: one word of each row makes 32 bytes, one register. An incomplete last group is padded with
+//! zeros.
 //!
 //! **The activations.** A row is a run of blocks. For kernels that multiply many rows at once, rows are stored a second
-//! time, in *panels* of 32 columns of [`PANEL_ROWS`] rows. A panel consists of octets of eight rows: four columns of each
-//! row of an octet are 32 bytes, one register, and so are the eight rows' scales. It holds the same data as the rows'
-//! blocks, in as many bytes.
+//! time, in *panels* of 32 columns of [`PANEL_ROWS`] rows. A panel consists of octets of eight rows: four columns of
+//! each row of an octet are 32 bytes, one register, and so are the eight rows' scales. It holds the same data as the
+//! rows' blocks, in as many bytes.
 //!
 //! It never allocates or computes anything.
 

@@ -1,9 +1,9 @@
 //! A block-quantised matrix that is multiplied without being converted to f32.
 //!
-//! The stored bytes of a tensor go in once and are reordered ([`layout`](crate::layout)) without taking more memory; then
-//! [`Activations`] go in and f32 outputs come out. An output is one sum in one order, whatever kernel computes it and
-//! whatever rows, of either factor, are computed with it. It never starts a thread: the caller splits the rows among
-//! its own.
+//! The stored bytes of a tensor go in once and are reordered ([`layout`](crate::layout)) without taking more memory;
+//! then [`Activations`] go in and f32 outputs come out. An output is one sum in one order, whatever kernel computes it
+//! and whatever rows, of either factor, are computed with it. It never starts a thread: the caller splits the rows
+//! among its own.
 
 mod group;
 

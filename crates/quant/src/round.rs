@@ -1,7 +1,7 @@
 //! Rounds blocks of f32 to signed bytes.
 //!
-//! 32 values go in. Out come a scale `d` and 32 integers `q` from -127 to 127 with `x ≈ d * q`, each with an error of at
-//! most `d / 2`. A block depends on its 32 values only. Kernels compile it for their own instructions, none of which
+//! 32 values go in. Out come a scale `d` and 32 integers `q` from -127 to 127 with `x ≈ d * q`, each with an error of
+//! at most `d / 2`. A block depends on its 32 values only. Kernels compile it for their own instructions, none of which
 //! changes the result.
 
 use crate::layout::{ActivationBlock, BLOCK};

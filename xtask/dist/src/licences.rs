@@ -1,8 +1,8 @@
 //! The text of the licence of every crate that is in the program.
 //!
-//! Texts come from the crates' own folders. For a crate that is published without one, `xtask/dist/licences` may have it, from its
-//! repository; else it takes that of another crate from the same repository, or, if its licence may be Apache-2.0, that licence's
-//! text, which names no holder. A crate for which none of these holds is an error.
+//! Texts come from the crates' own folders. For a crate that is published without one, `xtask/dist/licences` may have
+//! it, from its repository; else it takes that of another crate from the same repository, or, if its licence may be
+//! Apache-2.0, that licence's text, which names no holder. A crate for which none of these holds is an error.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,7 +1,9 @@
-//! Packs a built sidecar: a `tar.gz`, a Python wheel and an npm package of the program, and a wheel and an npm package of the model.
+//! Packs a built sidecar: a `tar.gz`, a Python wheel and an npm package of the program, and a wheel and an npm package
+//! of the model.
 //!
-//! `cargo xtask dist` builds the program, fetches the model and starts this. In go two files, out come packages in one folder. It
-//! builds nothing, fetches nothing, and publishes nothing. Equal inputs give equal bytes: times and owners are left out.
+//! `cargo xtask dist` builds the program, fetches the model and starts this. In go two files, out come packages in one
+//! folder. It builds nothing, fetches nothing, and publishes nothing. Equal inputs give equal bytes: times and owners
+//! are left out.
 
 mod error;
 mod glibc;

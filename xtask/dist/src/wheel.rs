@@ -1,7 +1,7 @@
 //! Python wheels (the binary distribution format of PyPA): a zip file with metadata and a list of checksums.
 //!
-//! The program lies in the wheel's `scripts`, which installers put beside the interpreter; `share` in its `data`, which they put
-//! below the environment's root. So `bin/sidecar` and `share/streaming-llm-sidecar` end up beside each other.
+//! The program lies in the wheel's `scripts`, which installers put beside the interpreter; `share` in its `data`, which
+//! they put below the environment's root. So `bin/sidecar` and `share/streaming-llm-sidecar` end up beside each other.
 
 use std::{
     fmt::Write as _,

@@ -1,4 +1,5 @@
-//! Imported conversations: what is accepted comes out again, and that goes in again as the same bytes; the rest leaves nothing.
+//! Imported conversations: what is accepted comes out again, and that goes in again as the same bytes; the rest leaves
+//! nothing.
 
 use std::cell::Cell;
 

@@ -1,8 +1,8 @@
 //! What holds for any bytes that a peer, a file or a model server sends.
 //!
-//! Each [`Target`] takes bytes and panics when a promise about them is broken: not only that nothing crashes, but what must be true
-//! of whatever is accepted. `cargo xtask fuzz` runs them under libFuzzer; the tests here replay `fixtures/fuzz` and try seeded
-//! changes of it. Nothing here is part of the sidecar.
+//! Each [`Target`] takes bytes and panics when a promise about them is broken: not only that nothing crashes, but what
+//! must be true of whatever is accepted. `cargo xtask fuzz` runs them under libFuzzer; the tests here replay
+//! `fixtures/fuzz` and try seeded changes of it. Nothing here is part of the sidecar.
 
 mod answers;
 mod frames;

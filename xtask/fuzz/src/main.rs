@@ -1,4 +1,5 @@
-//! One target under libFuzzer, whose command line this is; `cargo xtask fuzz` says which target, and builds it to count coverage.
+//! One target under libFuzzer, whose command line this is; `cargo xtask fuzz` says which target, and builds it to count
+//! coverage.
 
 #![no_main]
 

@@ -35,8 +35,8 @@ impl Speeds {
         Ok(Self(speeds))
     }
 
-    /// Reads what `fixtures/peers/llama_cpp_bench.py` printed for one sequence, and for each number of conversations, in the order
-    /// of the report.
+    /// Reads what `fixtures/peers/llama_cpp_bench.py` printed for one sequence, and for each number of conversations,
+    /// in the order of the report.
     pub(super) fn of_llama_cpp(alone: &Value, together: &[Value]) -> Result<Self> {
         let mut speeds = vec![("prefill".to_owned(), number(alone, "prefill")?)];
         for speed in list(alone, "decode")? {

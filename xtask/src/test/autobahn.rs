@@ -1,7 +1,8 @@
 //! WebSocket conformance: the cases of the Autobahn suite, as `kosoku` runs them, against the sidecar's socket layer.
 //!
-//! The echo (`ws_echo`) is started on a free port and ended with this step; each case counts as one test. Compression (12 and 13) is
-//! left out, since the sidecar offers none; the cases of up to 16 MiB (9) run. All of it takes some ten seconds.
+//! The echo (`ws_echo`) is started on a free port and ended with this step; each case counts as one test. Compression
+//! (12 and 13) is left out, since the sidecar offers none; the cases of up to 16 MiB (9) run. All of it takes some ten
+//! seconds.
 
 use std::{fs, time::Duration};
 

@@ -1,6 +1,8 @@
-//! What `cargo xtask dist` packs, installed and tried as its users would: from the local files alone, without a compiler.
+//! What `cargo xtask dist` packs, installed and tried as its users would: from the local files alone, without a
+//! compiler.
 //!
-//! The program that is packed is the one of the run script, which is there already; a release build differs only in its profile.
+//! The program that is packed is the one of the run script, which is there already; a release build differs only in its
+//! profile.
 
 use std::{
     fs,

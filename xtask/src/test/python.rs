@@ -1,4 +1,5 @@
-//! The Python programs that tests and comparisons start: pinned packages in virtual environments of their own, in the tool cache.
+//! The Python programs that tests and comparisons start: pinned packages in virtual environments of their own, in the
+//! tool cache.
 //!
 //! One is made again when its list or the machine's Python changes, and otherwise left alone. Nothing of it reaches the
 //! Python of the machine.

@@ -1,8 +1,9 @@
 //! HTTP conformance: `schemathesis` reads `openapi.json` from a running sidecar, and tries what that promises.
 //!
-//! The sidecar runs on the toy model with a relay that echoes, once with a key and once without, in folders of its own below the build
-//! output. What it has to know beside the document is in `fixtures/http-conformance`. Each operation counts as one test. With the same
-//! build it makes the same requests: nothing of an earlier run is kept, and nothing is drawn by chance.
+//! The sidecar runs on the toy model with a relay that echoes, once with a key and once without, in folders of its own
+//! below the build output. What it has to know beside the document is in `fixtures/http-conformance`. Each operation
+//! counts as one test. With the same build it makes the same requests: nothing of an earlier run is kept, and nothing
+//! is drawn by chance.
 
 use std::{
     fs,

@@ -1,4 +1,5 @@
-//! The closing line can't be right unless every runner's report is read right, nor a check unless it finds what is wrong.
+//! The closing line can't be right unless every runner's report is read right, nor a check unless it finds what is
+//! wrong.
 
 use std::{fs, path::Path, time::Duration};
 

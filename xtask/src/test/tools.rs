@@ -9,7 +9,8 @@ use crate::{
     workspace::Workspace,
 };
 
-/// A cargo subcommand. It is published built, as a Python wheel; where there is none for this platform, cargo builds it.
+/// A cargo subcommand. It is published built, as a Python wheel; where there is none for this platform, cargo builds
+/// it.
 struct CargoTool {
     name: &'static str,
     version: &'static str,

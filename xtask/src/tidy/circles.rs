@@ -1,7 +1,7 @@
 //! No circles: of the children of a module, each with all that is below it, none uses another that uses it in turn.
 //!
-//! A parent may use its children and they may use it; that is nesting, not a circle. So the files of a crate can be read
-//! one after the other, and each piece can be moved with only those that it uses.
+//! A parent may use its children and they may use it; that is nesting, not a circle. So the files of a crate can be
+//! read one after the other, and each piece can be moved with only those that it uses.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,8 @@
 //! The files of a crate as a tree of modules, and which file uses which.
 //!
 //! Paths are read off the text: `use` declarations and paths that begin with `crate`, `self` or `super`. A name that a
-//! module passes on by `use` is followed to the file that has it. Macros, and modules within a file, are not looked into.
+//! module passes on by `use` is followed to the file that has it. Macros, and modules within a file, are not looked
+//! into.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -14,7 +14,8 @@ pub const MODELS_DIR: &str = "models";
 /// Names shown when a model isn't found; more would hide the message.
 const MAX_NAMES_SHOWN: usize = 20;
 
-/// Finds the model that a setting names: a GGUF file or a Hugging Face folder. A bare name is looked up in the folders in their order.
+/// Finds the model that a setting names: a GGUF file or a Hugging Face folder. A bare name is looked up in the folders
+/// in their order.
 ///
 /// # Errors
 /// There is no model of that name, or it belongs to a model server.

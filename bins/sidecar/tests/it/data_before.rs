@@ -1,4 +1,5 @@
-//! Data of an earlier commit (`fixtures/data-before`) is opened and goes on: the log, a live journal, saved caches, an export.
+//! Data of an earlier commit (`fixtures/data-before`) is opened and goes on: the log, a live journal, saved caches, an
+//! export.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -262,8 +262,8 @@ fn to_weights<S: Simd>(simd: S, scores: &mut [[f32; LANES]; PAGE_VECTORS], row: 
     scale
 }
 
-/// Adds the weighted values of the visible tokens to `V` vectors from vector `first` on of each of `R` rows of `sums`, in
-/// the order of the tokens.
+/// Adds the weighted values of the visible tokens to `V` vectors from vector `first` on of each of `R` rows of `sums`,
+/// in the order of the tokens.
 #[inline(always)]
 fn add_values<S: Simd, const R: usize, const V: usize>(
     simd: S,

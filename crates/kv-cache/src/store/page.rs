@@ -1,7 +1,7 @@
 //! One head's keys and values of [`PAGE_TOKENS`] tokens.
 //!
-//! Rounded keys and values of single tokens go in; out comes a [`PageView`] in the order in which attention reads it, or
-//! the bytes of the page. It never knows which tokens it holds.
+//! Rounded keys and values of single tokens go in; out comes a [`PageView`] in the order in which attention reads it,
+//! or the bytes of the page. It never knows which tokens it holds.
 
 use half::f16;
 

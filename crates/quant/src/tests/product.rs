@@ -257,8 +257,8 @@ fn golden_hashes_hold_on_every_processor() {
             (hash ^ u64::from(output.to_bits())).wrapping_mul(0x0100_0000_01b3)
         }));
     }
-    // One hash per type. After an intended change of the order of operations or of a rounding: take the new hashes from the
-    // failure of this test, once all kernels agree, and confirm them with `cargo xtask kernels aarch64`.
+    // One hash per type. After an intended change of the order of operations or of a rounding: take the new hashes from
+    // the failure of this test, once all kernels agree, and confirm them with `cargo xtask kernels aarch64`.
     assert_eq!(
         hashes,
         [0xbf8a_0a0c_973e_45ba, 0x384b_612c_cec8_6f7f, 0xb48e_170c_b91f_0516]

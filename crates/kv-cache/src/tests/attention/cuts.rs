@@ -56,8 +56,8 @@ fn golden_hash_holds_on_every_processor() {
             (hash ^ u64::from(output.to_bits())).wrapping_mul(0x0100_0000_01b3)
         });
         // After an intended change of the order of operations or of a rounding: take the new hash from the failure of
-        // this test, which is the same for both kernels, and confirm it with `cargo xtask kernels aarch64`. Sequences that
-        // were saved before then differ in their last bits.
+        // this test, which is the same for both kernels, and confirm it with `cargo xtask kernels aarch64`. Sequences
+        // that were saved before then differ in their last bits.
         assert_eq!(hash, 0x0a40_b492_cb3b_b019, "{kernel}");
     }
 }
