@@ -1,7 +1,8 @@
-//! The local engine: a transformer of the Llama family on burn, with the StreamingLLM cache.
+//! The local engine: a transformer of the Llama family with the StreamingLLM cache, on the processor's own kernels or,
+//! on a GPU and as the reference in f32, on burn.
 //!
 //! In goes a model on disk (a GGUF file or a Hugging Face folder) and, one by one, requests; out come streams of text
-//! and token ids. [`BurnEngine`] is all of it behind the `engine` crate's trait: prompt, worker thread, sampler, stop
+//! and token ids. [`BurnEngine`] is all of it behind the `engine` crate's trait: prompt, scheduler thread, sampler, stop
 //! strings, and a cache for each conversation, so that a next turn goes on where the last one stopped, at a constant
 //! cost for each token. [`LlamaModel`] and [`eval`] are the model alone, ids in and numbers out.
 //!
