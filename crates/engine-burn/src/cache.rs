@@ -54,13 +54,13 @@ impl SequenceCache {
         }
     }
 
-    /// Tokens of the sequence so far; the next one gets this position.
+    /// Returns how many tokens the sequence has; the next one gets this position.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.ring.position()
     }
 
-    /// The policy that the cache follows.
+    /// Returns the policy that the cache follows.
     #[must_use]
     pub fn policy(&self) -> CachePolicy {
         self.ring.policy()
@@ -89,7 +89,7 @@ impl SequenceCache {
         }
     }
 
-    /// Bytes of keys and values that are allocated now.
+    /// Returns the bytes of keys and values that are allocated now.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match &self.storage {
@@ -98,7 +98,7 @@ impl SequenceCache {
         }
     }
 
-    /// Bytes of keys and values that are allocated when the sequence has `tokens` tokens, or now if it has more.
+    /// Returns the bytes of keys and values that are allocated when the sequence has `tokens` tokens, or now if it has more.
     pub(crate) fn bytes_at(&self, tokens: u64) -> usize {
         match &self.storage {
             OnBackend::Cpu(store) => store.bytes_at(tokens),

@@ -162,15 +162,19 @@ impl CacheStore {
         (file_bytes(plan) <= self.budget_bytes && self.queue.has_room(bytes(plan))).then_some(plan)
     }
 
-    /// Loads a conversation that ends with turn `tag`, after waiting for its queued writes.
+    /// Loads a conversation that ends with turn `tag`, after waiting for its queued writes. Waits for none if no file
+    /// is to end with that turn: the index has a file's end before its write is queued.
     pub(crate) fn load(
         &self,
         name: &str,
         tag: TurnTag,
         new_cache: impl FnOnce(CachePolicy) -> Option<SequenceCache>,
     ) -> Option<Conversation> {
+        let indexed = || self.index.file(name).filter(|file| file.contents.through == tag);
+        indexed()?;
         self.queue.wait_written(name);
-        let file = self.index.file(name).filter(|file| file.contents.through == tag)?;
+        // A write that failed has changed the index.
+        let file = indexed()?;
         let path = self.folder.file(name);
         let loaded = file::load(&path, &self.model, new_cache).unwrap_or_else(|error| {
             tracing::warn!(file = %path.display(), %error, "a cache on disk can't be read");

@@ -91,7 +91,7 @@ pub enum BurnEngineError {
         reason: String,
     },
     /// The thread of the scheduler or of the cache writer can't be started.
-    #[error("can't start the worker thread")]
+    #[error("can't start a thread")]
     SpawnThread {
         /// The system's error.
         #[source]

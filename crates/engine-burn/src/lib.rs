@@ -1,5 +1,5 @@
-//! The local engine: a transformer of the Llama family with the StreamingLLM cache, on the processor's own kernels or,
-//! on a GPU and as the reference in f32, on burn.
+//! The local engine: a transformer of the Llama family with the StreamingLLM cache, on the CPU with kernels of our
+//! own; on a GPU, and as the reference in f32, on burn.
 //!
 //! In goes a model on disk (a GGUF file or a Hugging Face folder) and, one by one, requests; out come streams of text
 //! and token ids. [`BurnEngine`] is all of it behind the `engine` crate's trait: prompt, scheduler thread, sampler, stop

@@ -94,49 +94,49 @@ impl LlamaModel {
         })
     }
 
-    /// What its matrices are in memory.
+    /// Returns the block types of the matrices in memory, and their bytes.
     #[must_use]
     pub fn stored_weights(&self) -> StoredWeights {
         self.stored_weights.clone()
     }
 
-    /// The model's numbers.
+    /// Returns the model's hyperparameters.
     #[must_use]
     pub fn config(&self) -> &ModelConfig {
         &self.files.config
     }
 
-    /// The files that the model was loaded from.
+    /// Returns the files that the model was loaded from.
     #[must_use]
     pub fn files(&self) -> &Arc<ModelFiles> {
         &self.files
     }
 
-    /// Where the model is.
+    /// Returns the device on which the model computes.
     #[must_use]
     pub fn device(&self) -> &ComputeDevice {
         &self.device
     }
 
-    /// The state of a new sequence.
+    /// Makes the empty cache of a new sequence.
     ///
     /// # Errors
     /// [`BurnEngineError::Cache`] when the policy asks for more slots than there can be.
     pub fn new_cache(&self, policy: CachePolicy) -> Result<SequenceCache, BurnEngineError> {
-        let room = RingSizes {
+        let sizes = RingSizes {
             max_chunk: MAX_CHUNK as u64,
             rewind_tokens: REWIND_TOKENS as u64,
         };
-        self.new_cache_with_room(policy, room)
+        self.new_cache_with_sizes(policy, sizes)
     }
 
-    /// As [`LlamaModel::new_cache`], with other spare slots.
-    pub(crate) fn new_cache_with_room(
+    /// Does the same with other spare slots.
+    pub(crate) fn new_cache_with_sizes(
         &self,
         policy: CachePolicy,
-        room: RingSizes,
+        sizes: RingSizes,
     ) -> Result<SequenceCache, BurnEngineError> {
-        let ring = Ring::new(policy, room)?;
+        let ring = Ring::new(policy, sizes)?;
         let storage = match &self.transformer {
             OnBackend::Cpu(transformer) => transformer.new_kv(&ring),
             OnBackend::Burn(transformer) => transformer.new_kv(&ring),

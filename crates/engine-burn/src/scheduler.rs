@@ -17,7 +17,7 @@ mod thread;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use engine::{EngineError, EngineEvent};
+use engine::EngineError;
 
 use crate::conversation::Conversation;
 use crate::error::panicked;
@@ -106,6 +106,7 @@ impl Scheduler {
         #[cfg(test)]
         self.call_hook();
 
+        batch::end_cancelled(&mut self.running);
         self.steps += 1;
         let mut batch = Batch::schedule(&mut self.running, self.steps, self.config.prompt_chunk);
         let has_progress = !batch.is_empty();
@@ -161,9 +162,7 @@ impl Scheduler {
                 Ok(admission) => return Some(Sequence::new(request, admission, &self.runner, self.steps)),
                 Err(error) => {
                     self.pool.release(&request.request.conversation);
-                    // The channel of a new answer has room for one event; if its reader is gone, the error is of no
-                    // use.
-                    drop(request.emitter.try_send(EngineEvent::Failed(error)));
+                    request.fail(error);
                 }
             }
         }

@@ -10,12 +10,13 @@ use crate::prompt::Defaults;
 /// The device on which the model runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum DeviceChoice {
-    /// A hardware GPU if there is one, otherwise the CPU. Never a software GPU.
+    /// With the feature `gpu`, a hardware GPU if there is one; otherwise the CPU. Never a software GPU.
     #[default]
     Auto,
     /// The CPU.
     Cpu,
-    /// The first GPU that wgpu offers, a software one too; an error if there is none.
+    /// The best GPU that wgpu offers, a software one if there is no other; an error if there is none, or without the
+    /// feature `gpu`.
     Gpu,
 }
 

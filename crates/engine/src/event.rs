@@ -35,7 +35,7 @@ pub enum EngineEvent {
     Evicted {
         /// Tokens evicted since the last such event.
         tokens: u64,
-        /// The newest turn without any token left in view, if there is one.
+        /// The newest turn without any token left in view; `None` if no turn has left since the last such event.
         through: Option<TurnTag>,
     },
     /// The answer is complete.

@@ -208,11 +208,11 @@ impl ScriptedEngine {
         }
         let Steps {
             thought,
-            tokens,
-            calls,
-            error,
             evicts,
+            tokens,
             holds,
+            error,
+            calls,
         } = match Steps::of(script, &last.text) {
             Ok(steps) => steps,
             Err(error) => return emitter.blocking_send(EngineEvent::Failed(error)),
@@ -339,11 +339,12 @@ impl ScriptedEngine {
 #[derive(Default)]
 struct Steps {
     thought: Option<String>,
-    tokens: Vec<String>,
-    calls: Vec<ToolCall>,
-    error: Option<EngineError>,
     evicts: Option<u64>,
+    tokens: Vec<String>,
     holds: bool,
+    /// In place of the calls and the end.
+    error: Option<EngineError>,
+    calls: Vec<ToolCall>,
 }
 
 impl Steps {

@@ -10,7 +10,7 @@ const HEADS: kv::HeadShape = kv::HeadShape {
     n_kv_heads: 3,
     head_dim: 64,
 };
-const ROOM: kv::RingSizes = kv::RingSizes {
+const SIZES: kv::RingSizes = kv::RingSizes {
     max_chunk: 128,
     rewind_tokens: 0,
 };
@@ -21,13 +21,13 @@ const RUNS: usize = 20;
 fn main() -> Result<(), kv::KvCacheError> {
     let kernel = kv::Kernel::detect();
     let policy = kv::SinkWindow::new(4, 2_044);
-    let mut ring = kv::Ring::new(kv::CachePolicy::Streaming(policy), ROOM)?;
+    let mut ring = kv::Ring::new(kv::CachePolicy::Streaming(policy), SIZES)?;
     let mut store = KvStore::new(&ring, HEADS, N_LAYERS, kernel);
     let table = kv::RotaryTable::new(HEADS.head_dim, 100_000.0);
     let rows: Vec<f32> = (0..128 * HEADS.row_size()).map(|i| (i as f32 * 0.7).sin()).collect();
     while ring.position() < 2_048 {
         let first = ring.position();
-        ring.insert(ROOM.max_chunk)?;
+        ring.insert(SIZES.max_chunk)?;
         let chunk = Chunk::new(&table, policy, first..ring.position());
         for layer_idx in 0..N_LAYERS {
             store.layer_mut(layer_idx).write(&chunk, &rows);

@@ -79,11 +79,11 @@ impl Ring {
     ///
     /// # Errors
     /// [`KvCacheError::TooLarge`].
-    pub fn new(policy: CachePolicy, room: RingSizes) -> Result<Self, KvCacheError> {
+    pub fn new(policy: CachePolicy, sizes: RingSizes) -> Result<Self, KvCacheError> {
         let sink_window = policy.sink_window();
         let (sinks, window) = (sink_window.sinks(), sink_window.window());
         let spare = match policy {
-            CachePolicy::Streaming(_) => room.max_chunk.saturating_add(room.rewind_tokens),
+            CachePolicy::Streaming(_) => sizes.max_chunk.saturating_add(sizes.rewind_tokens),
             CachePolicy::Dense { .. } => 0,
         };
         let ring_slots = window.saturating_add(spare);
@@ -96,7 +96,7 @@ impl Ring {
         }
         Ok(Self {
             policy,
-            max_chunk: room.max_chunk,
+            max_chunk: sizes.max_chunk,
             ring_slots,
             position: 0,
             oldest: sinks,

@@ -135,7 +135,7 @@ impl KvLayer {
     /// - `rows`: `[tokens, row_size]` ([`HeadShape`]), not rotated
     ///
     /// # Panics
-    /// If `rows` has another page_shape.
+    /// If `rows` has another shape.
     pub fn write(&mut self, chunk: &Chunk, rows: &[f32]) {
         for writer in self.writers(chunk, rows) {
             writer.run();
@@ -145,7 +145,7 @@ impl KvLayer {
     /// Returns the work of [`KvLayer::write`] as one part per key head, to be run in any order or at the same time.
     ///
     /// # Panics
-    /// If `rows` has another page_shape.
+    /// If `rows` has another shape.
     pub fn writers<'a>(&'a mut self, chunk: &'a Chunk, rows: &'a [f32]) -> impl Iterator<Item = KvWriter<'a>> {
         let layout = self.layout;
         let expected = chunk.n_tokens() * layout.heads.row_size();

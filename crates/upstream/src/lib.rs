@@ -3,7 +3,7 @@
 //! An [`engine::Request`] goes in, the answer's [`EngineEvent`](engine::EngineEvent)s come out. This crate holds what
 //! all such servers have in common: connections, time-outs, retries, lines, limits and cancellation. The format of one
 //! kind of server's requests and answers is a [`Wire`], which each driver crate implements. Of the servers' JSON, this
-//! crate knows only errors and the definitions of tools.
+//! crate knows errors, the messages of a chat and the definitions of tools.
 
 mod answer;
 mod body;

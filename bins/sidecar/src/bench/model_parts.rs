@@ -165,8 +165,8 @@ impl ModelBench<'_> {
         let run = FlatCostRun {
             sink_window,
             far_position: FAR_POSITION,
-            tokens_a_go: FLAT_COST_TOKENS,
-            pairs,
+            tokens_per_round: FLAT_COST_TOKENS,
+            rounds: pairs,
         };
         let comparing = bar(pairs as u64, "flat cost");
         let cost = flat_cost(self.model, run, &mut |done| comparing.set_position(done as u64))?;

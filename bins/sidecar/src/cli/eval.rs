@@ -156,8 +156,8 @@ fn eval_flat_cost(settings: &Settings, arguments: &FlatCostArguments) -> Result<
     let run = FlatCostRun {
         sink_window: arguments.policy.sink_window(),
         far_position: arguments.far_position,
-        tokens_a_go: arguments.tokens_a_go,
-        pairs: arguments.pairs,
+        tokens_per_round: arguments.tokens_a_go,
+        rounds: arguments.pairs,
     };
     let comparing = bar(arguments.pairs as u64, "comparing");
     let cost = flat_cost(&model, run, &mut |pairs| comparing.set_position(pairs as u64))?;

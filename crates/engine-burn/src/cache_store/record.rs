@@ -36,6 +36,7 @@ pub(super) struct Checkpoint {
     pub(super) position: u64,
     /// The newest turn.
     pub(super) last: u64,
+    // The name in files of this version.
     #[serde(rename = "unfed")]
     pending_ids: Vec<u32>,
     recent: Vec<u32>,

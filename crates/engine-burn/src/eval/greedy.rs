@@ -7,7 +7,7 @@ use crate::{BurnEngineError, LlamaModel, Logits, LogitsWanted};
 
 /// Makes a cache for a stream that never goes back.
 pub(crate) fn new_cache(model: &LlamaModel, policy: CachePolicy) -> Result<SequenceCache, BurnEngineError> {
-    model.new_cache_with_room(
+    model.new_cache_with_sizes(
         policy,
         RingSizes {
             max_chunk: MAX_CHUNK as u64,

@@ -15,26 +15,26 @@ pub struct FlatCostRun {
     pub sink_window: SinkWindow,
     /// Where the far stream begins.
     pub far_position: u64,
-    /// Tokens that one stream decodes before the two alternate.
-    pub tokens_a_go: usize,
-    /// Goes of each stream.
-    pub pairs: usize,
+    /// Tokens that one stream decodes before it is the other's turn.
+    pub tokens_per_round: usize,
+    /// Rounds, in each of which both streams decode once.
+    pub rounds: usize,
 }
 
 impl FlatCostRun {
-    /// The run that the project's promise is checked with: a million tokens along, 20 pairs of 250 tokens.
+    /// The run that the project's promise is checked with: a million tokens along, 20 rounds of 250 tokens.
     #[must_use]
     pub fn new(sink_window: SinkWindow) -> Self {
         Self {
             sink_window,
             far_position: 1_000_000,
-            tokens_a_go: 250,
-            pairs: 20,
+            tokens_per_round: 250,
+            rounds: 20,
         }
     }
 }
 
-/// Milliseconds a token, one entry a go.
+/// Milliseconds a token, one entry a round.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FlatCost {
     /// Of the stream that began with a window just full.
@@ -69,11 +69,11 @@ pub fn flat_cost(
         far_ms: Vec::new(),
     };
     // The first tokens pay for pages that were never touched.
-    decode(model, &mut full, run.tokens_a_go)?;
-    decode(model, &mut far, run.tokens_a_go)?;
-    for pair in 0..run.pairs {
-        result.full_ms.push(decode(model, &mut full, run.tokens_a_go)?);
-        result.far_ms.push(decode(model, &mut far, run.tokens_a_go)?);
+    decode(model, &mut full, run.tokens_per_round)?;
+    decode(model, &mut far, run.tokens_per_round)?;
+    for pair in 0..run.rounds {
+        result.full_ms.push(decode(model, &mut full, run.tokens_per_round)?);
+        result.far_ms.push(decode(model, &mut far, run.tokens_per_round)?);
         progress(pair + 1);
     }
     Ok(result)

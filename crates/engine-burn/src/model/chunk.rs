@@ -1,4 +1,4 @@
-//! What a model reads at once: a chunk of each of some sequences.
+//! The input of a forward pass, a chunk of tokens for each of some sequences, and its checks.
 
 use std::ops::Range;
 

@@ -161,7 +161,7 @@ impl Backend for Cpu {
                 down.add_gated(&self.multiplier, &gate_up, &mut x);
                 x
             }
-            // Beside a matrix in f32, the gate is burn's too.
+            // Beside a matrix in f32 the gate is burn's, too: of the two matrices, one is only asked for its device.
             (Linear::F32(plain), _) | (_, Linear::F32(plain)) => {
                 let mut gated = self.scratch.take(gate_up.n_rows(), gate_up.width() / 2);
                 plain.gate(&gate_up, gate_up.width(), &mut gated);

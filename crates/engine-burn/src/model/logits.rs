@@ -19,7 +19,7 @@ pub struct Logits {
 }
 
 impl Logits {
-    /// No rows yet.
+    /// Makes logits without rows.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -35,7 +35,7 @@ impl Logits {
         &mut self.values
     }
 
-    /// One row, to be written to.
+    /// Returns one row, to be written to.
     ///
     /// # Panics
     /// If there is no such row.
@@ -43,18 +43,18 @@ impl Logits {
         &mut self.values[idx * self.vocab_size..][..self.vocab_size]
     }
 
-    /// The rows, in the order of the chunk, each of `vocab_size` values.
+    /// Returns the rows, in the order of the chunk, each of `vocab_size` values.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> + DoubleEndedIterator {
         self.values.chunks_exact(self.vocab_size.max(1))
     }
 
-    /// The last row, if any were wanted.
+    /// Returns the last row, if any were wanted.
     #[must_use]
     pub fn last(&self) -> Option<&[f32]> {
         self.rows().next_back()
     }
 
-    /// All values, row by row.
+    /// Returns all values, row by row.
     #[must_use]
     pub fn into_values(self) -> Vec<f32> {
         self.values

@@ -1,4 +1,4 @@
-//! What the matrices of a loaded model are in memory, in a form for people and for sums.
+//! Reports the block type, the shape and the bytes of each matrix of a loaded model, and their sums.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ pub(crate) struct StoredMatrix {
     pub(crate) block_type: BlockType,
     pub(crate) outputs: usize,
     pub(crate) inputs: usize,
-    /// What it takes.
+    /// Bytes in memory.
     pub(crate) bytes: usize,
 }
 
@@ -39,7 +39,7 @@ impl StoredWeights {
         stored
     }
 
-    /// Bytes of all of them.
+    /// Returns the bytes of all of them.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.0.iter().map(|(_, bytes)| *bytes as u64).sum()

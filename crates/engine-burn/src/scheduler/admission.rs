@@ -116,9 +116,8 @@ fn check_not_empty(prompt: &Prompt) -> Result<(), EngineError> {
 }
 
 fn newest(messages: &[Message]) -> Result<TurnTag, EngineError> {
-    let reason = || "a request needs a message".to_owned();
-    messages
-        .last()
-        .map(|message| message.tag)
-        .ok_or_else(|| EngineError::InvalidRequest { reason: reason() })
+    let newest = messages.last().map(|message| message.tag);
+    newest.ok_or_else(|| EngineError::InvalidRequest {
+        reason: "a request needs a message".to_owned(),
+    })
 }

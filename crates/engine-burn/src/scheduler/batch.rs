@@ -48,7 +48,7 @@ impl<'a> Batch<'a> {
     pub(crate) fn schedule(sequences: &'a mut [Sequence], step: u64, prompt_chunk: usize) -> Self {
         let (mut chunks, mut prompts) = (Vec::new(), Vec::new());
         for sequence in sequences.iter_mut().filter(|sequence| sequence.can_step()) {
-            match pending(sequence) {
+            match sequence.pending() {
                 Pending::Token => chunks.push(ScheduledChunk::new(sequence, 1)),
                 Pending::Prompt(tokens) => prompts.push((sequence, tokens)),
                 Pending::Nothing => {}
@@ -135,12 +135,14 @@ impl<'a> Batch<'a> {
     }
 }
 
-fn pending(sequence: &mut Sequence) -> Pending {
-    let ended = catch_unwind(AssertUnwindSafe(|| sequence.end_if_cancelled()));
-    if let Err(panic) = ended {
-        fail(sequence, panicked(&*panic));
+/// Ends the answers that their readers have cancelled; those whose reader is behind, in a later step.
+pub(crate) fn end_cancelled(sequences: &mut [Sequence]) {
+    for sequence in sequences.iter_mut().filter(|sequence| sequence.can_step()) {
+        let ended = catch_unwind(AssertUnwindSafe(|| sequence.end_if_cancelled()));
+        if let Err(panic) = ended {
+            fail(sequence, panicked(&*panic));
+        }
     }
-    sequence.pending()
 }
 
 fn fail(sequence: &mut Sequence, error: EngineError) {

@@ -2,8 +2,7 @@
 //!
 //! A conversation is taken out when its turn begins, and put back when the turn has ended. The least recently used ones
 //! are evicted when memory is needed. With a [`CacheStore`], what is put here goes to disk too, and is loaded from
-//! there on demand. All changes are recorded in the [`CacheIndex`]; this is the only place that records what is in
-//! memory.
+//! there on demand. All changes are recorded in the [`CacheIndex`], which learns of a turn's end from its sequence.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use engine::{Emitter, EngineError, Readiness, Request};
+use engine::{Emitter, EngineError, EngineEvent, Readiness, Request};
 
 use super::queue_position::QueuePosition;
 
@@ -33,6 +33,12 @@ impl QueuedRequest {
             submitted_at: Instant::now(),
             position: QueuePosition::default(),
         }
+    }
+
+    /// Answers the request with an error.
+    pub(crate) fn fail(self, error: EngineError) {
+        // The channel of a new answer has room for one event; if its reader is gone, the error is of no use.
+        drop(self.emitter.try_send(EngineEvent::Failed(error)));
     }
 }
 

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
-use engine::{EngineError, EngineEvent};
+use engine::EngineError;
 
 use super::cache_pool::CachePool;
 use super::queue::RequestQueue;
@@ -32,7 +32,7 @@ impl SchedulerThread {
         load: impl FnOnce() -> Result<ModelRunner, BurnEngineError> + Send + 'static,
     ) -> Result<JoinHandle<()>, BurnEngineError> {
         Builder::new()
-            .name("model-worker".to_owned())
+            .name("scheduler".to_owned())
             .spawn(move || self.run(load))
             .map_err(|source| BurnEngineError::SpawnThread { source })
     }
@@ -45,7 +45,7 @@ impl SchedulerThread {
                 let scheduler = Scheduler::new(self.queue, runner, self.pool, self.config);
                 match catch_unwind(AssertUnwindSafe(|| scheduler.run())) {
                     Ok(()) => "the engine was closed".to_owned(),
-                    Err(_) => "the worker thread panicked".to_owned(),
+                    Err(_) => "the scheduler panicked".to_owned(),
                 }
             }
             Ok(Err(error)) => with_sources(&error),
@@ -53,12 +53,10 @@ impl SchedulerThread {
         };
         index.close();
         for request in queue.set_failed(reason.clone()) {
-            let error = EngineError::ModelUnavailable {
+            request.fail(EngineError::ModelUnavailable {
                 model: self.model.clone(),
                 reason: reason.clone(),
-            };
-            // The channel of a new answer has room for one event; if its reader is gone, the error is of no use.
-            drop(request.emitter.try_send(EngineEvent::Failed(error)));
+            });
         }
     }
 }

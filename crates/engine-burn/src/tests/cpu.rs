@@ -34,7 +34,7 @@ fn cache(model: &LlamaModel, policy: CachePolicy) -> SequenceCache {
         max_chunk: MAX_CHUNK as u64,
         rewind_tokens: 40,
     };
-    model.new_cache_with_room(policy, room).expect("a small cache")
+    model.new_cache_with_sizes(policy, room).expect("a small cache")
 }
 
 /// The logits of all `ids`, in chunks of a length.

@@ -16,7 +16,7 @@ use crate::{
 const STREAMING: CachePolicy = CachePolicy::Streaming(SinkWindow::new(2, 6));
 
 /// So small that the ring wraps every few tokens.
-const ROOM: RingSizes = RingSizes {
+const SIZES: RingSizes = RingSizes {
     max_chunk: 16,
     rewind_tokens: 5,
 };
@@ -40,7 +40,7 @@ fn ids(len: usize) -> Vec<u32> {
 }
 
 fn small_cache(model: &LlamaModel, policy: CachePolicy) -> SequenceCache {
-    model.new_cache_with_room(policy, ROOM).expect("a small cache")
+    model.new_cache_with_sizes(policy, SIZES).expect("a small cache")
 }
 
 /// The logits of all `ids`, in chunks of the given lengths, over and over.

@@ -74,11 +74,11 @@ impl Case {
     }
 
     fn sequence(&self, run: Run<'_>) -> Sequence<'_> {
-        let room = RingSizes {
+        let sizes = RingSizes {
             max_chunk: run.chunks.iter().copied().max().unwrap_or(1) as u64,
             rewind_tokens: run.rewind_tokens,
         };
-        let ring = Ring::new(CachePolicy::Streaming(self.policy), room).expect("a small ring");
+        let ring = Ring::new(CachePolicy::Streaming(self.policy), sizes).expect("a small ring");
         let store = KvStore::new(&ring, self.heads, 1, run.kernel);
         Sequence {
             case: self,

@@ -20,9 +20,9 @@ struct StoredPositions {
 }
 
 impl StoredPositions {
-    fn new(sinks: u64, window: u64, room: RingSizes, len: u64) -> Self {
+    fn new(sinks: u64, window: u64, sizes: RingSizes, len: u64) -> Self {
         let policy = CachePolicy::Streaming(SinkWindow::new(sinks, window));
-        let ring = Ring::new(policy, room).expect("a small ring");
+        let ring = Ring::new(policy, sizes).expect("a small ring");
         Self {
             ring,
             slots: Vec::new(),
@@ -96,7 +96,7 @@ impl StoredPositions {
 
 /// Runs `operations` on a small ring; a stream grows to at most `len` tokens.
 #[track_caller]
-fn check(sinks: u64, window: u64, room: RingSizes, operations: &[Operation]) {
+fn check(sinks: u64, window: u64, sizes: RingSizes, operations: &[Operation]) {
     let len = operations
         .iter()
         .map(|operation| {
@@ -107,7 +107,7 @@ fn check(sinks: u64, window: u64, room: RingSizes, operations: &[Operation]) {
             }
         })
         .sum();
-    let mut stored = StoredPositions::new(sinks, window, room, len);
+    let mut stored = StoredPositions::new(sinks, window, sizes, len);
     let mut furthest = 0;
     for &operation in operations {
         match operation {
@@ -118,7 +118,7 @@ fn check(sinks: u64, window: u64, room: RingSizes, operations: &[Operation]) {
             Operation::RewindBy(tokens) => {
                 let to = stored.ring.position().saturating_sub(tokens);
                 let rewound = stored.ring.rewind(to);
-                let is_guaranteed = to + room.rewind_tokens >= furthest || to <= sinks;
+                let is_guaranteed = to + sizes.rewind_tokens >= furthest || to <= sinks;
                 assert!(rewound.is_ok() || !is_guaranteed, "{tokens} back to {to}: {rewound:?}");
             }
         }
@@ -176,8 +176,8 @@ proptest! {
 
     #[test]
     fn storage_grows_by_doubling_and_not_beyond_the_ring(sinks in 0_u64..50, window in 0_u64..5_000, tokens in 1_u64..9_000) {
-        let room = RingSizes { max_chunk: 512, rewind_tokens: 1_024 };
-        let mut ring = Ring::new(CachePolicy::Streaming(SinkWindow::new(sinks, window)), room).expect("a ring");
+        let sizes = RingSizes { max_chunk: 512, rewind_tokens: 1_024 };
+        let mut ring = Ring::new(CachePolicy::Streaming(SinkWindow::new(sinks, window)), sizes).expect("a ring");
         let mut left = tokens;
         while left > 0 {
             let chunk = left.min(512);

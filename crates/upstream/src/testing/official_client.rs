@@ -16,7 +16,7 @@ use super::{Outcome, Recorded, read_recorded, recorded};
 /// If Python or its packages are missing, or the official client's program fails.
 pub async fn disagreements(kind: &str, engine: impl Fn(&str) -> Arc<dyn Engine>) -> Vec<(String, String)> {
     let answers = recorded(kind);
-    let results = read_officially(&format!("judge_{kind}.py"), &answers);
+    let results = read_officially(&format!("official_{kind}.py"), &answers);
     let mut differing = Vec::new();
     for (answer, official) in answers.iter().zip(results) {
         let (ours, line) = read_recorded(answer, &engine).await;

@@ -8,11 +8,11 @@ use crate::{CachePolicy, Kernel, KvStore, PAGE_TOKENS, Ring, RingSizes, SinkWind
 #[test]
 fn a_token_of_the_default_model_takes_23_040_bytes() {
     let policy = CachePolicy::Streaming(SinkWindow::new(4, 2_048));
-    let room = RingSizes {
+    let sizes = RingSizes {
         max_chunk: 512,
         rewind_tokens: 1_024,
     };
-    let ring = Ring::new(policy, room).expect("the default ring");
+    let ring = Ring::new(policy, sizes).expect("the default ring");
     let mut store = KvStore::new(&ring, heads(9, 3, 64), 30, Kernel::detect());
     assert_eq!(store.bytes(), 0);
     // A page of sinks, 3,584 slots behind them, and one more page since neither end is aligned.

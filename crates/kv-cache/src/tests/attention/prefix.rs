@@ -87,11 +87,11 @@ fn an_overwritten_prefix_is_not_copied() {
 #[should_panic(expected = "streams of one model have the same heads and layers")]
 fn a_prefix_of_another_model_panics() {
     let policy = CachePolicy::Streaming(SinkWindow::new(4, 8));
-    let room = RingSizes {
+    let sizes = RingSizes {
         max_chunk: 8,
         rewind_tokens: 0,
     };
-    let ring = Ring::new(policy, room).expect("a small ring");
+    let ring = Ring::new(policy, sizes).expect("a small ring");
     let other = KvStore::new(&ring, heads(2, 1, 8), 2, Kernel::detect());
     let mut cache = Cache::new(policy);
     cache.store.copy_prefix(&mut cache.ring, (&ring, &other), 0);

@@ -10,7 +10,7 @@ use crate::{
 
 pub(super) const HEADS: HeadShape = heads(4, 2, 12);
 
-const ROOM: RingSizes = RingSizes {
+const SIZES: RingSizes = RingSizes {
     max_chunk: 48,
     rewind_tokens: 40,
 };
@@ -34,7 +34,7 @@ pub(super) struct Cache {
 
 impl Cache {
     pub(super) fn new(policy: CachePolicy) -> Self {
-        let ring = Ring::new(policy, ROOM).expect("a small ring");
+        let ring = Ring::new(policy, SIZES).expect("a small ring");
         let store = KvStore::new(&ring, HEADS, 2, Kernel::detect());
         Self { ring, store }
     }
