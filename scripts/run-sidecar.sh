@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the sidecar, fetches the default model if it is asked for and missing, and serves until stopped.
-# Arguments go to `sidecar serve`; settings are in .env.sidecar (see .env.sidecar.example).
+# Arguments go to `sidecar serve`. What is built and fetched is decided by the environment and .env.sidecar alone (see
+# .env.sidecar.example), not by a file that --env-file names.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -29,8 +30,8 @@ has_gpu() {
 }
 features=()
 case "$(setting DEVICE)" in
-  gpu) features=(--features streaming-llm-sidecar/gpu) ;;
-  cpu) ;;
+  [Gg][Pp][Uu]) features=(--features streaming-llm-sidecar/gpu) ;;
+  [Cc][Pp][Uu]) ;;
   *) if has_gpu; then features=(--features streaming-llm-sidecar/gpu); fi ;;
 esac
 

@@ -38,7 +38,14 @@ pub(crate) fn build_and_pack(workspace: &Workspace, arguments: &DistArguments) -
         &[]
     };
     let features = features.iter().flat_map(|feature| ["--features", feature]);
-    let mut cargo = workspace.cargo(&[&["build", "--release", "--bin", "sidecar"], &FEATURE_SET[..]].concat());
+    let mut cargo = workspace.cargo(&[
+        "build",
+        "--release",
+        "--locked",
+        // Alone: in the whole workspace, it would have what tests ask for built in.
+        "--package=streaming-llm-sidecar",
+        "--bin=sidecar",
+    ]);
     run(cargo.args(features))?;
     let program = workspace.target_folder().join("release").join("sidecar");
     pack(workspace, &program, if arguments.gpu { "gpu" } else { "" })

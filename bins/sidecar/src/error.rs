@@ -80,12 +80,12 @@ pub enum ModelChoiceError {
         driver: &'static str,
     },
     /// There is no such file or folder.
-    #[error("model {model:?} not found: it is neither a path nor a name in {}, where there is: {available}", models_dir.display())]
+    #[error("model {model:?} not found: it is neither a path nor a name in {}, where there is: {available}", folders.join(", "))]
     NotFound {
         /// The model.
         model: String,
-        /// The folder of named models.
-        models_dir: PathBuf,
+        /// The folders of named models.
+        folders: Vec<String>,
         /// The names that exist.
         available: String,
     },

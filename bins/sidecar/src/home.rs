@@ -20,8 +20,11 @@ pub const HOME_VARIABLE: &str = "STREAMING_LLM_HOME";
 /// The name of the folder below the platform's data folder.
 const FOLDER: &str = "streaming-llm-sidecar";
 
-/// What a package puts beside `bin`; a sidecar that has it is installed.
+/// What a package puts beside `bin`.
 const SHARE: &str = "share/streaming-llm-sidecar";
+
+/// The file of [`SHARE`] that only a package brings: below `~/.local`, that folder is also the platform's data folder.
+const PACKAGED_FILE: &str = "licences.txt";
 
 /// The npm package of the default model, which npm puts beside that of the program.
 const NPM_MODEL_PACKAGE: &str = "streaming-llm-sidecar-smollm2";
@@ -93,18 +96,34 @@ pub fn enter(home: &Path) -> Result<(), HomeError> {
 #[must_use]
 pub fn model_folders() -> Vec<PathBuf> {
     let mut folders = vec![PathBuf::from(MODELS_DIR)];
-    if let Some(prefix) = prefix() {
-        let beside = prefix.with_file_name(NPM_MODEL_PACKAGE);
-        folders.extend([prefix, beside].map(|package| package.join(SHARE).join(MODELS_DIR)));
-    }
+    folders.extend(prefix().into_iter().flat_map(|prefix| packaged_models(&prefix)));
     folders
 }
 
-/// The folder that `bin` lies in, if the program is installed.
+/// The folders of models that packages may have brought: that of an archive or a wheel, and npm's package of the model.
+fn packaged_models(prefix: &Path) -> [PathBuf; 2] {
+    let packages = [prefix.to_owned(), prefix.with_file_name(NPM_MODEL_PACKAGE)];
+    packages.map(|package| package.join(SHARE).join(MODELS_DIR))
+}
+
+/// Returns true if a package brought this program.
+#[must_use]
+pub fn is_installed() -> bool {
+    prefix().is_some()
+}
+
 fn prefix() -> Option<PathBuf> {
-    let program = env::current_exe().and_then(fs::canonicalize).ok()?;
+    prefix_of(&env::current_exe().and_then(fs::canonicalize).ok()?)
+}
+
+/// The folder that `bin` lies in, if the program is installed.
+fn prefix_of(program: &Path) -> Option<PathBuf> {
     let prefix = program.parent()?.parent()?;
-    prefix.join(SHARE).is_dir().then(|| prefix.to_owned())
+    prefix
+        .join(SHARE)
+        .join(PACKAGED_FILE)
+        .is_file()
+        .then(|| prefix.to_owned())
 }
 
 #[cfg(test)]
@@ -143,6 +162,31 @@ mod tests {
     #[test]
     fn a_sidecar_that_was_built_here_works_where_it_is_started() {
         check(|around| around.prefix = None, &[], Path::to_owned);
+    }
+
+    #[test]
+    fn a_program_is_installed_where_its_package_lies_around_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let program = folder.path().join("bin/sidecar");
+        let share = folder.path().join(SHARE);
+        // `~/.local/share/streaming-llm-sidecar` with data of a program that was copied to `~/.local/bin`.
+        fs::create_dir_all(share.join("data")).expect("it can be made");
+        assert_eq!(prefix_of(&program), None);
+        fs::write(share.join(PACKAGED_FILE), "").expect("it can be written");
+        assert_eq!(prefix_of(&program).as_deref(), Some(folder.path()));
+    }
+
+    #[test]
+    fn models_lie_in_the_package_or_in_npms_package_beside_it() {
+        let models = packaged_models(Path::new("/node_modules/streaming-llm-sidecar"));
+        assert_eq!(
+            models,
+            [
+                "/node_modules/streaming-llm-sidecar/share/streaming-llm-sidecar/models",
+                "/node_modules/streaming-llm-sidecar-smollm2/share/streaming-llm-sidecar/models"
+            ]
+            .map(PathBuf::from)
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use engine_burn::{
 use model_files::ModelFiles;
 
 use crate::error::StartError;
-use crate::home::model_folders;
+use crate::home::{is_installed, model_folders};
 use crate::settings::{Device, Precision, Quantise, Settings, resolve_model};
 
 /// The folder in `DATA_DIR` for caches of conversations.
@@ -25,10 +25,12 @@ pub fn start(settings: &Settings, model: &str) -> Result<Arc<dyn Engine>, StartE
     let model = resolve_model(model, &model_folders())?;
     tracing::info!(model = %model.display(), "loading the model");
     if settings.device == Device::Auto && !cfg!(feature = "gpu") && has_gpu() {
-        tracing::warn!(
-            "there is a GPU, but the engine for it isn't built in, so the model runs on the CPU; `STREAMING_LLM_DEVICE=gpu \
-             ./scripts/run-sidecar.sh` or `cargo build --features gpu` builds it"
-        );
+        let how = if is_installed() {
+            "`cargo xtask dist --gpu`, in a checkout, packs a sidecar with it"
+        } else {
+            "`STREAMING_LLM_DEVICE=gpu ./scripts/run-sidecar.sh` or `cargo build --features gpu` builds it"
+        };
+        tracing::warn!("there is a GPU, but the engine for it isn't built in, so the model runs on the CPU; {how}");
     }
     let mut engine = engine_settings(settings, &model);
     engine.cache_store = cache_store(settings);

@@ -190,8 +190,9 @@ impl Settings {
         let environment = Environment::with_prefix(prefix).ignore_empty(true).source(environment);
         let config = builder.add_source(environment).build().map_err(unreadable)?;
         let mut reader = SettingsReader::new(config.cache.into_table().map_err(unreadable)?);
-        // It says where the other settings are, so it was read before them, from the environment alone.
-        reader.skip("HOME");
+        // It says where the other settings are, so it was read before them, from the environment alone; in the file it
+        // is named as ignored.
+        reader.skip_variable("HOME");
         let settings = read_all(&mut reader)?;
         Ok(Loaded {
             settings,

@@ -119,7 +119,7 @@ impl Wal {
         let written = state.segments.append(&append.conversation, &events);
         // The append goes to the writer then, which reports what is wrong with the disk, if anything is.
         let segment = written
-            .inspect_err(|error| tracing::debug!(%error, "the journal takes nothing"))
+            .inspect_err(|error| tracing::debug!(%error, "nothing can be appended to the journal"))
             .ok()?;
         self.subscriptions.notify_with(&append.conversation, || LogGrowth {
             last_seq: last,

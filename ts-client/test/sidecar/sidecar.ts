@@ -49,6 +49,7 @@ export class Sidecar {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         ...process.env,
+        STREAMING_LLM_HOME: this.#folder,
         STREAMING_LLM_MODEL: model(),
         STREAMING_LLM_DEVICE: 'cpu',
         STREAMING_LLM_HOST: 'localhost',

@@ -1,8 +1,9 @@
 //! The text of the licence of every crate that is in the program.
 //!
-//! Texts come from the crates' own folders. For a crate that is published without one, `xtask/dist/licences` may have
-//! it, from its repository; else it takes that of another crate from the same repository, or, if its licence may be
-//! Apache-2.0, that licence's text, which names no holder. A crate for which none of these holds is an error.
+//! Texts come from the crates' own folders, with those of what a crate has taken in, such as a C library. For a crate
+//! that is published without one, `xtask/dist/licences` may have it, from its repository; else it takes that of another
+//! crate from the same repository, or, if its licence may be Apache-2.0, that licence's text, which names no holder. A
+//! crate for which none of these holds is an error.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +21,10 @@ use crate::{
 };
 
 /// How the names of files with a licence begin, in lower case.
-const LICENCE_FILES: [&str; 4] = ["license", "licence", "copying", "unlicense"];
+const LICENCE_FILES: [&str; 5] = ["license", "licence", "copying", "unlicense", "notice"];
+
+/// How such a file is not called: code that is about licences.
+const CODE_ENDINGS: [&str; 4] = ["rs", "py", "json", "html"];
 
 /// Texts of crates that are published without one, by their names.
 const SUPPLIED: &str = "xtask/dist/licences";
@@ -39,6 +43,8 @@ pub(crate) struct Crate {
     pub(crate) repository: String,
     /// What its licence files say.
     pub(crate) texts: Vec<String>,
+    /// What the licence files below its folder say: those of code that it has taken in.
+    pub(crate) vendored: Vec<String>,
 }
 
 /// Asks cargo about all packages.
@@ -70,7 +76,7 @@ pub(crate) fn text(root: &Path, features: &[String], metadata: &Value) -> Result
         }
         let manifest = PathBuf::from(field("manifest_path"));
         let folder = manifest.parent().unwrap_or(&manifest);
-        let mut texts = licence_files(folder)?;
+        let (mut texts, vendored) = licence_files(folder)?;
         let supplied = root.join(SUPPLIED).join(format!("{name}.txt"));
         if texts.is_empty() && supplied.exists() {
             texts.push(fs::read_to_string(&supplied).while_trying("read", &supplied)?);
@@ -81,6 +87,7 @@ pub(crate) fn text(root: &Path, features: &[String], metadata: &Value) -> Result
             licence: field("license"),
             repository: field("repository"),
             texts,
+            vendored,
         });
     }
     let apache = root.join("LICENSE-APACHE");
@@ -123,7 +130,7 @@ fn may_be_apache(expression: &str) -> bool {
 pub(crate) fn listing(crates: &[Crate]) -> String {
     let mut of_text: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for listed in crates {
-        for text in &listed.texts {
+        for text in listed.texts.iter().chain(&listed.vendored) {
             let name = format!("{} {} ({})", listed.name, listed.version, listed.licence);
             of_text.entry(text.trim()).or_default().push(name);
         }
@@ -155,16 +162,23 @@ fn crates_of_program(root: &Path, features: &[String]) -> Result<BTreeSet<String
     Ok(lines.collect())
 }
 
-/// The texts of the licence files in a crate's folder.
-fn licence_files(folder: &Path) -> Result<Vec<String>> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).while_trying("read", folder)? {
-        let path = entry.while_trying("read", folder)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-        if path.is_file() && LICENCE_FILES.iter().any(|start| name.starts_with(start)) {
-            paths.push(path);
+/// The texts of the licence files in a crate's folder, and of those in folders below it.
+pub(crate) fn licence_files(folder: &Path) -> Result<(Vec<String>, Vec<String>)> {
+    let (mut own, mut vendored, mut folders) = (Vec::new(), Vec::new(), vec![folder.to_owned()]);
+    while let Some(below) = folders.pop() {
+        for entry in fs::read_dir(&below).while_trying("read", &below)? {
+            let path = entry.while_trying("read", &below)?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if is_licence(&path) {
+                if below == folder { &mut own } else { &mut vendored }.push(path);
+            }
         }
     }
+    Ok((read_sorted(own)?, read_sorted(vendored)?))
+}
+
+fn read_sorted(mut paths: Vec<PathBuf>) -> Result<Vec<String>> {
     paths.sort();
     let texts = paths.iter().map(|path| {
         fs::read(path)
@@ -172,6 +186,14 @@ fn licence_files(folder: &Path) -> Result<Vec<String>> {
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     });
     texts.collect()
+}
+
+fn is_licence(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let is_code = path
+        .extension()
+        .is_some_and(|ending| CODE_ENDINGS.iter().any(|code| ending == *code));
+    !is_code && LICENCE_FILES.iter().any(|start| name.starts_with(start))
 }
 
 fn packages(metadata: &Value) -> impl Iterator<Item = &Value> {

@@ -28,7 +28,8 @@ pub(crate) fn write_program(out: &Path, program: &Program, platform: &Platform) 
     }
     let mut files = vec![program.executable("bin")];
     files.extend(program.texts.iter().map(copied));
-    write(out, (PACKAGE, &program.version), &manifest, files)
+    let file = format!("{PACKAGE}-{}-{}.tgz", program.version, platform.name);
+    write(&out.join(file), &manifest, files)
 }
 
 /// Writes the package of the model: only files, which the sidecar finds beside its own package.
@@ -39,19 +40,14 @@ pub(crate) fn write_model(out: &Path, model: &Model) -> Result<PathBuf> {
         "description": "SmolLM2-135M-Instruct in Q4_1, the default model of streaming-llm-sidecar",
         "license": "Apache-2.0",
     });
-    write(
-        out,
-        (MODEL_PACKAGE, &model.version),
-        &manifest,
-        model.files.iter().map(copied).collect(),
-    )
+    let file = format!("{MODEL_PACKAGE}-{}.tgz", model.version);
+    write(&out.join(file), &manifest, model.files.iter().map(copied).collect())
 }
 
-fn write(out: &Path, (name, version): (&str, &str), manifest: &Value, mut files: Vec<PackedFile>) -> Result<PathBuf> {
+fn write(path: &Path, manifest: &Value, mut files: Vec<PackedFile>) -> Result<PathBuf> {
     files.insert(0, PackedFile::new("package.json", format!("{manifest:#}\n")));
-    let path = out.join(format!("{name}-{version}.tgz"));
-    write_archive(&path, "package", files.iter())?;
-    Ok(path)
+    write_archive(path, "package", files.iter())?;
+    Ok(path.to_owned())
 }
 
 fn copied(file: &PackedFile) -> PackedFile {

@@ -2,10 +2,13 @@
 
 use std::{fs, io::Read as _};
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest as _, Sha256};
+
 use crate::{
     error::DistError,
     glibc::version_number,
-    licences::{Crate, complete, listing},
+    licences::{Crate, complete, licence_files, listing},
     npm,
     payload::{Model, PackedFile, Program},
     platform::Platform,
@@ -37,6 +40,7 @@ fn a_crate(name: &str, licence: &str, repository: &str, texts: &[&str]) -> Crate
         licence: licence.to_owned(),
         repository: repository.to_owned(),
         texts: texts.iter().map(|text| (*text).to_owned()).collect(),
+        vendored: Vec::new(),
     }
 }
 
@@ -51,15 +55,45 @@ fn a_wheel_lists_every_file_with_its_checksum() {
         .file_names()
         .map(|name| name.expect("a name in UTF-8").into_owned())
         .collect();
-    let mut record = String::new();
+    let mut bytes_of = |name: &str| {
+        let mut bytes = Vec::new();
+        zip.by_name(name)
+            .expect("it is listed")
+            .read_to_end(&mut bytes)
+            .expect("it is whole");
+        bytes
+    };
     let list = "streaming_llm_sidecar-1.2.3.dist-info/RECORD";
-    zip.by_name(list)
-        .expect("a list")
-        .read_to_string(&mut record)
-        .expect("text");
-    for name in &names {
-        assert!(record.contains(&format!("{name},")), "{name} isn't in\n{record}");
+    let record = String::from_utf8(bytes_of(list)).expect("text");
+    let listed: Vec<&str> = record.lines().collect();
+    let expected: Vec<String> = names
+        .iter()
+        .map(|name| {
+            let bytes = bytes_of(name);
+            let checksum = URL_SAFE_NO_PAD.encode(Sha256::digest(&bytes));
+            match *name == *list {
+                true => format!("{name},,"),
+                false => format!("{name},sha256={checksum},{}", bytes.len()),
+            }
+        })
+        .collect();
+    assert_eq!(listed, expected);
+    let metadata = String::from_utf8(bytes_of("streaming_llm_sidecar-1.2.3.dist-info/METADATA")).expect("text");
+    for line in [
+        "Name: streaming-llm-sidecar",
+        "Version: 1.2.3",
+        "Provides-Extra: model",
+        "Requires-Dist: streaming-llm-sidecar-smollm2==1.2.3 ; extra == \"model\"",
+    ] {
+        assert!(
+            metadata.lines().any(|in_file| in_file == line),
+            "no {line} in\n{metadata}"
+        );
     }
+    assert_eq!(
+        String::from_utf8(bytes_of("streaming_llm_sidecar-1.2.3.dist-info/entry_points.txt")).expect("text"),
+        "[console_scripts]\nstreaming-llm-sidecar = streaming_llm_sidecar:main\n"
+    );
     // printf '\x7fELF' | sha256sum | xxd -r -p | base64
     let line =
         "streaming_llm_sidecar-1.2.3.data/scripts/sidecar,sha256=O9u0_oOXzSuEJDCznM_wGoZjx1GUXvXpoJ4mf7ix01k,4\n";
@@ -147,6 +181,25 @@ fn a_missing_licence_is_found() {
     assert!(
         matches!(&error, DistError::MissingLicences { crates } if crates.len() == 2),
         "{error}"
+    );
+}
+
+#[test]
+fn the_licence_of_a_library_that_a_crate_has_taken_in_is_found() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("it is in a folder")).expect("it can be made");
+        fs::write(path, text).expect("it can be written");
+    };
+    write("LICENSE-MIT", "MIT");
+    write("src/license.rs", "fn of_a_function() {}");
+    write("library/COPYING", "BSD");
+    write("library/NOTICE.txt", "made by");
+    let (own, vendored) = licence_files(folder.path()).expect("they can be read");
+    assert_eq!(
+        (own, vendored),
+        (vec!["MIT".to_owned()], vec!["BSD".to_owned(), "made by".to_owned()])
     );
 }
 

@@ -30,7 +30,7 @@ import sysconfig
 
 
 def main() -> None:
-    program = os.path.join(os.path.dirname(os.path.abspath(sys.argv[0])), "sidecar")
+    program = os.path.join(os.path.dirname(os.path.realpath(sys.argv[0])), "sidecar")
     if not os.path.exists(program):
         program = os.path.join(sysconfig.get_path("scripts"), "sidecar")
     os.execv(program, [program, *sys.argv[1:]])

@@ -1,8 +1,8 @@
 //! What `cargo xtask dist` packs, installed and tried as its users would: from the local files alone, without a
 //! compiler.
 //!
-//! The program that is packed is the one of the run script, which is there already; a release build differs only in its
-//! profile.
+//! The program that is packed is the one that the other tests start, which is there already: without the GPU engine, of
+//! the dev profile.
 
 use std::{
     fs,
@@ -24,7 +24,7 @@ const FIRST_ANSWER: &str = "fixtures/installed/first_answer.py";
 /// Where packages are installed, below the build output.
 const FOLDER: &str = "installed";
 
-/// More than the script allows itself, so that it says what it waited for; it can't bound its wait for the first line.
+/// More than the script allows itself, so that it says what it waited for.
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// The packages, once they are made.

@@ -88,6 +88,7 @@ impl<'a> Trial<'a> {
         let mut sidecar = command(&program.to_string_lossy(), ["serve"]);
         sidecar
             .current_dir(&self.folder)
+            .env_remove("STREAMING_LLM_HOME")
             .env("STREAMING_LLM_MODEL", fixture(MODEL))
             .env("STREAMING_LLM_DEVICE", "cpu")
             .env("STREAMING_LLM_RECENT_SIZE", "64")

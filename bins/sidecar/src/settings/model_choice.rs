@@ -40,7 +40,7 @@ pub fn resolve_model(model: &str, folders: &[PathBuf]) -> Result<PathBuf, ModelC
     }
     Err(ModelChoiceError::NotFound {
         model: model.to_owned(),
-        models_dir: folders.first().cloned().unwrap_or_default(),
+        folders: folders.iter().map(|folder| folder.display().to_string()).collect(),
         available: available_models(folders),
     })
 }

@@ -11,6 +11,9 @@ use config::Value;
 use super::env_file::PREFIX;
 use crate::error::SettingsError;
 
+/// The origin of values of the environment, as the crate `config` names it.
+const ENVIRONMENT: &str = "the environment";
+
 /// The sources' values, by lower-case key without the prefix; a key that is read is removed.
 pub(super) struct SettingsReader {
     values: HashMap<String, Value>,
@@ -45,7 +48,7 @@ impl SettingsReader {
             .values
             .iter()
             .map(|(key, value)| {
-                let origin = value.origin().unwrap_or("the environment");
+                let origin = value.origin().unwrap_or(ENVIRONMENT);
                 format!(
                     "unknown setting {PREFIX}{} (from {origin}) is ignored",
                     key.to_ascii_uppercase()
@@ -56,9 +59,16 @@ impl SettingsReader {
         warnings
     }
 
-    /// Passes over a name that is read elsewhere.
-    pub(super) fn skip(&mut self, name: &str) {
-        self.values.remove(&name.to_ascii_lowercase());
+    /// Passes over a variable of the environment that is read elsewhere.
+    pub(super) fn skip_variable(&mut self, name: &str) {
+        let key = name.to_ascii_lowercase();
+        if self
+            .values
+            .get(&key)
+            .is_some_and(|value| value.origin() == Some(ENVIRONMENT))
+        {
+            self.values.remove(&key);
+        }
     }
 
     pub(super) fn text(&mut self, name: &str, default: &str) -> Result<String, SettingsError> {
@@ -171,7 +181,7 @@ impl SettingsReader {
             return Ok(None);
         };
         let name = format!("{PREFIX}{name}");
-        let origin = value.origin().unwrap_or("the environment").to_owned();
+        let origin = value.origin().unwrap_or(ENVIRONMENT).to_owned();
         let text = value.into_string().map_err(|error| SettingsError::Unreadable {
             reason: error.to_string(),
         })?;

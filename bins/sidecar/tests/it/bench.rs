@@ -6,10 +6,13 @@ use std::process::{Command, Output};
 use expect_test::{Expect, expect};
 use serde_json::Value;
 
+use crate::process::HOME_VARIABLE;
+
 /// Runs the bench on the toy model, in an empty folder.
 fn bench(arguments: &[&str], folder: &Path) -> Output {
     let toy: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/models/toy-llama.gguf");
     Command::new(env!("CARGO_BIN_EXE_sidecar"))
+        .env_remove(HOME_VARIABLE)
         .args(["bench", "--threads=1", "--model"])
         .arg(toy)
         .args(arguments)

@@ -14,12 +14,14 @@ use tokio_tungstenite::accept_async;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::client::{HttpRequest, http, settings};
+use crate::process::HOME_VARIABLE;
 
 /// Runs the binary in an empty folder, and compares its result as `EXIT_CODE STDERR`.
 #[track_caller]
 fn check(arguments: &[&str], environment: &[(&str, &str)], expected: Expect) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let Output { status, stderr, stdout } = Command::new(env!("CARGO_BIN_EXE_sidecar"))
+        .env_remove(HOME_VARIABLE)
         .args(arguments)
         .current_dir(folder.path())
         .envs(environment.iter().copied())
@@ -156,6 +158,7 @@ async fn a_chat_answers_pings_while_it_waits_for_input() {
     let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = server.local_addr().expect("it is bound").port();
     let mut chat = Command::new(env!("CARGO_BIN_EXE_sidecar"))
+        .env_remove(HOME_VARIABLE)
         .arg("chat")
         .current_dir(folder.path())
         .env("STREAMING_LLM_HOST", "127.0.0.1")

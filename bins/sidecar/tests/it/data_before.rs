@@ -84,7 +84,7 @@ async fn a_turn_that_was_cut_off_keeps_what_the_journal_has_and_the_next_one_goe
     let log = get(&sidecar, "/conversations/cut/events?after=0&limit=1000")
         .await
         .json();
-    let events = log["events"].as_array().or(log.as_array()).expect("events");
+    let events = log["events"].as_array().expect("a list of events");
     no_gap(0, events);
     check_next_turn(&sidecar, "cut").await;
 }
@@ -105,5 +105,7 @@ async fn an_export_of_an_earlier_commit_is_imported_and_exported_as_it_was() {
     let imported = http(&sidecar.authority, imported).await;
     assert_eq!(imported.status, 201, "{}", imported.body);
     let copied = get(&sidecar, "/conversations/copy/export").await.body;
-    assert_eq!(copied.lines().count(), archive.lines().count());
+    // The header has the conversation's id.
+    let behind_header = |archive: &str| archive.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(behind_header(&copied), behind_header(&archive));
 }

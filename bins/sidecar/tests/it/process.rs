@@ -5,6 +5,9 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+/// Names another folder to work in, which is none of a test's business.
+pub const HOME_VARIABLE: &str = "STREAMING_LLM_HOME";
+
 /// The binary, serving on a free port; killed when dropped.
 pub struct Sidecar {
     child: Child,
@@ -22,6 +25,7 @@ pub fn binary(folder: &Path, model: impl AsRef<OsStr>) -> Command {
 pub fn set_up(command: &mut Command, folder: &Path, model: impl AsRef<OsStr>) {
     command
         .current_dir(folder)
+        .env_remove(HOME_VARIABLE)
         .env("STREAMING_LLM_MODEL", model)
         .env("STREAMING_LLM_DEVICE", "cpu")
         // Fits the toy model too.

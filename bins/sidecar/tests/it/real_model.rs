@@ -12,6 +12,7 @@ use streaming_llm_sidecar::App;
 
 use crate::client::{HttpRequest, Socket, http, no_gap, settings, text};
 use crate::kills::survive_kills;
+use crate::process::HOME_VARIABLE;
 
 /// Returns the path of the default model; a test without it fails.
 pub fn model() -> PathBuf {
@@ -79,6 +80,7 @@ fn ids_are_generated_from_ids() {
     let ids = folder.path().join("ids.json");
     std::fs::write(&ids, "[504, 1183, 282]").expect("a file can be written");
     let output = Command::new(env!("CARGO_BIN_EXE_sidecar"))
+        .env_remove(HOME_VARIABLE)
         .args([
             "generate",
             "--max-new-tokens",
@@ -113,6 +115,7 @@ fn a_chat_without_a_sidecar_starts_its_own() {
         .expect("it is bound")
         .port();
     let mut child = Command::new(env!("CARGO_BIN_EXE_sidecar"))
+        .env_remove(HOME_VARIABLE)
         .arg("chat")
         .current_dir(folder.path())
         .env("STREAMING_LLM_MODEL", model())

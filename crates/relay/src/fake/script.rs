@@ -19,7 +19,7 @@ const MAX_DELAY_MS: u64 = 3_600_000;
 
 /// One answer as the file has it. [`answer`] checks which keys are combined.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "struct Entry")]
 struct ScriptedAnswer {
     answer: Option<String>,
     headline: Option<String>,

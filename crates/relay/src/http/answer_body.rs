@@ -9,6 +9,8 @@ const MAX_REMARKS: usize = 64;
 
 /// The body of an answer; unknown keys are ignored.
 #[derive(Deserialize)]
+// What clients read where a body is no object.
+#[serde(expecting = "struct Answer")]
 struct AnswerBody {
     #[serde(flatten)]
     remark: RemarkBody,
