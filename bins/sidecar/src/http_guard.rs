@@ -9,6 +9,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{HttpResponse, web};
+use protocol::OperationId;
 
 use crate::access::{Access, client_ip};
 use crate::api_error::ApiError;
@@ -18,10 +19,7 @@ use crate::api_error::ApiError;
 const PREFLIGHT_MAX_AGE_S: &str = "3600";
 
 /// The socket's route, which checks its key itself.
-pub const SOCKET_PATH: &str = "/ws/chat";
-
-/// The routes that need no key: a supervisor polls them.
-const PUBLIC_PATHS: [&str; 3] = ["/healthz", "/health", "/readyz"];
+const SOCKET_PATH: &str = OperationId::OpenSocket.path();
 
 /// Lets a request through, answers a preflight, or refuses.
 ///
@@ -53,7 +51,10 @@ pub async fn guard(
 fn check_key(access: &Access, request: &ServiceRequest) -> Result<(), ApiError> {
     let path = request.path();
     let sends_key_later = path == SOCKET_PATH && !request.headers().contains_key(header::AUTHORIZATION);
-    if PUBLIC_PATHS.contains(&path) || is_preflight(request) || sends_key_later {
+    let needs_no_key = OperationId::WITHOUT_KEY
+        .iter()
+        .any(|operation| operation.path() == path);
+    if needs_no_key || is_preflight(request) || sends_key_later {
         return Ok(());
     }
     access.check_header(request.headers(), client_ip(request.request()))

@@ -1,4 +1,4 @@
-//! HTTP: the table of routes.
+//! HTTP: the handler of each operation, registered on the paths that `protocol` lists.
 //!
 //! Every response is JSON, errors included. A path that exists answers other methods with 405 and the list of its own.
 
@@ -14,18 +14,15 @@ mod models;
 mod narrator;
 mod resource;
 mod sse;
-#[cfg(test)]
-mod tests;
 mod turns;
 
 use actix_web::error::PathError;
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::StatusCode;
 use actix_web::web::{self, PathConfig, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, Resource};
-use protocol::ErrorCode;
+use actix_web::{HttpRequest, HttpResponse, Route};
+use protocol::{ErrorCode, OperationId, PATHS};
 
 use crate::api_error::ApiError;
-use crate::http_guard::SOCKET_PATH;
 use crate::socket;
 use resource::resource;
 
@@ -34,47 +31,68 @@ pub fn routes(config: &mut ServiceConfig) {
     let bad_path = |error: PathError, _: &HttpRequest| {
         ApiError::new(ErrorCode::InvalidRequest, format!("bad path: {error}")).into()
     };
-    config
-        .app_data(PathConfig::default().error_handler(bad_path))
-        .service(resource("/healthz", &[Method::GET]).route(web::get().to(health::alive)))
-        .service(resource("/health", &[Method::GET]).route(web::get().to(health::alive)))
-        .service(resource("/readyz", &[Method::GET]).route(web::get().to(health::ready)))
-        .service(resource("/metrics", &[Method::GET]).route(web::get().to(metrics::metrics)))
-        .service(resource("/openapi.json", &[Method::GET]).route(web::get().to(documents::openapi)))
-        .service(resource("/asyncapi.json", &[Method::GET]).route(web::get().to(documents::asyncapi)))
-        .service(resource("/models", &[Method::GET]).route(web::get().to(models::list)))
-        .service(resource("/agents", &[Method::GET]).route(web::get().to(agents::list)))
-        .service(
-            resource("/agents/{id}", &[Method::GET, Method::PUT, Method::DELETE])
-                .route(web::get().to(agents::get))
-                .route(web::put().to(agents::put))
-                .route(web::delete().to(agents::delete)),
-        )
-        .service(resource("/conversations", &[Method::GET]).route(web::get().to(conversations::list)))
-        .service(
-            // A conversation may have the id `import`, so the other methods of a conversation are here too.
-            conversation(
-                "/conversations/{id:import}",
-                &[Method::GET, Method::POST, Method::DELETE],
-            )
-            .route(web::post().to(archive::import)),
-        )
-        .service(conversation("/conversations/{id}", &[Method::GET, Method::DELETE]))
-        .service(resource("/conversations/{id}/events", &[Method::GET]).route(web::get().to(conversations::events)))
-        .service(resource("/conversations/{id}/export", &[Method::GET]).route(web::get().to(archive::export)))
-        .service(resource("/conversations/{id}/prompt", &[Method::GET]).route(web::get().to(conversations::prompt)))
-        .service(resource(SOCKET_PATH, &[Method::GET]).route(web::get().to(socket::upgrade)))
-        .configure(turns::routes)
-        .configure(narrator::routes)
-        .configure(controllers::routes)
-        .default_service(web::to(unknown_route));
+    config.app_data(PathConfig::default().error_handler(bad_path));
+    for item in PATHS {
+        let operations = item.operations.iter();
+        let routes = operations.map(|&(method, operation)| (method, handler(operation)));
+        config.service(resource(pattern(item.path), routes));
+    }
+    config.default_service(web::to(unknown_route));
 }
 
-/// Makes a resource that is a conversation, whatever further routes it has.
-fn conversation(path: &str, methods: &[Method]) -> Resource {
-    resource(path, methods)
-        .route(web::get().to(conversations::get))
-        .route(web::delete().to(conversations::delete))
+/// Returns the pattern by which actix-web matches a path.
+fn pattern(path: &str) -> &str {
+    if path == OperationId::ImportConversation.path() {
+        // A conversation may have the id `import`, and its handlers read the id from the path.
+        "/conversations/{id:import}"
+    } else {
+        path
+    }
+}
+
+/// Returns the handler of an operation, for its method to be added.
+fn handler(operation: OperationId) -> Route {
+    match operation {
+        OperationId::GetHealth | OperationId::GetHealthAlias => web::to(health::alive),
+        OperationId::GetReadiness => web::to(health::ready),
+        OperationId::GetMetrics => web::to(metrics::metrics),
+        OperationId::ListModels => web::to(models::list),
+        OperationId::GetOpenApi => web::to(documents::openapi),
+        OperationId::GetAsyncApi => web::to(documents::asyncapi),
+        OperationId::OpenSocket => web::to(socket::upgrade),
+
+        OperationId::ListAgents => web::to(agents::list),
+        OperationId::GetAgent => web::to(agents::get),
+        OperationId::PutAgent => web::to(agents::put),
+        OperationId::DeleteAgent => web::to(agents::delete),
+
+        OperationId::ListConversations => web::to(conversations::list),
+        OperationId::GetConversation | OperationId::GetConversationImport => web::to(conversations::get),
+        OperationId::DeleteConversation | OperationId::DeleteConversationImport => web::to(conversations::delete),
+        OperationId::ListEvents => web::to(conversations::events),
+        OperationId::GetPrompt => web::to(conversations::prompt),
+        OperationId::ExportConversation => web::to(archive::export),
+        OperationId::ImportConversation => web::to(archive::import),
+
+        OperationId::SetHead => web::to(turns::set_head),
+        OperationId::StartTurn => web::to(turns::start),
+        OperationId::RegenerateTurn => web::to(turns::regenerate),
+        OperationId::CancelTurn => web::to(turns::cancel),
+        OperationId::AnswerTool => web::to(turns::tool_output),
+
+        OperationId::SendNarratorMessage => web::to(narrator::post),
+        OperationId::GetNarratorFeed => web::to(narrator::feed),
+        OperationId::GetNarratorLog => web::to(narrator::raw),
+        OperationId::SendWorkspaceNarratorMessage => web::to(narrator::post_in_workspace),
+        OperationId::GetWorkspaceNarratorFeed => web::to(narrator::feed_of_workspace),
+        OperationId::GetWorkspaceNarratorLog => web::to(narrator::raw_of_workspace),
+
+        OperationId::ListControllers => web::to(controllers::list),
+        OperationId::RegisterController => web::to(controllers::register),
+        OperationId::ReleaseController => web::to(controllers::release),
+        OperationId::KeepControllerAlive => web::to(controllers::keep_alive),
+        OperationId::PublishEvents => web::to(controllers::publish),
+    }
 }
 
 async fn unknown_route(request: HttpRequest) -> HttpResponse {

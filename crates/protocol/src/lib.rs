@@ -19,6 +19,7 @@ mod narrator;
 mod object;
 mod options;
 mod rest;
+mod routes;
 mod schema;
 mod server;
 #[cfg(test)]
@@ -48,6 +49,7 @@ pub use rest::{
     Agent, AgentDraft, AgentList, Conversation, ConversationPage, ConversationSummary, ErrorBody, EventPage, Health,
     Model, ModelList, Prompt, PromptPart, PromptPartKind, PromptWindow, Readiness, Turn, TurnState,
 };
+pub use routes::{Method, OperationId, PATHS, PathItem};
 pub use schema::{asyncapi, json_schema, openapi, typescript};
 pub use server::{
     Done, Envelope, ErrorEvent, Evicted, FinishReason, Pong, Queued, Ready, Reset, ServerEvent, Started, Timings,

@@ -2,9 +2,8 @@
 //!
 //! A registration returns a token, which the controller sends as `X-Controller-Token` from then on.
 
-use actix_web::http::Method;
 use actix_web::http::header::LOCATION;
-use actix_web::web::{self, Payload, ServiceConfig};
+use actix_web::web::{self, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use protocol::{
     Controller, ControllerEvents, ControllerKeptAlive, ControllerLease, ControllerList, ControllerRegistration,
@@ -13,28 +12,14 @@ use protocol::{
 use relay::{LeaseHolder, LeaseRequest, NarratorError};
 
 use super::body;
-use super::resource::resource;
 use crate::api_error::ApiError;
 use crate::state::AppState;
 
 /// The header with a controller's token.
 const TOKEN_HEADER: &str = "x-controller-token";
 
-/// Adds the controllers' routes.
-pub(super) fn routes(config: &mut ServiceConfig) {
-    config
-        .service(
-            resource("/controllers", &[Method::GET, Method::POST])
-                .route(web::get().to(list))
-                .route(web::post().to(register)),
-        )
-        .service(resource("/controllers/{id}", &[Method::DELETE]).route(web::delete().to(release)))
-        .service(resource("/controllers/{id}/keepalive", &[Method::PUT]).route(web::put().to(keep_alive)))
-        .service(resource("/controllers/{id}/events", &[Method::POST]).route(web::post().to(publish)));
-}
-
 /// `GET /controllers`.
-async fn list(state: web::Data<AppState>) -> HttpResponse {
+pub(super) async fn list(state: web::Data<AppState>) -> HttpResponse {
     let holders = state.narrator.leases().list();
     HttpResponse::Ok().json(ControllerList {
         controllers: holders.into_iter().map(to_wire).collect(),
@@ -42,7 +27,7 @@ async fn list(state: web::Data<AppState>) -> HttpResponse {
 }
 
 /// `POST /controllers`.
-async fn register(
+pub(super) async fn register(
     request: HttpRequest,
     payload: Payload,
     state: web::Data<AppState>,
@@ -66,7 +51,7 @@ async fn register(
 }
 
 /// `PUT /controllers/{id}/keepalive`.
-async fn keep_alive(
+pub(super) async fn keep_alive(
     request: HttpRequest,
     id: web::Path<String>,
     state: web::Data<AppState>,
@@ -79,7 +64,7 @@ async fn keep_alive(
 }
 
 /// `DELETE /controllers/{id}`.
-async fn release(
+pub(super) async fn release(
     request: HttpRequest,
     id: web::Path<String>,
     state: web::Data<AppState>,
@@ -90,7 +75,7 @@ async fn release(
 }
 
 /// `POST /controllers/{id}/events`.
-async fn publish(
+pub(super) async fn publish(
     request: HttpRequest,
     id: web::Path<String>,
     payload: Payload,

@@ -1,14 +1,12 @@
 //! `/narrator`, and the same below `/api/workspaces/{id}`: sends messages to narrators and reads their feeds.
 
-use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName};
-use actix_web::web::{self, Payload, ServiceConfig};
+use actix_web::web::{self, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use protocol::{ErrorCode, NarratorMessage};
 use relay::{FeedQuery, WaitFor};
 
 use super::body::{self, QueryParams, query};
-use super::resource::resource;
 use crate::access;
 use crate::api_error::ApiError;
 use crate::phase::Phase;
@@ -24,25 +22,17 @@ const RESPOND_ASYNC: &str = "respond-async";
 /// JSON Lines.
 const JSON_LINES: &str = "application/jsonl; charset=utf-8";
 
-/// Adds the narrator's routes.
-pub(super) fn routes(config: &mut ServiceConfig) {
-    config
-        .service(resource("/narrator/messages", &[Method::POST]).route(web::post().to(post)))
-        .service(resource("/narrator/feed", &[Method::GET]).route(web::get().to(feed)))
-        .service(resource("/narrator/raw", &[Method::GET]).route(web::get().to(raw)))
-        .service(
-            resource("/api/workspaces/{id}/narrator/messages", &[Method::POST])
-                .route(web::post().to(post_in_workspace)),
-        )
-        .service(resource("/api/workspaces/{id}/narrator/feed", &[Method::GET]).route(web::get().to(feed_of_workspace)))
-        .service(resource("/api/workspaces/{id}/narrator/raw", &[Method::GET]).route(web::get().to(raw_of_workspace)));
-}
-
-async fn post(request: HttpRequest, payload: Payload, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
+/// `POST /narrator/messages`.
+pub(super) async fn post(
+    request: HttpRequest,
+    payload: Payload,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, ApiError> {
     post_message(&request, payload, &state, None).await
 }
 
-async fn post_in_workspace(
+/// `POST /api/workspaces/{id}/narrator/messages`.
+pub(super) async fn post_in_workspace(
     request: HttpRequest,
     id: web::Path<String>,
     payload: Payload,
@@ -51,13 +41,15 @@ async fn post_in_workspace(
     post_message(&request, payload, &state, Some(id.into_inner())).await
 }
 
-async fn feed(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
+/// `GET /narrator/feed`.
+pub(super) async fn feed(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
     let query = query(&request)?;
     let workspace = query.required("workspaceId")?.to_owned();
     Ok(HttpResponse::Ok().json(state.narrator.feed(feed_query(&query, workspace)?).await?))
 }
 
-async fn feed_of_workspace(
+/// `GET /api/workspaces/{id}/narrator/feed`.
+pub(super) async fn feed_of_workspace(
     request: HttpRequest,
     id: web::Path<String>,
     state: web::Data<AppState>,
@@ -66,13 +58,15 @@ async fn feed_of_workspace(
     Ok(HttpResponse::Ok().json(state.narrator.feed(feed).await?))
 }
 
-async fn raw(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
+/// `GET /narrator/raw`.
+pub(super) async fn raw(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
     let query = query(&request)?;
     let workspace = query.required("workspaceId")?.to_owned();
     raw_lines(&state, feed_query(&query, workspace)?).await
 }
 
-async fn raw_of_workspace(
+/// `GET /api/workspaces/{id}/narrator/raw`.
+pub(super) async fn raw_of_workspace(
     request: HttpRequest,
     id: web::Path<String>,
     state: web::Data<AppState>,

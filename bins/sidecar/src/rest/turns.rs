@@ -3,34 +3,22 @@
 //! No socket owns a turn that starts here: it runs to its end even if the client goes away. Its events are read from
 //! the log.
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
-use actix_web::http::{Method, StatusCode};
-use actix_web::web::{self, Payload, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, Resource};
+use actix_web::web::{self, Payload};
+use actix_web::{HttpRequest, HttpResponse};
 use chat::{ChatError, RegenerateCommand, TurnCommand, TurnHandle};
 use conversation_store::StoreError;
 use protocol::{CallOutput, ErrorCode, HeadChoice, Message, OptionsPatch, ProtocolError, Regenerate, TurnAccepted};
 
 use super::body;
 use super::conversations::check_id;
-use super::resource::resource;
 use crate::access;
 use crate::api_error::ApiError;
 use crate::state::AppState;
 
-/// Adds the turns' routes.
-pub(super) fn routes(config: &mut ServiceConfig) {
-    let post = |path: &str| -> Resource { resource(path, &[Method::POST]) };
-    config
-        .service(resource("/conversations/{id}/head", &[Method::PUT]).route(web::put().to(set_head)))
-        .service(post("/conversations/{id}/turns").route(web::post().to(start)))
-        .service(post("/conversations/{id}/turns/{turnId}/regenerate").route(web::post().to(regenerate)))
-        .service(post("/conversations/{id}/turns/{turnId}/cancel").route(web::post().to(cancel)))
-        .service(post("/conversations/{id}/turns/{turnId}/tool-output").route(web::post().to(tool_output)));
-}
-
 /// `PUT /conversations/{id}/head`. Turns that run or wait have their parent already: nothing changes for them.
-async fn set_head(
+pub(super) async fn set_head(
     id: web::Path<String>,
     payload: Payload,
     state: web::Data<AppState>,
@@ -46,7 +34,7 @@ async fn set_head(
 }
 
 /// `POST /conversations/{id}/turns`.
-async fn start(
+pub(super) async fn start(
     request: HttpRequest,
     id: web::Path<String>,
     payload: Payload,
@@ -75,7 +63,7 @@ async fn start(
 
 /// `POST /conversations/{id}/turns/{turnId}/regenerate`. The path names the turn; the body, if there is one, has the
 /// rest.
-async fn regenerate(
+pub(super) async fn regenerate(
     request: HttpRequest,
     path: web::Path<(String, String)>,
     payload: Payload,
@@ -124,7 +112,10 @@ fn accepted(handle: TurnHandle) -> HttpResponse {
 }
 
 /// `POST /conversations/{id}/turns/{turnId}/cancel`.
-async fn cancel(path: web::Path<(String, String)>, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn cancel(
+    path: web::Path<(String, String)>,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, ApiError> {
     let (id, turn) = path.into_inner();
     check_id(&id)?;
     state.cancel(&id, &turn).await?;
@@ -132,7 +123,7 @@ async fn cancel(path: web::Path<(String, String)>, state: web::Data<AppState>) -
 }
 
 /// `POST /conversations/{id}/turns/{turnId}/tool-output`.
-async fn tool_output(
+pub(super) async fn tool_output(
     path: web::Path<(String, String)>,
     payload: Payload,
     state: web::Data<AppState>,

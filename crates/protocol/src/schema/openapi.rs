@@ -1,11 +1,12 @@
-//! Generates `openapi.json` (3.1): the HTTP routes, assembled from tables of operations.
+//! Generates `openapi.json` (3.1): the paths of `routes`, with a description of each operation.
 //!
-//! A table holds what is particular to an operation; what all operations share (authentication, a body that is too
-//! large, the request id) is added here.
+//! A description holds what is particular to an operation; what all operations share (authentication, a body that is
+//! too large, the request id) is added here.
 
 mod agents;
 mod controllers;
 mod conversations;
+mod descriptions;
 mod narrator;
 mod operation;
 mod parameters;
@@ -17,6 +18,7 @@ use serde_json::{Map, Value, json};
 
 use super::definitions::{generator, without_links};
 use super::written;
+use crate::routes::{OperationId, PATHS, PathItem};
 use operation::{Answer, Body, Content, Link, Location, Operation, Parameter};
 
 /// The media type of JSON bodies.
@@ -29,19 +31,8 @@ const REQUEST_ID: &str = "X-Request-Id";
 #[must_use]
 pub fn openapi() -> String {
     let mut generator = generator("/components/schemas");
-    let mut paths = Map::new();
-    let tables = [
-        server::OPERATIONS,
-        agents::OPERATIONS,
-        conversations::OPERATIONS,
-        turns::OPERATIONS,
-        narrator::OPERATIONS,
-        controllers::OPERATIONS,
-    ];
-    for operation in tables.concat() {
-        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
-        path[operation.method] = described(&operation, &mut generator);
-    }
+    let paths = PATHS.iter().map(|item| (item.path, path_item(item, &mut generator)));
+    let paths: Value = paths.collect();
     written(&json!({
         "openapi": "3.1.0",
         "info": {
@@ -82,14 +73,22 @@ fn tags() -> Value {
     ])
 }
 
-fn described(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
+fn path_item(item: &PathItem, generator: &mut SchemaGenerator) -> Value {
+    let operations = item.operations.iter();
+    operations
+        .map(|&(method, id)| (method.as_str().to_lowercase(), described(id, generator)))
+        .collect()
+}
+
+fn described(id: OperationId, generator: &mut SchemaGenerator) -> Value {
+    let operation = &descriptions::description(id);
     let mut described = json!({
-        "operationId": operation.id,
+        "operationId": id,
         "tags": [operation.tag],
         "summary": operation.summary,
-        "responses": answers(operation, generator),
+        "responses": answers(id, operation, generator),
     });
-    if operation.is_open {
+    if OperationId::WITHOUT_KEY.contains(&id) {
         described["security"] = json!([]);
     }
     if !operation.parameters.is_empty() {
@@ -158,11 +157,11 @@ fn adapted(body: &Body, reference: &Schema, generator: &SchemaGenerator) -> Sche
     schema
 }
 
-/// Returns the answers of the table, and those that all operations share.
-fn answers(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
+/// Returns the operation's own answers, and those that all operations share.
+fn answers(id: OperationId, operation: &Operation, generator: &mut SchemaGenerator) -> Value {
     let own = operation.answers.iter();
     let mut answers: Map<_, _> = own.map(|own| (own.status.to_owned(), answer(own, generator))).collect();
-    for (name, common) in COMMON.iter().filter(|(name, _)| applies(name, operation)) {
+    for (name, common) in COMMON.iter().filter(|(name, _)| applies(name, id, operation)) {
         match answers.get_mut(common.status) {
             Some(own) => {
                 let reasons = own["description"].as_str().unwrap_or_default();
@@ -200,11 +199,11 @@ const COMMON: [(&str, Answer); 7] = [
     ("Internal", Answer::error("500", "An internal fault of the server.")),
 ];
 
-fn applies(common: &str, operation: &Operation) -> bool {
+fn applies(common: &str, id: OperationId, operation: &Operation) -> bool {
     match common {
         "Wrong" => !operation.parameters.is_empty() || operation.body.is_some(),
         "TooSlow" | "TooLarge" => operation.body.is_some(),
-        "Unauthorised" | "TooOften" => !operation.is_open,
+        "Unauthorised" | "TooOften" => !OperationId::WITHOUT_KEY.contains(&id),
         _ => true,
     }
 }
@@ -214,8 +213,9 @@ fn link(link: &Link) -> (String, Value) {
     let parameters: Map<_, _> = parameters
         .map(|(name, value)| ((*name).to_owned(), json!(value)))
         .collect();
-    let link_object = json!({ "operationId": link.operation, "parameters": parameters });
-    (link.operation.to_owned(), link_object)
+    let id = json!(link.operation);
+    let name = id.as_str().unwrap_or_default().to_owned();
+    (name, json!({ "operationId": id, "parameters": parameters }))
 }
 
 fn common_answers(generator: &mut SchemaGenerator) -> Map<String, Value> {

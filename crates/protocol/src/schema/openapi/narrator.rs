@@ -45,70 +45,59 @@ const FEED: &[Answer] = &[Answer::of(
 )];
 const RAW: &[Answer] = &[Answer::of("200", "The lines.", &[("application/jsonl", Content::Text)])];
 
-pub(super) const OPERATIONS: &[Operation] = &[
-    Operation {
-        id: "tellNarrator",
-        method: "post",
-        path: "/narrator/messages",
-        summary: "Sends a message to a workspace's narrator",
-        parameters: &[PREFER],
-        body: Some(Body {
-            needs: &["workspaceId", "message"],
-            ..Body::json(refer::<NarratorMessage>, "The message.")
-        }),
-        answers: ACCEPTED,
-        ..PLAIN
-    },
-    Operation {
-        id: "getNarratorFeed",
-        path: "/narrator/feed",
-        summary: "Returns the narrator's feed, newest first",
-        parameters: &[QUERIED, CONVERSATION, LIMIT],
-        answers: FEED,
-        ..PLAIN
-    },
-    Operation {
-        id: "getNarratorLog",
-        path: "/narrator/raw",
-        summary: "Returns the lines of the narrator's log, newest first",
-        parameters: &[QUERIED, CONVERSATION, LIMIT],
-        answers: RAW,
-        ..PLAIN
-    },
-    Operation {
-        id: "tellWorkspaceNarrator",
-        method: "post",
-        path: "/api/workspaces/{id}/narrator/messages",
-        summary: "As /narrator/messages",
-        parameters: &[WORKSPACE, PREFER],
-        body: Some(Body {
-            leaves_out: &["workspaceId"],
-            needs: &["message"],
-            ..Body::json(
-                refer::<NarratorMessage>,
-                "The message. A `workspaceId` may be present if it equals the path's.",
-            )
-        }),
-        answers: ACCEPTED,
-        ..PLAIN
-    },
-    Operation {
-        id: "getWorkspaceNarratorFeed",
-        path: "/api/workspaces/{id}/narrator/feed",
-        summary: "As /narrator/feed",
-        parameters: &[WORKSPACE, CONVERSATION, LIMIT],
-        answers: FEED,
-        ..PLAIN
-    },
-    Operation {
-        id: "getWorkspaceNarratorLog",
-        path: "/api/workspaces/{id}/narrator/raw",
-        summary: "As /narrator/raw",
-        parameters: &[WORKSPACE, CONVERSATION, LIMIT],
-        answers: RAW,
-        ..PLAIN
-    },
-];
+pub(super) const SEND: Operation = Operation {
+    summary: "Sends a message to a workspace's narrator",
+    parameters: &[PREFER],
+    body: Some(Body {
+        needs: &["workspaceId", "message"],
+        ..Body::json(refer::<NarratorMessage>, "The message.")
+    }),
+    answers: ACCEPTED,
+    ..PLAIN
+};
+
+pub(super) const GET_FEED: Operation = Operation {
+    summary: "Returns the narrator's feed, newest first",
+    parameters: &[QUERIED, CONVERSATION, LIMIT],
+    answers: FEED,
+    ..PLAIN
+};
+
+pub(super) const GET_LOG: Operation = Operation {
+    summary: "Returns the lines of the narrator's log, newest first",
+    parameters: &[QUERIED, CONVERSATION, LIMIT],
+    answers: RAW,
+    ..PLAIN
+};
+
+pub(super) const SEND_IN_WORKSPACE: Operation = Operation {
+    summary: "As /narrator/messages",
+    parameters: &[WORKSPACE, PREFER],
+    body: Some(Body {
+        leaves_out: &["workspaceId"],
+        needs: &["message"],
+        ..Body::json(
+            refer::<NarratorMessage>,
+            "The message. A `workspaceId` may be present if it equals the path's.",
+        )
+    }),
+    answers: ACCEPTED,
+    ..PLAIN
+};
+
+pub(super) const GET_FEED_OF_WORKSPACE: Operation = Operation {
+    summary: "As /narrator/feed",
+    parameters: &[WORKSPACE, CONVERSATION, LIMIT],
+    answers: FEED,
+    ..PLAIN
+};
+
+pub(super) const GET_LOG_OF_WORKSPACE: Operation = Operation {
+    summary: "As /narrator/raw",
+    parameters: &[WORKSPACE, CONVERSATION, LIMIT],
+    answers: RAW,
+    ..PLAIN
+};
 
 /// Returns the schema of a preference; any may be sent, and one is known.
 fn preference(_: &mut SchemaGenerator) -> Schema {

@@ -1,25 +1,19 @@
-//! The types of the tables: operations, parameters, bodies, answers and links.
+//! The types of the descriptions: operations, parameters, bodies, answers and links.
 
 use serde_json::{Value, json};
 
 use super::JSON;
 use crate::ErrorBody;
+use crate::routes::OperationId;
 use crate::schema::definitions::{Refer, refer};
 
-/// One method of one path.
-#[derive(Clone)]
+/// What one method of one path takes and answers.
 pub(super) struct Operation {
-    pub(super) id: &'static str,
     pub(super) tag: &'static str,
-    /// In lower case.
-    pub(super) method: &'static str,
-    pub(super) path: &'static str,
     pub(super) summary: &'static str,
     pub(super) parameters: &'static [Parameter],
     pub(super) body: Option<Body>,
     pub(super) answers: &'static [Answer],
-    /// True if it requires no key.
-    pub(super) is_open: bool,
 }
 
 /// The part of a request that holds a parameter.
@@ -40,7 +34,6 @@ pub(super) struct Parameter {
 }
 
 /// A request's body.
-#[derive(Clone)]
 pub(super) struct Body {
     pub(super) media: &'static str,
     pub(super) description: &'static str,
@@ -73,24 +66,20 @@ pub(super) struct Answer {
 
 /// An operation whose parameters are values of an answer.
 pub(super) struct Link {
-    /// The operation's id, which is the link's name too.
-    pub(super) operation: &'static str,
+    /// The operation, whose id is the link's name too.
+    pub(super) operation: OperationId,
     /// Parameters, and the expressions of their values.
     pub(super) parameters: &'static [(&'static str, &'static str)],
 }
 
 impl Operation {
-    /// The defaults of an operation: it requires the key, and has no parameters and no body.
+    /// The defaults of an operation: it has no parameters and no body.
     pub(super) const PLAIN: Self = Self {
-        id: "",
         tag: "",
-        method: "get",
-        path: "",
         summary: "",
         parameters: &[],
         body: None,
         answers: &[],
-        is_open: false,
     };
 }
 
