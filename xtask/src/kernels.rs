@@ -1,15 +1,15 @@
 //! `cargo xtask kernels`: the tests of the crates with kernels, where the processor at hand can't run them by itself.
 //!
-//! In valgrind, which follows every byte of memory; or as an ARM processor, in qemu. Both take minutes, the former many
-//! unless a test is named, and programs that only they need, and so are no part of the test command.
+//! In valgrind, which follows every byte of memory; or as an ARM processor, in qemu, after clippy has checked what is
+//! compiled for that processor alone. Both take minutes, the former many unless a test is named, and programs that only
+//! they need, and so are no part of the test command.
 
 use clap::{Args, ValueEnum};
 
 use crate::{error::Result, process::run, workspace::Workspace};
 
-/// The tests of the crates with kernels, and of the memory that they read.
-const TESTS: [&str; 9] = [
-    "test",
+/// The crates with kernels, and the memory that they read.
+const CRATES: [&str; 8] = [
     "--locked",
     "--lib",
     "--package",
@@ -38,6 +38,9 @@ const ON_AARCH64: [&str; 8] = [
     r#"target.aarch64-unknown-linux-gnu.runner = ["qemu-aarch64"]"#,
 ];
 
+/// A warning fails it, as in the test command.
+const CLIPPY_FLAGS: [&str; 2] = ["--", "--deny=warnings"];
+
 /// What the tests run in.
 #[derive(Args)]
 pub(crate) struct KernelArguments {
@@ -54,12 +57,16 @@ enum Emulator {
     Aarch64,
 }
 
-/// Builds the tests and runs them to their end.
+/// Builds the tests and runs them to their end; lints first what only another processor's compiler reads.
 pub(crate) fn test(workspace: &Workspace, arguments: &KernelArguments) -> Result<()> {
     let options = match arguments.emulator {
         Emulator::Valgrind => &IN_VALGRIND[..],
-        Emulator::Aarch64 => &ON_AARCH64[..],
+        Emulator::Aarch64 => {
+            let clippy = [&["clippy"], &CRATES[..], &ON_AARCH64, &CLIPPY_FLAGS];
+            run(&mut workspace.cargo(&clippy.concat()))?;
+            &ON_AARCH64[..]
+        }
     };
     let name = arguments.test.as_deref();
-    run(&mut workspace.cargo(&[&TESTS[..], options, name.as_slice()].concat()))
+    run(&mut workspace.cargo(&[&["test"], &CRATES[..], options, name.as_slice()].concat()))
 }

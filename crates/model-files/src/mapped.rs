@@ -25,14 +25,14 @@ pub(crate) fn map_file(path: &Path) -> Result<Mmap, ModelFileError> {
     if metadata.len() == 0 {
         return Err(ModelFileError::Empty { path: path.to_owned() });
     }
-    // SAFETY: the map is read-only and private to this process, and `Mmap` keeps it alive. What can't be ruled out is
-    // another process that truncates or rewrites a model while it is used: reading a page that is gone ends this
-    // process with SIGBUS. Every engine that maps its weights has this limitation; the alternative is a copy of the
-    // whole file in memory.
     #[expect(
         unsafe_code,
         reason = "mapping a file is the one thing here that can't be done safely"
     )]
+    // SAFETY: the map is read-only and private to this process, and `Mmap` keeps it alive. What can't be ruled out is
+    // another process that truncates or rewrites a model while it is used: reading a page that is gone ends this
+    // process with SIGBUS. Every engine that maps its weights has this limitation; the alternative is a copy of the
+    // whole file in memory.
     let map = unsafe { Mmap::map(&file) };
     map.map_err(open)
 }
@@ -41,9 +41,9 @@ pub(crate) fn map_file(path: &Path) -> Result<Mmap, ModelFileError> {
 pub(crate) fn release(map: &Mmap) {
     #[cfg(unix)]
     {
+        #[expect(unsafe_code, reason = "the same advice is unsound for maps that were written to")]
         // SAFETY: the advice discards changes that were made in memory only, and there are none: the map is read-only
         // and of a file, from which the same bytes are read again.
-        #[expect(unsafe_code, reason = "the same advice is unsound for maps that were written to")]
         let _pages_may_stay = unsafe { map.unchecked_advise(UncheckedAdvice::DontNeed) };
     }
 }

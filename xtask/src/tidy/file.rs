@@ -67,7 +67,7 @@ impl File {
         });
     }
 
-    /// Whether it holds tests, which may be long and may unwrap.
+    /// Whether it holds tests, which may be long and must not sleep.
     pub(super) fn is_test(&self) -> bool {
         let mut folders = self.path.split('/').rev().skip(1);
         self.path.ends_with("/tests.rs")

@@ -46,13 +46,6 @@ pub(super) fn file_is_small(file: &File, findings: &mut Vec<Finding>) {
     }
 }
 
-/// A module is `turn.rs` with `turn/` beside it.
-pub(super) fn no_mod_rs(file: &File, findings: &mut Vec<Finding>) {
-    if let Some(folder) = file.path.strip_suffix("/mod.rs") {
-        file.report(0, format!("call it {folder}.rs"), findings);
-    }
-}
-
 /// The first line of a Rust file says what it is for.
 pub(super) fn starts_with_its_purpose(file: &File, findings: &mut Vec<Finding>) {
     if file.rust.is_some() && !file.is_test() && !file.is_generated() && !file.text.starts_with("//! ") {

@@ -1,5 +1,10 @@
 //! The whole sidecar from outside: every test starts the real app on a free port.
 
+#![expect(
+    clippy::panic,
+    reason = "clippy exempts test functions, and not what they share in an integration test"
+)]
+
 mod access;
 mod bench;
 mod client;
