@@ -44,6 +44,7 @@ const RULES: &[Rule] = &[
     layout::file_fits_one_sitting,
     layout::example_fits_a_screen,
     layout::file_is_small,
+    layout::prose_is_wrapped,
     layout::starts_with_its_purpose,
     words::path_says_what_it_is,
     words::declared_name_says_what_it_is,

@@ -98,7 +98,8 @@ impl SequenceCache {
         }
     }
 
-    /// Returns the bytes of keys and values that are allocated when the sequence has `tokens` tokens, or now if it has more.
+    /// Returns the bytes of keys and values that are allocated when the sequence has `tokens` tokens, or now if it has
+    /// more.
     pub(crate) fn bytes_at(&self, tokens: u64) -> usize {
         match &self.storage {
             OnBackend::Cpu(store) => store.bytes_at(tokens),

@@ -1,8 +1,8 @@
 //! The registry of cached conversations: the turn that each can be continued from, in memory or on disk.
 //!
 //! It is the only place that knows both. The scheduler, its sequences and its pool record here what memory has, the
-//! cache store what its files have, and the engine's callers read [`CacheIndex::cached_through`]. Its lock is held for map operations only:
-//! it never waits for a file or for a step of the model, and it holds no keys and values.
+//! cache store what its files have, and the engine's callers read [`CacheIndex::cached_through`]. Its lock is held for
+//! map operations only: it never waits for a file or for a step of the model, and it holds no keys and values.
 
 mod files;
 

@@ -2,9 +2,9 @@
 //! own; on a GPU, and as the reference in f32, on burn.
 //!
 //! In goes a model on disk (a GGUF file or a Hugging Face folder) and, one by one, requests; out come streams of text
-//! and token ids. [`BurnEngine`] is all of it behind the `engine` crate's trait: prompt, scheduler thread, sampler, stop
-//! strings, and a cache for each conversation, so that a next turn goes on where the last one stopped, at a constant
-//! cost for each token. [`LlamaModel`] and [`eval`] are the model alone, ids in and numbers out.
+//! and token ids. [`BurnEngine`] is all of it behind the `engine` crate's trait: prompt, scheduler thread, sampler,
+//! stop strings, and a cache for each conversation, so that a next turn goes on where the last one stopped, at a
+//! constant cost for each token. [`LlamaModel`] and [`eval`] are the model alone, ids in and numbers out.
 //!
 //! If a folder is named for it, caches of conversations survive a restart there. Nothing here knows an agent, or waits
 //! for a reader.

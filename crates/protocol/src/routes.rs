@@ -1,7 +1,7 @@
 //! The HTTP routes: the one list of paths, their methods, and the operation behind each.
 //!
-//! A server registers the paths of this list, and `openapi.json` describes them; neither repeats a path or a method. What
-//! an operation takes and answers is never here: `schema/openapi` describes it.
+//! A server registers the paths of this list, and `openapi.json` describes them; neither repeats a path or a method.
+//! What an operation takes and answers is never here: `schema/openapi` describes it.
 
 use serde::Serialize;
 

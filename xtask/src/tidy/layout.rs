@@ -8,6 +8,9 @@ const LONGEST_FILE_LINES: usize = 400;
 /// An example is what one reads first, whole, on one screen.
 const LONGEST_EXAMPLE_LINES: usize = 60;
 
+/// Characters of a line of prose, as of a line of code in rustfmt.toml.
+const LONGEST_PROSE_LINE: usize = 120;
+
 /// Large enough for every lock file and fixture, too small for a model that slipped in.
 const LARGEST_FILE_BYTES: usize = 1 << 20;
 
@@ -23,6 +26,28 @@ pub(super) fn file_fits_one_sitting(file: &File, findings: &mut Vec<Finding>) {
             format!("{lines} lines; split it (at most {LONGEST_FILE_LINES})"),
             findings,
         );
+    }
+}
+
+/// Comments and documents wrap; tables, and what is fenced in as code, may be longer.
+pub(super) fn prose_is_wrapped(file: &File, findings: &mut Vec<Finding>) {
+    let is_document = file.path.ends_with(".md");
+    if file.is_generated() || !(is_document || file.path.ends_with(".rs") || file.path.ends_with(".ts")) {
+        return;
+    }
+    let (mut start, mut is_fenced) = (0, false);
+    for line in file.text.split_inclusive('\n') {
+        let text = line.trim();
+        is_fenced ^= is_document && text.starts_with("```");
+        let is_prose = text.starts_with("//") || is_document && !is_fenced && !text.starts_with('|');
+        if is_prose && line.trim_end().chars().count() > LONGEST_PROSE_LINE {
+            file.report(
+                start,
+                format!("prose wraps at {LONGEST_PROSE_LINE} characters"),
+                findings,
+            );
+        }
+        start += line.len();
     }
 }
 

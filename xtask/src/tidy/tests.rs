@@ -119,6 +119,18 @@ fn unfinished_work_is_found() {
 }
 
 #[test]
+fn prose_that_is_not_wrapped_is_found() {
+    let long = "word ".repeat(30);
+    check("README.md", &format!("short\n{long}\n"), &[(2, "wraps at 120")]);
+    check("README.md", &format!("| {long} |\n```sh\n{long}\n```\n"), &[]);
+    check(
+        LIB,
+        &format!("/// {long}\nconst TEXT: &str = \"{long}\";\n"),
+        &[(2, "wraps at 120")],
+    );
+}
+
+#[test]
 fn registry_hosts_are_found() {
     let host = concat!("pypi", ".org");
     check("README.md", &format!("one\nsee {host}\n"), &[(2, "names the registry")]);
