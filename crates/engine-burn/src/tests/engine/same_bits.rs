@@ -1,5 +1,5 @@
-//! Twenty conversations of five turns, run alone and in every other mode: the same answers, and the same caches to the
-//! bit.
+//! Twenty conversations of five turns, or eight of them, run alone and in every other mode: the same answers, and the
+//! same caches to the bit.
 //!
 //! A difference in one number of the model shows in sampled answers only sooner or later. So the files at the end are
 //! compared as well: all keys and values, as they were after each turn.
