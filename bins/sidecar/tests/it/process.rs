@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-/// Names another folder to work in, which is none of a test's business.
+/// Names another folder to work in; a test has its own.
 pub const HOME_VARIABLE: &str = "STREAMING_LLM_HOME";
 
 /// The binary, serving on a free port; killed when dropped.
