@@ -168,10 +168,13 @@ impl From<StoreError> for ApiError {
             return Self::disk(&error.to_string(), &error);
         }
         let error = ChatError::Store(error);
-        match error.code() {
-            ErrorCode::Internal => Self::internal("the conversation store", &error),
-            ErrorCode::Conflict => Self::with_code_of(&error).without_condition(),
-            _ => Self::with_code_of(&error),
+        let code = error.code();
+        if code == ErrorCode::Internal {
+            Self::internal("the conversation store", &error)
+        } else if code == ErrorCode::Conflict {
+            Self::with_code_of(&error).without_condition()
+        } else {
+            Self::with_code_of(&error)
         }
     }
 }
