@@ -202,6 +202,12 @@ impl TurnQueues {
         self.lock().queues.values().filter(|queue| queue.permits > 0).count()
     }
 
+    /// Returns how many conversations have a queue, with its worker.
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.lock().queues.len()
+    }
+
     /// Returns true if a turn of the conversation runs or waits.
     pub(crate) fn is_live(&self, conversation: &str) -> bool {
         let state = self.lock();

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::engines::QueueingEngine;
 use super::test_chat::{TestChat, assert_refused, command, requests, started, summary, tokens, turn_command};
-use super::waiting::within;
+use super::waiting::{wait_until, within};
 use crate::turn_queue::WAITING_TURNS;
 use crate::{QueuePosition, TurnCommand};
 
@@ -106,8 +106,8 @@ async fn an_idle_conversation_keeps_no_task() {
     for _ in 0..3 {
         test.ask("hi").await;
     }
-    test.wait_for_idle().await;
-    assert_eq!(test.chat.live_turns(), 0);
+    let queues = &test.chat.shared.queues;
+    wait_until("the queue of the conversation ends", || queues.count() == 0).await;
 }
 
 #[tokio::test]
