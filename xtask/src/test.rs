@@ -14,7 +14,7 @@ mod tally;
 mod tools;
 mod typescript;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, thread, time::Instant};
 
 use self::{installed::Packages, python::PythonTools, rust::RustTests, tally::Tally, typescript::TypeScriptTests};
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
 
 /// Runs everything; success only if nothing failed.
 pub(crate) fn run(workspace: &Workspace) -> ExitCode {
-    let mut tally = Tally::default();
+    let mut tally = Tally::new();
     let python = PythonTools::new(workspace);
     let rust = RustTests::new(workspace, &python);
     check_the_tree(workspace, &mut tally);
@@ -36,14 +36,19 @@ pub(crate) fn run(workspace: &Workspace) -> ExitCode {
     tally.prepare("default model", || model::ensure(workspace).map(drop));
     tally.prepare("software GPU driver", tools::ensure_vulkan_driver);
     let has_programs = run_rust_tests(workspace, &rust, &mut tally);
-    if has_programs {
-        tally.count("WebSocket conformance", || autobahn::test(workspace, &python));
-        tally.count("HTTP conformance", || schemathesis::test(workspace, &python));
-        tally.count("HTTP conformance, without a key", || {
-            schemathesis::test_without_key(workspace, &python)
-        });
-    }
-    run_typescript_tests(workspace, &mut tally);
+    let has_gpu_tests = tally.prepare("GPU tests, compiled", || rust.build_gpu_tests());
+    thread::scope(|scope| {
+        let start = Instant::now();
+        let gpu_tests = has_gpu_tests.then(|| scope.spawn(|| rust.gpu_tests()));
+        if has_programs {
+            test_conformance(workspace, &python, &mut tally);
+        }
+        run_typescript_tests(workspace, &mut tally);
+        if let Some(gpu_tests) = gpu_tests {
+            let counts = gpu_tests.join().expect("the step doesn't panic");
+            tally.add("GPU tests, beside the steps before", start, counts);
+        }
+    });
     if has_programs {
         try_packages(workspace, &python, &mut tally);
     }
@@ -67,7 +72,6 @@ fn check_the_tree(workspace: &Workspace, tally: &mut Tally) {
 fn run_rust_tests(workspace: &Workspace, rust: &RustTests<'_>, tally: &mut Tally) -> bool {
     if tally.prepare("cargo-nextest", || tools::ensure_nextest(workspace)) {
         tally.count("Rust tests", || rust.nextest());
-        tally.count("GPU tests", || rust.gpu_tests());
     }
     let is_built = tally.prepare("examples and binaries", || rust.build_programs());
     if is_built {
@@ -77,6 +81,14 @@ fn run_rust_tests(workspace: &Workspace, rust: &RustTests<'_>, tally: &mut Tally
     }
     tally.count("Rust documentation tests", || rust.doc_tests());
     is_built
+}
+
+fn test_conformance(workspace: &Workspace, python: &PythonTools<'_>, tally: &mut Tally) {
+    tally.count("WebSocket conformance", || autobahn::test(workspace, python));
+    tally.count("HTTP conformance", || schemathesis::test(workspace, python));
+    tally.count("HTTP conformance, without a key", || {
+        schemathesis::test_without_key(workspace, python)
+    });
 }
 
 fn run_typescript_tests(workspace: &Workspace, tally: &mut Tally) {

@@ -1,6 +1,6 @@
 //! The Rust side: tests, examples, documentation and clippy, all with one profile and one feature set.
 
-use std::{fs, time::Duration};
+use std::{fs, process::Command, time::Duration};
 
 use super::{
     python::{INTERPRETER_VARIABLE, PythonTools},
@@ -22,6 +22,9 @@ const GPU_TESTS: [&str; 4] = ["--features", "streaming-llm-engine-burn/gpu", "--
 /// Where nextest's report lies below the root (`.config/nextest.toml` asks for it).
 const JUNIT_FILE: &str = "target/nextest/default/junit.xml";
 
+/// Where the output of the GPU tests is kept while they run, below cargo's folder.
+const GPU_OUTPUT: &str = "gpu-tests.log";
+
 /// An example is a first look at a crate: seconds, even where it loads the model on two slow cores.
 const EXAMPLE_LIMIT: Duration = Duration::from_secs(120);
 
@@ -39,21 +42,37 @@ impl<'a> RustTests<'a> {
 
     /// Builds and runs every test but those of the GPU; a failing one fails nothing but itself.
     pub(crate) fn nextest(&self) -> Result<Counts> {
-        self.nextest_of(&FEATURE_SET)
+        let mut nextest = tools::nextest(self.workspace, &[&["run"], &FEATURE_SET[..]].concat());
+        self.run_nextest(nextest.env(INTERPRETER_VARIABLE, self.python.interpreter()))
     }
 
-    /// Builds the GPU engine and runs its tests.
+    /// Builds the GPU engine with its tests.
+    pub(crate) fn build_gpu_tests(&self) -> Result<()> {
+        run(&mut tools::nextest(
+            self.workspace,
+            &[&["run", "--no-run"], &FEATURE_SET[..], &GPU_TESTS].concat(),
+        ))
+    }
+
+    /// Runs the tests of the GPU beside other steps: what they print comes when they are over. Compiling shaders for a
+    /// software GPU keeps one core busy and leaves the other alone.
     pub(crate) fn gpu_tests(&self) -> Result<Counts> {
-        self.nextest_of(&[&FEATURE_SET[..], &GPU_TESTS].concat())
+        let mut nextest = tools::nextest(self.workspace, &[&["run"], &FEATURE_SET[..], &GPU_TESTS].concat());
+        let printed = self.workspace.target_folder().join(GPU_OUTPUT);
+        let open = || fs::File::create(&printed).while_trying("create", &printed);
+        let file = open()?;
+        let copy = file.try_clone().while_trying("open", &printed)?;
+        let counts = self.run_nextest(nextest.stdout(file).stderr(copy));
+        print!("{}", fs::read_to_string(&printed).while_trying("read", &printed)?);
+        counts
     }
 
-    fn nextest_of(&self, selection: &[&str]) -> Result<Counts> {
+    fn run_nextest(&self, nextest: &mut Command) -> Result<Counts> {
         let report = self.workspace.root().join(JUNIT_FILE);
         if report.exists() {
             fs::remove_file(&report).while_trying("remove", &report)?;
         }
-        let mut nextest = tools::nextest(self.workspace, &[&["run"], selection].concat());
-        let outcome = run(nextest.env(INTERPRETER_VARIABLE, self.python.interpreter()));
+        let outcome = run(nextest);
         if !report.exists() {
             return Err(outcome.err().unwrap_or_else(|| unreadable("it isn't there")));
         }

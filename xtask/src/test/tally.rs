@@ -33,8 +33,8 @@ impl AddAssign for Counts {
 const SHORT_STEP: Duration = Duration::from_secs(1);
 
 /// What has happened so far.
-#[derive(Default)]
 pub(crate) struct Tally {
+    began: Instant,
     counts: Counts,
     steps: Vec<Step>,
 }
@@ -47,6 +47,15 @@ pub(crate) struct Step {
 }
 
 impl Tally {
+    /// Begins now.
+    pub(crate) fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            counts: Counts::default(),
+            steps: Vec::new(),
+        }
+    }
+
     /// Runs a step that later ones need: counted only if it fails; says whether it succeeded.
     pub(crate) fn prepare(&mut self, name: &str, step: impl FnOnce() -> Result<()>) -> bool {
         self.step(name, || step().map(|()| Counts::default()))
@@ -62,9 +71,15 @@ impl Tally {
         self.step(name, step);
     }
 
+    /// Adds a test runner that ran beside other steps, from `start` on.
+    pub(crate) fn add(&mut self, name: &str, start: Instant, result: Result<Counts>) {
+        println!("\n== {name}");
+        self.end_step(name, start, result);
+    }
+
     /// Prints the steps with their seconds, the failed ones, and the closing line.
     pub(crate) fn finish(self) -> ExitCode {
-        println!("\n{}", table(&self.steps));
+        println!("\n{}", table(&self.steps, self.began.elapsed()));
         for step in self.steps.iter().filter(|step| !step.passed) {
             println!("failed: {}", step.name);
         }
@@ -90,7 +105,11 @@ impl Tally {
     fn step(&mut self, name: &str, step: impl FnOnce() -> Result<Counts>) -> bool {
         println!("\n== {name}");
         let start = Instant::now();
-        let counts = step().unwrap_or_else(|error| {
+        self.end_step(name, start, step())
+    }
+
+    fn end_step(&mut self, name: &str, start: Instant, result: Result<Counts>) -> bool {
+        let counts = result.unwrap_or_else(|error| {
             println!("error: {}", error.with_causes());
             Counts::ONE_FAILED
         });
@@ -107,15 +126,15 @@ impl Tally {
     }
 }
 
-/// The seconds of each step, and of all together; short steps share a row.
-pub(crate) fn table(steps: &[Step]) -> String {
+/// The seconds of each step, where short ones share a row; last those of `all`, of which some steps share a part.
+pub(crate) fn table(steps: &[Step], all: Duration) -> String {
     let (short, long): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(|step| step.took < SHORT_STEP);
-    let sum = |steps: &[&Step]| steps.iter().map(|step| step.took).sum::<Duration>();
     let mut rows: Vec<(String, Duration)> = long.iter().map(|step| (step.name.clone(), step.took)).collect();
     if !short.is_empty() {
-        rows.push((format!("{} short steps", short.len()), sum(&short)));
+        let sum = short.iter().map(|step| step.took).sum();
+        rows.push((format!("{} short steps", short.len()), sum));
     }
-    rows.push(("all steps".to_owned(), sum(&long) + sum(&short)));
+    rows.push(("all steps".to_owned(), all));
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let lines = rows
         .iter()
