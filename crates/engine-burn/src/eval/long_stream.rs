@@ -71,10 +71,10 @@ pub fn flat_cost(
     // The first tokens pay for pages that were never touched.
     decode(model, &mut full, run.tokens_per_round)?;
     decode(model, &mut far, run.tokens_per_round)?;
-    for pair in 0..run.rounds {
+    for round in 0..run.rounds {
         result.full_ms.push(decode(model, &mut full, run.tokens_per_round)?);
         result.far_ms.push(decode(model, &mut far, run.tokens_per_round)?);
-        progress(pair + 1);
+        progress(round + 1);
     }
     Ok(result)
 }
