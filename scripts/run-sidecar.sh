@@ -41,7 +41,7 @@ if [[ ! -x "$output/sidecar" ]]; then
     echo "Building the sidecar with its GPU engine: many minutes, the first time only." >&2
     echo "STREAMING_LLM_DEVICE=cpu builds it without, which is much less." >&2
   else
-    echo "Building the sidecar: some nine minutes on two cores, the first time only." >&2
+    echo "Building the sidecar: some eight minutes on two cores, the first time only." >&2
   fi
 fi
 # The whole workspace is selected, so that what the tests compile is the same; two programs of it are built.
